@@ -1,0 +1,343 @@
+"""Errors: every failure Omega reports, one class per condition kind, ONE table of stable codes.
+
+Owns: `CODES` (kind -> code, parent kind), `OmegaError` and its families, `Span`, `Source`.
+Refuses: to know about Lisp data, tasks or files. Anything may import this module; it imports nothing of Omega.
+
+An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, handles and inspects is what the host
+catches. Families: program (`LispError`), limit (`LimitExceeded`), host (`HostError`), bug (`OmegaBug`).
+
+Invariant: an error's `kind` is a key of CODES; its class is the class the table's family promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+# kind -> (stable code, parent kind). A code is never reused or renumbered; docs/errors.md has a paragraph for each.
+CODES: dict[str, tuple[str, str | None]] = {
+    "condition": ("E000", None),
+    "error": ("E401", "condition"),
+    "raised": ("E402", "condition"),
+    # reading and expanding
+    "read-error": ("E101", "error"),
+    "unclosed": ("E102", "read-error"),
+    "stray-bracket": ("E103", "read-error"),
+    "bad-literal": ("E104", "read-error"),
+    "bad-encoding": ("E105", "read-error"),
+    "syntax-error": ("E110", "error"),
+    # names, types, arguments
+    "unbound-variable": ("E201", "error"),
+    "type-error": ("E301", "error"),
+    "arity-error": ("E302", "error"),
+    "index-error": ("E303", "error"),
+    "key-error": ("E304", "error"),
+    "division-by-zero": ("E305", "error"),
+    "value-error": ("E306", "error"),
+    "continuation-error": ("E307", "error"),
+    "immutable": ("E308", "error"),
+    # the outside
+    "file-error": ("E501", "error"),
+    "json-error": ("E502", "error"),
+    "permission-denied": ("E503", "error"),
+    "unhandled-effect": ("E504", "error"),
+    "host-error": ("E505", "error"),
+    "csv-error": ("E506", "error"),
+    # tasks
+    "task-error": ("E600", "error"),
+    "task-cancelled": ("E601", "task-error"),
+    "deadlock": ("E602", "task-error"),
+    "cannot-escape-task": ("E603", "task-error"),
+    "cannot-suspend-here": ("E604", "task-error"),
+    "unknown-task": ("E605", "task-error"),
+    "timeout-error": ("E606", "error"),
+    "channel-closed": ("E607", "task-error"),
+    "tasks-failed": ("E608", "task-error"),
+    # LLM calls
+    "llm-error": ("E700", "error"),
+    "rate-limited": ("E701", "llm-error"),
+    "refused": ("E702", "llm-error"),
+    "llm-timeout": ("E703", "llm-error"),
+    "bad-response": ("E704", "llm-error"),
+    "llm-unavailable": ("E705", "llm-error"),
+    "llm-configuration": ("E706", "llm-error"),
+    # limits
+    "limit-exceeded": ("E801", "condition"),
+    # how the host uses Omega
+    "wrong-thread": ("E901", "error"),
+    "replay-divergence": ("E902", "error"),
+    "loop-is-running": ("E903", "error"),
+    "closed": ("E904", "error"),
+    "usage": ("E905", "error"),
+    "bug": ("E999", "condition"),
+}
+
+
+def is_kind(kind: str, ancestor: str) -> bool:
+    """Whether `kind` is `ancestor` or lies below it in CODES."""
+    at: str | None = kind
+    while at is not None:
+        if at == ancestor:
+            return True
+        at = CODES[at][1]
+    return False
+
+
+class Source:
+    """A program text and the name it is reported under."""
+
+    __slots__ = ("name", "text", "_lines")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self._lines: list[str] | None = None
+
+    def line(self, number: int) -> str:
+        """Line `number` (from 1) without its end; '' when there is no such line."""
+        if self._lines is None:
+            self._lines = self.text.split("\n")
+        return self._lines[number - 1].rstrip("\r") if 1 <= number <= len(self._lines) else ""
+
+
+class Span:
+    """A half-open region of a source: lines from 1, columns from 1 and in characters; `end_column` is exclusive."""
+
+    __slots__ = ("file", "line", "column", "end_line", "end_column")
+
+    def __init__(self, file: str, line: int, column: int, end_line: int, end_column: int) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.end_line = end_line
+        self.end_column = end_column
+
+    def __repr__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, int, int, int, int]:
+        return (self.file, self.line, self.column, self.end_line, self.end_column)
+
+
+class OmegaError(Exception):
+    """Base of all errors. `message` says the fact with the names and values involved, `hint` the way out.
+
+    irritants: Lisp values given with the message (`(error "no such ticket" id)`).
+    span: where in a Lisp source, when known. lisp_traceback: (procedure name, Span) pairs, innermost first.
+    notes: further places, as (text, Span) pairs ("opened here").
+    """
+
+    kind = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str | None = None,
+        irritants: Iterable[Any] = (),
+        hint: str | None = None,
+        span: Span | None = None,
+        notes: Iterable[tuple[str, Span]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if kind is not None:
+            self.kind = kind
+        self.irritants: list[Any] = list(irritants)
+        self.hint = hint
+        self.span = span
+        self.notes: list[tuple[str, Span]] = list(notes)
+        self.lisp_traceback: list[tuple[str, Span]] = []
+        self.task: str | None = None
+        self.excerpt: str | None = None  # the formatted report, filled at the seam to the host
+        self.signalled = False  # the Lisp handlers in force have seen it
+
+    @property
+    def code(self) -> str:
+        """The stable code of this error's kind, such as "E201"."""
+        return CODES[self.kind][0]
+
+    def __str__(self) -> str:
+        return self.excerpt or self.message
+
+
+class LispError(OmegaError):
+    """A condition of the program: what Lisp code can raise, handle and inspect."""
+
+    @property
+    def condition(self) -> Any:
+        """The object Lisp handlers see: the error itself, or the payload of `(raise payload)`."""
+        return self
+
+
+class Raised(LispError):
+    """`(raise payload)` of an object that is no condition, on its way to a handler or to the host."""
+
+    kind = "raised"
+
+    def __init__(self, payload: Any, message: str = "uncaught raise") -> None:
+        super().__init__(message)
+        self.payload = payload
+
+    @property
+    def condition(self) -> Any:
+        return self.payload
+
+
+class ReadError(LispError):
+    kind = "read-error"
+
+
+class LispSyntaxError(LispError):
+    kind = "syntax-error"
+
+
+class UnboundVariable(LispError):
+    kind = "unbound-variable"
+
+
+class LispTypeError(LispError):
+    kind = "type-error"
+
+
+class ArityError(LispError):
+    kind = "arity-error"
+
+
+class LispIndexError(LispError):
+    kind = "index-error"
+
+
+class LispKeyError(LispError):
+    kind = "key-error"
+
+
+class DivisionByZero(LispError):
+    kind = "division-by-zero"
+
+
+class LispValueError(LispError):
+    """An argument of the right type whose value the primitive cannot take."""
+
+    kind = "value-error"
+
+
+class LispFileError(LispError):
+    kind = "file-error"
+
+
+class JsonError(LispError):
+    kind = "json-error"
+
+
+class PermissionDenied(LispError):
+    kind = "permission-denied"
+
+
+class HostFunctionError(LispError):
+    """A host function raised; `__cause__` is its exception."""
+
+    kind = "host-error"
+
+
+class TimeoutExpired(LispError):
+    kind = "timeout-error"
+
+
+class TaskError(LispError):
+    kind = "task-error"
+
+
+class TaskCancelled(TaskError):
+    """What awaiting a cancelled task raises. task: its id; reason, by: who cancelled it and why."""
+
+    kind = "task-cancelled"
+
+    def __init__(self, task: str, reason: str | None, by: str | None, *, name: str | None = None) -> None:
+        label = f'{task} "{name}"' if name else task
+        why = f": {reason}" if reason else ""
+        who = f" (by {by})" if by else ""
+        super().__init__(f"task {label} was cancelled{why}{who}")
+        self.task_id, self.reason, self.by = task, reason, by
+
+
+class Deadlock(TaskError):
+    kind = "deadlock"
+
+
+class TasksFailed(TaskError):
+    """Several tasks failed. outcomes: by index, ("ok", value) | ("error", exception) | ("cancelled", exception)."""
+
+    kind = "tasks-failed"
+
+    def __init__(self, message: str, outcomes: Iterable[tuple[str, Any]]) -> None:
+        super().__init__(message)
+        self.outcomes = list(outcomes)
+
+
+class LLMError(LispError):
+    """An LLM call failed for good. kind tells how: see CODES under llm-error."""
+
+    kind = "llm-error"
+
+
+class LimitExceeded(OmegaError):
+    """A limit of the host was reached. Not catchable by Lisp code inside what it limits.
+
+    limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting", "atomic", "size".
+    """
+
+    kind = "limit-exceeded"
+
+    def __init__(
+        self, limit: str, used: float | int | None, allowed: float | int | None, unit: str, hint: str | None = None
+    ) -> None:
+        facts = f"{unit}, {allowed:,} allowed" if allowed is not None else unit
+        count = f"{used:,} {facts}" if used is not None else facts
+        super().__init__(f"{limit} limit exceeded: {count}", hint=hint)
+        self.limit, self.used, self.allowed = limit, used, allowed
+
+    @property
+    def condition(self) -> Any:
+        return self
+
+
+class HostError(OmegaError):
+    """The embedding program used Omega in a way that cannot work."""
+
+    kind = "usage"
+
+
+class WrongThread(HostError):
+    kind = "wrong-thread"
+
+
+class LoopIsRunning(HostError):
+    kind = "loop-is-running"
+
+
+class Closed(HostError):
+    kind = "closed"
+
+
+class OmegaBug(OmegaError):
+    """Omega itself went wrong. Please report it."""
+
+    kind = "bug"
+
+
+class Cancelled(BaseException):
+    """Unwinds a cancelled task. Passes every Lisp handler; only the scheduler catches it.
+
+    reason, by: why, and the id of the task (or "host") that asked.
+    """
+
+    def __init__(self, reason: str | None = None, by: str | None = None) -> None:
+        super().__init__(reason or "cancelled")
+        self.reason, self.by = reason, by
