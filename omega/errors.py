@@ -282,9 +282,25 @@ class TasksFailed(TaskError):
 
 
 class LLMError(LispError):
-    """An LLM call failed for good. kind tells how: see CODES under llm-error."""
+    """An LLM call failed. kind tells how: see CODES under llm-error.
+
+    status: the HTTP status the provider answered, when there was one. retry_after_s: seconds it asked to wait.
+    retryable: the same call may succeed when it is made again (read by the retry policy, nobody else).
+    """
 
     kind = "llm-error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        retryable: bool = False,
+        **base: Any,
+    ) -> None:
+        super().__init__(message, **base)
+        self.status, self.retry_after_s, self.retryable = status, retry_after_s, retryable
 
 
 class LimitExceeded(OmegaError):
