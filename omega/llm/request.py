@@ -1,0 +1,273 @@
+"""What is asked of a language model, and what comes back.
+
+Owns: `LLMRequest`, `LLMReply`, `Usage`: plain values, complete and checked when made, never changed
+afterwards. Refuses: to know any vendor, clock or queue.
+
+Invariant: two requests with equal content have equal `content_hash()`, in every process and version
+of Python. The hash covers everything that may change the answer, and nothing else (`timeout_s` is
+left out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omega.errors import LispTypeError, LispValueError
+
+PROMPT_SHOWN_CHARS = 60  # of a prompt, in a repr
+EXTRA_NODES_MAX = 1_000_000  # values inside `messages` and `extra`: also what stops a cycle
+
+
+class Usage:
+    """Tokens of one call. is_reported: False when the provider did not say; the counts are then
+    0.
+    """
+
+    __slots__ = ("input_tokens", "is_reported", "output_tokens")
+
+    def __init__(
+        self, input_tokens: int = 0, output_tokens: int = 0, *, is_reported: bool = True
+    ) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.is_reported = is_reported
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def _key(self) -> tuple[int, int, bool]:
+        return (self.input_tokens, self.output_tokens, self.is_reported)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Usage) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        known = "" if self.is_reported else ", is_reported=False"
+        return f"Usage(input_tokens={self.input_tokens}, output_tokens={self.output_tokens}{known})"
+
+
+class LLMReply:
+    """One finished answer.
+
+    model: the model that answered, as the provider names it. finish_reason: "stop", "length", or
+    the vendor's word.
+    """
+
+    __slots__ = ("finish_reason", "model", "text", "usage")
+
+    def __init__(
+        self,
+        text: str,
+        usage: Usage | None = None,
+        model: str = "",
+        finish_reason: str = "stop",
+    ) -> None:
+        self.text = text
+        self.usage = usage if usage is not None else Usage(is_reported=False)
+        self.model = model
+        self.finish_reason = finish_reason
+
+    def __repr__(self) -> str:
+        return (
+            f"LLMReply({_shown(self.text)}, {self.usage!r}, {self.model!r}, {self.finish_reason!r})"
+        )
+
+
+class LLMRequest:
+    """One call of a language model.
+
+    prompt: the user's turn; with `messages` it is the last turn, and may then be empty.
+    messages: earlier turns, each {"role": str, "content": str or vendor data}.
+    model: None takes the provider's default. system: the system prompt. temperature: a finite
+    number >= 0.
+    max_tokens: > 0, of the answer. stop: texts that end the answer. timeout_s: > 0, seconds one
+    attempt may take.
+    extra: further parameters, passed to the vendor as they are (JSON data).
+    Raises LispTypeError and LispValueError, naming the field.
+    """
+
+    __slots__ = (
+        "_hash",
+        "extra",
+        "max_tokens",
+        "messages",
+        "model",
+        "prompt",
+        "stop",
+        "system",
+        "temperature",
+        "timeout_s",
+    )
+
+    def __init__(
+        self,
+        prompt: str = "",
+        *,
+        messages: Sequence[Mapping[str, Any]] = (),
+        model: str | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        timeout_s: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.prompt: str = _text("prompt", prompt)
+        self.messages: tuple[dict[str, Any], ...] = _turns(messages)
+        self.model = None if model is None else _text("model", model)
+        self.system = None if system is None else _text("system", system)
+        self.temperature = None if temperature is None else _number("temperature", temperature)
+        self.max_tokens = None if max_tokens is None else _count("max_tokens", max_tokens)
+        self.stop: tuple[str, ...] = _texts("stop", stop)
+        self.timeout_s = None if timeout_s is None else _number("timeout_s", timeout_s)
+        if self.timeout_s == 0:
+            raise LispValueError("an LLM request's timeout_s must be positive, got 0")
+        if extra is not None and not isinstance(extra, Mapping):
+            raise LispTypeError(f"an LLM request's extra must be a mapping, got {_kind(extra)}")
+        self.extra: dict[str, Any] = dict(extra or {})
+        self._hash: str | None = None
+
+    def turns(self) -> list[dict[str, Any]]:
+        """The conversation without the system prompt: `messages`, then the prompt as the user's
+        turn.
+        """
+        turns = list(self.messages)
+        if self.prompt or not turns:
+            turns.append({"role": "user", "content": self.prompt})
+        return turns
+
+    @property
+    def prompt_text(self) -> str:
+        """What the model is to answer: the prompt, or the text of the last turn."""
+        if self.prompt or not self.messages:
+            return self.prompt
+        content = self.messages[-1]["content"]
+        return content if isinstance(content, str) else ""
+
+    def content_hash(self) -> str:
+        """A SHA-256, in hexadecimal, of everything that may change the answer. Computed once, when
+        first asked for.
+
+        Raises LispTypeError when `messages` or `extra` hold what is not JSON data.
+        """
+        if self._hash is None:
+            content = [
+                self.prompt,
+                self.messages,
+                self.model,
+                self.system,
+                self.temperature,
+                self.max_tokens,
+                self.stop,
+                self.extra,
+            ]
+            self._hash = _digest(content)
+        return self._hash
+
+    def __repr__(self) -> str:
+        model = f", model={self.model!r}" if self.model is not None else ""
+        return f"LLMRequest({_shown(self.prompt_text)}{model})"
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= PROMPT_SHOWN_CHARS else text[: PROMPT_SHOWN_CHARS - 3] + "..."
+    return repr(cut)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise LispTypeError(f"an LLM request's {field} must be a string, got {_kind(value)}")
+    return value
+
+
+def _texts(field: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Sequence):
+        raise LispTypeError(
+            f"an LLM request's {field} must be a list of strings, got {_kind(value)}"
+        )
+    return tuple(_text(field, one) for one in value)
+
+
+def _number(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise LispTypeError(f"an LLM request's {field} must be a number, got {_kind(value)}")
+    if not 0 <= value <= 1e15:  # refuses NaN and infinity as well
+        raise LispValueError(
+            f"an LLM request's {field} must be finite and not negative, got {value}"
+        )
+    return float(value)
+
+
+def _count(field: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise LispTypeError(f"an LLM request's {field} must be an integer, got {_kind(value)}")
+    if value < 1:
+        raise LispValueError(f"an LLM request's {field} must be positive, got {value}")
+    return value
+
+
+def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    if isinstance(messages, str) or not isinstance(messages, Sequence):
+        raise LispTypeError(f"an LLM request's messages must be a list, got {_kind(messages)}")
+    turns = []
+    for index, turn in enumerate(messages):
+        if not isinstance(turn, Mapping):
+            raise LispTypeError(
+                f"message {index} of an LLM request must be a mapping, got {_kind(turn)}"
+            )
+        if not isinstance(turn.get("role"), str) or "content" not in turn:
+            raise LispValueError(f"message {index} of an LLM request needs a role and a content")
+        turns.append(dict(turn))
+    return tuple(turns)
+
+
+def _digest(content: object) -> str:
+    """SHA-256 of a tagged, length-prefixed walk. Iterative: data from outside may be nested as deep
+    as it likes.
+    """
+    import hashlib  # 3 ms that most programs never need
+
+    hasher = hashlib.sha256(b"omega.llm.request/1")
+    stack: list[object] = [content]
+    nodes = 0
+    while stack:
+        nodes += 1
+        if nodes > EXTRA_NODES_MAX:
+            raise LispValueError(f"an LLM request holds more than {EXTRA_NODES_MAX:,} values")
+        value = stack.pop()
+        if value is None:
+            encoded, tag = b"", "n"
+        elif isinstance(value, bool):
+            encoded, tag = str(value).encode(), "b"
+        elif isinstance(value, int):
+            encoded, tag = hex(value).encode(), "i"  # str() refuses large ones
+        elif isinstance(value, float):
+            encoded, tag = repr(value).encode(), "f"
+        elif isinstance(value, str):
+            encoded, tag = value.encode("utf-8", "surrogatepass"), "s"
+        elif isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                raise LispTypeError("an LLM request's mappings need string keys")
+            encoded, tag = str(len(value)).encode(), "m"
+            for key in sorted(value, reverse=True):
+                stack.append(value[key])
+                stack.append(key)
+        elif isinstance(value, (list, tuple)):
+            encoded, tag = str(len(value)).encode(), "l"
+            stack.extend(reversed(value))
+        else:
+            raise LispTypeError(f"an LLM request must hold JSON data only, got {_kind(value)}")
+        hasher.update(f"{tag}{len(encoded)}:".encode())
+        hasher.update(encoded)
+    return hasher.hexdigest()

@@ -1,0 +1,299 @@
+"""The rules of the scripted provider: read from JSON or Python, checked completely, then only
+looked up.
+
+Owns: the format below, its error messages, and what a rule answers. Refuses: to wait, and to keep a
+log.
+
+A rule (the first that matches answers; fields not listed are refused):
+
+    match           regular expression, searched in the prompt (or the last message); absent:
+                    matches everything
+    reply           text with \\1 or \\g<name> for groups, \\\\ for a backslash; absent: the default
+                    answer
+    latency_ms      n, or [lo, hi]: drawn by a hash of the prompt and of how often it was asked
+                    before
+    usage           {"input_tokens": n, "output_tokens": n}; absent: a word counts as a token
+    fault           "429", "500" or any status 400-599 · "timeout" · "cut:K" (breaks after K tokens)
+                    · "garbage"
+    retry_after_ms  what a status fault asks to wait
+    times           the rule answers so often, and is then passed over
+
+Every problem is one error that names the file, and the line and column or the rule's index and the
+field.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from omega.errors import LispFileError, LLMError, OmegaError, Span
+from omega.llm.failures import bad_response, connection_failure, http_failure, misconfigured
+from omega.llm.request import Usage
+
+DEFAULT_LATENCY_MS = (200.0, 1200.0)
+LATENCY_MS_MAX = 86_400_000.0
+RULES_HINT = 'a rules file is {"rules": [{"match": "regex", "reply": "text with \\\\1"}]}'
+
+
+class Rule:
+    """One checked rule. template: None answers as if there were no rule. times_left: None is
+    without end.
+    """
+
+    __slots__ = (
+        "fault",
+        "latency_ms",
+        "pattern",
+        "retry_after_s",
+        "template",
+        "times_left",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.pattern: re.Pattern[str] = _ANYTHING
+        self.template: str | None = None
+        self.latency_ms = DEFAULT_LATENCY_MS
+        self.usage: Usage | None = None
+        self.fault: str | None = None
+        self.retry_after_s: float | None = None
+        self.times_left: int | None = None
+
+    @classmethod
+    def saying(cls, text: str) -> Rule:
+        """A rule that answers `text` as it is, at once."""
+        rule = cls()
+        rule.template = text.replace("\\", "\\\\")
+        rule.latency_ms = (0.0, 0.0)
+        return rule
+
+    @classmethod
+    def read(cls, raw: object, where: str) -> Rule:
+        """Check a rule as it came from JSON or Python. Raises LLMError (llm-configuration) that
+        begins with `where`.
+        """
+        if not isinstance(raw, Mapping):
+            raise _wrong(where, f"a rule is an object, got {_json_name(raw)}")
+        rule = cls()
+        for field, value in raw.items():
+            read = _FIELDS.get(field)
+            if read is None:
+                known = ", ".join(_FIELDS)
+                raise misconfigured(
+                    f"{where}: unknown field `{field}`", f"fields of a rule: {known}"
+                )
+            read(rule, value, f"{where}, field `{field}`")
+        if rule.retry_after_s is not None and not (rule.fault or "").isdigit():
+            raise _wrong(f"{where}, field `retry_after_ms`", 'needs a fault such as "429"')
+        if rule.template is not None:
+            _check_groups(rule.template, rule.pattern, f"{where}, field `reply`")
+        return rule
+
+    def latency(self, prompt: str, occurrence: int) -> float:
+        """Milliseconds: within the rule's bounds, a hash of the prompt and of how often it was
+        asked.
+        """
+        low, high = self.latency_ms
+        return low + (high - low) * (crc(f"{occurrence}:{prompt}") / 0x1_0000_0000)
+
+    def text(self, match: re.Match[str] | None, prompt: str) -> str:
+        """The answer, with the groups of `match` in their places."""
+        if self.template is None:
+            lines = prompt.splitlines()
+            return "[scripted] " + (lines[0] if lines else "")
+
+        def fill(reference: re.Match[str]) -> str:
+            group = reference[1] or reference[2]
+            if group is None:
+                return "\\"
+            assert match is not None  # _check_groups: without a match there are no groups
+            return match[int(group) if group.isdigit() else group] or ""
+
+        return _REFERENCE.sub(fill, self.template)
+
+    def failure(self, provider: str) -> LLMError:
+        """The error of the rule's fault ("timeout" excepted, which depends on the request)."""
+        fault = self.fault or ""
+        if fault == "garbage":
+            return bad_response(provider, "scripted garbage")
+        if fault.startswith("cut:"):
+            return connection_failure(provider, f"connection cut after {fault[4:]} tokens")
+        return http_failure(
+            provider, int(fault), "scripted fault", retry_after_s=self.retry_after_s
+        )
+
+
+# Reading rules
+
+
+def read_rules_file(path: str, read_text: Callable[[str], str] | None) -> Any:
+    """The JSON data of a rules file. Raises LispFileError (unreadable), LLMError (not JSON)."""
+    return _parse(_read(path, read_text), path)
+
+
+def _read(path: str, read_text: Callable[[str], str] | None) -> str:
+    try:
+        return (read_text or _open)(path)
+    except OmegaError:
+        raise
+    except FileNotFoundError:
+        problem, hint = "there is no such file", "the path is relative to the working directory"
+    except IsADirectoryError:
+        problem, hint = "it is a directory", "name the JSON file in it"
+    except UnicodeDecodeError as error:
+        problem, hint = f"it is not UTF-8 (byte {error.start})", "save it as UTF-8"
+    except (OSError, ValueError) as error:
+        problem, hint = getattr(error, "strerror", None) or str(error), None
+    raise LispFileError(f"cannot read the rules file {path}: {problem}", hint=hint)
+
+
+def _open(path: str) -> str:
+    with open(path, encoding="utf-8-sig") as file:
+        return file.read()
+
+
+def _parse(text: str, path: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except json.JSONDecodeError as error:
+        line, column, problem = error.lineno, error.colno, error.msg
+    except RecursionError:
+        raise misconfigured(f"{path}: nested too deeply", RULES_HINT) from None
+    failure = misconfigured(f"{path}:{line}:{column}: not JSON: {problem}", RULES_HINT)
+    failure.span = Span(path, line, column, line, column + 1)
+    raise failure
+
+
+def read_rules(script: object, source: str) -> list[Rule]:
+    """Check {"rules": [...]}, or from Python a plain list of rules too. Raises LLMError."""
+    if isinstance(script, Mapping):
+        unknown = [key for key in script if key != "rules"]
+        if unknown:
+            raise misconfigured(f"{source}: unknown field `{unknown[0]}`", RULES_HINT)
+        if "rules" not in script:
+            raise misconfigured(f"{source}: there is no field `rules`", RULES_HINT)
+        script = script["rules"]
+        if isinstance(script, (str, bytes)) or not isinstance(script, Sequence):
+            raise misconfigured(
+                f"{source}: field `rules` must be a list, got {_json_name(script)}", RULES_HINT
+            )
+    elif (
+        source != "<rules>" or isinstance(script, (str, bytes)) or not isinstance(script, Iterable)
+    ):
+        raise misconfigured(f"{source}: expected an object, got {_json_name(script)}", RULES_HINT)
+    return [Rule.read(raw, f"{source}: rule {index}") for index, raw in enumerate(script)]
+
+
+def _match_field(rule: Rule, value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise _wrong(where, f"must be a string, got {_json_name(value)}")
+    try:
+        rule.pattern = re.compile(value)
+        return
+    except (re.error, RecursionError, OverflowError) as error:
+        problem = str(error)
+    raise _wrong(where, f"bad regular expression: {problem}", "in JSON a backslash is written \\\\")
+
+
+def _reply_field(rule: Rule, value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise _wrong(where, f"must be a string, got {_json_name(value)}")
+    rule.template = value
+
+
+def _latency_field(rule: Rule, value: object, where: str) -> None:
+    bounds = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(bounds) != 2:
+        raise _wrong(where, f"must be a number or [low, high], got a list of {len(bounds)}")
+    low, high = (_milliseconds(bound, where) for bound in bounds)
+    if low > high:
+        raise _wrong(where, f"low is above high: [{low:g}, {high:g}]")
+    rule.latency_ms = (low, high)
+
+
+def _usage_field(rule: Rule, value: object, where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise _wrong(where, f"must be an object, got {_json_name(value)}")
+    for name, count in value.items():
+        if name not in ("input_tokens", "output_tokens"):
+            raise _wrong(where, f"unknown field `{name}`", "fields: input_tokens, output_tokens")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise _wrong(where, f"`{name}` must be an integer >= 0, got {count!r}")
+    rule.usage = Usage(value.get("input_tokens", 0), value.get("output_tokens", 0))
+
+
+def _fault_field(rule: Rule, value: object, where: str) -> None:
+    if not isinstance(value, str) or not _FAULT.fullmatch(value):
+        hint = 'faults: "429", "500" or any status 400-599, "timeout", "cut:K", "garbage"'
+        raise _wrong(where, f"unknown fault {value!r}", hint)
+    rule.fault = value
+
+
+def _retry_after_field(rule: Rule, value: object, where: str) -> None:
+    rule.retry_after_s = _milliseconds(value, where) / 1000
+
+
+def _times_field(rule: Rule, value: object, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _wrong(where, f"must be an integer >= 1, got {value!r}")
+    rule.times_left = value
+
+
+def _milliseconds(value: object, where: str) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= LATENCY_MS_MAX:  # type: ignore[operator]
+        raise _wrong(where, f"must be milliseconds, 0 to {LATENCY_MS_MAX:.0f}, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _check_groups(template: str, pattern: re.Pattern[str], where: str) -> None:
+    for reference in _REFERENCE.finditer(template):
+        group = reference[1] or reference[2]
+        if group is None:
+            continue
+        is_known = int(group) <= pattern.groups if group.isdigit() else group in pattern.groupindex
+        if not is_known or pattern is _ANYTHING:
+            hint = "write \\\\ for a backslash (\\\\\\\\ in JSON)"
+            raise _wrong(where, f"`match` has no group {group}", hint)
+
+
+def _wrong(where: str, problem: str, hint: str | None = RULES_HINT) -> LLMError:
+    return misconfigured(f"{where}: {problem}", hint)
+
+
+def _json_name(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", str: "a string", int: "a number", float: "a number", list: "a list"}
+    return names.get(
+        type(value), "an object" if isinstance(value, Mapping) else type(value).__name__
+    )
+
+
+def crc(text: str) -> int:
+    """A hash that is equal in every process."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def token_estimate(text: str) -> int:
+    """Tokens of a text, roughly: its words."""
+    return len(text.split())
+
+
+_FIELDS: dict[str, Callable[[Rule, object, str], None]] = {
+    "match": _match_field,
+    "reply": _reply_field,
+    "latency_ms": _latency_field,
+    "usage": _usage_field,
+    "fault": _fault_field,
+    "retry_after_ms": _retry_after_field,
+    "times": _times_field,
+}
+_ANYTHING = re.compile("")
+_REFERENCE = re.compile(r"\\(?:(\d{1,2})|g<(\w+)>|\\)")
+_FAULT = re.compile(r"[45][0-9]{2}|timeout|cut:[0-9]{1,9}|garbage")
