@@ -1,0 +1,256 @@
+"""Numbers as text: parsing and printing of integers, rationals and reals, of any length.
+
+Owns: `parse_number`, `format_number`, and conversion between long digit strings and integers in
+better than quadratic time, past CPython's 4,300-digit limit (a process-wide setting this module
+never touches: it converts in short chunks). Refuses: complex numbers (the reader says so; here
+they are simply no numbers), and knowing about sources or spans.
+
+Syntax: R7RS 7.1.1 <number> without complex; radix prefixes #b #o #d #x, exactness prefixes #e #i,
+in either order.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from omega.errors import LimitExceeded
+
+EXPONENT_MAX = 1_000_000  # of an exact decimal such as #e1e1000000: its digits are all made
+_CHUNK_DIGITS = 512  # CPython converts up to 640 digits whatever its limit is set to
+_DECIMAL_BITS = (
+    12_000  # beyond this many bits the `decimal` module (number-theoretic transform) prints faster
+)
+
+_DIGITS = {2: "01", 8: "0-7", 10: "0-9", 16: "0-9a-fA-F"}
+_PREFIX = re.compile(r"(?:#[bodxeiBODXEI]){1,2}")
+_RADIX_OF = {"b": 2, "o": 8, "d": 10, "x": 16}
+_DECIMAL = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?\Z")
+_SPECIAL = {
+    "+inf.0": float("inf"),
+    "-inf.0": float("-inf"),
+    "+nan.0": float("nan"),
+    "-nan.0": float("nan"),
+}
+_RATIONALS: dict[int, re.Pattern[str]] = {}
+_FLOAT_EXPONENT = re.compile(r"e([+-])0*([0-9]+)\Z")
+
+
+def parse_number(text: str, radix: int = 10) -> int | Fraction | float | None:
+    """The number `text` denotes in `radix` (2 to 36; a prefix overrides it), or None when it
+    denotes none.
+
+    LimitExceeded("size") for an exact number with an exponent beyond EXPONENT_MAX.
+    """
+    exactness = ""
+    if text[:1] == "#":
+        prefix = _PREFIX.match(text)
+        if prefix is None:
+            return None
+        letters = prefix.group().lower().replace("#", "")
+        exact_letters = [c for c in letters if c in "ei"]
+        if len(exact_letters) > 1 or len(letters) - len(exact_letters) > 1:
+            return None
+        for letter in letters:
+            if letter in "ei":
+                exactness = letter
+            else:
+                radix = _RADIX_OF[letter]
+        text = text[prefix.end() :]
+    special = _SPECIAL.get(text.lower()) if text[-2:] == ".0" else None
+    if special is not None:
+        return None if exactness == "e" else special
+    rational = _rational_pattern(radix).match(text)
+    if rational is not None:
+        return _rational(rational, radix, exactness)
+    if radix != 10:
+        return None
+    decimal = _DECIMAL.match(text)
+    if decimal is None:
+        return None
+    return _exact_decimal(decimal) if exactness == "e" else float(text)
+
+
+def _rational_pattern(radix: int) -> re.Pattern[str]:
+    found = _RATIONALS.get(radix)
+    if found is None:
+        digits = _DIGITS.get(radix)
+        if digits is None:
+            every = "0123456789abcdefghijklmnopqrstuvwxyz"[:radix]
+            digits = every + every.upper()
+        found = re.compile(rf"([+-]?)([{digits}]+)(?:/([{digits}]+))?\Z")
+        _RATIONALS[radix] = found
+    return found
+
+
+def _rational(match: re.Match[str], radix: int, exactness: str) -> int | Fraction | float | None:
+    sign, digits, below = match.groups()
+    value: int | Fraction = parse_digits(digits, radix)
+    if sign == "-":
+        value = -value
+    if below is not None:
+        denominator = parse_digits(below, radix)
+        if denominator == 0:
+            return None
+        value = normalize(Fraction(value, denominator))
+    if exactness == "i":
+        if sign == "-" and value == 0:
+            return -0.0
+        return to_float(value)
+    return value
+
+
+def _exact_decimal(match: re.Match[str]) -> int | Fraction:
+    sign, whole, part, only_part, exponent_text = match.groups()
+    part = part or only_part or ""
+    shift = (parse_digits(exponent_text.lstrip("+-"), 10) if exponent_text else 0) * (
+        -1 if exponent_text and exponent_text[0] == "-" else 1
+    )
+    if abs(shift) > EXPONENT_MAX:
+        raise LimitExceeded("size", abs(shift), EXPONENT_MAX, "decimal digits")
+    digits = parse_digits((whole or "") + part, 10)
+    shift -= len(part)
+    if sign == "-":
+        digits = -digits
+    if shift >= 0:
+        return digits * int(10**shift)
+    return normalize(Fraction(digits, 10**-shift))
+
+
+def normalize(value: Fraction) -> int | Fraction:
+    """An integral rational as the int it is."""
+    return value.numerator if value.denominator == 1 else value
+
+
+def to_float(value: int | Fraction | float) -> float:
+    """The nearest float; infinite beyond the range of floats (R7RS `inexact`)."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def parse_digits(digits: str, radix: int) -> int:
+    """The integer a string of valid digits denotes; any length."""
+    if len(digits) <= _CHUNK_DIGITS or radix & (radix - 1) == 0:
+        return int(digits, radix)
+    # Values of chunks, most significant first; then neighbours are joined pairwise: log n rounds,
+    # long operands meet only in the last ones (Karatsuba).
+    head = len(digits) % _CHUNK_DIGITS
+    parts = [int(digits[:head], radix)] if head else []
+    for at in range(head, len(digits), _CHUNK_DIGITS):
+        parts.append(int(digits[at : at + _CHUNK_DIGITS], radix))
+    scale = radix**_CHUNK_DIGITS
+    while len(parts) > 1:
+        odd = len(parts) & 1
+        joined = parts[:odd]
+        for at in range(odd, len(parts), 2):
+            joined.append(parts[at] * scale + parts[at + 1])
+        parts = joined
+        if len(parts) > 1:
+            scale *= scale
+    return parts[0]
+
+
+def format_number(number: int | Fraction | float, radix: int = 10) -> str:
+    """The shortest text `parse_number` reads back as this number. A float is always written in
+    radix 10.
+    """
+    if type(number) is float:
+        return _format_float(number)
+    if isinstance(number, Fraction):
+        return f"{format_int(number.numerator, radix)}/{format_int(number.denominator, radix)}"
+    return format_int(int(number), radix)
+
+
+def _format_float(number: float) -> str:
+    if number != number:
+        return "+nan.0"
+    if number in (float("inf"), float("-inf")):
+        return "+inf.0" if number > 0 else "-inf.0"
+    text = float.__repr__(number)
+    exponent = _FLOAT_EXPONENT.search(text)
+    if exponent is None:
+        return text
+    sign = "-" if exponent.group(1) == "-" else ""
+    return f"{text[: exponent.start()]}e{sign}{exponent.group(2)}"
+
+
+def format_int(number: int, radix: int = 10) -> str:
+    """The digits of `number` in `radix` (2 to 36), lower case; any length."""
+    if radix == 10:
+        bits = number.bit_length()
+        if bits < 1_600:  # fewer than 512 digits
+            return int.__repr__(number)
+        return _format_long(number) if bits < _DECIMAL_BITS else _format_huge(number)
+    if radix == 16:
+        return f"{number:x}"
+    if radix == 8:
+        return f"{number:o}"
+    if radix == 2:
+        return f"{number:b}"
+    return _format_radix(number, radix)
+
+
+def _format_long(number: int) -> str:
+    chunks: list[str] = []
+    scale = 10**_CHUNK_DIGITS
+    rest = abs(number)
+    while rest >= scale:
+        rest, chunk = divmod(rest, scale)
+        chunks.append(int.__repr__(chunk).rjust(_CHUNK_DIGITS, "0"))
+    chunks.append(int.__repr__(rest))
+    return ("-" if number < 0 else "") + "".join(reversed(chunks))
+
+
+def _format_huge(number: int) -> str:
+    """Binary to decimal by multiplication only, in `decimal` arithmetic (as CPython's own _pylong
+    does).
+    """
+    import decimal
+
+    with decimal.localcontext() as context:
+        context.prec = decimal.MAX_PREC
+        context.Emax = decimal.MAX_EMAX
+        context.Emin = decimal.MIN_EMIN
+        context.traps[decimal.Inexact] = True
+        data = abs(number)
+        width = 4096
+        mask = (1 << width) - 1
+        raw = data.to_bytes((data.bit_length() + 7) // 8, "little")
+        step = width // 8
+        parts = [
+            decimal.Decimal(int.from_bytes(raw[at : at + step], "little") & mask)
+            for at in range(0, len(raw), step)
+        ]
+        scale = decimal.Decimal(2) ** width
+        while len(parts) > 1:
+            parts = [
+                parts[at] + parts[at + 1] * scale if at + 1 < len(parts) else parts[at]
+                for at in range(0, len(parts), 2)
+            ]
+            if len(parts) > 1:
+                scale *= scale
+        text = str(parts[0])
+    return "-" + text if number < 0 else text
+
+
+def _format_radix(number: int, radix: int) -> str:
+    """Divide and conquer with an explicit stack: halves of about equal digit counts."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    rest = abs(number)
+    powers = [radix]
+    while powers[-1] * powers[-1] <= rest:
+        powers.append(powers[-1] * powers[-1])
+    out: list[str] = []
+    work = [(rest, len(powers))]
+    while work:
+        value, level = work.pop()
+        if level == 0:
+            out.append(digits[value])
+            continue
+        high, low = divmod(value, powers[level - 1])
+        work.append((low, level - 1))
+        work.append((high, level - 1))
+    text = "".join(out).lstrip("0") or "0"
+    return "-" + text if number < 0 else text
