@@ -91,8 +91,9 @@ def timeout_failure(provider: str, timeout_s: float | None) -> LLMError:
 
 
 def bad_response(provider: str, detail: str) -> LLMError:
-    """An answer came, and makes no sense. Not retryable: it was paid for, and the next will be
-    alike.
+    """An answer came, and makes no sense.
+
+    Not retryable: it was paid for, and the next will be alike.
     """
     return LLMError(f"{provider} sent no usable answer: {shortened(detail)}", kind="bad-response")
 

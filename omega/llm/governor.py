@@ -104,8 +104,9 @@ class Governor:
         self._enqueue(call)
 
     def withdraw(self, call_id: Hashable) -> bool:
-        """Forget a queued call. False when it is not queued: it holds a slot (or is unknown), and
-        must finish.
+        """Forget a queued call.
+
+        False when it is not queued: it holds a slot (or is unknown), and must finish.
         """
         call = self._calls.get(call_id)
         if call is None or call.state is not _QUEUED:
@@ -174,16 +175,18 @@ class Governor:
     # What did happen
 
     def started(self, call_id: Hashable) -> None:
-        """An admitted call is on its way to the provider: from now on it may cost money. Once per
-        admission.
+        """An admitted call is on its way to the provider: from now on it may cost money.
+
+        Once per admission.
         """
         call = self._calls[call_id]
         assert call.state is _ADMITTED, f"call {call_id!r} is {call.state}, not admitted"
         call.state = _STARTED
 
     def finished(self, call_id: Hashable) -> None:
-        """The call is over and its connection closed, however it went: its slot is free. Exactly
-        once.
+        """The call is over and its connection closed, however it went: its slot is free.
+
+        Exactly once.
         """
         self._release(call_id)
         del self._calls[call_id]
@@ -201,8 +204,9 @@ class Governor:
         self._enqueue(call)
 
     def close_gate(self, until_s: float) -> None:
-        """Admit nothing before `until_s`. Gates only move later: the strictest answer of the
-        provider counts.
+        """Admit nothing before `until_s`.
+
+        Gates only move later: the strictest answer of the provider counts.
         """
         assert until_s == until_s, "a gate needs a time"
         self._gate_s = max(self._gate_s, until_s)

@@ -38,13 +38,14 @@ OFFICIAL_BASE_URL = "https://api.openai.com/v1"
 TIMEOUT_S = 600.0  # of one attempt, when the request names none (as the SDK)
 CONNECT_TIMEOUT_S = 10.0
 IDLE_CONNECTIONS_MAX = 100
+_INSTALL_HINT = "pip install omega-lisp[openai]"
 NESTING_MAX = 200  # of a reply's JSON: the C parser must not recurse as deep as a server likes
 
 
 class OpenAIProvider:
-    """Chat completions. Made without network and without loading the SDK; the client is made by the
-    first call.
+    """Chat completions.
 
+    Made without network and without loading the SDK; the client is made by the first call.
     model: the default model. api_key, base_url: instead of the environment's.
     Raises LLMError (llm-configuration) when the key or the SDK is missing, or one of them cannot be
     used.
@@ -66,6 +67,7 @@ class OpenAIProvider:
                 f"set {BASE_URL_NAME} to something like http://localhost:11434/v1",
             )
         _require_sdk()
+        self._sdk: Any = None  # the module, once it is loaded
         self._clients: dict[
             Any, Any
         ] = {}  # event loop -> client: its connections live in that loop
@@ -75,8 +77,9 @@ class OpenAIProvider:
         return "openai"
 
     async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
-        """One attempt over HTTP. See `Provider.infer`; `sleep` is not used: the network keeps its
-        own time.
+        """One attempt over HTTP.
+
+        See `Provider.infer`; `sleep` is not used: the network keeps its own time.
         """
         outcome = await self._attempt(request)
         if isinstance(outcome, LLMReply):
@@ -100,14 +103,19 @@ class OpenAIProvider:
         return f"OpenAIProvider({self.model!r}, base_url={url!r})"
 
     async def _attempt(self, request: LLMRequest) -> LLMReply | LLMError:
-        """The reply, or the error to raise: raised outside of `except`, so that nothing is chained
-        to it.
+        """The reply, or the error to raise.
+
+        Raised outside of `except`, so that nothing is chained to it.
         """
         import asyncio
 
         model = request.model or self.model
         if model is None:
             return misconfigured("the request names no model", "give one, or use openai:MODEL")
+        if self._sdk is None:
+            problem = await self._load_sdk()
+            if problem is not None:
+                return problem
         client = self._client(asyncio.get_running_loop())
         parameters = chat_parameters(request, model, is_official=self._is_official)
         timeout_s = request.timeout_s if request.timeout_s is not None else TIMEOUT_S
@@ -120,11 +128,22 @@ class OpenAIProvider:
         except Exception as error:
             return self._failure(error, timeout_s)
 
+    async def _load_sdk(self) -> LLMError | None:
+        """Import the SDK, in a thread: it takes 0.4 s, and nothing may stop the loop for so long."""
+        import asyncio
+        from importlib import import_module
+
+        try:
+            self._sdk = await asyncio.to_thread(import_module, "openai")
+            return None
+        except Exception as error:
+            problem = str(error)
+        return misconfigured(f"the openai package cannot be loaded: {problem}", _INSTALL_HINT)
+
     def _client(self, loop: Any) -> Any:
         client = self._clients.get(loop)
         if client is None:
-            import openai
-
+            openai = self._sdk
             self._forget_closed_loops()
             # The SDK's own classes: which HTTP library is below them changed between its versions.
             limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
@@ -157,8 +176,7 @@ class OpenAIProvider:
 
     def _failure(self, error: Exception, timeout_s: float) -> LLMError:
         """Our error for whatever the SDK raised."""
-        import openai
-
+        openai = self._sdk
         detail = without_secrets(_chain_text(error), self._key)
         if isinstance(error, openai.APIStatusError):
             body = error.body if isinstance(error.body, Mapping) else {}
@@ -206,8 +224,9 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
 
 
 def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
-    """The reply in a chat completion. Raises ValueError, LookupError or TypeError when it is
-    none.
+    """The reply in a chat completion.
+
+    Raises ValueError, LookupError or TypeError when it is none.
     """
     if not isinstance(body, dict):
         raise ValueError(f"expected a JSON object, got {type(body).__name__}")
@@ -300,6 +319,4 @@ def _require_sdk() -> None:
     from importlib.util import find_spec
 
     if find_spec("openai") is None:
-        raise misconfigured(
-            "the provider `openai` needs the openai package", "pip install omega-lisp[openai]"
-        )
+        raise misconfigured("the provider `openai` needs the openai package", _INSTALL_HINT)

@@ -41,6 +41,7 @@ class Provider(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Give back connections opened in the running loop. Idempotent; a later `infer` opens new
-        ones.
+        """Give back connections opened in the running loop.
+
+        Idempotent; a later `infer` opens new ones.
         """

@@ -20,8 +20,9 @@ EXTRA_NODES_MAX = 1_000_000  # values inside `messages` and `extra`: also what s
 
 
 class Usage:
-    """Tokens of one call. is_reported: False when the provider did not say; the counts are then
-    0.
+    """Tokens of one call.
+
+    is_reported: False when the provider did not say; the counts are then 0.
     """
 
     __slots__ = ("input_tokens", "is_reported", "output_tokens")
@@ -150,9 +151,9 @@ class LLMRequest:
         return content if isinstance(content, str) else ""
 
     def content_hash(self) -> str:
-        """A SHA-256, in hexadecimal, of everything that may change the answer. Computed once, when
-        first asked for.
+        """A SHA-256, in hexadecimal, of everything that may change the answer.
 
+        Computed once, when first asked for.
         Raises LispTypeError when `messages` or `extra` hold what is not JSON data.
         """
         if self._hash is None:
@@ -233,8 +234,9 @@ def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
 
 
 def _digest(content: object) -> str:
-    """SHA-256 of a tagged, length-prefixed walk. Iterative: data from outside may be nested as deep
-    as it likes.
+    """SHA-256 of a tagged, length-prefixed walk.
+
+    Iterative: data from outside may be nested as deep as it likes.
     """
     import hashlib  # 3 ms that most programs never need
 

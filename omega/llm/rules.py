@@ -39,8 +39,9 @@ RULES_HINT = 'a rules file is {"rules": [{"match": "regex", "reply": "text with 
 
 
 class Rule:
-    """One checked rule. template: None answers as if there were no rule. times_left: None is
-    without end.
+    """One checked rule.
+
+    template: None answers as if there were no rule. times_left: None is without end.
     """
 
     __slots__ = (
@@ -72,8 +73,9 @@ class Rule:
 
     @classmethod
     def read(cls, raw: object, where: str) -> Rule:
-        """Check a rule as it came from JSON or Python. Raises LLMError (llm-configuration) that
-        begins with `where`.
+        """Check a rule as it came from JSON or Python.
+
+        Raises LLMError (llm-configuration) that begins with `where`.
         """
         if not isinstance(raw, Mapping):
             raise _wrong(where, f"a rule is an object, got {_json_name(raw)}")

@@ -19,9 +19,7 @@ from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.rules import Rule, crc, read_rules, read_rules_file, token_estimate
 
 CALLS_KEPT = 10_000  # entries of the call log
-PROMPTS_COUNTED_MAX = (
-    1_000_000  # distinct prompts whose occurrences are counted; then counting starts again
-)
+PROMPTS_COUNTED_MAX = 1_000_000  # distinct ones; then counting their occurrences starts again
 
 Answer = str | LLMReply | Mapping[str, Any] | None
 Script = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Callable[[LLMRequest], Answer]
@@ -89,8 +87,9 @@ class ScriptedProvider:
     def from_file(
         cls, path: str, *, read_text: Callable[[str], str] | None = None, model: str = "scripted"
     ) -> ScriptedProvider:
-        """Rules from a JSON file. Raises LispFileError (unreadable), LLMError (not what rules look
-        like).
+        """Rules from a JSON file.
+
+        Raises LispFileError (unreadable), LLMError (not what rules look like).
         """
         return cls(read_rules_file(path, read_text), model=model, source=path)
 
