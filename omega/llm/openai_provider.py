@@ -27,6 +27,7 @@ from omega.llm.failures import (
     http_failure,
     misconfigured,
     retry_after_s,
+    shortened,
     timeout_failure,
 )
 from omega.llm.provider import Sleep
@@ -122,14 +123,14 @@ class OpenAIProvider:
         try:
             async with asyncio.timeout(timeout_s):
                 raw = await client.chat.completions.with_raw_response.create(**parameters)
-            return self._reply(raw.http_response.content, model)
         except TimeoutError:
             return timeout_failure(self.name, timeout_s)
         except Exception as error:
             return self._failure(error, timeout_s)
+        return self._reply(raw.http_response.content, model)
 
     async def _load_sdk(self) -> LLMError | None:
-        """Import the SDK, in a thread: it takes 0.4 s, and nothing may stop the loop for so long."""
+        """Import the SDK in a thread: it takes 0.4 s, and nothing may stop the loop so long."""
         import asyncio
         from importlib import import_module
 
@@ -170,8 +171,8 @@ class OpenAIProvider:
     def _reply(self, content: bytes, model: str) -> LLMReply | LLMError:
         try:
             return read_reply(parse_json(content), self.name, model)
-        except (ValueError, LookupError, TypeError) as error:
-            problem = str(error) or type(error).__name__
+        except ValueError as error:
+            problem = str(error)
         return bad_response(self.name, without_secrets(problem, self._key))
 
     def _failure(self, error: Exception, timeout_s: float) -> LLMError:
@@ -226,7 +227,7 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
 def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
     """The reply in a chat completion.
 
-    Raises ValueError, LookupError or TypeError when it is none.
+    Raises ValueError when it is none.
     """
     if not isinstance(body, dict):
         raise ValueError(f"expected a JSON object, got {type(body).__name__}")
@@ -238,12 +239,14 @@ def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
     if not isinstance(choices, list) or not choices:
         raise ValueError("the answer has no choices")
     choice = choices[0]
-    message = choice["message"]
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise ValueError("the answer has no message")
     finish_reason = str(choice.get("finish_reason") or "stop")
     refusal = message.get("refusal")
     if refusal or finish_reason == "content_filter":
         reason = refusal if isinstance(refusal, str) else "stopped by the content filter"
-        return LLMError(f"{provider}: the model refused: {reason}", kind="refused")
+        return LLMError(f"{provider}: the model refused: {shortened(reason)}", kind="refused")
     text = message.get("content")
     if text is None and not message.get("tool_calls"):
         text = ""
