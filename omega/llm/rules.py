@@ -133,7 +133,10 @@ class Rule:
 
 def read_rules_file(path: str, read_text: Callable[[str], str] | None) -> Any:
     """The JSON data of a rules file. Raises LispFileError (unreadable), LLMError (not JSON)."""
-    return _parse(_read(path, read_text), path)
+    data = _parse(_read(path, read_text), path)
+    if not isinstance(data, Mapping):
+        raise misconfigured(f"{path}: expected an object, got {_json_name(data)}", RULES_HINT)
+    return data
 
 
 def _read(path: str, read_text: Callable[[str], str] | None) -> str:

@@ -25,8 +25,7 @@ FULL: dict[str, Any] = {
 
 def test_the_hash_is_the_same_in_every_process() -> None:
     program = (
-        "from omega.llm import LLMRequest\n"
-        f"print(LLMRequest('grüße', **{FULL!r}).content_hash())"
+        f"from omega.llm import LLMRequest\nprint(LLMRequest('grüße', **{FULL!r}).content_hash())"
     )
     runs = {
         subprocess.run(

@@ -77,9 +77,7 @@ def test_what_is_retried(error: BaseException, kind: str | None, is_retried: boo
         assert error.kind == kind and is_kind(error.kind, "llm-error") and error.kind in CODES
 
 
-@given(
-    attempt=st.integers(1, 200), uniform=st.floats(0, 1), after=st.none() | st.floats(0, 1e6)
-)
+@given(attempt=st.integers(1, 200), uniform=st.floats(0, 1), after=st.none() | st.floats(0, 1e6))
 def test_a_delay_is_bounded_and_equal_inputs_give_equal_delays(
     attempt: int, uniform: float, after: float | None
 ) -> None:
