@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 from omega.errors import HostError
 
@@ -39,8 +40,10 @@ STALE_ENTRIES_MIN = 64  # heaps are rebuilt when more than this and half of thei
 
 _QUEUED, _ADMITTED, _STARTED = "queued", "admitted", "started"
 
+Id = TypeVar("Id", bound=Hashable)
 
-class _Call:
+
+class _Call(Generic[Id]):
     """A call the governor knows.
 
     place: its turn among equals, given once. due_s: it is not admitted before.
@@ -49,7 +52,7 @@ class _Call:
 
     __slots__ = ("call_id", "due_s", "entry", "place", "priority", "state")
 
-    def __init__(self, call_id: Hashable, priority: int, place: int) -> None:
+    def __init__(self, call_id: Id, priority: int, place: int) -> None:
         self.call_id = call_id
         self.priority = priority
         self.place = place
@@ -59,10 +62,10 @@ class _Call:
 
 
 # (what sorts first, place, entry, call): place and entry are unique, so calls are never compared.
-_Entry = tuple[float, int, int, _Call]
+_Entry = tuple[float, int, int, _Call[Id]]
 
 
-class Governor:
+class Governor(Generic[Id]):
     """Admits calls up to `limit` at a time.
 
     Call ids are any hashable values, unique among the live calls.
@@ -72,9 +75,9 @@ class Governor:
     """
 
     def __init__(self, limit: int) -> None:
-        self._calls: dict[Hashable, _Call] = {}
-        self._ready: list[_Entry] = []  # may start as soon as there is a slot
-        self._later: list[_Entry] = []  # wait for their due time
+        self._calls: dict[Id, _Call[Id]] = {}
+        self._ready: list[_Entry[Id]] = []  # may start as soon as there is a slot
+        self._later: list[_Entry[Id]] = []  # wait for their due time
         self._place = 0
         self._entry = 0
         self._now_s = float("-inf")
@@ -92,7 +95,7 @@ class Governor:
 
     # What the program wants
 
-    def ask(self, call_id: Hashable, priority: int = 0, *, now_s: float = 0.0) -> None:
+    def ask(self, call_id: Id, priority: int = 0, *, now_s: float = 0.0) -> None:
         """Queue a call. Larger `priority` goes first."""
         assert call_id not in self._calls, f"call {call_id!r} is already known"
         self._advance(now_s)
@@ -103,7 +106,7 @@ class Governor:
         self.queued += 1
         self._enqueue(call)
 
-    def withdraw(self, call_id: Hashable) -> bool:
+    def withdraw(self, call_id: Id) -> bool:
         """Forget a queued call.
 
         False when it is not queued: it holds a slot (or is unknown), and must finish.
@@ -118,7 +121,7 @@ class Governor:
         self._drop_stale()
         return True
 
-    def set_priority(self, call_id: Hashable, priority: int) -> None:
+    def set_priority(self, call_id: Id, priority: int) -> None:
         """Change the priority of a call; a queued one moves, keeping its place among equals."""
         call = self._calls[call_id]
         if call.priority == priority:
@@ -130,10 +133,10 @@ class Governor:
 
     # What may happen
 
-    def admit(self, now_s: float) -> list[Hashable]:
+    def admit(self, now_s: float) -> list[Id]:
         """The calls that may start now, in order; each holds a slot from here on."""
         self._advance(now_s)
-        admitted: list[Hashable] = []
+        admitted: list[Id] = []
         if self._now_s < self._gate_s:
             return admitted
         self._ripen()
@@ -167,14 +170,14 @@ class Governor:
             return max(self._gate_s, self._later[0][0])
         return None
 
-    def is_holding(self, call_id: Hashable) -> bool:
+    def is_holding(self, call_id: Id) -> bool:
         """Whether the call holds a slot."""
         call = self._calls.get(call_id)
         return call is not None and call.state is not _QUEUED
 
     # What did happen
 
-    def started(self, call_id: Hashable) -> None:
+    def started(self, call_id: Id) -> None:
         """An admitted call is on its way to the provider: from now on it may cost money.
 
         Once per admission.
@@ -183,7 +186,7 @@ class Governor:
         assert call.state is _ADMITTED, f"call {call_id!r} is {call.state}, not admitted"
         call.state = _STARTED
 
-    def finished(self, call_id: Hashable) -> None:
+    def finished(self, call_id: Id) -> None:
         """The call is over and its connection closed, however it went: its slot is free.
 
         Exactly once.
@@ -192,7 +195,7 @@ class Governor:
         del self._calls[call_id]
         self.finished_count += 1
 
-    def requeue(self, call_id: Hashable, due_s: float | None = None) -> None:
+    def requeue(self, call_id: Id, due_s: float | None = None) -> None:
         """Give the slot back and wait again in the original place; not before `due_s`, when
         given.
         """
@@ -236,14 +239,14 @@ class Governor:
         """How many more calls may be in flight now. Negative after the limit was lowered."""
         return self._limit - self.in_flight
 
-    def _release(self, call_id: Hashable) -> _Call:
+    def _release(self, call_id: Id) -> _Call[Id]:
         """The one place where a slot becomes free."""
         call = self._calls.get(call_id)
         assert call is not None and call.state is not _QUEUED, f"call {call_id!r} holds no slot"
         self.in_flight -= 1
         return call
 
-    def _enqueue(self, call: _Call) -> None:
+    def _enqueue(self, call: _Call[Id]) -> None:
         self._entry += 1
         call.entry = self._entry
         if call.due_s > self._now_s:

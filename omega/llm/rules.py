@@ -132,7 +132,7 @@ class Rule:
 
 
 def read_rules_file(path: str, read_text: Callable[[str], str] | None) -> Any:
-    """The JSON data of a rules file. Raises LispFileError (unreadable), LLMError (not JSON)."""
+    """The JSON object in a rules file. Raises LispFileError (unreadable), LLMError (none)."""
     data = _parse(_read(path, read_text), path)
     if not isinstance(data, Mapping):
         raise misconfigured(f"{path}: expected an object, got {_json_name(data)}", RULES_HINT)
@@ -187,9 +187,7 @@ def read_rules(script: object, source: str) -> list[Rule]:
             raise misconfigured(
                 f"{source}: field `rules` must be a list, got {_json_name(script)}", RULES_HINT
             )
-    elif (
-        source != "<rules>" or isinstance(script, (str, bytes)) or not isinstance(script, Iterable)
-    ):
+    elif isinstance(script, (str, bytes)) or not isinstance(script, Iterable):
         raise misconfigured(f"{source}: expected an object, got {_json_name(script)}", RULES_HINT)
     return [Rule.read(raw, f"{source}: rule {index}") for index, raw in enumerate(script)]
 

@@ -11,8 +11,8 @@ from omega.errors import HostError
 from omega.llm import Governor
 
 
-def asked(limit: int, *ids: str) -> Governor:
-    governor = Governor(limit)
+def asked(limit: int, *ids: str) -> Governor[str]:
+    governor: Governor[str] = Governor(limit)
     for call_id in ids:
         governor.ask(call_id)
     return governor
@@ -30,7 +30,7 @@ def test_the_cap_is_hard_and_slots_are_reused_in_order() -> None:
 
 
 def test_larger_priority_first_and_fifo_among_equals() -> None:
-    governor = Governor(1)
+    governor: Governor[str] = Governor(1)
     for call_id, priority in [("a", 0), ("b", 5), ("c", 5), ("d", -1)]:
         governor.ask(call_id, priority)
     order = []
@@ -141,7 +141,7 @@ def test_a_limit_that_makes_no_sense_is_refused(limit: object) -> None:
 
 
 def test_withdrawn_calls_leave_no_garbage_behind() -> None:
-    governor = Governor(1)
+    governor: Governor[str | int] = Governor(1)
     governor.ask("holder")
     governor.admit(0)
     for number in range(5_000):
@@ -160,7 +160,7 @@ class _Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.limit = 2
-        self.governor = Governor(self.limit)
+        self.governor: Governor[int] = Governor(self.limit)
         self.queue: list[list[float]] = []
         self.holding: dict[int, list[float]] = {}
         self.started: set[int] = set()

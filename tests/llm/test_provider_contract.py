@@ -77,10 +77,10 @@ class OpenAIHarness:
 
     def __init__(self, server: LoopbackServer) -> None:
         self.server = server
-        server.reply = lambda call: self.reply(call.prompt)
-        server.latency_s = lambda call: self.latency_s
         self.reply: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
         self.latency_s = 0.0
+        server.reply = lambda call: self.reply(call.prompt)
+        server.latency_s = lambda call: self.latency_s
         self.provider = OpenAIProvider(
             "default-model", base_url=server.base_url, api_key=server.api_key
         )

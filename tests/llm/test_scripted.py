@@ -198,7 +198,7 @@ def test_a_callable_that_fails_fails_the_call() -> None:
     provider = ScriptedProvider(refuse)
     (error,) = ask(provider, "p")
     assert error.kind == "refused" and provider.in_flight == 0
-    (error,) = ask(ScriptedProvider(lambda request: 7), "p")  # type: ignore[arg-type,return-value]
+    (error,) = ask(ScriptedProvider(lambda request: 7), "p")  # type: ignore[arg-type]
     assert error.kind == "llm-configuration" and "the callable's answer" in error.message
 
 
@@ -302,7 +302,7 @@ def test_what_is_no_json_is_named_by_line_and_column() -> None:
     assert error.message.startswith("r.json:2:5: not JSON")
     assert error.span is not None and repr(error.span) == "r.json:2:5"
     assert error.__context__ is None
-    with pytest.raises(LLMError, match="r.json:1:1: not JSON"):
+    with pytest.raises(LLMError, match=r"r\.json:1:1: not JSON"):
         ScriptedProvider.from_file("r.json", read_text=lambda path: "")
 
 
