@@ -72,18 +72,18 @@ def test_a_client_that_leaves_is_an_early_close_at_once() -> None:
 
 
 def test_the_peak_is_what_was_in_flight_at_once() -> None:
-    gate = threading.Event()
-    with LoopbackServer(latency_s=lambda call: 0 if gate.is_set() else 0.2) as server:
-        threads = [threading.Thread(target=post, args=(server, chat(str(n)))) for n in range(9)]
-        for thread in threads:
-            thread.start()
-        server.wait_until(lambda s: s.requests == 9)
-        for thread in threads:
-            thread.join()
-        gate.set()
+    with LoopbackServer(latency_s=60) as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(9)]
+        for client in clients:
+            client.sendall(raw_request("p"))
+        server.wait_until(lambda s: s.in_flight == 9)
+        for client in clients:
+            client.close()
+        server.wait_until(lambda s: s.open_connections == 0)
+        server.latency_s = 0
         post(server, chat("alone"))
         end = server.wait_until(lambda s: s.open_connections == 0)
-    assert (end.peak, end.requests, end.replied, end.in_flight) == (9, 10, 10, 0)
+    assert (end.peak, end.requests, end.replied, end.in_flight) == (9, 10, 1, 0)
 
 
 def test_faults_in_sequence_by_word_and_by_call() -> None:
