@@ -1,0 +1,321 @@
+"""The real driver: waits on the machine's clock, and is a guest of asyncio when something waits on I/O.
+
+Owns: every real wait, the private asyncio loop, the pool of threads for blocking calls.
+Refuses: to import asyncio before it is needed. While only timers matter it waits on a plain lock; the first external
+makes it move into a private loop (kept until close); inside a host's running loop it is a guest of that one.
+
+As a guest it runs bare `call_soon` callbacks, each a batch of at most BATCH_US, so the loop's other users and its I/O
+get their turn. Other threads and signal handlers reach it only through `wake`.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock
+from collections.abc import Callable
+from typing import Any
+
+from omega.concurrency import clock
+from omega.concurrency.driver import Driver
+from omega.concurrency.outside import External
+from omega.concurrency.threads import ThreadPool
+from omega.errors import Cancelled, HostError, LoopIsRunning
+
+BATCH_US = 100  # how long tasks run before the loop looks at I/O again
+WAIT_S_MAX = 3600.0  # a longer wait is cut into several
+
+
+class AsyncioDriver(Driver):
+    """Real time. blocking_max: threads for blocking calls."""
+
+    def __init__(self, blocking_max: int = 16) -> None:
+        self._alarm = allocate_lock()
+        self._alarm.acquire()
+        self._runner: Any = None
+        self._loop: Any = None  # the loop we are guest of, while one is known
+        self._needs_loop = False
+        self._deferred: list[External] = []  # externals that wait for a loop to be started in
+        self._in_loop = False  # batches run from loop callbacks
+        self._pump_due = False
+        self._timer: Any = None
+        self._timer_us = 0
+        self._batch_end_us = 0
+        self._waits: list[
+            tuple[Callable[[], bool], Any]
+        ] = []  # (done, future or None for our own loop)
+        self._closed_world = False
+        self._failure: BaseException | None = None
+        self._pool = ThreadPool(blocking_max)
+
+    # ------------------------------------------------------------------ time
+
+    def now_us(self) -> int:
+        return clock.now_us()
+
+    def poll_due(self) -> bool:
+        now = clock.now_us()
+        scheduler = self.scheduler
+        heap = scheduler.timers.heap
+        return (
+            (bool(heap) and heap[0][0] <= now)
+            or (self._in_loop and now >= self._batch_end_us)
+            or scheduler.inbox.filled
+        )
+
+    def wants_control(self) -> bool:
+        return (self._in_loop and clock.now_us() >= self._batch_end_us) or (
+            self._needs_loop and not self._in_loop
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+    # ------------------------------------------------------------------ without a host's loop
+
+    def drive(self, done: Callable[[], bool]) -> None:
+        if running_loop() is not None:
+            raise LoopIsRunning(
+                "an asyncio loop is running in this thread",
+                hint="await wait_async(...) or run_async() instead",
+            )
+        while not done():
+            if self._needs_loop or self._runner is not None:
+                self._drive_private(done)
+                return
+            if not self._plain_round(done):
+                return
+
+    def _plain_round(self, done: Callable[[], bool]) -> bool:
+        """A batch and a wait, without asyncio. False: nothing more can happen."""
+        scheduler = self.scheduler
+        scheduler.run_batch()
+        if done() or self._needs_loop or scheduler.has_work():
+            return True
+        if not scheduler.may_progress():
+            return scheduler.resolve_idle(closed=True)
+        when_us = scheduler.timers.next_us()
+        seconds = (
+            WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - clock.now_us()) / 1e6)
+        )
+        if seconds > 0:
+            self._alarm.acquire(timeout=seconds)
+        return True
+
+    def _drive_private(self, done: Callable[[], bool]) -> None:
+        import asyncio
+
+        if self._runner is None:
+            self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        loop = self._runner.get_loop()
+        self._use_loop(loop)
+        entry = (done, None)
+        self._waits.append(entry)
+        outer, self._closed_world = self._closed_world, True
+        try:
+            self._schedule()
+            loop.run_forever()
+        finally:
+            self._closed_world = outer
+            if entry in self._waits:
+                self._waits.remove(entry)
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _use_loop(self, loop: Any) -> None:
+        if self._loop is loop:
+            return
+        if self._loop is not None and any(external.begun for external in self.scheduler.externals):
+            raise HostError(
+                "calls in flight belong to another asyncio loop",
+                hint="finish them in their own loop",
+            )
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop = loop
+        self._pump_due = False
+        for external in self._deferred:
+            self.scheduler.add_chore(external.begin)
+        self._deferred.clear()
+        self._needs_loop = False
+
+    # ------------------------------------------------------------------ as a guest of a loop
+
+    async def drive_async(self, done: Callable[[], bool]) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._use_loop(loop)
+        if done():
+            return
+        future = loop.create_future()
+        entry = (done, future)
+        self._waits.append(entry)
+        self._schedule()
+        try:
+            await future
+        finally:
+            if entry in self._waits:
+                self._waits.remove(entry)
+
+    def _schedule(self) -> None:
+        if not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """A callback of the loop: run a batch, then see to it that we are called again when there is something."""
+        self._pump_due = False
+        scheduler = self.scheduler
+        if scheduler.in_batch:  # a host function runs the loop inside a slice
+            return
+        self._in_loop = True
+        self._batch_end_us = clock.now_us() + BATCH_US
+        try:
+            scheduler.run_batch()
+        except BaseException as failure:
+            self._fail(failure)
+        finally:
+            self._in_loop = False
+        self._settle()
+        if scheduler.has_work():
+            self._schedule()
+            return
+        if not scheduler.may_progress():
+            if scheduler.resolve_idle(closed=self._closed_world):
+                self._schedule()
+            else:
+                self._settle(idle=True)
+            return
+        when_us = scheduler.timers.next_us()
+        if when_us is not None:
+            self._arm(when_us)
+
+    def _arm(self, when_us: int) -> None:
+        if self._timer is not None:
+            if not self._timer.cancelled() and self._timer_us <= when_us:
+                return  # it is early at worst, and looks again
+            self._timer.cancel()
+        self._timer_us = when_us
+        self._timer = self._loop.call_later(max(0.0, (when_us - clock.now_us()) / 1e6), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if not self._pump_due:
+            self._pump()
+
+    def _settle(self, idle: bool = False) -> None:
+        """Let go of those whose wait is over; `idle`: of everyone who waits in a closed world."""
+        for entry in list(self._waits):
+            done, future = entry
+            if not (
+                done()
+                or (idle and future is None)
+                or (future is None and self._failure is not None)
+            ):
+                continue
+            self._waits.remove(entry)
+            if future is None:
+                self._loop.stop()
+            elif not future.done():
+                future.set_result(None)
+
+    def _fail(self, failure: BaseException) -> None:
+        """A batch raised: KeyboardInterrupt, SystemExit, or a bug. The host gets it."""
+        if any(future is None for _, future in self._waits):
+            self._failure = failure
+            return
+        for entry in list(self._waits):
+            self._waits.remove(entry)
+            if entry[1] is not None and not entry[1].done():
+                entry[1].set_exception(
+                    failure if isinstance(failure, Exception) else HostError(repr(failure))
+                )
+        raise failure
+
+    def notify(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed() and not self._in_loop:
+            self._schedule()
+
+    def wake(self) -> None:
+        try:
+            self._alarm.release()
+        except RuntimeError:
+            pass  # it rings already
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self.notify)
+            except RuntimeError:
+                pass  # that loop is closed
+
+    # ------------------------------------------------------------------ externals
+
+    def start(self, external: External) -> None:
+        if running_loop() is None:
+            self._needs_loop = True
+            external.begun = False
+            self._deferred.append(external)
+            return
+        import asyncio
+
+        assert external.start is not None
+        made: Any = None
+        failure: BaseException | None = None
+        try:
+            made = external.context.run(external.start)
+        except Exception as error:
+            failure = error
+        if failure is not None:
+            external.finish(None, failure)
+            return
+        # Not loop.create_task: a host's eager task factory would run it inside this very batch.
+        task = asyncio.Task(made, loop=asyncio.get_running_loop(), context=external.context)
+        external.handle = task
+        task.add_done_callback(lambda ended: self._ended(external, ended))
+
+    def _ended(self, external: External, task: Any) -> None:
+        if external.done:
+            return
+        if task.cancelled():
+            external.finish(None, Cancelled(external.abort_reason or "cancelled by the event loop"))
+        else:
+            error = task.exception()
+            external.finish(None if error is not None else task.result(), error)
+        if not self._in_loop:
+            self._schedule()
+
+    def abort(self, external: External) -> None:
+        if external.function is not None:
+            self._pool.abandon(external)
+        elif external.handle is not None:
+            external.handle.cancel()
+
+    def start_blocking(self, external: External) -> None:
+        def ended(value: Any, error: BaseException | None) -> None:
+            self.scheduler.post(lambda: external.finish(value, error))
+
+        self._pool.submit(external, ended)
+
+    def is_guest_now(self) -> bool:
+        return running_loop() is not None
+
+    def close(self) -> None:
+        self._pool.close()
+        runner, self._runner = self._runner, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop = None
+        if runner is not None:
+            runner.close()
+
+
+def running_loop() -> Any:
+    """The asyncio loop running in this thread, if any; does not import asyncio to find out."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()

@@ -1,0 +1,177 @@
+"""Channels: values from task to task, first come first served.
+
+Owns: the buffer and the two queues of a channel. Refuses: unbounded buffers.
+Invariant: receivers wait only while the buffer is empty and no sender waits; senders only while it is full.
+A value is handed over in the same claim that wakes the other side, so a cancelled receiver consumes nothing and a
+cancelled sender delivers nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from omega.concurrency.events import UNREADY, Event
+from omega.concurrency.task import Task, Waiters
+from omega.errors import HostError, TaskError
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+CLOSED: Any = object()  # what a wait is woken with when its channel closes
+
+
+class Channel:
+    """capacity: values it holds for a receiver to come; 0 is a rendezvous."""
+
+    __slots__ = (
+        "_receive",
+        "capacity",
+        "closed",
+        "items",
+        "name",
+        "receivers",
+        "scheduler",
+        "senders",
+    )
+
+    def __init__(self, scheduler: Kernel, capacity: int = 0, name: str = "a channel") -> None:
+        if capacity < 0:
+            raise HostError(f"a channel has a capacity of at least 0, not {capacity}")
+        self.scheduler = scheduler
+        self.capacity = capacity
+        self.name = name
+        self.closed = False
+        self.items: deque[Any] = deque()
+        self.receivers = Waiters()
+        self.senders = Waiters()
+        self._receive = RecvEvent(self)
+
+    def recv_event(self) -> Event:
+        """Receive one value. Raises channel-closed once it is closed and empty."""
+        return self._receive
+
+    def send_event(self, value: Any) -> Event:
+        """Deliver `value` (or put it into the buffer); the event's value is None. Raises channel-closed."""
+        return SendEvent(self, value)
+
+    def send(self, value: Any) -> None:
+        self.scheduler.sync(SendEvent(self, value))
+
+    def recv(self) -> Any:
+        return self.scheduler.sync(self._receive)
+
+    def close(self) -> None:
+        """Nothing more can be sent; what is in the buffer can still be received. Everyone who waits is woken."""
+        if self.closed:
+            return
+        self.closed = True
+        for waiters in (self.receivers, self.senders):
+            entries = waiters.entries
+            while entries:
+                task, gen, branch, _ = entries.popleft()
+                if task.gen == gen:
+                    self.scheduler.claim(task, gen, branch, CLOSED)
+
+    def closed_error(self) -> TaskError:
+        return TaskError(f"{self.name} is closed", kind="channel-closed")
+
+
+class RecvEvent(Event):
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    def try_now(self, scheduler: Kernel, task: Task) -> Any:
+        channel = self.channel
+        if channel.items:
+            value = channel.items.popleft()
+            refill = _take_sender(scheduler, channel, task)
+            if refill is not None:
+                channel.items.append(refill[0])
+            return value
+        direct = _take_sender(scheduler, channel, task)
+        if direct is not None:
+            return direct[0]
+        if channel.closed:
+            raise channel.closed_error()
+        return UNREADY
+
+    def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
+        self.channel.receivers.add(task, branch)
+
+    def lost(self, scheduler: Kernel, task: Task) -> None:
+        self.channel.receivers.forget()
+
+    def finish(self, value: Any) -> Any:
+        if value is CLOSED:
+            raise self.channel.closed_error()
+        return value
+
+    def describe(self) -> str:
+        return f"a value from {self.channel.name}"
+
+
+class SendEvent(Event):
+    __slots__ = ("channel", "value")
+
+    def __init__(self, channel: Channel, value: Any) -> None:
+        self.channel = channel
+        self.value = value
+
+    def try_now(self, scheduler: Kernel, task: Task) -> Any:
+        channel = self.channel
+        if channel.closed:
+            raise channel.closed_error()
+        passed: list[tuple[Task, int, int, Any]] = []
+        entries = channel.receivers.entries
+        sent = False
+        while entries and not sent:
+            entry = entries.popleft()
+            other, gen, branch, _ = entry
+            if other.gen != gen:
+                continue
+            if other is task:  # the other half of this very choice
+                passed.append(entry)
+            else:
+                sent = scheduler.claim(other, gen, branch, self.value)
+        entries.extendleft(reversed(passed))
+        if sent:
+            return None
+        if len(channel.items) < channel.capacity:
+            channel.items.append(self.value)
+            return None
+        return UNREADY
+
+    def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
+        self.channel.senders.add(task, branch, self.value)
+
+    def lost(self, scheduler: Kernel, task: Task) -> None:
+        self.channel.senders.forget()
+
+    def finish(self, value: Any) -> Any:
+        if value is CLOSED:
+            raise self.channel.closed_error()
+        return None
+
+    def describe(self) -> str:
+        return f"a receiver on {self.channel.name}"
+
+
+def _take_sender(scheduler: Kernel, channel: Channel, task: Task) -> tuple[Any] | None:
+    """Claim the head sender and take its value."""
+    passed: list[tuple[Task, int, int, Any]] = []
+    entries = channel.senders.entries
+    found: tuple[Any] | None = None
+    while entries and found is None:
+        entry = entries.popleft()
+        other, gen, branch, value = entry
+        if other.gen != gen:
+            continue
+        if other is task:
+            passed.append(entry)
+        elif scheduler.claim(other, gen, branch):
+            found = (value,)
+    entries.extendleft(reversed(passed))
+    return found

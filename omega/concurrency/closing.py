@@ -1,0 +1,48 @@
+"""The end of a scheduler: every stack is unwound in order, nothing is left to the garbage collector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omega.concurrency import limits, scopes
+from omega.concurrency.driver import Driver
+from omega.concurrency.scopes import CancelRequest
+from omega.errors import HostError
+
+if TYPE_CHECKING:
+    from omega.concurrency.interface import Scheduler
+
+ROUNDS_MAX = (
+    3  # how often a task that does not end is cancelled again before its stack is broken off
+)
+
+
+def close(scheduler: Scheduler) -> None:
+    scheduler.check_thread()
+    if scheduler.closed:
+        return
+    if scheduler.in_batch:
+        raise HostError("a task cannot close its own scheduler")
+    scheduler.set_wall_deadline(None)
+    scheduler.set_fuel(None)
+    request = CancelRequest("cancel", "the scheduler is closed", "host", scheduler.now_us())
+    scopes.cancel_scope(scheduler, scheduler.root, request)
+    scheduler.closed = True
+    for external in list(scheduler.externals):
+        external.abort("the scheduler is closed")
+    _drive(scheduler, scheduler.driver)
+    scheduler.break_stacks()
+    for task in limits.all_tasks(scheduler):
+        if task.state == "pending":
+            scheduler.end_unstarted(task, request)
+    scheduler.driver.close()
+
+
+def _drive(scheduler: Scheduler, driver: Driver) -> None:
+    """Let cancelled tasks run their cleanup; inside a host's running loop only as far as they need not wait."""
+    if driver.is_guest_now():
+        for _ in range(ROUNDS_MAX):
+            if scheduler.has_work():
+                scheduler.run_batch()
+        return
+    driver.drive(lambda: scheduler.live == 0)

@@ -1,0 +1,170 @@
+"""Waits made of waits: several tasks, races, parallel maps. Everything here is `sync`, `spawn` and scopes.
+
+Owns: their meanings, as the table of concurrency.md gives them. Refuses: anything the kernel has no public name for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from omega.concurrency import scopes
+from omega.concurrency.config import CANCELLED, COMPLETED, ERROR
+from omega.concurrency.events import UNREADY, Choose, EndEvent, Event
+from omega.concurrency.sync import Semaphore
+from omega.concurrency.task import Task
+from omega.errors import HostError
+
+if TYPE_CHECKING:
+    from omega.concurrency.interface import Scheduler
+
+Mode = Literal["all", "fail-fast", "settle"]
+OnError = Literal["raise", "keep"]
+
+
+class GroupEvent(Event):
+    """The end of several tasks; `until_failure`: or the first failure among them. Cheap for any number of tasks."""
+
+    __slots__ = ("left", "tasks", "until_failure", "waiter")
+    stays = True
+
+    def __init__(self, tasks: Sequence[Task], until_failure: bool) -> None:
+        self.tasks = tasks
+        self.until_failure = until_failure
+        self.left: dict[Task, None] = {}
+        self.waiter: tuple[Task, int, int] | None = None
+
+    def try_now(self, scheduler: Any, task: Task) -> Any:
+        for each in self.tasks:
+            each.observed = True
+        if self.until_failure and any(
+            each.state is ERROR or each.state is CANCELLED for each in self.tasks
+        ):
+            return None
+        return None if all(each.is_done for each in self.tasks) else UNREADY
+
+    def block(self, scheduler: Any, task: Task, branch: int) -> None:
+        waiter = (task, task.gen, branch)
+
+        def ended(each: Task) -> None:
+            self.left.pop(each, None)
+            if (
+                not self.left or (self.until_failure and each.state is not COMPLETED)
+            ) and task.gen == waiter[1]:
+                scheduler.claim(*waiter)
+
+        self.left = {each: None for each in self.tasks if not each.is_done}
+        for each in self.left:
+            if each.watchers is None:
+                each.watchers = {}
+            each.watchers[self] = ended
+
+    def lost(self, scheduler: Any, task: Task) -> None:
+        for each in self.left:
+            if each.watchers is not None:
+                each.watchers.pop(self, None)
+
+    def waits_on(self) -> list[Task]:
+        return list(self.left)
+
+    def describe(self) -> str:
+        count = len(self.left)
+        shown = ", ".join(task.label for task in list(self.left)[:5])
+        return f"tasks {shown}{', ...' if count > 5 else ''}"
+
+
+def await_all(scheduler: Scheduler, tasks: Iterable[Task], mode: Mode) -> list[Any]:
+    listed = list(tasks)
+    if mode not in ("all", "fail-fast", "settle"):
+        raise HostError(f"await_all has modes all, fail-fast and settle, not {mode!r}")
+    if mode == "fail-fast":
+        scheduler.sync(GroupEvent(listed, until_failure=True))
+        failed = [task for task in listed if task.is_done and task.state is not COMPLETED]
+        for task in reversed(listed):
+            if failed and not task.is_done:
+                scheduler.cancel(task, f"task {failed[0].label} failed")
+    scheduler.sync(GroupEvent(listed, until_failure=False))
+    if mode == "settle":
+        return [scopes.outcome_of(task) for task in listed]
+    failed = [task for task in listed if task.state is ERROR] or [
+        t for t in listed if t.state is CANCELLED
+    ]
+    if failed:
+        raise scopes.tasks_failed(listed, failed)
+    return [task.outcome for task in listed]
+
+
+def await_any(scheduler: Scheduler, tasks: Iterable[Task]) -> tuple[Task, Any]:
+    """(the first task to complete, its value); losers run on. All failed: TasksFailed."""
+    listed = list(tasks)
+    if not listed:
+        raise HostError("await_any needs at least one task")
+    waiting = listed
+    while waiting:
+        task = scheduler.sync(Choose(tuple(EndEvent(task) for task in waiting)))
+        if task.state is COMPLETED:
+            return task, task.outcome
+        waiting = [other for other in waiting if other is not task]
+    failed = [task for task in listed if task.state is ERROR] or listed
+    error = scopes.tasks_failed(listed, failed)
+    raise error
+
+
+def await_first(scheduler: Scheduler, tasks: Iterable[Task]) -> Task:
+    """The first task to end, however; ties: the lowest index."""
+    listed = list(tasks)
+    if not listed:
+        raise HostError("await_first needs at least one task")
+    ended: Task = scheduler.sync(Choose(tuple(EndEvent(task) for task in listed)))
+    return ended
+
+
+def race(scheduler: Scheduler, thunks: Iterable[Callable[[], Any]]) -> Any:
+    """The value of the first thunk to complete; the others are cancelled and their cleanup waited for."""
+    listed = list(thunks)
+
+    def body() -> Any:
+        tasks = [scheduler.spawn(thunk) for thunk in listed]
+        winner, value = await_any(scheduler, tasks)
+        for task in reversed(tasks):
+            scheduler.cancel(task, f"task {winner.label} won the race")
+        return value
+
+    return scopes.with_scope(scheduler, body, name="race")
+
+
+def par_map(
+    scheduler: Scheduler,
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    max_par: int | None,
+    on_error: OnError,
+) -> list[Any]:
+    """`function` of every item, each in a task of its own, at most `max_par` at a time; results in order."""
+    if on_error not in ("raise", "keep"):
+        raise HostError(f"par_map's on_error is raise or keep, not {on_error!r}")
+    if max_par is not None and max_par < 1:
+        raise HostError(f"par_map's max_par is at least 1, not {max_par}")
+    slots = None if max_par is None else Semaphore(scheduler, max_par)
+    tasks: list[Task] = []
+
+    def body() -> None:
+        for item in items:
+            if slots is not None:
+                slots.acquire()
+            task = scheduler.spawn(partial(function, item))
+            task.observed = (
+                on_error == "keep"
+            )  # else a failure ends the scope, and so the rest, at once
+            tasks.append(task)
+            if slots is not None:
+                task.watchers = {slots: lambda _: slots.release()}
+
+    scopes.with_scope(scheduler, body, name="par-map")
+    if on_error == "keep":
+        return [scopes.outcome_of(task) for task in tasks]
+    for task in tasks:
+        if task.state is CANCELLED:
+            raise task.cancelled_error()
+    return [task.outcome for task in tasks]

@@ -1,0 +1,94 @@
+"""Deadlocks: who waits for whom, cycles found at once, and the report when nothing can ever happen.
+
+Owns: the wait-for graph. Refuses: to decide when to look; sync asks about cycles, the driver about standstill.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omega.concurrency import limits, listing
+from omega.concurrency.config import SUSPENDED
+from omega.concurrency.events import Event
+from omega.concurrency.scopes import Scope
+from omega.concurrency.task import Task
+from omega.errors import Deadlock
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+CYCLE_WALK_MAX = 10_000  # tasks looked at for a cycle; a longer one is found at the standstill
+GRAPH_LINES_MAX = 100
+
+
+def check_cycle(me: Task, event: Event) -> None:
+    """Raise Deadlock if waiting for `event` would close a cycle of waits none of which has another way out."""
+    came_from: dict[Task, Task] = {}
+    work = [(me, target) for target in event.waits_on()]
+    while work and len(came_from) < CYCLE_WALK_MAX:
+        source, task = work.pop()
+        if task is me:
+            path = [source]
+            while path[-1] is not me:
+                path.append(came_from[path[-1]])
+            raise cycle_error(me, path)
+        if task in came_from or task.state is not SUSPENDED:
+            continue
+        came_from[task] = source
+        waiting = task.waiting
+        if isinstance(waiting, (Event, Scope)) and not getattr(waiting, "any_of", False):
+            work.extend((task, target) for target in waiting.waits_on())
+
+
+def cycle_error(me: Task, path: list[Task]) -> Deadlock:
+    path.reverse()  # from me on
+    if len(path) == 1:
+        return Deadlock(f"task {me.label} waits for itself")
+    names = " waits for ".join(f"task {task.label}" for task in [*path, me])
+    return Deadlock(f"a cycle of waits: {names}")
+
+
+def standstill_error(scheduler: Kernel) -> Deadlock:
+    """The error for a standstill: the whole graph, in words and as `.graph`."""
+    lines = wait_graph(scheduler)
+    shown = lines[:GRAPH_LINES_MAX]
+    if len(lines) > len(shown):
+        shown.append(f"... and {len(lines) - len(shown)} more")
+    error = Deadlock("deadlock: nothing can ever happen\n  " + "\n  ".join(shown))
+    error.graph = lines  # type: ignore[attr-defined]
+    return error
+
+
+def wait_graph(scheduler: Kernel) -> list[str]:
+    """A line per suspended task: what it waits for, who would have to act, where it was spawned."""
+    lines = []
+    for task in limits.all_tasks(scheduler):
+        if task.state is not SUSPENDED:
+            continue
+        line = f"task {task.label} waits for {listing.describe(task.waiting)}"
+        holders = (
+            [] if task.waiting is None or isinstance(task.waiting, int) else task.waiting.waits_on()
+        )
+        held = [f"task {holder.label} ({holder.state})" for holder in holders]
+        if held and not line.endswith(holders[0].label):
+            line += f", held by {', '.join(held)}"
+        if task.span is not None:
+            line += f" (spawned at {task.span})"
+        lines.append(line)
+    return lines
+
+
+def victim(scheduler: Kernel) -> Task | None:
+    """Who gets the error: the task the host waits for if it is stuck, else the oldest stuck foreground task."""
+    stuck = [
+        task
+        for task in limits.all_tasks(scheduler)
+        if task.state is SUSPENDED and task.waiting is not None
+    ]
+    for task in stuck:
+        if task.watched:
+            return task
+    for task in stuck:
+        if not task.daemon:
+            return task
+    return None

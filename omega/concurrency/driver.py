@@ -1,0 +1,248 @@
+"""Drivers wait for the outside on behalf of a scheduler. Here: the protocol, and the virtual driver.
+
+A driver tells the time, waits when nothing is ready, runs coroutines and blocking calls, and wakes on a post.
+Refuses: to know about tasks; it calls `run_batch` and asks `next_timer_us`, `may_progress`, `resolve_idle`.
+
+The virtual driver: one microsecond per step, and when nothing is ready time jumps to the next timer. Coroutines run
+too, but may await only `driver.sleep(seconds)`; blocking calls run at once, on the hub. No threads, no real waiting.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Any
+
+from omega.concurrency.clock import to_us
+from omega.concurrency.outside import External
+from omega.errors import Cancelled, HostError
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+IDLE_ADVANCE_US = (
+    1  # virtual time per hub visit in which no step was taken: tasks that only switch still age
+)
+
+
+class Driver:
+    """Base of all drivers. One driver serves one scheduler."""
+
+    virtual = False
+    scheduler: Kernel
+
+    def bind(self, scheduler: Kernel) -> None:
+        if hasattr(self, "scheduler"):
+            raise HostError("a driver serves one scheduler; make a new one")
+        self.scheduler = scheduler
+
+    def now_us(self) -> int:
+        """The time, in microseconds; never goes back."""
+        raise NotImplementedError
+
+    def now(self) -> float:
+        """The time, in seconds; never goes back."""
+        return self.now_us() / 1e6
+
+    def poll_due(self) -> bool:
+        """Asked at slice ends: is there something for the hub to do?"""
+        raise NotImplementedError
+
+    def wants_control(self) -> bool:
+        """Asked by the hub between tasks: shall the batch end so that the driver can look at I/O?"""
+        return False
+
+    def drive(self, done: Callable[[], bool]) -> None:
+        """Run the scheduler on this stack until `done()`, or until nothing can ever happen."""
+        raise NotImplementedError
+
+    async def drive_async(self, done: Callable[[], bool]) -> None:
+        """The same as a guest of the running asyncio loop; other users of the loop go on meanwhile."""
+        raise NotImplementedError
+
+    def notify(self) -> None:
+        """Something became ready while no batch runs. Called from the owner's thread."""
+
+    def wake(self) -> None:
+        """Something was posted. May be called from any thread and from signal handlers."""
+
+    def start(self, external: External) -> None:
+        """Start the coroutine of `external`; report its end by `external.finish` on the hub."""
+        raise NotImplementedError
+
+    def start_blocking(self, external: External) -> None:
+        """Run the function of `external` where it may block."""
+        raise NotImplementedError
+
+    def abort(self, external: External) -> None:
+        """Ask the coroutine or call to end; its end is reported as ever."""
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        """For coroutines run by this driver: wait."""
+        raise NotImplementedError
+
+    def is_guest_now(self) -> bool:
+        """Whether this stack runs inside a host's asyncio loop, so that `drive` cannot wait here."""
+        return False
+
+    def close(self) -> None:
+        """Give back everything. No call follows."""
+
+
+class _Sleep:
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+@coroutine
+def _sleep(seconds: float) -> Generator[_Sleep, None, None]:
+    yield _Sleep(seconds)
+
+
+class VirtualDriver(Driver):
+    """Time that costs nothing. start_s: what the clock shows at first."""
+
+    virtual = True
+
+    def __init__(self, start_s: float = 0.0) -> None:
+        self._offset_us = to_us(start_s)
+        self._steps_seen = 0
+        self._switches_seen = 0
+        self._running: dict[External, Any] = {}
+        self._nudge: Any = (
+            None  # a future of the host's loop: a standstill waits for the outside on it
+        )
+
+    def now_us(self) -> int:
+        return self._offset_us + self.scheduler.steps_now()
+
+    def poll_due(self) -> bool:
+        heap = self.scheduler.timers.heap
+        return (bool(heap) and heap[0][0] <= self.now_us()) or self.scheduler.inbox.filled
+
+    def wants_control(self) -> bool:
+        scheduler = self.scheduler
+        if scheduler.steps != self._steps_seen:
+            self._steps_seen = scheduler.steps
+            self._switches_seen = scheduler.switches
+        elif scheduler.switches - self._switches_seen > IDLE_SWITCHES:
+            self._offset_us += 1
+            self._switches_seen = scheduler.switches
+        return False
+
+    def drive(self, done: Callable[[], bool]) -> None:
+        while self._advance(done, closed=True):
+            pass
+
+    def _advance(self, done: Callable[[], bool], closed: bool) -> bool:
+        """One batch, and a jump if nothing is ready after it. False: done, or nothing more can happen."""
+        scheduler = self.scheduler
+        if done():
+            return False
+        scheduler.run_batch()
+        if done():
+            return False
+        if scheduler.has_work():
+            return True
+        if not scheduler.may_progress():
+            return scheduler.resolve_idle(closed)
+        when_us = scheduler.timers.next_us()
+        if (
+            when_us is None
+        ):  # only what is held outside could go on, and nothing outside moves virtual time
+            return scheduler.resolve_idle(closed)
+        self._offset_us += max(0, when_us - self.now_us())
+        return True
+
+    async def drive_async(self, done: Callable[[], bool]) -> None:
+        import asyncio
+
+        while not done():
+            if self._advance(done, closed=False):
+                await asyncio.sleep(0)
+            elif not done():
+                self._nudge = asyncio.get_running_loop().create_future()
+                await self._nudge
+
+    def notify(self) -> None:
+        nudge, self._nudge = self._nudge, None
+        if nudge is not None and not nudge.done():
+            nudge.set_result(None)
+
+    def wake(self) -> None:
+        nudge = self._nudge
+        if nudge is not None:
+            nudge.get_loop().call_soon_threadsafe(self.notify)
+
+    def start(self, external: External) -> None:
+        assert external.start is not None
+        try:
+            external.handle = external.context.run(external.start)
+        except Exception as error:
+            external.finish(None, error)
+            return
+        self._step(external, None)
+
+    def _step(self, external: External, error: BaseException | None) -> None:
+        """Let the coroutine run to its next wait."""
+        made = external.handle
+        failure: BaseException | None = None
+        asked: Any = None
+        try:
+            if error is None:
+                asked = external.context.run(made.send, None)
+            else:
+                asked = external.context.run(made.throw, error)
+        except StopIteration as stop:
+            external.finish(stop.value, None)
+            return
+        except BaseException as raised:
+            failure = raised
+        if failure is not None:
+            ended = (
+                isinstance(failure, (_cancelled_class(), Cancelled))
+                and external.abort_reason is not None
+            )
+            external.finish(None, Cancelled(external.abort_reason) if ended else failure)
+            return
+        if isinstance(asked, _Sleep):
+            when_us = self.now_us() + to_us(asked.seconds)
+            self._running[external] = self.scheduler.timers.call(
+                when_us, lambda: self._step(external, None)
+            )
+            return
+        refusal = HostError(
+            f"{external.label} needs real time: under virtual time a coroutine may await only driver.sleep()",
+            hint="use the asyncio driver, or a scripted provider",
+        )
+        self._step(external, refusal)
+
+    def abort(self, external: External) -> None:
+        timer = self._running.pop(external, None)
+        if timer is not None:
+            timer.cancel()
+            self._step(external, _cancelled_class()())
+
+    def start_blocking(self, external: External) -> None:
+        assert external.function is not None
+        value: Any = None
+        failure: BaseException | None = None
+        try:
+            value = external.context.run(external.function)
+        except Exception as error:
+            failure = error
+        external.finish(value, failure)
+
+    async def sleep(self, seconds: float) -> None:
+        await _sleep(seconds)
+
+
+def _cancelled_class() -> type[BaseException]:
+    """What a coroutine expects when it is cancelled: asyncio's class if anybody uses asyncio, else our own."""
+    asyncio = sys.modules.get("asyncio")
+    found = getattr(asyncio, "CancelledError", None)
+    return found if isinstance(found, type) else Cancelled

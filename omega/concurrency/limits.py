@@ -1,0 +1,230 @@
+"""Limits: fuel, the wall deadline, timeouts of tasks, barriers, Ctrl-C, and failures nobody waited for.
+
+Owns: what happens when each of them strikes. Refuses: switching.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from omega.concurrency import scopes
+from omega.concurrency.clock import to_us
+from omega.concurrency.scopes import CancelRequest
+from omega.concurrency.task import Hold, Task
+from omega.errors import HostError, LimitExceeded, OmegaError, TaskError
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+    from omega.concurrency.timers import TimerHandle
+
+ATOMIC_STEPS_MAX = 100_000  # steps an atomic section may take
+OVERRUN_SLICES = 10  # a barrier that held up more slice ends is reported
+
+
+# ---------------------------------------------------------------------- fuel and wall time
+
+
+def set_fuel(scheduler: Kernel, steps: int | None, unlimited: int) -> None:
+    """Let the interpreter use `steps` steps in total, those already used included."""
+    if steps is not None and steps < 0:
+        raise HostError(f"fuel is a number of steps of at least 0 or None, not {steps}")
+    scheduler.fuel_end = unlimited if steps is None else steps
+    me = scheduler.current
+    if me is not None and scheduler.steps + me.left > scheduler.fuel_end:
+        account(scheduler, me)
+        trim(scheduler, me)
+
+
+def account(scheduler: Kernel, me: Task) -> None:
+    """Count the steps `me` has taken since they were last counted."""
+    left = me.it.__length_hint__()
+    used = me.left - left
+    me.left = left
+    me.steps += used
+    scheduler.steps += used
+
+
+def trim(scheduler: Kernel, task: Task) -> None:
+    """Take from the accounted rest of the slice of `task` what the fuel no longer covers."""
+    allowed = max(0, scheduler.fuel_end - scheduler.steps)
+    excess = task.left - allowed
+    if excess > 0:
+        deque(islice(task.it, excess), 0)
+        task.left = allowed
+
+
+def out_of_fuel(scheduler: Kernel) -> None:
+    raise LimitExceeded("fuel", scheduler.steps, scheduler.fuel_end, "steps")
+
+
+def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle | None:
+    """Arm the wall limit, `seconds` from now. The handle cancels it."""
+    if scheduler.wall is not None:
+        scheduler.wall = None
+        for task in all_tasks(scheduler):
+            task.doom = scopes.doom_of(scheduler, task)
+    if seconds is None:
+        return None
+    began = scheduler.now_us()
+
+    def over() -> None:
+        used = (scheduler.now_us() - began) / 1e6
+        error = LimitExceeded("wall", used, seconds, "seconds")
+        scheduler.wall = CancelRequest("wall", "wall limit", None, scheduler.now_us(), error)
+        for task in reversed(all_tasks(scheduler)):
+            scopes.mark(scheduler, task)
+
+    timer = scheduler.timers.call(began + to_us(seconds), over)
+    timer.passive = True
+    return timer
+
+
+def check_wall(scheduler: Kernel) -> None:
+    """Inside a barrier the hub is not visited: look at the wall deadline alone."""
+    timer = scheduler.wall_timer
+    if timer is not None and timer.gen == 0 and timer.when_us <= scheduler.now_us():
+        timer.fire()
+        scheduler.timers.forget()
+    if scheduler.wall is not None:
+        raise scheduler.wall.exception()
+
+
+def all_tasks(scheduler: Kernel) -> list[Task]:
+    """Every live task, in spawn order."""
+    found: list[Task] = []
+    work = [scheduler.root]
+    while work:
+        scope = work.pop()
+        found.extend(scope.tasks)
+        work.extend(scope.scopes or ())
+    found.sort(key=lambda task: task.seq)
+    return found
+
+
+# ---------------------------------------------------------------------- timeouts of tasks, tokens
+
+
+def task_timer(scheduler: Kernel, task: Task, seconds: float) -> TimerHandle:
+    """Cancel `task` when `seconds` have passed; it then ends with TimeoutExpired."""
+
+    def over() -> None:
+        reason = f"task {task.label} took longer than {seconds:g} s"
+        scopes.cancel_task(
+            scheduler, task, CancelRequest("timeout", reason, None, scheduler.now_us())
+        )
+
+    return scheduler.timers.call(scheduler.now_us() + to_us(seconds), over)
+
+
+def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, token: Any) -> None:
+    """What a task is given to be ended by before it starts: the limit of its time in the queue, and its token."""
+    if queue_timeout is not None:
+
+        def over() -> None:
+            reason = f"task {task.label} had not started after {queue_timeout:g} s"
+            scopes.cancel_task(
+                scheduler, task, CancelRequest("timeout", reason, None, scheduler.now_us())
+            )
+
+        task.timer = scheduler.timers.call(scheduler.now_us() + to_us(queue_timeout), over)
+    if token is not None:
+        task.token = token
+
+        def cancelled(reason: str | None) -> None:
+            request = CancelRequest("cancel", reason, "token", scheduler.now_us())
+            scopes.cancel_task(scheduler, task, request)
+
+        task.token_off = token.on_cancel(cancelled)
+
+
+# ---------------------------------------------------------------------- barriers and atomic sections
+
+
+@contextmanager
+def no_switch(scheduler: Kernel, kind: str, name: str) -> Iterator[None]:
+    """While inside, the current task keeps the processor: slice ends do not switch and waits are refused."""
+    me = scheduler.current
+    if me is None:
+        yield
+        return
+    hold = Hold(kind, name, me.steps + me.left - me.it.__length_hint__())
+    if me.holds is None:
+        me.holds = []
+    me.holds.append(hold)
+    try:
+        yield
+    finally:
+        me.holds.remove(hold)
+        if hold.overrun > OVERRUN_SLICES:
+            scheduler.emit("SliceOverrun", me, by=hold.name, slices=hold.overrun)
+
+
+def held_slice(scheduler: Kernel, me: Task) -> None:
+    """A slice end inside a barrier or an atomic section: only limits are looked at."""
+    assert me.holds
+    for hold in me.holds:
+        hold.overrun += 1
+        used = me.steps - hold.began
+        if hold.kind == "atomic" and used > ATOMIC_STEPS_MAX:
+            raise LimitExceeded("atomic", used, ATOMIC_STEPS_MAX, "steps")
+    check_wall(scheduler)
+
+
+def refuse_wait(me: Task) -> None:
+    assert me.holds
+    hold = me.holds[-1]
+    if hold.kind == "atomic":
+        raise TaskError("an atomic section cannot wait", kind="cannot-suspend-here")
+    raise TaskError(
+        f"cannot wait here: the host function `{hold.name}` is on the stack",
+        kind="cannot-suspend-here",
+        hint="register it with reentrant=True, or make it an async function",
+    )
+
+
+# ---------------------------------------------------------------------- interrupts
+
+
+def interrupted(scheduler: Kernel) -> None:
+    """A Ctrl-C reaches the hub: the host's handler decides, else whatever the host waits for is cancelled."""
+    if scheduler.on_interrupt is not None:
+        scheduler.on_interrupt()
+        return
+    for task in all_tasks(scheduler):
+        if task.watched:
+            request = CancelRequest("cancel", "interrupted", "host", scheduler.now_us())
+            scopes.cancel_task(scheduler, task, request)
+
+
+# ---------------------------------------------------------------------- failures nobody waited for
+
+
+def unobserved(scheduler: Kernel, task: Task, most: int) -> None:
+    """`task` failed and nobody has waited for it so far. Its scope ends, or the root remembers it."""
+    scope = task.scope
+    if scope.explicit:
+        if scope.failures is None:
+            scope.failures = []
+        scope.failures.append(task)
+        error = task.outcome
+        fact = error.message if isinstance(error, OmegaError) else repr(error)
+        reason = f"task {task.label} failed: {fact}"
+        scopes.cancel_scope(
+            scheduler, scope, CancelRequest("failure", reason, task.id, scheduler.now_us())
+        )
+        return
+    scheduler.failures[task] = None
+    if len(scheduler.failures) > most:
+        seen = [task for task in scheduler.failures if task.observed]
+        for task in seen or [next(iter(scheduler.failures))]:
+            del scheduler.failures[task]
+            scheduler.counters.dropped_failures += not task.observed
+
+
+def run_held(scheduler: Kernel, kind: str, name: str, body: Callable[[], Any]) -> Any:
+    with no_switch(scheduler, kind, name):
+        return body()

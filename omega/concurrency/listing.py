@@ -1,0 +1,128 @@
+"""Seeing it: the event stream, the listing of tasks, the texts of what tasks wait for.
+
+Owns: the format of the stream. Refuses: wall time, ids of objects, hash order: equal runs write equal bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from omega.concurrency.config import CANCELLED, COMPLETED, State
+from omega.concurrency.task import Task
+from omega.errors import OmegaError
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+
+class TextOut(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
+def describe(event: Any) -> str:
+    """What a wait is for, in words. An int is a sleep until that microsecond."""
+    if event is None:
+        return "its turn"
+    if isinstance(event, int):
+        return f"a sleep until {event / 1e6:.6f} s"
+    return str(event.describe())
+
+
+def stream_text(scheduler: Kernel, event: Any) -> str:
+    """`describe` for the event stream: nothing in it depends on the machine's clock."""
+    if isinstance(event, int):
+        return "sleep"
+    return describe(event)
+
+
+def make_event(
+    scheduler: Kernel, name: str, task: Task | None, fields: dict[str, Any]
+) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "event": name,
+        "slice": scheduler.turns,
+        "steps": scheduler.steps_now(),
+    }
+    if scheduler.driver.virtual:
+        event["us"] = scheduler.now_us()
+    event["task"] = None if task is None else task.id
+    event.update(fields)
+    return event
+
+
+def emit_end(scheduler: Kernel, task: Task) -> None:
+    if task.state is COMPLETED:
+        scheduler.emit("TaskCompleted", task, task_steps=task.steps)
+    elif task.state is CANCELLED:
+        request = task.outcome
+        scheduler.emit(
+            "TaskCancelled", task, task_steps=task.steps, reason=request.reason, by=request.by
+        )
+    else:
+        error = task.outcome
+        kind = error.kind if isinstance(error, OmegaError) else type(error).__name__
+        scheduler.emit("TaskFailed", task, task_steps=task.steps, error=kind)
+
+
+class EventWriter:
+    """A listener that writes one line per event: slice, steps, virtual microseconds, task, name, fields."""
+
+    def __init__(self, file: TextOut) -> None:
+        self._file = file
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        words = []
+        for key, value in event.items():
+            if key == "event":
+                continue
+            words.append(f"{key}={'-' if value is None else _word(value)}")
+        self._file.write(f"{event['event']} {' '.join(words)}\n")
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str):
+        return (
+            value if value and value.isprintable() and not set(value) & set(' "=') else repr(value)
+        )
+    if isinstance(value, (int, float)):
+        return str(value)
+    return f"<{type(value).__name__}>"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """One line of a task listing. since: seconds it has been waiting, None when it does not wait."""
+
+    id: str
+    name: str | None
+    state: State
+    steps: int
+    waits_for: str | None
+    since_slice: int | None
+    span: str | None
+
+
+def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
+    lines = []
+    for task in listed:
+        waits = task.waiting is not None or task.is_ready
+        lines.append(
+            TaskLine(
+                task.id,
+                task.name,
+                task.state,
+                steps_of(scheduler, task),
+                describe(task.waiting) if waits else None,
+                task.since if waits else None,
+                None if task.span is None else str(task.span),
+            )
+        )
+    return lines
+
+
+def steps_of(scheduler: Kernel, task: Task) -> int:
+    """Steps of a task so far; exact also for the one that is running."""
+    if task is scheduler.current:
+        return task.steps + task.left - int(task.it.__length_hint__())
+    return task.steps

@@ -1,0 +1,929 @@
+"""The kernel: tasks take turns on one thread, each on a stack of its own.
+
+Owns: the states of tasks, the ready queue, slices and step accounting, every switch between stacks, the hub.
+Refuses: to wait, to read a clock, to do I/O (the driver does), to know Lisp.
+
+How it runs. A task is plain data until it first runs; then it borrows a pooled worker stack (a greenlet). A task that
+gives up the processor picks the next one itself and switches straight to it (`_leave`). The hub is whatever stack
+called `run_batch`; it is shallow, and it alone starts new stacks, fires timers, runs callbacks and takes what other
+threads posted. Tasks go to the hub when nothing is ready, every POLL_SWITCHES switches, and when something is due.
+
+Steps. Generated code takes steps from `registers["_it"]`, the running task's own iterator. A switch only stores the
+next task's iterator there; how many steps were used is read off by `__length_hint__`.
+
+Invariants (checked by invariants.check, in tests after every step):
+  Each live task is in exactly one place: running now, in `_ready`, in `_passed` (no slot free), about to run
+  (`_resume`), or parked (suspended, with `waiting` set).
+  `_running` counts the tasks in state running; only _take, _park and _finish change a state.
+  No switch happens inside an `except` or `finally` block of this module.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice, repeat
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
+
+from omega.concurrency import deadlock, depth, limits, listing, scopes
+from omega.concurrency.asyncio_driver import AsyncioDriver
+from omega.concurrency.clock import to_us
+from omega.concurrency.config import (
+    CANCELLED,
+    COMPLETED,
+    ERROR,
+    PENDING,
+    RUNNING,
+    SUSPENDED,
+    SchedulerConfig,
+    State,
+)
+from omega.concurrency.driver import Driver
+from omega.concurrency.events import UNREADY, Choice, Event, TaskEvent, flatten
+from omega.concurrency.outside import External, Inbox
+from omega.concurrency.ready import PickedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.task import NO_STEPS, Task, Waiters
+from omega.concurrency.timers import TimerHandle, Timers
+from omega.errors import (
+    Cancelled,
+    Closed,
+    HostError,
+    OmegaBug,
+    TimeoutExpired,
+    WrongThread,
+)
+
+POLL_SWITCHES = 32  # switches between two visits of the hub
+FAILURES_MAX = 1_000  # unobserved failures kept for the report
+SPARE_STACKS_MAX = 1_000  # idle worker stacks kept for the next tasks
+DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
+CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
+THROW = -2  # branch of a wake-up whose value is an exception to raise
+NO_FUEL_LIMIT = 1 << 62
+HUB_STEPS: Any = repeat(None, 1 << 62)  # outside of tasks nothing is counted
+
+
+class Counters:
+    """Totals since the start; `Stats` shows them."""
+
+    __slots__ = (
+        "cancelled",
+        "completed",
+        "dropped_failures",
+        "failed",
+        "late",
+        "llm",
+        "llm_peak",
+        "timeouts",
+    )
+
+    def __init__(self) -> None:
+        self.completed = self.cancelled = self.failed = self.timeouts = self.late = 0
+        self.llm = self.llm_peak = self.dropped_failures = 0
+
+
+class Kernel:
+    """One scheduler of one thread. See the module's docstring and docs on concurrency.
+
+    registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
+    depth_max: how many Python frames deep a task's stack may be.
+    """
+
+    def __init__(
+        self,
+        config: SchedulerConfig | None = None,
+        *,
+        driver: Driver | None = None,
+        registers: dict[str, Any] | None = None,
+        depth_max: int = 1_100_000,
+    ) -> None:
+        self.config = config or SchedulerConfig()
+        self.registers: dict[str, Any] = {} if registers is None else registers
+        self.registers["_it"] = HUB_STEPS
+        self.current: Task | None = None
+        self.root = Scope(None, None, "root")
+        self.timers = Timers()
+        self.counters = Counters()
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self.picker: Callable[[int, str], int] | None = None
+        self.on_interrupt: Callable[[], None] | None = None
+        self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
+        self.wall_timer: TimerHandle | None = None
+        self.forced = 0  # tasks started beyond the limits because nothing else could ever run
+        self.depth_max = depth_max
+        self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
+        self.turns = 0  # the slice number: how often some task got the processor
+        self.switches = 0
+        self.spawned = 0
+        self.fuel_end = NO_FUEL_LIMIT
+        self.host_children = 0
+        self.daemons = 0  # live daemon tasks
+        self.live = 0
+        self.externals: dict[External, None] = {}  # in flight, in starting order
+        self.outside_holds = 0
+        self.chores: deque[Callable[[], None]] = deque()  # for the hub
+        self.failures: dict[Task, None] = {}
+        self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
+        self.inbox = Inbox()
+        self.closed = False
+        self.started = 0  # tasks that have a stack
+        self._running = 0
+        self._woken = 0  # suspended tasks in `_ready`
+        self._interrupted = False
+        self._stop = False  # a task the host waits for has ended
+        self._escape: BaseException | None = (
+            None  # KeyboardInterrupt or SystemExit on its way to the host
+        )
+        self.in_batch = False
+        self._resume: Task | None = None  # runs next, before any ready task
+        self._hub: greenlet | None = None
+        self._spare: list[greenlet] = []
+        self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
+        self._poll_in = POLL_SWITCHES
+        self._thread = get_ident()
+        self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
+        self._passed_new: Ready = deque()  # pending, but no slot or stack was free
+        self._ready: Ready = deque()
+        self._use_config()
+        self.driver: Driver = driver if driver is not None else AsyncioDriver()
+        self.driver.bind(self)
+
+    # ------------------------------------------------------------------ configuration
+
+    def _use_config(self) -> None:
+        """Take over `self.config`. The queues are rebuilt in their present order."""
+        config = self.config
+        self._rotates = config.fairness_mode == "round-robin" or self.picker is not None
+        self._slice = config.yield_every
+        self._max_running = config.max_concurrent_tasks
+        self._max_started = config.max_started_tasks
+        queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
+        self._woken += len(self._passed_ready)
+        self._passed_ready.clear()
+        self._passed_new = self._new_queue()
+        self._ready = self._new_queue()
+        for task in queued:
+            self._ready.append(task)
+        if self.finished.maxlen != config.keep_finished:
+            self.finished = deque(self.finished, maxlen=config.keep_finished)
+
+    def _new_queue(self) -> Ready:
+        if self.picker is not None:
+            return PickedQueue(self.pick)
+        if self.config.fairness_mode == "priority":
+            return PriorityQueue(self.config.ageing, lambda: self.turns)
+        return fifo_queue()
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings while running; they hold from the next slice end on."""
+        self.check_thread()
+        self.config = self.config.changed(**changes)
+        self._use_config()
+
+    def pick(self, n: int, tag: str) -> int:
+        """Every free choice: which of `n`. Production takes the first; a test's `picker` answers otherwise."""
+        if self.picker is None or n == 1:
+            return 0
+        chosen = self.picker(n, tag)
+        if not 0 <= chosen < n:
+            raise HostError(f"picker answered {chosen} for one of {n} ({tag})")
+        return chosen
+
+    def check_thread(self) -> None:
+        if get_ident() != self._thread:
+            raise WrongThread(
+                "a scheduler belongs to the thread that made it",
+                hint="use post() or submit_threadsafe() from others",
+            )
+
+    def running_task(self, doing: str) -> Task:
+        """The current task; an error that says what cannot be done outside of one."""
+        me = self.current
+        if me is None or get_ident() != self._thread:
+            self.check_thread()
+            raise HostError(f"only a task can {doing}", hint="spawn a task and wait for it")
+        return me
+
+    def now_us(self) -> int:
+        return self.driver.now_us()
+
+    def steps_now(self) -> int:
+        """Steps used so far, to the step."""
+        me = self.current
+        if me is None:
+            return self.steps
+        return self.steps + me.left - int(me.it.__length_hint__())
+
+    # ------------------------------------------------------------------ tasks begin
+
+    def spawn(
+        self,
+        body: Callable[[], Any],
+        *,
+        name: str | None = None,
+        priority: int | None = None,
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        daemon: bool = False,
+        scope: Scope | None = None,
+        token: Any = None,
+        locals: Any = None,
+        span: Any = None,
+    ) -> Task:
+        """A new pending task that will run `body()`; never starts it before returning.
+
+        priority: larger first; None takes the parent's. timeout: seconds from its start; queue_timeout: seconds
+        until it must have started. daemon: does not keep the interpreter alive. scope: None is the current one.
+        """
+        if get_ident() != self._thread:
+            self.check_thread()
+        if self.closed:
+            raise Closed("this scheduler is closed")
+        parent = self.current
+        self.spawned = seq = self.spawned + 1
+        if parent is None:
+            self.host_children = number = self.host_children + 1
+            task = Task("", number, seq, body, scope or self.root, name, priority or 0)
+        else:
+            parent.children = number = parent.children + 1
+            if priority is None:
+                priority = parent.priority
+            task = Task(parent.id + ".", number, seq, body, scope or parent.inner, name, priority)
+        task.scope.tasks[task] = None
+        self.live += 1
+        task.created_us = self.driver.now_us()
+        task.context = contextvars.copy_context()
+        task.locals = locals
+        task.span = span
+        task.timeout = timeout
+        if daemon:
+            task.daemon = True
+            self.daemons += 1
+        if self.listeners:
+            self.emit("TaskCreated", task, name=name)
+        self._ready.append(task)
+        if queue_timeout is not None or token is not None:
+            limits.watch_start(self, task, queue_timeout, token)
+        task.doom = scopes.doom_of(self, task)
+        if task.doom is not None and not task.is_done:
+            self.end_unstarted(task, task.doom)
+        if not self.in_batch:
+            self.driver.notify()
+        return task
+
+    def _begin(self, task: Task, stack: greenlet) -> None:
+        """`task` starts on `stack`, which is running."""
+        task.stack = stack
+        self.started += 1
+        stack.gr_context = task.context
+        task.context = None
+        task.started_us = self.driver.now_us()
+        if task.timer is not None:
+            task.timer.cancel()
+            task.timer = None
+        seconds = task.timeout if task.timeout is not None else self.config.task_timeout
+        if seconds is not None:
+            task.timer = limits.task_timer(self, task, seconds)
+        task.left = n = min(self._slice, self.fuel_end - self.steps)
+        task.it = self.registers["_it"] = repeat(None, n)
+        if self.listeners:
+            self.emit("TaskStarted", task)
+
+    def _work(self) -> None:
+        """The life of a worker stack: run the task it is given, then the next new one, or lie in the pool."""
+        stack = getcurrent()
+        while True:
+            task = self.current
+            if task is None:
+                return
+            self._begin(task, stack)
+            body: Any = task.body
+            task.body = None
+            value: Any = None
+            error: BaseException | None = None
+            try:
+                if task.doom is not None:
+                    raise task.doom.exception()
+                value = body()
+            except BaseException as raised:
+                error = raised
+            body = None
+            self._finish(task, value, error)
+            value = error = None
+            task = None
+            self._poll_in -= 1
+            following = self._take() if self._poll_in >= 0 else None
+            if following is not None and following.stack is None:
+                self._enter(following)
+                continue
+            self.current = None
+            if len(self._spare) >= SPARE_STACKS_MAX:
+                self._resume = following
+                stack.parent = self._hub_stack()
+                return
+            self._spare.append(stack)
+            if following is None:
+                self._hub_stack().switch()
+            else:
+                self._enter(following)
+                following.stack.switch()  # type: ignore[union-attr]
+
+    def _hub_stack(self) -> greenlet:
+        hub = self._hub
+        if hub is None:
+            raise OmegaBug("a task stack runs outside of a batch")
+        return hub
+
+    # ------------------------------------------------------------------ switching
+
+    def _take(self) -> Task | None:
+        """The next task to run, in state running; None when none is ready. The caller enters it."""
+        while True:
+            task = self._resume
+            if task is not None:
+                self._resume = None
+                return task
+            try:
+                task = self._ready.popleft()
+            except IndexError:
+                task = None
+            if task is None:
+                if not self._pull():
+                    return None
+                continue
+            state = task.state
+            if state is RUNNING:
+                return task
+            if state is SUSPENDED:
+                self._woken -= 1
+                if self._running >= self._max_running:
+                    self._passed_ready.append(task)
+                    continue
+                self._running += 1
+                task.state = RUNNING
+                if self.listeners:
+                    self.emit("TaskResumed", task)
+                return task
+            if state is PENDING:
+                # A ready task takes the next free slot before any new start.
+                if (
+                    self._running + self._woken >= self._max_running
+                    or self.started >= self._max_started
+                ):
+                    self._passed_new.append(task)
+                    continue
+                self._running += 1
+                task.state = RUNNING
+                return task
+            # ended while it was queued: nothing left to do
+
+    def _enter(self, task: Task) -> None:
+        """`task` has the processor from now on; its stack is switched to next."""
+        self.current = task
+        self.turns += 1
+        self.switches += 1
+        if self.steps + task.left > self.fuel_end:
+            limits.trim(self, task)
+        self.registers["_it"] = task.it
+
+    def _leave(self, me: Task) -> None:
+        """Give the processor to whoever is next; returns when `me`, queued or parked before, has it again."""
+        left = me.it.__length_hint__()
+        used = me.left - left
+        if used:
+            me.left = left
+            me.steps += used
+            self.steps += used
+        self._poll_in -= 1
+        if self._poll_in < 0:
+            self._hub_stack().switch()
+            return
+        following = self._take()
+        if following is me:
+            self.turns += 1
+            return
+        if following is None:
+            self._hub_stack().switch()
+            return
+        stack = following.stack
+        if stack is None:
+            if not self._spare:
+                self._resume = following
+                self._hub_stack().switch()
+                return
+            stack = self._spare.pop()
+        self._enter(following)
+        stack.switch()
+
+    def _park(self, me: Task, event: Any) -> None:
+        """Suspend `me`, whose wait on `event` is registered; returns when a wake-up has won and it is its turn."""
+        me.waiting = event
+        me.state = SUSPENDED
+        me.since = self.turns
+        self._running -= 1
+        if self.listeners:
+            self.emit("TaskSuspended", me, waits_for=listing.stream_text(self, event))
+        if self._passed_ready or self._passed_new:
+            self._pull()
+        self._leave(me)
+
+    def _pull(self) -> bool:
+        """Let one task that was passed over try again if there is a slot for it now, woken ones first."""
+        if self._passed_ready:
+            if self._running < self._max_running:
+                self._woken += 1
+                self._ready.appendleft(self._passed_ready.popleft())
+                return True
+        elif self._passed_new:
+            if self._running + self._woken < self._max_running and self.started < self._max_started:
+                self._ready.appendleft(self._passed_new.popleft())
+                return True
+        return False
+
+    def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
+        """Wake the wait `gen` of `task`. False: another wake-up had won; this one is dropped and counted."""
+        if task.gen != gen:
+            self.counters.late += 1
+            return False
+        task.gen = gen + 1
+        task.branch = branch
+        task.value = value
+        task.waiting = None
+        self._woken += 1
+        self._ready.append(task)
+        if not self.in_batch:
+            self.driver.notify()
+        return True
+
+    def wake_all(self, waiters: Waiters) -> None:
+        """Wake everyone in `waiters`, in order of arrival; they look for themselves what happened."""
+        entries = waiters.entries
+        while entries:
+            task, gen, branch, _ = entries.popleft()
+            if task.gen == gen:
+                self.claim(task, gen, branch)
+        waiters.stale = 0
+
+    def wake_cancelled(self, task: Task) -> None:
+        self.claim(task, task.gen, CANCEL)
+
+    # ------------------------------------------------------------------ waiting
+
+    def sync(self, event: Event) -> Any:
+        """Wait for `event` and answer its value, or raise its error. The one wait everything else is made of."""
+        me = self.running_task("wait")
+        if me.doom is not None:
+            raise me.doom.exception() from None
+        if event.composed:
+            return self._sync_choice(me, event)
+        value = event.try_now(self, me)
+        if value is not UNREADY:
+            return value
+        if me.holds:
+            limits.refuse_wait(me)
+        if isinstance(event, TaskEvent):
+            deadlock.check_cycle(me, event)
+        event.block(self, me, 0)
+        self._park(me, event)
+        if me.branch < 0:
+            event.lost(self, me)
+            self._raise_wake(me)
+        if event.stays:
+            return event.try_now(self, me)
+        value = me.value
+        me.value = None
+        return event.finish(value)
+
+    def _sync_choice(self, me: Task, event: Event) -> Any:
+        choice = Choice()
+        try:
+            flatten(self, event, choice)
+        except BaseException:
+            choice.refuse(None)
+            raise
+        branches = choice.branches
+        n = len(branches)
+        first = self.pick(n, "choose") if n else 0
+        for i in range(n):
+            branch = branches[(first + i) % n]
+            try:
+                value = branch.event.try_now(self, me)
+            except BaseException:
+                choice.refuse(branch)
+                raise
+            if value is not UNREADY:
+                choice.refuse(branch)
+                return branch.finish(value)
+        if me.holds:
+            choice.refuse(None)
+            limits.refuse_wait(me)
+        for i in range(n):
+            branches[i].event.block(self, me, i)
+        self._park(me, choice)
+        chosen = branches[me.branch] if me.branch >= 0 else None
+        for branch in branches:
+            if branch is not chosen:
+                branch.event.lost(self, me)
+        choice.refuse(chosen)
+        if chosen is None:
+            self._raise_wake(me)
+            raise OmegaBug("a cancelled wait went on")
+        value = me.value
+        me.value = None
+        if chosen.event.stays:
+            return chosen.finish(chosen.event.try_now(self, me))
+        return chosen.finish(chosen.event.finish(value))
+
+    def _raise_wake(self, me: Task) -> None:
+        """Raise what a cancelled or failed wait was woken with."""
+        if me.branch == THROW:
+            error = me.value
+            me.value = None
+            raise error
+        if me.doom is not None:
+            raise me.doom.exception() from None
+        raise OmegaBug(f"task {me.id} was woken for a cancel that is gone")
+
+    def wait_scope_end(self, scope: Scope) -> BaseException | None:
+        """Wait until `scope` is empty, whatever is cancelled meanwhile. Answers a deadlock that befell the wait."""
+        me = scopes.scope_owner(scope)
+        stuck: BaseException | None = None
+        while scope.tasks:
+            if me.holds:
+                limits.refuse_wait(me)
+            scope.waiter = (me, me.gen)
+            me.deaf = True
+            self._park(me, scope)
+            me.deaf = False
+            scope.waiter = None
+            if me.branch == THROW:
+                stuck = me.value
+                me.value = None
+                scopes.cancel_scope(
+                    self, scope, CancelRequest("failure", "deadlock", me.id, self.now_us())
+                )
+        return stuck
+
+    def yield_now(self) -> None:
+        """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and virtual time."""
+        me = self.running_task("yield")
+        if me.doom is not None:
+            raise me.doom.exception() from None
+        if self.steps >= self.fuel_end:
+            limits.out_of_fuel(self)
+        self.steps += 1
+        me.steps += 1
+        if me.holds:
+            return
+        self._ready.append(me)
+        self._leave(me)
+        if me.doom is not None:
+            raise me.doom.exception() from None
+
+    def sleep(self, seconds: float) -> None:
+        """Wait `seconds`. Zero or less is a yield."""
+        me = self.running_task("sleep")
+        if seconds <= 0:
+            self.yield_now()
+            return
+        if me.doom is not None:
+            raise me.doom.exception() from None
+        if me.holds:
+            limits.refuse_wait(me)
+        when_us = self.driver.now_us() + to_us(seconds)
+        self.timers.wake(when_us, me, 0)
+        self._park(me, when_us)
+        if me.branch < 0:
+            self.timers.forget()
+            self._raise_wake(me)
+
+    # ------------------------------------------------------------------ slices
+
+    def slice_end(self) -> None:
+        """`registers["_it"]` ran out: this safepoint is one step; account, look around, reload.
+
+        Raises Cancelled, LimitExceeded. A caller that held a stale iterator while the current one has steps left is
+        sent back at once.
+        """
+        me = self.current
+        it = self.registers["_it"]
+        if it.__length_hint__() or me is None:
+            return
+        self.steps += 1
+        me.steps += 1
+        self._end_slice(me)
+
+    def charge(self, steps: int) -> None:
+        """Count `steps` more steps for the work of a primitive; ends the slice if they use it up."""
+        me = self.current
+        if me is None or steps <= 0:
+            return
+        it = me.it
+        left = it.__length_hint__()
+        if steps < left:
+            deque(islice(it, steps), 0)
+            return
+        deque(it, 0)
+        self.steps += steps - left
+        me.steps += steps - left
+        self._end_slice(me)
+
+    def _end_slice(self, me: Task) -> None:
+        used = me.left - me.it.__length_hint__()
+        me.left = 0
+        me.steps += used
+        self.steps += used
+        if self.steps > self.fuel_end:
+            limits.out_of_fuel(self)
+        if me.holds:
+            limits.held_slice(self, me)
+        else:
+            if self._interrupted:
+                self._poll_in = -1
+            if self.driver.poll_due() or self._poll_in < 0:
+                self._resume = None if self._should_rotate(me) else me
+                if self._resume is None:
+                    self._ready.append(me)
+                self._poll_in = -1
+                self._leave(me)
+            elif self._should_rotate(me):
+                self._ready.append(me)
+                self._leave(me)
+            else:
+                self.turns += 1
+            if me.doom is not None:
+                raise me.doom.exception() from None
+        n = min(self._slice - 1 or 1, self.fuel_end - self.steps)
+        me.left = n
+        me.it = self.registers["_it"] = repeat(None, n)
+
+    def _should_rotate(self, me: Task) -> bool:
+        if self._rotates:
+            return len(self._ready) > 0
+        return isinstance(self._ready, PriorityQueue) and self._ready.preempts(me)
+
+    # ------------------------------------------------------------------ tasks end
+
+    def _finish(self, task: Task, value: Any, error: BaseException | None) -> None:
+        """A started task has ended, on its own stack."""
+        left = task.it.__length_hint__()
+        used = task.left - left
+        if used:
+            task.steps += used
+            self.steps += used
+        task.it = NO_STEPS
+        task.left = 0
+        self._running -= 1
+        self.started -= 1
+        task.stack = None
+        if error is None:
+            self._end(task, COMPLETED, value)
+        else:
+            if error.__traceback__ is not None:
+                task.trace = error.__traceback__.tb_next
+            self._end_badly(task, error)
+        if self._passed_ready or self._passed_new:
+            self._pull()
+
+    def _end_badly(self, task: Task, error: BaseException) -> None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self._escape = error
+            self._poll_in = -1
+        if not isinstance(error, Cancelled):
+            self._end(task, ERROR, error)
+            return
+        request: CancelRequest | None = getattr(error, "request", None)
+        if request is None:
+            request = CancelRequest("cancel", error.reason, error.by, self.now_us())
+        if request is task.cancel and request.kind == "timeout":
+            task.trace = None
+            self._end(task, ERROR, TimeoutExpired(request.reason or "timeout"))
+            return
+        self._end(task, CANCELLED, request)
+
+    def end_unstarted(self, task: Task, request: CancelRequest) -> None:
+        """A pending task ends at once: its body never runs."""
+        if request.kind == "wall":
+            self._end(task, ERROR, request.exception())
+        elif request.kind == "timeout" and request is task.cancel:
+            self._end(task, ERROR, TimeoutExpired(request.reason or "timeout"))
+        else:
+            self._end(task, CANCELLED, request)
+
+    def _end(self, task: Task, state: State, outcome: Any) -> None:
+        task.state = state
+        task.outcome = outcome
+        task.ended_us = self.driver.now_us()
+        task.body = task.context = task.locals = None
+        self.live -= 1
+        counters = self.counters
+        if task.daemon:
+            self.daemons -= 1
+        if task.timer is not None:
+            task.timer.cancel()
+            task.timer = None
+        if task.token_off is not None:
+            task.token_off()
+        scope = task.scope
+        del scope.tasks[task]
+        self.finished.append(task)
+        if state is COMPLETED:
+            counters.completed += 1
+        elif state is CANCELLED:
+            counters.cancelled += 1
+        else:
+            counters.failed += 1
+            if (
+                isinstance(outcome, TimeoutExpired)
+                and task.cancel is not None
+                and task.cancel.kind == "timeout"
+            ):
+                counters.timeouts += 1
+        if self.listeners:
+            listing.emit_end(self, task)
+        if task.waiters is not None:
+            self.wake_all(task.waiters)
+        if task.watchers is not None:
+            for watcher in list(task.watchers.values()):
+                watcher(task)
+            task.watchers = None
+        if state is ERROR and not task.observed:
+            limits.unobserved(self, task, FAILURES_MAX)
+        if scope.waiter is not None and not scope.tasks:
+            self.claim(*scope.waiter, 0)
+        if task.watched:
+            self._stop = True
+            self._poll_in = -1
+
+    # ------------------------------------------------------------------ the hub
+
+    def run_batch(self) -> None:
+        """Run tasks on this stack's behalf until none is ready, the driver is due, or the host's task has ended."""
+        if self.in_batch:
+            raise OmegaBug("a batch inside a batch")
+        self.in_batch = True
+        self._stop = False
+        self._hub = getcurrent()
+        entered = False
+        try:
+            while not self._stop:
+                self._poll_in = POLL_SWITCHES
+                if entered:
+                    depth.leave()
+                    entered = False
+                self._do_chores()
+                task = self._take()
+                if task is None:
+                    break
+                depth.enter(self.depth_max + DEPTH_RESERVE)
+                entered = True
+                self._run_from_hub(task)
+                if self._escape is not None:
+                    escape, self._escape = self._escape, None
+                    raise escape
+                if self.driver.wants_control():
+                    break
+        finally:
+            if entered:
+                depth.leave()
+            self.in_batch = False
+            self._hub = None
+
+    def _run_from_hub(self, task: Task) -> None:
+        """Switch to `task` and come back when some task gives control to the hub."""
+        stack = task.stack
+        if stack is None:
+            if self._spare:
+                stack = self._spare.pop()
+            else:
+                stack = greenlet(self._work)
+                self._stacks[stack] = None
+        self._enter(task)
+        stack.switch()
+        self.current = None
+        self.registers["_it"] = HUB_STEPS
+        if stack.dead:
+            del self._stacks[stack]
+
+    def _do_chores(self) -> None:
+        """What only the hub does, under the host's recursion limit: posts, interrupts, timers, callbacks."""
+        if self._interrupted:
+            self._interrupted = False
+            limits.interrupted(self)
+        if self.inbox.filled:
+            for call in self.inbox.take():
+                call()
+        if self.timers.heap:
+            now = self.driver.now_us()
+            entry = self.timers.pop_due(now)
+            while entry is not None:
+                _, _, target, gen, branch = entry
+                if isinstance(target, Task):
+                    self.claim(target, gen, branch)
+                else:
+                    target.fire()
+                entry = self.timers.pop_due(now)
+        while self.chores:
+            self.chores.popleft()()
+
+    # ------------------------------------------------------------------ for drivers and the layers above
+
+    def has_work(self) -> bool:
+        """Whether another batch has something to do at once."""
+        return bool(
+            len(self._ready) or self._resume or self.chores or self._interrupted or self.inbox.filled
+        )  # fmt: skip
+
+    def may_progress(self) -> bool:
+        """With nothing ready: may anything still happen by itself? Daemons and limits do not count."""
+        if self.externals or self.outside_holds:
+            return True
+        for _, _, target, gen, _ in self.timers.heap:
+            if target.gen == gen and not (
+                target.daemon if isinstance(target, Task) else target.passive
+            ):
+                return True
+        return False
+
+    def resolve_idle(self, closed: bool) -> bool:
+        """Nothing is ready and nothing will happen by itself. True: something has been made ready after all.
+
+        closed: no one outside can act either, so whoever is stuck is stuck for good.
+        """
+        if self._passed_new:
+            task = self._passed_new.popleft()
+            if task.state is PENDING:
+                self._running += 1
+                self.forced += 1
+                task.state = RUNNING
+                self._resume = task
+            return True
+        victim = deadlock.victim(self)
+        if victim is None:
+            return False
+        error = deadlock.standstill_error(self)
+        self.emit("Deadlock", victim, closed=closed)
+        if not closed:
+            return False
+        self.claim(victim, victim.gen, THROW, error)
+        return True
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have the hub call `call`; from any thread."""
+        self.inbox.post(call)
+        self.driver.wake()
+
+    def add_chore(self, call: Callable[[], None]) -> None:
+        """Have the hub call `call` soon: before any other task runs, once the running one gives up control."""
+        self.chores.append(call)
+        self._poll_in = -1
+        if not self.in_batch:
+            self.driver.notify()
+
+    def queued(self) -> list[Task]:
+        """Every task in some queue, ended ones that were not skipped yet left out. For the invariants."""
+        resume = [] if self._resume is None else [self._resume]
+        queues = [*self._ready, *self._passed_ready, *self._passed_new, *resume]
+        return [task for task in queues if not task.is_done]
+
+    def running_count(self) -> int:
+        return self._running
+
+    def woken_count(self) -> int:
+        return self._woken + len(self._passed_ready)
+
+    def break_stacks(self) -> None:
+        """Unwind what did not end by itself, in order, and let the idle stacks end. Only for `close`."""
+        self.current = None
+        for stack in list(self._stacks):
+            if not stack.dead:
+                stack.parent = getcurrent()
+                stack.throw(GreenletExit)
+        self._stacks.clear()
+        self._spare.clear()
+
+    def interrupt(self) -> None:
+        """Ctrl-C: only sets a flag and ends the slice, so it may be called from a signal handler."""
+        self._interrupted = True
+        me = self.current
+        if me is not None:
+            deque(me.it, 0)
+        self.driver.wake()
+
+    def emit(self, event: str, task: Task | None = None, /, **fields: Any) -> None:
+        """Tell the listeners. Hot paths look at `listeners` first and build nothing when it is empty."""
+        if self.listeners:
+            made = listing.make_event(self, event, task, fields)
+            for listener in list(self.listeners):
+                listener(made)
+
+
+def drained(queue: Ready) -> Iterable[Task]:
+    """Empty `queue`, in its order."""
+    while len(queue):
+        yield queue.popleft()

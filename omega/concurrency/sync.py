@@ -1,0 +1,190 @@
+"""Mutexes, semaphores, serializers, barriers and ivars, made of events.
+
+Owns: first come, first served hand-off: a slot passes straight to the head waiter, never through "free".
+Refuses: barging. Releasing never switches, so `finally: m.release()` is safe; a cancelled waiter takes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from omega.concurrency.events import UNREADY, Cell, Event
+from omega.concurrency.task import Task, Waiters
+from omega.errors import HostError, TaskError
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+
+class Semaphore:
+    """`slots` slots. `event` takes one; `release()` gives one back, from a task or from the hub."""
+
+    __slots__ = ("__weakref__", "event", "free", "name", "scheduler", "slots", "waiters")
+
+    def __init__(self, scheduler: Kernel, slots: int, name: str = "a semaphore") -> None:
+        if slots < 0:
+            raise HostError(f"a semaphore has at least 0 slots, not {slots}")
+        self.scheduler = scheduler
+        self.name = name
+        self.slots = slots
+        self.free = slots
+        self.waiters = Waiters()
+        self.event: Event = SlotEvent(self)
+
+    def acquire(self) -> None:
+        """Wait for a slot and take it."""
+        self.scheduler.sync(self.event)
+
+    def release(self) -> None:
+        """Give a slot back: to the head waiter if there is one."""
+        if not self._hand_over():
+            self.free += 1
+
+    def resize(self, slots: int) -> None:
+        """Change how many slots there are; those taken stay taken, `free` may be negative for a while."""
+        self.free += slots - self.slots
+        self.slots = slots
+        while self.free > 0 and self._hand_over():
+            self.free -= 1
+
+    def _hand_over(self) -> bool:
+        if self.free < 0:
+            return False
+        entries = self.waiters.entries
+        while entries:
+            task, gen, branch, _ = entries.popleft()
+            if task.gen == gen and self.scheduler.claim(task, gen, branch):
+                self._taken_by(task)
+                return True
+        return False
+
+    def _taken_by(self, task: Task) -> None:
+        return None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """`with semaphore.held():` takes a slot and gives back exactly that one."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+
+class SlotEvent(Event):
+    __slots__ = ("of",)
+
+    def __init__(self, of: Semaphore) -> None:
+        self.of = of
+
+    def try_now(self, scheduler: Kernel, task: Task) -> Any:
+        if self.of.free <= 0:
+            return UNREADY
+        self.of.free -= 1
+        self.of._taken_by(task)
+        return None
+
+    def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
+        self.of.waiters.add(task, branch)
+
+    def lost(self, scheduler: Kernel, task: Task) -> None:
+        self.of.waiters.forget()
+
+    def waits_on(self) -> list[Task]:
+        holder = getattr(self.of, "holder", None)
+        return [] if holder is None else [holder]
+
+    def describe(self) -> str:
+        return self.of.name
+
+
+class Mutex(Semaphore):
+    """One slot with a holder: a holder that takes it again, or another task that releases it, is told so."""
+
+    __slots__ = ("holder",)
+
+    def __init__(self, scheduler: Kernel, name: str = "a mutex") -> None:
+        super().__init__(scheduler, 1, name)
+        self.holder: Task | None = None
+
+    def _taken_by(self, task: Task) -> None:
+        self.holder = task
+
+    def release(self) -> None:
+        me = self.scheduler.current
+        if self.holder is None or self.holder is not me:
+            held = "nobody" if self.holder is None else f"task {self.holder.label}"
+            raise TaskError(f"{self.name} is held by {held}, not by the task that releases it")
+        self.holder = None
+        super().release()
+
+
+class Serializer:
+    """Runs thunks one at a time, first come first served, waits inside included."""
+
+    __slots__ = ("mutex",)
+
+    def __init__(self, scheduler: Kernel, name: str = "a serializer") -> None:
+        self.mutex = Mutex(scheduler, name)
+
+    def run(self, thunk: Callable[[], Any]) -> Any:
+        with self.mutex.held():
+            return thunk()
+
+    def wrap(self, thunk: Callable[[], Any]) -> Callable[[], Any]:
+        """A procedure that runs `thunk` in its turn."""
+        return lambda: self.run(thunk)
+
+
+class Barrier:
+    """`parties` tasks wait until all have arrived; then it is ready for the next round."""
+
+    __slots__ = ("arrived", "cell", "parties", "scheduler")
+
+    def __init__(self, scheduler: Kernel, parties: int) -> None:
+        if parties < 1:
+            raise HostError(f"a barrier has at least 1 party, not {parties}")
+        self.scheduler = scheduler
+        self.parties = parties
+        self.arrived = 0
+        self.cell = Cell(scheduler, "a barrier")
+
+    def wait(self) -> int:
+        """Arrive and wait for the others; answers the order of arrival, from 0. A cancelled wait has not arrived."""
+        order = self.arrived
+        cell = self.cell
+        self.arrived += 1
+        if self.arrived == self.parties:
+            self.arrived = 0
+            self.cell = Cell(self.scheduler, "a barrier")
+            cell.put()
+            return order
+        try:
+            self.scheduler.sync(cell.event)
+        except BaseException:
+            if not cell.full:
+                self.arrived -= 1
+            raise
+        return order
+
+
+class IVar:
+    """A variable put once; `take` waits for it."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, scheduler: Kernel) -> None:
+        self.cell = Cell(scheduler, "an ivar")
+
+    @property
+    def event(self) -> Event:
+        return self.cell.event
+
+    def put(self, value: Any) -> None:
+        if not self.cell.put(value):
+            raise TaskError("this ivar has its value already")
+
+    def take(self) -> Any:
+        return self.cell.scheduler.sync(self.cell.event)
