@@ -1,0 +1,482 @@
+"""What the emitter needs to know about core nodes: loops, tail calls, captured variables, types.
+
+Owns: `analyse`, which writes its findings into the nodes' slots. Four passes, each a walk over the tree:
+  resolve   whose a global is, which calls are to primitives, where safepoints stand
+  loops     which letrec-bound procedures are only ever jumped to, and so become loops of their parent
+  places    which Python function and loop holds each variable, which variables closures capture; tail calls and jumps
+  types     what is surely an integer (or float, ...) at each unassigned variable
+Refuses: changing what the program does or how many steps it takes.
+
+Invariant: a variable that a closure captures and that is bound inside a loop is never assigned; a loop that would
+break this stays a procedure (each turn of it then makes its own variables).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.lisp.core import (
+    Call,
+    Const,
+    Global,
+    If,
+    Lambda,
+    Let,
+    Letrec,
+    Local,
+    Node,
+    Receive,
+    Seq,
+    SetGlobal,
+    SetLocal,
+    Variable,
+    children,
+)
+from omega.lisp.environment import TopLevel
+
+LOOP_DEPTH_MAX = 6  # loops within loops of one Python function: CPython allows 20 blocks, a loop takes two
+
+
+class Unit:
+    """One text's nodes and what is known of its globals.
+
+    known: global name -> Lambda, for globals defined exactly once here and never assigned.
+    """
+
+    def __init__(self, nodes: list[Node], top: TopLevel) -> None:
+        self.nodes = nodes
+        self.top = top
+        self.known: dict[str, Lambda] = {}
+        self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
+
+
+def analyse(nodes: list[Node], top: TopLevel) -> Unit:
+    unit = Unit(nodes, top)
+    _Resolve(unit).run()
+    while True:
+        loops = _Loops(unit)
+        for node in nodes:
+            loops.uses(node, False)
+        places = _Places(unit)
+        places.run()
+        if not places.undo():
+            break
+    _Types().run(unit)
+    return unit
+
+
+class _Resolve:
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.assignments: dict[str, int] = {}
+
+    def run(self) -> None:
+        for node in self.unit.nodes:
+            self._walk(node, None)
+        for node in self.unit.nodes:
+            if isinstance(node, SetGlobal) and isinstance(node.value, Lambda) and node.define:
+                if self.assignments[node.name] == 1:
+                    self.unit.known[node.name] = node.value
+
+    def _walk(self, node: Node, inside: Lambda | None) -> None:
+        top = self.unit.top
+        match node:
+            case Global():
+                if node.library is None:
+                    node.library = node.name not in top.defined
+                if not node.library or top.is_library and node.name in top.defined:
+                    node.primitive = None
+                self.unit.globals.add((node.name, node.library))
+            case SetGlobal():
+                self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
+                self.unit.globals.add((node.name, node.library))
+            case Lambda():
+                inside = node
+        for child in children(node):
+            self._walk(child, inside)
+        if isinstance(node, Call) and inside is not None and not is_primitive(node):
+            inside.safepoint = True
+        if isinstance(node, Letrec):
+            for var, init in zip(node.variables, node.inits, strict=True):
+                if isinstance(init, Lambda) and not var.assigned:
+                    var.value = init
+        elif isinstance(node, Let):
+            for var, init in zip(node.variables, node.inits, strict=True):
+                if isinstance(init, Lambda) and not var.assigned:
+                    var.value = init
+
+
+def is_primitive(call: Call) -> bool:
+    """Whether `call` is to a primitive: no step, never a marker."""
+    function = call.function
+    return isinstance(function, Global) and function.primitive is not None
+
+
+def known_callee(call: Call, unit: Unit) -> Lambda | None:
+    """The Lambda a call reaches, when that is certain for as long as this text is all there is."""
+    function = call.function
+    if isinstance(function, Local):
+        value: Lambda | None = function.var.value
+        return value
+    if isinstance(function, Global) and function.library == unit.top.is_library:
+        return unit.known.get(function.name)
+    return None
+
+
+def fits(call: Call, callee: Lambda) -> bool:
+    return callee.is_plain and len(callee.required) == len(call.arguments)
+
+
+class _Loops:
+    """Decides Lambda.loop: bound by a letrec of its own whose body is just the call that enters it, and otherwise
+    only called in tail position of its own body (through other such loops standing in tail position).
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+
+    def uses(self, node: Node, tail: bool) -> dict[Variable, bool]:
+        """For each variable used below: whether all uses are calls in tail position of `node`, itself at `tail`."""
+        match node:
+            case Local():
+                return {node.var: False}
+            case If():
+                found = self.uses(node.test, False)
+                _merge(found, self.uses(node.then, tail))
+                return _merge(found, self.uses(node.other, tail))
+            case Seq():
+                found = {}
+                for part in node.body[:-1]:
+                    _merge(found, self.uses(part, False))
+                return _merge(found, self.uses(node.body[-1], tail))
+            case Let() | Receive():
+                found = {}
+                for part in [node.producer] if isinstance(node, Receive) else node.inits:
+                    _merge(found, self.uses(part, False))
+                return _merge(found, self.uses(node.body, tail))
+            case Letrec():
+                return self._letrec(node, tail)
+            case Call():
+                return self._call(node, tail)
+            case Lambda():
+                found = {}
+                for child in children(node):
+                    _merge(found, self.uses(child, child is node.body))
+                return dict.fromkeys(found, False)
+        found = {}
+        for child in children(node):
+            _merge(found, self.uses(child, False))
+        return found
+
+    def _call(self, node: Call, tail: bool) -> dict[Variable, bool]:
+        found: dict[Variable, bool] = {}
+        function = node.function
+        if isinstance(function, Local):
+            callee = function.var.value
+            found[function.var] = tail and callee is not None and fits(node, callee)
+        else:
+            _merge(found, self.uses(function, False))
+        for argument in node.arguments:
+            _merge(found, self.uses(argument, False))
+        return found
+
+    def _letrec(self, node: Letrec, tail: bool) -> dict[Variable, bool]:
+        loop = enters_loop(node)
+        if loop is None:
+            found: dict[Variable, bool] = {}
+            for init in node.inits:
+                _merge(found, self.uses(init, False))
+            return _merge(found, self.uses(node.body, tail))
+        inner = self.uses(loop.body, True)
+        only_jumps = inner.pop(node.variables[0], True)
+        if loop.inline_self is not False:
+            loop.loop = only_jumps and loop.is_plain
+        if not (loop.loop and tail):
+            inner = dict.fromkeys(inner, False)
+        assert isinstance(node.body, Call)
+        for argument in node.body.arguments:
+            _merge(inner, self.uses(argument, False))
+        return inner
+
+
+def enters_loop(node: Letrec) -> Lambda | None:
+    """The Lambda of `(letrec ((loop (lambda ...))) (loop init ...))`, the shape of named let and do."""
+    if len(node.variables) != 1 or node.variables[0].assigned:
+        return None
+    init, body = node.inits[0], node.body
+    if not isinstance(init, Lambda) or not isinstance(body, Call):
+        return None
+    if not isinstance(body.function, Local) or body.function.var is not node.variables[0]:
+        return None
+    return init if fits(body, init) else None
+
+
+def _merge(into: dict[Variable, bool], more: dict[Variable, bool]) -> dict[Variable, bool]:
+    if len(more) > len(into):
+        into_copy = dict(into)
+        into.clear()
+        into.update(more)
+        more = into_copy
+    for var, flag in more.items():
+        into[var] = into.get(var, True) and flag
+    return into
+
+
+class _Places:
+    """Variable.owner/loop/captured, Lambda.parent/in_loop/jumps/marks, Call.tail/jump."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.variables: list[Variable] = []
+        self.names = {id(value): name for name, value in unit.known.items()}
+
+    def run(self) -> None:
+        for node in self.unit.nodes:
+            self._walk(node, self.unit, None, False, {}, 0)
+
+    def undo(self) -> bool:
+        """Take back loops whose variables closures capture although they are assigned; whether there were any."""
+        changed = False
+        for var in self.variables:
+            if var.captured and var.assigned and var.loop is not None:
+                if var.loop.inline_self is not False:
+                    var.loop.inline_self = False
+                    var.loop.loop = False
+                    changed = True
+        return changed
+
+    def _bind(self, variables: list[Variable], owner: Any, loop: Lambda | None) -> None:
+        for var in variables:
+            var.owner, var.loop, var.captured, var.uses = owner, loop, False, 0
+            var.python = ""
+            self.variables.append(var)
+
+    def _use(self, var: Variable, owner: Any) -> None:
+        var.uses += 1
+        if var.owner is not owner:
+            var.captured = True
+            if var.owner is None:  # used before its binding was met: a forward reference
+                var.assigned = True
+
+    def _walk(
+        self,
+        node: Node,
+        owner: Any,
+        loop: Lambda | None,
+        tail: bool,
+        targets: dict[Any, Lambda],
+        depth: int,
+    ) -> None:
+        """targets: what a call in tail position here can jump to, by Variable or global name."""
+        match node:
+            case Local():
+                self._use(node.var, owner)
+            case SetLocal():
+                self._walk(node.value, owner, loop, False, {}, depth)
+                self._use(node.var, owner)
+            case If():
+                self._walk(node.test, owner, loop, False, {}, depth)
+                self._walk(node.then, owner, loop, tail, targets, depth)
+                self._walk(node.other, owner, loop, tail, targets, depth)
+            case Seq():
+                for part in node.body[:-1]:
+                    self._walk(part, owner, loop, False, {}, depth)
+                self._walk(node.body[-1], owner, loop, tail, targets, depth)
+            case Let():
+                for init in node.inits:
+                    self._walk(init, owner, loop, False, {}, depth)
+                self._bind(node.variables, owner, loop)
+                self._walk(node.body, owner, loop, tail, targets, depth)
+            case Receive():
+                self._walk(node.producer, owner, loop, False, {}, depth)
+                self._bind(
+                    node.required + ([node.rest] if node.rest else []), owner, loop
+                )
+                self._walk(node.body, owner, loop, tail, targets, depth)
+            case Letrec():
+                self._letrec(node, owner, loop, tail, targets, depth)
+            case Lambda():
+                self._lambda(node, owner, loop, None)
+            case SetGlobal():
+                if isinstance(node.value, Lambda):
+                    self._lambda(node.value, owner, loop, self.names.get(id(node.value)))
+                else:
+                    self._walk(node.value, owner, loop, False, {}, depth)
+            case Call():
+                self._call(node, owner, loop, tail, targets, depth)
+
+    def _lambda(self, node: Lambda, owner: Any, loop: Lambda | None, name: Any) -> None:
+        node.parent, node.in_loop = owner, loop
+        node.jumps, node.marks = False, False
+        params = node.parameters()
+        # Whether the body becomes a loop is known only after it was walked; its variables count as bound in it.
+        may_jump = name is not None and node.is_plain and node.inline_self is not False
+        inner = node if may_jump else None
+        self._bind(params, node, inner)
+        for _, default in node.optional:
+            self._walk(default, node, inner, False, {}, 0)
+        for _, _, default in node.keys:
+            self._walk(default, node, inner, False, {}, 0)
+        self._walk(node.body, node, inner, True, {name: node} if may_jump else {}, 1)
+
+    def _letrec(
+        self,
+        node: Letrec,
+        owner: Any,
+        loop: Lambda | None,
+        tail: bool,
+        targets: dict[Any, Lambda],
+        depth: int,
+    ) -> None:
+        entered = enters_loop(node)
+        if entered is not None and entered.loop and depth < LOOP_DEPTH_MAX:
+            assert isinstance(node.body, Call)
+            for argument in node.body.arguments:
+                self._walk(argument, owner, loop, False, {}, depth)
+            node.body.jump = entered
+            entered.parent, entered.in_loop, entered.jumps = owner, loop, True
+            self._bind(entered.required, owner, entered)
+            inner = {**targets, node.variables[0]: entered} if tail else {node.variables[0]: entered}
+            self._walk(entered.body, owner, entered, tail, inner, depth + 1)
+            return
+        if entered is not None:
+            entered.loop = False
+        self._bind(node.variables, owner, loop)
+        for var in node.variables:
+            var.owner = None
+        for i, (var, init) in enumerate(zip(node.variables, node.inits, strict=True)):
+            if isinstance(init, Lambda):
+                # The procedures that follow without a value between them are made together.
+                for later in range(i, len(node.inits)):
+                    if not isinstance(node.inits[later], Lambda):
+                        break
+                    node.variables[later].owner = owner
+                self._lambda(init, owner, loop, None if var.assigned else var)
+            else:
+                self._walk(init, owner, loop, False, {}, depth)
+                var.owner = owner
+        self._walk(node.body, owner, loop, tail, targets, depth)
+
+    def _call(
+        self,
+        node: Call,
+        owner: Any,
+        loop: Lambda | None,
+        tail: bool,
+        targets: dict[Any, Lambda],
+        depth: int,
+    ) -> None:
+        node.tail, node.jump = tail, None
+        function = node.function
+        key: Any = None
+        if isinstance(function, Local):
+            key = function.var
+        elif isinstance(function, Global) and function.library == self.unit.top.is_library:
+            key = function.name
+        target = targets.get(key) if key is not None else None
+        if target is not None and fits(node, target):
+            node.jump = target
+            target.jumps = True
+            if isinstance(function, Local):
+                function.var.uses += 1
+        else:
+            self._walk(function, owner, loop, False, {}, depth)
+            if tail and isinstance(owner, Lambda) and not is_primitive(node):
+                owner.marks = True
+        for argument in node.arguments:
+            self._walk(argument, owner, loop, False, {}, depth)
+
+
+NUMERIC = {"+": "add", "-": "add", "*": "add"}
+_RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
+
+
+class _Types:
+    """Variable.type for unassigned variables: from what they are bound to; loop variables to a fixed point."""
+
+    ROUNDS = 3
+
+    def run(self, unit: Unit) -> None:
+        self.unit = unit
+        for node in unit.nodes:
+            self._walk(node)
+
+    def _walk(self, node: Node) -> None:
+        if isinstance(node, Let):
+            for var, init in zip(node.variables, node.inits, strict=True):
+                self._walk(init)
+                var.type = None if var.assigned else type_of(init)
+            self._walk(node.body)
+            return
+        if isinstance(node, Letrec):
+            loop = enters_loop(node)
+            if loop is not None and loop.loop:
+                assert isinstance(node.body, Call)
+                for argument in node.body.arguments:
+                    self._walk(argument)
+                self._settle(loop, node.body)
+                return
+        for child in children(node):
+            self._walk(child)
+
+    def _settle(self, loop: Lambda, entry: Call) -> None:
+        for var, init in zip(loop.required, entry.arguments, strict=True):
+            var.type = None if var.assigned else type_of(init)
+        for _ in range(self.ROUNDS):
+            self._walk(loop.body)
+            before = [var.type for var in loop.required]
+            for call in _jumps(loop.body, loop):
+                for var, argument in zip(loop.required, call.arguments, strict=True):
+                    if var.type is not None and type_of(argument) != var.type:
+                        var.type = None
+            if before == [var.type for var in loop.required]:
+                return
+        for var in loop.required:
+            var.type = None
+        self._walk(loop.body)
+
+
+def _jumps(node: Node, loop: Lambda) -> list[Call]:
+    found: list[Call] = []
+    work = [node]
+    while work:
+        at = work.pop()
+        if isinstance(at, Call) and at.jump is loop:
+            found.append(at)
+        if not (isinstance(at, Lambda) and not at.loop):
+            work.extend(children(at))
+    return found
+
+
+def type_of(node: Node) -> str | None:
+    """What the value of `node` surely is: a primitive's result tag, or None."""
+    match node:
+        case Const():
+            return {int: "int", float: "float", bool: "bool", str: "string"}.get(type(node.value))
+        case Local():
+            return node.var.type
+        case If():
+            then = type_of(node.then)
+            return then if then is not None and then == type_of(node.other) else None
+        case Seq():
+            return type_of(node.body[-1])
+        case Let() | Receive():
+            return type_of(node.body)
+        case Lambda():
+            return "procedure"
+        case Call() if isinstance(node.function, Global) and node.function.primitive is not None:
+            return _primitive_type(node.function.primitive.name, node)
+    return None
+
+
+def _primitive_type(name: str, node: Call) -> str | None:
+    if name in NUMERIC and node.arguments:
+        kinds = {type_of(argument) for argument in node.arguments}
+        if kinds == {"int"}:
+            return "int"
+        return "float" if kinds <= {"int", "float"} else None
+    if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
+        return "int"
+    assert isinstance(node.function, Global)
+    result: str | None = node.function.primitive.result
+    return result

@@ -1,0 +1,171 @@
+"""Compiled texts on disk, as Python keeps .pyc files, so that a warm start neither reads nor compiles.
+
+Owns: the cache folder and the format of its files.
+Refuses: a folder that is not private (0700 and ours): unmarshalling from a writable place would run foreign code.
+
+A file holds (version tag, text, options, code, literals, facts); it counts only if text and options are equal byte
+for byte, so no hash can be fooled. The file's name is a short hash. Any fault while reading or writing means "not
+cached", never an error.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from fractions import Fraction
+from types import CodeType
+from typing import Any
+
+from omega.lisp.data import Char, Keyword, Nil, Pair, Symbol
+
+FILES_MAX = 2_000  # beyond it, writing first removes the oldest half
+
+_stamp: str | None = None
+
+
+def stamp() -> str:
+    """What a cached file must have been made by: this Omega (sizes and times of its modules) and this Python."""
+    global _stamp
+    if _stamp is None:
+        here = os.path.dirname(__file__)
+        facts = []
+        for name in sorted(os.listdir(here)):
+            if name.endswith((".py", ".lark")):
+                status = os.stat(os.path.join(here, name))
+                facts.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
+        _stamp = f"{sys.version}|{sys.implementation.cache_tag}|" + "|".join(facts)
+    return _stamp
+
+
+def folder() -> str | None:
+    """The cache folder, made if need be; None when there is none that is ours alone."""
+    chosen = os.environ.get("OMEGA_CACHE_DIR")
+    if chosen == "":
+        return None
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = chosen or os.path.join(base, "omega")
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        status = os.lstat(path)
+    except OSError:
+        return None
+    mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    private = os.name == "nt" or (status.st_mode & 0o077) == 0
+    is_folder = (status.st_mode & 0o170000) == 0o040000
+    return path if mine and private and is_folder else None
+
+
+def _path(text: str, options: str) -> str | None:
+    where = folder()
+    if where is None:
+        return None
+    import _imp
+
+    digest = _imp.source_hash(0x6F6D656761, (options + "\0" + text).encode("utf-8", "surrogatepass"))
+    return os.path.join(where, digest.hex() + ".omc")
+
+
+def load(text: str, options: str) -> tuple[CodeType, list[Any], Any] | None:
+    """(code, literals, facts) stored for this text and these options, or None."""
+    path = _path(text, options)
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            made_by, kept, kept_options, code, literals, facts = marshal.loads(file.read())
+        if made_by == stamp() and kept == text and kept_options == options:
+            return code, [_decode(item) for item in literals], facts
+    except (OSError, ValueError, EOFError, TypeError, KeyError, IndexError):
+        pass
+    return None
+
+
+def save(text: str, options: str, code: CodeType, literals: list[Any], facts: Any) -> None:
+    """Keep a compiled text; does nothing when it cannot."""
+    path = _path(text, options)
+    if path is None:
+        return
+    try:
+        encoded = [_encode(item) for item in literals]
+        data = marshal.dumps((stamp(), text, options, code, encoded, facts))
+        _make_room(os.path.dirname(path))
+        part = f"{path}.{os.getpid()}"
+        with open(part, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except (OSError, ValueError, TypeError):
+        return
+
+
+def _make_room(where: str) -> None:
+    names = os.listdir(where)
+    if len(names) < FILES_MAX:
+        return
+    paths = sorted((os.path.join(where, name) for name in names), key=os.path.getmtime)
+    for path in paths[: FILES_MAX // 2]:
+        os.unlink(path)
+
+
+# Literals as flat programs of a stack machine, so that data of any depth survives marshal (which recurses).
+
+
+def _encode(datum: Any) -> list[Any]:
+    out: list[Any] = []
+    work: list[Any] = [datum]
+    while work:
+        item = work.pop()
+        if type(item) is tuple:  # our own: an operation
+            out.append(item)
+        elif isinstance(item, Pair):
+            work += (("pair",), item.cdr, item.car)
+        elif type(item) is list:
+            work.append(("vector", len(item)))
+            work += reversed(item)
+        elif isinstance(item, (Symbol, Keyword)):
+            if isinstance(item, Symbol) and Symbol.of(item.name) is not item:
+                raise ValueError("an uninterned symbol cannot be cached")
+            out.append(("symbol" if isinstance(item, Symbol) else "keyword", item.name))
+        elif isinstance(item, Char):
+            out.append(("char", item.value))
+        elif isinstance(item, Fraction):
+            out.append(("ratio", item.numerator, item.denominator))
+        elif isinstance(item, bytearray):
+            out.append(("bytes", bytes(item)))
+        elif item is Nil:
+            out.append(("nil",))
+        elif item is None or type(item) in (bool, int, float, str):
+            out.append(("atom", item))
+        else:
+            raise ValueError(f"a literal of type {type(item).__name__} cannot be cached")
+    return out
+
+
+def _decode(operations: list[Any]) -> Any:
+    stack: list[Any] = []
+    for operation in operations:
+        match operation:
+            case ("pair",):
+                pair = Pair()
+                pair.cdr = stack.pop()
+                pair.car = stack.pop()
+                stack.append(pair)
+            case ("vector", n):
+                items = stack[len(stack) - n :]
+                del stack[len(stack) - n :]
+                stack.append(items)
+            case ("symbol", name):
+                stack.append(Symbol.of(name))
+            case ("keyword", name):
+                stack.append(Keyword.of(name))
+            case ("char", value):
+                stack.append(Char.of(value))
+            case ("ratio", numerator, denominator):
+                stack.append(Fraction(numerator, denominator))
+            case ("bytes", value):
+                stack.append(bytearray(value))
+            case ("nil",):
+                stack.append(Nil)
+            case (_, value):
+                stack.append(value)
+    return stack[0]

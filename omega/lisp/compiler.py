@@ -1,0 +1,200 @@
+"""The pipeline: text -> forms -> core nodes -> Python syntax -> code.
+
+Owns: `Compiler` (the two top levels, macro evaluation) and `Compiled`.
+Refuses: running programs (evaluator.py) and keeping files (cache.py).
+
+Our own passes recurse in pure Python, which takes no C stack, so they run under a raised recursion limit; CPython's
+`compile()` recurses in C and runs under an ordinary one.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from collections.abc import Callable
+from types import CodeType, FunctionType
+from typing import Any
+
+from omega.errors import LimitExceeded, Source, Span
+from omega.lisp import macros  # registers its special forms
+from omega.lisp.analysis import analyse
+from omega.lisp.core import Global, Lambda, Node, SetGlobal, children
+from omega.lisp.emitter import Emitter
+from omega.lisp.environment import TopLevel
+from omega.lisp.expander import Expander
+from omega.lisp.literals import LITERAL, patch
+from omega.lisp.names import library_name, mangle
+from omega.lisp.reader import read_all
+
+PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
+COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
+
+
+class Compiled:
+    """code: of the text's one function, placeholders in place of literals. facts: what loading it must tell the top
+    level: {"defined": names, "entries": names, "macros": whether it defined syntax}.
+    """
+
+    __slots__ = ("code", "facts", "literals", "unbound")
+
+    def __init__(self, code: CodeType, literals: list[Any], facts: dict[str, Any]) -> None:
+        self.code, self.literals, self.facts = code, literals, facts
+        self.unbound: list[tuple[str, Span | None]] = []
+
+
+class Compiler:
+    def __init__(self, rt: Any, entries: set[str]) -> None:
+        """rt: the Runtime macros run in. entries: see Emitter; shared with the evaluator."""
+        self.rt = rt
+        self.entries = entries
+        self.library = TopLevel(dict(macros.SPECIALS), rt.library, is_library=True)
+        self.program = TopLevel(self.library.syntax, rt.library)
+        self._macros_loaded = False
+
+    def compile(self, source: Source, top: TopLevel, *, limit: int = 4_000_000) -> Compiled:
+        """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded."""
+        if top is self.program and not self._macros_loaded:
+            self._load_macros()
+        forms = read_all(source, limit)
+        before = set(top.defined)
+        with _Depth(PASSES_DEPTH):
+            expander = Expander(top, self._evaluate, self._apply)
+            nodes = expander.program(forms)
+            nodes = self._borrowed(top, before) + nodes
+            tree, emitter, unit = self._emit(nodes, top)
+        facts = {
+            "defined": sorted(top.defined - before),
+            "entries": sorted(self.entries),
+            "macros": expander.made_syntax,
+        }
+        compiled = Compiled(_code(tree, source.name), emitter.literals, facts)
+        compiled.unbound = self._unbound(unit.nodes, top)
+        return compiled
+
+    def python(self, source: Source) -> str:
+        """The generated Python of a text, for people."""
+        if not self._macros_loaded:
+            self._load_macros()
+        before = set(self.program.defined)
+        with _Depth(PASSES_DEPTH):
+            expander = Expander(self.program, self._evaluate, self._apply)
+            nodes = expander.program(read_all(source))
+            tree, emitter, _ = self._emit(self._borrowed(self.program, before) + nodes, self.program)
+            return _unparse(tree, emitter.literals)
+
+    def _load_macros(self) -> None:
+        """The library's own syntax-rules: needed only where something is expanded."""
+        from omega.lisp.library import MACROS, text_of
+
+        self._macros_loaded = True
+        Expander(self.library, self._evaluate, self._apply).program(
+            read_all(Source("<omega-macros>", text_of(MACROS)))
+        )
+        self.program.syntax = dict(self.library.syntax)
+
+    def _borrowed(self, top: TopLevel, before: set[str]) -> list[Node]:
+        """A name the program takes from the library starts with the library's value: (define old-car car) works."""
+        if top.is_library:
+            return []
+        taken = sorted(name for name in top.defined - before if name in self.rt.library)
+        return [SetGlobal(None, name, False, Global(None, name, True), False) for name in taken]
+
+    def _emit(self, nodes: list[Node], top: TopLevel) -> tuple[ast.Module, Emitter, Any]:
+        for node in nodes:
+            if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
+                node.define = True
+        unit = analyse(nodes, top)
+        emitter = Emitter(unit, self.entries)
+        return emitter.module(), emitter, unit
+
+    def _unbound(self, nodes: list[Node], top: TopLevel) -> list[tuple[str, Span | None]]:
+        """Globals used that nothing defines, each once, where first used."""
+        found: dict[str, Span | None] = {}
+        work: list[Node] = list(reversed(nodes))
+        while work:
+            node = work.pop()
+            if isinstance(node, Global) and not node.library and node.name not in found:
+                known = node.name in top.defined or mangle(node.name) in self.rt.registers
+                if top.is_library:
+                    known = known or library_name(node.name) in self.rt.registers
+                if not known:
+                    found[node.name] = node.span
+            work.extend(reversed(list(children(node))))
+        return list(found.items())
+
+    # -- macros --------------------------------------------------------------------------------
+
+    def _evaluate(self, node: Node, procedures: dict[str, SetGlobal]) -> Any:
+        """Run a transformer's node now; the text's procedures it needs are defined first."""
+        needed: dict[str, SetGlobal] = {}
+        work: list[Node] = [node]
+        while work:
+            at = work.pop()
+            if isinstance(at, Global) and at.name in procedures and at.name not in needed:
+                needed[at.name] = procedures[at.name]
+                work.append(procedures[at.name])
+            work.extend(children(at))
+        tree, emitter, _ = self._emit([*needed.values(), node], self.program)
+        thunk = load(_code(tree, "<macro>"), emitter.literals, self.rt.registers)
+        with _Depth(PASSES_DEPTH):
+            return self.rt.call(thunk)
+
+    def _apply(self, transformer: Any, arguments: list[Any]) -> Any:
+        with self.rt.host.no_switch("a macro"):
+            return self.rt.call(transformer, *arguments)
+
+
+def load(code: CodeType, literals: list[Any], registers: dict[str, Any]) -> Callable[[], Any]:
+    """The text's function over `registers`, with its literals in place."""
+    if literals:
+        code = patch(code, literals)
+    return FunctionType(code, registers, "_unit")
+
+
+def _code(tree: ast.Module, filename: str) -> CodeType:
+    """The code of the module's one function."""
+    try:
+        with _Depth(COMPILE_DEPTH, exactly=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            module = compile(tree, filename, "exec", dont_inherit=True)
+    except (RecursionError, MemoryError):
+        raise LimitExceeded("nesting", None, None, "the program nests too deeply to compile") from None
+    for const in module.co_consts:
+        if isinstance(const, CodeType):
+            return const
+    raise AssertionError("the module holds one function")
+
+
+def _unparse(tree: ast.Module, literals: list[Any]) -> str:
+    from omega.lisp.printer import write_string
+
+    class Literals(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            if isinstance(node.value, tuple) and node.value[0] == LITERAL:
+                return ast.Name(f"«{write_string(literals[node.value[1]])}»", ast.Load())
+            return node
+
+    return ast.unparse(Literals().visit(tree))
+
+
+class _Depth:
+    """Set the recursion limit to the depth in use plus `frames`, at least (or exactly) so, and back."""
+
+    def __init__(self, frames: int, *, exactly: bool = False) -> None:
+        self.frames, self.exactly = frames, exactly
+
+    def __enter__(self) -> None:
+        self.before = sys.getrecursionlimit()
+        depth = 0
+        frame = sys._getframe()
+        while frame is not None and depth < self.before:
+            depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
+        wanted = depth + self.frames
+        sys.setrecursionlimit(wanted if self.exactly else max(self.before, wanted))
+
+    def __exit__(self, *_: object) -> None:
+        sys.setrecursionlimit(self.before)
+
+
+__all__ = ["Compiled", "Compiler", "Lambda", "load"]

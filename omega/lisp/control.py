@@ -1,0 +1,296 @@
+"""The procedures that call procedures natively: apply, call/cc, values, dynamic-wind, handlers, parameters, promises.
+
+Owns: `control_procedures(rt)`, the table of them for one runtime. Each is a Python function whose frames stand
+between Lisp frames, so none goes through C, and none runs Lisp code inside an `except` or `finally`.
+Refuses: what can be written in Lisp (library/).
+
+A function here may answer with the tail-call marker: `rt.tail(f, args)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
+from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
+from omega.lisp.data import Values, list_items, to_list
+from omega.lisp.primitives.check import wrong_type
+
+Table = dict[str, Callable[..., Any]]
+
+
+def control_procedures(rt: Any) -> Table:
+    table: Table = {}
+    for add in (_calls, _continuations, _conditions, _parameters, _promises):
+        add(rt, table)
+    for name, function in table.items():
+        function.__qualname__ = function.__name__ = name
+    return table
+
+
+def _calls(rt: Any, table: Table) -> None:
+    def apply(f: Any, *arguments: Any) -> Any:
+        """(apply f arg ... list) -> the value of f called with the args and the elements of the list"""
+        if not arguments:
+            return rt.tail(f, ())
+        last = list_items(arguments[-1])
+        if last is None:
+            raise wrong_type("apply", len(arguments) + 1, "a list", arguments[-1])
+        return rt.tail(f, (*arguments[:-1], *last))
+
+    def call_with_values(producer: Any, consumer: Any) -> Any:
+        """(call-with-values producer consumer) -> the value of consumer called with the values of producer"""
+        value = rt.call(producer)
+        return rt.tail(consumer, tuple(value.items) if type(value) is Values else (value,))
+
+    def case_lambda(*clauses: Any) -> Any:
+        """(case-lambda clause ...) -> a procedure that picks a clause by the number of arguments"""
+        ranges = [(*rt.arity(clause), clause) for clause in clauses]
+
+        def choose(*arguments: Any) -> Any:
+            n = len(arguments)
+            for low, high, clause in ranges:
+                if low <= n and (high is None or n <= high):
+                    return rt.tail(clause, arguments)
+            raise rt.arity_error("case-lambda", n, [rt.signature(clause) for clause in clauses])
+
+        choose.__doc__ = "(case-lambda ...)"
+        return choose
+
+    table["apply"] = apply
+    table["call-with-values"] = call_with_values
+    table["%case-lambda"] = case_lambda
+
+
+def _continuations(rt: Any, table: Table) -> None:
+    def call_cc(f: Any) -> Any:
+        """(call/cc f) -> the value of (f k); calling k before that ends makes its arguments the value"""
+        dyn = rt.host.dynamics()
+        handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
+        tag: list[bool] = [True]  # whether the extent still lasts
+
+        def k(*values: Any) -> Any:
+            """(continuation value ...)"""
+            if not tag[0]:
+                raise LispError(
+                    "this continuation has ended: its call/cc has already returned",
+                    kind="continuation-error",
+                    hint="continuations escape only; for re-entry use a generator or a channel",
+                )
+            if rt.host.dynamics() is not dyn:
+                raise LispError(
+                    "a continuation cannot be called from another task",
+                    kind="cannot-escape-task",
+                    hint="send a value over a channel, or await the task",
+                )
+            raise ContinuationEscape(tag, values)
+
+        k.__qualname__ = k.__name__ = "continuation"
+        escaped: tuple[Any, ...] | None = None
+        try:
+            value = f(k)
+            if value is rt.marker:
+                value = rt.drive()
+        except ContinuationEscape as escape:
+            if escape.tag is not tag:
+                raise
+            escaped = escape.values
+        finally:
+            tag[0] = False
+        if escaped is None:
+            return value
+        dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
+        return escaped[0] if len(escaped) == 1 else Values(escaped)
+
+    def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
+        """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is left"""
+        dyn = rt.host.dynamics()
+        rt.call(before)
+        handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
+        failure: BaseException | None = None
+        try:
+            value = rt.call(thunk)
+        except BaseException as raised:
+            failure = raised
+        if failure is not None:
+            failure = rt.conditions.at_boundary(failure, dyn.handlers)
+        dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
+        if isinstance(failure, (Cancelled, LimitExceeded)):
+            rt.host.shielded(lambda: rt.call(after))
+        else:
+            rt.call(after)
+        if failure is not None:
+            raise failure
+        return value
+
+    table["call/cc"] = call_cc
+    table["call-with-current-continuation"] = call_cc
+    table["call-with-escape-continuation"] = call_cc
+    table["dynamic-wind"] = dynamic_wind
+
+
+def _conditions(rt: Any, table: Table) -> None:
+    conditions = rt.conditions
+
+    def guard(body: Any, selector: Any) -> Any:
+        """(%guard thunk selector) -> a thunk for the value"""
+        dyn = rt.host.dynamics()
+        outer, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
+        tag = object()
+        dyn.handlers = (GuardEntry(selector, tag), outer)
+        failure: BaseException | None = None
+        chosen: Any = None
+        try:
+            value = rt.call(body)
+        except GuardExit as leave:
+            if leave.tag is not tag:
+                raise
+            chosen = leave.thunk
+        except Exception as raised:
+            failure = raised
+        if failure is not None:
+            failure = conditions.at_boundary(failure, (dyn.handlers[0], outer))
+            if isinstance(failure, GuardExit) and failure.tag is tag:
+                chosen, failure = failure.thunk, None
+        dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
+        if failure is not None:
+            raise failure
+        return chosen if chosen is not None else lambda: value
+
+    def with_exception_handler(handler: Any, thunk: Any) -> Any:
+        """(with-exception-handler handler thunk) -> the value of (thunk), conditions going to handler"""
+        if not rt.is_procedure(handler):
+            raise wrong_type("with-exception-handler", 1, "a procedure", handler)
+        dyn = rt.host.dynamics()
+        outer = dyn.handlers
+        dyn.handlers = (handler, outer)
+        failure: BaseException | None = None
+        try:
+            value = rt.call(thunk)
+        except BaseException as raised:
+            failure = raised
+        if failure is not None:
+            failure = conditions.at_boundary(failure, (handler, outer))
+        dyn.handlers = outer
+        if failure is not None:
+            raise failure
+        return value
+
+    def raise_(condition: Any) -> Any:
+        """(raise obj) -> never returns: obj goes to the innermost handler"""
+        if isinstance(condition, LimitExceeded):
+            raise condition
+        if isinstance(condition, OmegaError):
+            condition.signalled = False
+        return conditions.signal(condition, rt.host.dynamics().handlers, False)
+
+    def raise_continuable(condition: Any) -> Any:
+        """(raise-continuable obj) -> what the innermost handler returns"""
+        return conditions.signal(condition, rt.host.dynamics().handlers, True)
+
+    def error(message: Any, *irritants: Any) -> Any:
+        """(error message irritant ...) -> never returns: raises an error object"""
+        text = message if isinstance(message, str) else rt.display(message)
+        shown = "".join(" " + rt.shorten(irritant) for irritant in irritants)
+        raised = LispError(text + shown, irritants=irritants)
+        raised.plain_message = text  # type: ignore[attr-defined]
+        return conditions.signal(raised, rt.host.dynamics().handlers, False)
+
+    table["%guard"] = guard
+    table["with-exception-handler"] = with_exception_handler
+    table["raise"] = raise_
+    table["raise-continuable"] = raise_continuable
+    table["error"] = error
+
+
+def _parameters(rt: Any, table: Table) -> None:
+    def make_parameter(value: Any, converter: Any = None) -> Any:
+        """(make-parameter value [converter]) -> a procedure giving the value parameterize last gave it"""
+        if converter is not None:
+            value = rt.call(converter, value)
+
+        def parameter() -> Any:
+            """(parameter)"""
+            return rt.host.dynamics().parameters.get(parameter, value)
+
+        parameter.converter = converter  # type: ignore[attr-defined]
+        return parameter
+
+    def parameterize(bindings: Any, thunk: Any) -> Any:
+        """(%parameterize (list param value ...) thunk)"""
+        dyn = rt.host.dynamics()
+        outer = dyn.parameters
+        items = list(bindings)
+        fresh = dict(outer)
+        for parameter, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(parameter, FunctionType) or not hasattr(parameter, "converter"):
+                raise wrong_type("parameterize", 1, "a parameter", parameter)
+            if parameter.converter is not None:
+                value = rt.call(parameter.converter, value)
+            fresh[parameter] = value
+        dyn.parameters = fresh
+        failure: BaseException | None = None
+        try:
+            value = rt.call(thunk)
+        except BaseException as raised:
+            failure = raised
+        if failure is not None:
+            failure = conditions_at(rt, failure)
+        dyn.parameters = outer
+        if failure is not None:
+            raise failure
+        return value
+
+    table["make-parameter"] = make_parameter
+    table["%parameterize"] = parameterize
+
+
+def conditions_at(rt: Any, failure: BaseException) -> BaseException:
+    result: BaseException = rt.conditions.at_boundary(failure, rt.host.dynamics().handlers)
+    return result
+
+
+class Promise:
+    """`box` is shared by promises chained with delay-force: [done, value or thunk]. R7RS 7.3, `make-promise`."""
+
+    __slots__ = ("box",)
+
+    def __init__(self, done: bool, value: Any) -> None:
+        self.box: list[Any] = [done, value]
+
+
+def _promises(rt: Any, table: Table) -> None:
+    def make_lazy(thunk: Any) -> Promise:
+        return Promise(False, thunk)
+
+    def make_promise(value: Any) -> Promise:
+        """(make-promise obj) -> a promise already forced to obj; a promise is given back itself"""
+        return value if isinstance(value, Promise) else Promise(True, value)
+
+    def is_promise(value: Any) -> bool:
+        """(promise? obj) -> whether obj is a promise"""
+        return isinstance(value, Promise)
+
+    def force(promise: Any) -> Any:
+        """(force promise) -> its value, computed at most once; anything else is its own value"""
+        if not isinstance(promise, Promise):
+            return promise
+        while not promise.box[0]:
+            inner = rt.call(promise.box[1])
+            if promise.box[0]:
+                break
+            if not isinstance(inner, Promise):
+                raise LispTypeError("delay-force needs a promise")
+            promise.box[:] = inner.box
+            inner.box = promise.box
+        return promise.box[1]
+
+    table["%make-lazy"] = make_lazy
+    table["make-promise"] = make_promise
+    table["promise?"] = is_promise
+    table["force"] = force
+
+
+__all__ = ["Promise", "control_procedures", "to_list"]

@@ -1,0 +1,223 @@
+"""The core language: the few node types every form expands to.
+
+Owns: the node classes, `Variable`, and `children` for walking them. The expander makes nodes, analysis.py writes its
+findings into their slots, emitter.py turns them into Python; the reference evaluator in tests/ interprets them as is.
+Refuses: any Lisp syntax and any Python syntax.
+
+Steps are defined here: one safepoint per entry of a Lambda whose own body contains a Call to anything but a
+primitive. Turning such a Lambda into a loop must keep one step per turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from omega.errors import Span
+
+
+class Variable:
+    """A local variable: one object per binding. `python` is its name in the emitted function."""
+
+    __slots__ = ("name", "assigned", "captured", "owner", "loop", "type", "value", "python", "uses")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.assigned = False  # some Set names it after its binding
+        self.captured = False  # used by a Lambda other than its owner
+        self.owner: Any = None  # the Lambda (or Unit) whose Python function holds it
+        self.loop: Any = None  # the innermost loop Lambda it is bound inside, within its owner
+        self.type: str | None = None  # a primitive's result tag, or None
+        self.value: Any = None  # the Lambda it is bound to for good, when known
+        self.python = ""
+        self.uses = 0
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name}>"
+
+
+class Node:
+    """Base of the nodes. `span` is where the form stands in its source, or None."""
+
+    __slots__ = ("span",)
+    span: Span | None
+
+
+class Const(Node):
+    __slots__ = ("value",)
+
+    def __init__(self, span: Span | None, value: Any) -> None:
+        self.span, self.value = span, value
+
+
+class Local(Node):
+    __slots__ = ("var",)
+
+    def __init__(self, span: Span | None, var: Variable) -> None:
+        self.span, self.var = span, var
+
+
+class Global(Node):
+    """A global of the program (`library` False), of the library (True), or of whoever has it once the whole text is
+    expanded (None). `primitive`: a registry Primitive, if it is one.
+    """
+
+    __slots__ = ("name", "library", "primitive")
+
+    def __init__(
+        self, span: Span | None, name: str, library: bool | None, primitive: Any = None
+    ) -> None:
+        self.span, self.name, self.library, self.primitive = span, name, library, primitive
+
+
+class SetLocal(Node):
+    __slots__ = ("var", "value")
+
+    def __init__(self, span: Span | None, var: Variable, value: Node) -> None:
+        self.span, self.var, self.value = span, var, value
+
+
+class SetGlobal(Node):
+    """`define` (True) or `set!` of a global."""
+
+    __slots__ = ("name", "library", "value", "define")
+
+    def __init__(self, span: Span | None, name: str, library: bool, value: Node, define: bool) -> None:
+        self.span, self.name, self.library, self.value, self.define = span, name, library, value, define
+
+
+class If(Node):
+    __slots__ = ("test", "then", "other")
+
+    def __init__(self, span: Span | None, test: Node, then: Node, other: Node) -> None:
+        self.span, self.test, self.then, self.other = span, test, then, other
+
+
+class Seq(Node):
+    """At least one node; the value is the last one's."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, span: Span | None, body: list[Node]) -> None:
+        self.span, self.body = span, body
+
+
+class Lambda(Node):
+    """A procedure.
+
+    required: variables. optional: (variable, default node) in order. rest: variable or None.
+    keys: (keyword name, variable, default node). all_keys: variable of `:* table`, or None.
+    default nodes see the parameters before them. signature: as shown to people.
+    """
+
+    __slots__ = (
+        "name", "required", "optional", "rest", "keys", "all_keys", "body", "doc", "signature",
+        "safepoint", "loop", "in_loop", "parent", "jumps", "marks", "result", "inline_self",
+    )  # fmt: skip
+
+    def __init__(self, span: Span | None, name: str, required: list[Variable], body: Node) -> None:
+        self.span, self.name, self.required, self.body = span, name, required, body
+        self.optional: list[tuple[Variable, Node]] = []
+        self.rest: Variable | None = None
+        self.keys: list[tuple[str, Variable, Node]] = []
+        self.all_keys: Variable | None = None
+        self.doc: str | None = None
+        self.signature = ""
+        self.safepoint = False  # contains a Call to a non-primitive
+        self.loop = False  # all its calls are jumps: emitted as a loop inside its parent
+        self.in_loop: Lambda | None = None  # the loop it is created inside, within its parent
+        self.parent: Any = None
+        self.jumps = False  # calls itself in tail position: its body is a loop
+        self.marks = True  # may answer with the tail-call marker
+        self.result: str | None = None
+        self.inline_self: Any = None
+
+    def parameters(self) -> list[Variable]:
+        params = list(self.required)
+        params += [var for var, _ in self.optional]
+        params += [var for _, var, _ in self.keys]
+        params += [var for var in (self.rest, self.all_keys) if var is not None]
+        return params
+
+    @property
+    def is_plain(self) -> bool:
+        """Only required parameters."""
+        return not (self.optional or self.rest or self.keys or self.all_keys)
+
+
+class Call(Node):
+    __slots__ = ("function", "arguments", "tail", "jump")
+
+    def __init__(self, span: Span | None, function: Node, arguments: list[Node]) -> None:
+        self.span, self.function, self.arguments = span, function, arguments
+        self.tail = False
+        self.jump: Lambda | None = None  # the loop this call continues
+
+
+class Let(Node):
+    """Parallel bindings; inits are evaluated left to right outside the scope of `variables`."""
+
+    __slots__ = ("variables", "inits", "body")
+
+    def __init__(
+        self, span: Span | None, variables: list[Variable], inits: list[Node], body: Node
+    ) -> None:
+        self.span, self.variables, self.inits, self.body = span, variables, inits, body
+
+
+class Letrec(Node):
+    """`letrec*`: bindings in order, each visible to all."""
+
+    __slots__ = ("variables", "inits", "body")
+
+    def __init__(
+        self, span: Span | None, variables: list[Variable], inits: list[Node], body: Node
+    ) -> None:
+        self.span, self.variables, self.inits, self.body = span, variables, inits, body
+
+
+class Receive(Node):
+    """Binds the values of `producer`: `required` and, if not None, a list of further ones to `rest`."""
+
+    __slots__ = ("required", "rest", "producer", "body")
+
+    def __init__(
+        self,
+        span: Span | None,
+        required: list[Variable],
+        rest: Variable | None,
+        producer: Node,
+        body: Node,
+    ) -> None:
+        self.span, self.required, self.rest = span, required, rest
+        self.producer, self.body = producer, body
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly below `node`, in order of evaluation; a Lambda's defaults and body included."""
+    match node:
+        case SetLocal() | SetGlobal():
+            yield node.value
+        case If():
+            yield node.test
+            yield node.then
+            yield node.other
+        case Seq():
+            yield from node.body
+        case Lambda():
+            for _, default in node.optional:
+                yield default
+            for _, _, default in node.keys:
+                yield default
+            yield node.body
+        case Call():
+            yield node.function
+            yield from node.arguments
+        case Let() | Letrec():
+            yield from node.inits
+            yield node.body
+        case Receive():
+            yield node.producer
+            yield node.body
+        case _:
+            return

@@ -1,0 +1,765 @@
+"""Core nodes to a Python syntax tree.
+
+Owns: `Emitter`. One text becomes one Python function `_unit`; each Lisp procedure becomes a Python function inside it;
+loops become `while` loops of the function they stand in. Spellings of names: names.py.
+Refuses: deciding anything analysis.py can decide.
+
+How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever statements must run
+before it; `stmt(node, dest)` appends statements that deliver the node's value to a destination. Operands stay in
+order: when a later operand needs statements, earlier ones move into temporaries first.
+
+Invariants: no Lisp code runs inside an `except` or `finally`; no call goes through C (`f(*args)`, `__call__`);
+expressions nest at most EXPR_DEPTH_MAX deep, statement chains are flat; every procedure that is entered with a step
+takes it before anything else.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from omega.lisp import inline
+from omega.lisp.analysis import Unit, enters_loop, fits, is_primitive, known_callee, type_of
+from omega.lisp.core import (
+    Call,
+    Const,
+    Global,
+    If,
+    Lambda,
+    Let,
+    Letrec,
+    Local,
+    Node,
+    Receive,
+    Seq,
+    SetGlobal,
+    SetLocal,
+    Variable,
+    children,
+)
+from omega.lisp.data import Char, Keyword, Nil, Symbol
+from omega.lisp.literals import LITERAL
+from omega.lisp.names import library_name, mangle
+from omega.lisp.syntax import Block, Builder
+
+EXPR_DEPTH_MAX = 40
+CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
+
+_LEAVES = (Const, Local, Global, Lambda)
+_IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
+
+
+class Frame:
+    """A loop around the current position, in whose turn the position is last. `outer` is the loop it is last in."""
+
+    __slots__ = ("lambda_", "outer", "escapes")
+
+    def __init__(self, lambda_: Lambda | None, outer: Frame | None) -> None:
+        self.lambda_ = lambda_
+        self.outer = outer
+        self.escapes: list[Frame] = []  # loops further out that are continued from inside
+
+
+class Dest:
+    """Where a value goes: "return", "value" (into the temporary `name`) or "effect" (nowhere).
+
+    frame: the loop this position is the last of its turn in; delivering a value then leaves the loop.
+    """
+
+    __slots__ = ("kind", "name", "frame")
+
+    def __init__(self, kind: str, name: str = "", frame: Frame | None = None) -> None:
+        self.kind, self.name, self.frame = kind, name, frame
+
+    def within(self, frame: Frame | None) -> Dest:
+        return Dest(self.kind, self.name, frame)
+
+    @property
+    def transfers(self) -> bool:
+        """Whether control never goes on behind a delivered value."""
+        return self.kind == "return" or self.frame is not None
+
+
+RETURN, EFFECT = Dest("return"), Dest("effect")
+
+
+class Emitter(Builder):
+    def __init__(self, unit: Unit, entries: set[str]) -> None:
+        """entries: program globals that some compiled text calls through their value entry."""
+        super().__init__()
+        self.unit = unit
+        self.entries = entries
+        self.literals: list[Any] = []
+        self.out: Block = []
+        self.owner: Any = unit
+        self.globals: set[str] = set()  # assigned by the function being emitted
+        self.nonlocals: set[str] = set()
+        self.taken = {self.global_name(name, lib) for name, lib in unit.globals}
+        self.counts: dict[str, int] = {}
+        self.depth = 0
+        self.pinned = 0
+        self._simple: dict[int, bool] = {}
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def global_name(self, name: str, library: bool | None) -> str:
+        return library_name(name) if library else mangle(name)
+
+    def fresh(self, name: str) -> str:
+        """A Python name for a local called `name`, used nowhere else in this text."""
+        base = mangle(name)
+        while True:
+            n = self.counts[base] = self.counts.get(base, 0) + 1
+            spelled = base if n == 1 else f"{base}ǁ{n}"
+            if spelled not in self.taken:
+                return spelled
+
+    def temp(self) -> str:
+        n = self.counts["_"] = self.counts.get("_", 0) + 1
+        return f"_{n}"
+
+    def named(self, variables: list[Variable]) -> list[str]:
+        for var in variables:
+            if not var.python:
+                var.python = self.fresh(var.name)
+        return [var.python for var in variables]
+
+    # -- the text ------------------------------------------------------------------------------
+
+    def module(self) -> ast.Module:
+        """The text as a module holding one function, `_unit`, whose result is the last form's value."""
+        nodes = self.unit.nodes
+        for node in nodes[:-1]:
+            self.stmt(node, EFFECT)
+        if nodes:
+            self.out.append(self.return_(self.expr(nodes[-1])))
+        body = self._with_declarations(self.out)
+        return ast.Module([self.def_("_unit", [], body or [self.pass_()])], [])
+
+    def _with_declarations(self, body: Block) -> Block:
+        head: Block = []
+        if self.globals:
+            head.append(self.global_(sorted(self.globals)))
+        if self.nonlocals:
+            head.append(self.nonlocal_(sorted(self.nonlocals)))
+        return head + body
+
+    # -- expressions ---------------------------------------------------------------------------
+
+    def expr(self, node: Node) -> ast.expr:
+        """A Python expression for the value; statements it needs go to `self.out` first."""
+        self.depth += 1
+        place = self.place
+        try:
+            if self.depth > EXPR_DEPTH_MAX and not self.pinned and not isinstance(node, _LEAVES):
+                depth, self.depth = self.depth, 0
+                name = self._into_temp(node)
+                self.depth = depth
+                return self.name(name)
+            self.at(node.span)
+            return self._expr(node)
+        finally:
+            self.depth -= 1
+            self.place = place
+
+    def _expr(self, node: Node) -> ast.expr:
+        match node:
+            case Const():
+                return self.constant(node.value)
+            case Local():
+                return self.name(self.named([node.var])[0])
+            case Global():
+                return self.name(self.global_name(node.name, node.library))
+            case Call() if node.jump is None:
+                return self.call_expr(node)
+            case If() if self.is_simple(node):
+                test = self.test(node.test)
+                self.pinned += 1  # what a branch needs must not move out of it
+                then, other = self.expr(node.then), self.expr(node.other)
+                self.pinned -= 1
+                return self.choose(test, then, other)
+            case Let() if self.is_simple(node):
+                self.pinned += 1
+                either = self._or_expr(node)
+                self.pinned -= 1
+                return either
+            case Lambda():
+                return self.name(self.procedures([node], [self.fresh(node.name)])[0])
+            case Seq():
+                for part in node.body[:-1]:
+                    self.stmt(part, EFFECT)
+                return self.expr(node.body[-1])
+            case SetLocal() | SetGlobal():
+                self.stmt(node, EFFECT)
+                return self.const(None)
+        return self.name(self._into_temp(node))
+
+    def _into_temp(self, node: Node) -> str:
+        name = self.temp()
+        self.stmt(node, Dest("value", name))
+        return name
+
+    def _or_expr(self, node: Let) -> ast.expr:
+        """`(or a b)` in value position: `t if (t := a) is not False else b`."""
+        assert isinstance(node.body, If)
+        name = self.temp()
+        first = self.walrus(name, self.expr(node.inits[0]))
+        test = self.compare(first, ast.IsNot(), self.const(False))
+        return self.choose(test, self.name(name), self.expr(node.body.other))
+
+    def constant(self, value: Any) -> ast.expr:
+        if value is Nil:
+            return self.name("_Nil")
+        if value is None or type(value) in (bool, int, float, str):
+            return self.const(value)
+        for i, known in enumerate(self.literals[-64:], max(0, len(self.literals) - 64)):
+            if known is value:
+                return self.const((LITERAL, i))
+        self.literals.append(value)
+        return self.const((LITERAL, len(self.literals) - 1))
+
+    def operands(self, nodes: list[Node]) -> list[ast.expr]:
+        """Expressions of `nodes`, evaluated in order also when some need statements."""
+        done: list[ast.expr] = []
+        for i, node in enumerate(nodes):
+            outer, self.out = self.out, []
+            value = self.expr(node)
+            before, self.out = self.out, outer
+            if before:
+                for j in range(i):
+                    if not self._is_stable(nodes[j], done[j]):
+                        name = self.temp()
+                        self.out.append(self.assign(name, done[j]))
+                        done[j] = self.name(name)
+                self.out += before
+            done.append(value)
+        return done
+
+    def _is_stable(self, node: Node, value: ast.expr) -> bool:
+        if isinstance(value, ast.Constant):
+            return True
+        if isinstance(value, ast.Name) and value.id.startswith("_"):
+            return True
+        return isinstance(node, Local) and not node.var.assigned and isinstance(value, ast.Name)
+
+    def is_simple(self, node: Node) -> bool:
+        """Whether `expr(node)` needs no statements."""
+        known = self._simple.get(id(node))
+        if known is None:
+            known = self._simple[id(node)] = self._is_simple(node)
+        return known
+
+    def _is_simple(self, node: Node) -> bool:
+        match node:
+            case Const() | Local() | Global():
+                return True
+            case If() | Call():
+                if isinstance(node, Call) and node.jump is not None or not _shallow(node):
+                    return False
+                for part in children(node):  # a plain loop: all() would recurse through C
+                    if not self.is_simple(part):
+                        return False
+                return True
+            case Let():
+                if not _is_or(node) or not _shallow(node):
+                    return False
+                assert isinstance(node.body, If)
+                return self.is_simple(node.inits[0]) and self.is_simple(node.body.other)
+        return False
+
+    # -- tests ---------------------------------------------------------------------------------
+
+    def test(self, node: Node) -> ast.expr:
+        """A Python expression that is truthy iff the node's value is not #f."""
+        self.at(node.span)
+        match node:
+            case Const():
+                return self.const(node.value is not False)
+            case If() if _is_const(node.other, False) and self.is_simple(node.then):
+                return self._either(ast.And(), node.test, node.then)
+            case If() if _is_const(node.then, True) and self.is_simple(node.other):
+                return self._either(ast.Or(), node.test, node.other)
+            case Let() if _is_or(node) and self.is_simple(node):
+                assert isinstance(node.body, If)
+                return self._either(ast.Or(), node.inits[0], node.body.other)
+            case Call() if _names(node, "not") and len(node.arguments) == 1:
+                return self.not_(self.test(node.arguments[0]))
+        value = self.expr(node)
+        if type_of(node) == "bool" or _is_inlined_boolean(node):
+            return value
+        return self.compare(value, ast.IsNot(), self.const(False))
+
+    def _either(self, op: ast.boolop, first: Node, second: Node) -> ast.expr:
+        tests = [self.test(first)]
+        self.pinned += 1
+        tests.append(self.test(second))
+        self.pinned -= 1
+        return self.both(op, tests)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def call_expr(self, node: Call) -> ast.expr:
+        """A call that is not the last thing its procedure does: its value, never a marker."""
+        if is_primitive(node):
+            assert isinstance(node.function, Global)
+            inlined = self._inline(node, node.function.name)
+            if inlined is not None:
+                return inlined
+            arguments = self.operands(node.arguments)
+            self.at(node.span)
+            return self.call(library_name(node.function.name), *arguments)
+        callee = known_callee(node, self.unit)
+        sure = callee is not None and not callee.marks and fits(node, callee)
+        if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
+            arguments = self.operands(node.arguments)
+            self.entries.add(node.function.name)
+            self.at(node.span)
+            return self.call(mangle(node.function.name) + "ǁv", *arguments)
+        function, *arguments = self.operands([node.function, *node.arguments])
+        self.at(node.span)
+        call = self.call(function, *arguments)
+        if sure:
+            return call
+        name = self.temp()
+        test = self.compare(self.walrus(name, call), ast.Is(), self.name("_M"))
+        return self.choose(test, self.call("_drive"), self.name(name))
+
+    def _inline(self, node: Call, name: str) -> ast.expr | None:
+        arguments = node.arguments
+        if len(arguments) == 1 and name in inline.UNARY:
+            return self._fill(inline.UNARY[name], arguments)
+        if len(arguments) != 2 and not (name in ("+", "*") and len(arguments) > 2):
+            return None
+        if name in ("eq?", "eqv?"):
+            return self._inline_same(arguments, name)
+        if name in inline.CHECKED:
+            if not self._is_atom(arguments[1]) and not self.is_simple(arguments[1]):
+                return None
+            return self._fill(inline.CHECKED[name], arguments)
+        if name not in inline.BINARY:
+            return None
+        if len(arguments) > 2:  # left to right, as the primitive folds
+            rest = Call(node.span, node.function, arguments[:-1])
+            return self._inline(Call(node.span, node.function, [rest, arguments[-1]]), name)
+        left, right = type_of(arguments[0]), type_of(arguments[1])
+        kinds = inline.BINARY[name]
+        exact = {"int", "float"}
+        if left in exact and right in exact:
+            return self._fill(kinds["known"], arguments)
+        if left == "int" and self._is_atom(arguments[0]):
+            return self._fill(kinds["a-known"], arguments)
+        if right == "int" and self._is_atom(arguments[1]):
+            return self._fill(kinds["b-known"], arguments)
+        return self._fill(kinds["both"], arguments)
+
+    def _inline_same(self, arguments: list[Node], name: str) -> ast.expr | None:
+        for one, other in (arguments, reversed(arguments)):
+            if isinstance(other, Const) and isinstance(other.value, _IDENTITY):
+                del one
+                left, right = self.operands(arguments)
+                return self.compare(left, ast.Is(), right)
+        if name == "eqv?" and isinstance(arguments[1], Const) and type(arguments[1].value) is int:
+            template = inline.parse_template("A == B if _type(A_) is _int else False")
+            return self._fill(template, arguments)
+        return None
+
+    def _is_atom(self, node: Node) -> bool:
+        """Whether the operand can be written twice: no work, and nothing evaluated in between changes it."""
+        if isinstance(node, Local):
+            return not (node.var.assigned and node.var.captured)
+        return isinstance(node, Const)
+
+    def _fill(self, template: ast.expr, nodes: list[Node]) -> ast.expr:
+        values = self.operands(nodes)
+        parts: dict[str, Any] = {}
+        for letter, node, value in zip("AB", nodes, values, strict=False):
+            if self._is_atom(node) or isinstance(value, ast.Name) and value.id[:1] == "_":
+                parts[letter] = parts[letter + "_"] = value
+            else:
+                name = self.temp()
+                parts[letter] = self.name(name)
+                parts[letter + "_"] = self.walrus(name, value)
+        return self.fill(template, parts)
+
+    # -- statements ----------------------------------------------------------------------------
+
+    def stmt(self, node: Node, dest: Dest) -> None:
+        """Statements that evaluate `node` and deliver its value to `dest`."""
+        while True:  # the last part of a node goes round again: long chains do not recurse
+            self.at(node.span)
+            match node:
+                case Seq():
+                    for part in node.body[:-1]:
+                        self.stmt(part, EFFECT)
+                    node = node.body[-1]
+                case Let() if not (_is_or(node) and self.is_simple(node)):
+                    self._bind(node)
+                    node = node.body
+                case Receive():
+                    self._receive(node)
+                    node = node.body
+                case Letrec():
+                    if self._letrec(node, dest):
+                        return
+                    node = node.body
+                case If() if dest.transfers:
+                    self._branch(node, dest)
+                    node = node.other
+                case _:
+                    break
+        self._leaf(node, dest)
+
+    def _leaf(self, node: Node, dest: Dest) -> None:
+        match node:
+            case If():
+                self._chain(node, dest)
+                return
+            case Call() if node.jump is not None:
+                self._jump(node, dest)
+                return
+            case SetLocal():
+                self._set_local(node)
+                self.deliver(self.const(None), dest)
+                return
+            case SetGlobal():
+                self._set_global(node)
+                self.deliver(self.const(None), dest)
+                return
+            case Call() if dest.kind == "return" and node.tail and not is_primitive(node):
+                self._tail_call(node)
+                return
+        self.deliver(self.expr(node), dest)
+
+    def deliver(self, value: ast.expr, dest: Dest) -> None:
+        if dest.kind == "return":
+            self.out.append(self.return_(value))
+            return
+        if dest.kind == "value":
+            self.out.append(self.assign(dest.name, value))
+        elif not isinstance(value, (ast.Constant, ast.Name)):
+            self.out.append(self.evaluate(value))
+        elif isinstance(value, ast.Name) and not value.id.startswith("_"):
+            self.out.append(self.evaluate(value))  # an unbound name must still be noticed
+        if dest.frame is not None:
+            self.out.append(self.break_())
+
+    def block(self, node: Node, dest: Dest) -> Block:
+        outer, self.out = self.out, []
+        self.stmt(node, dest)
+        block, self.out = self.out, outer
+        return block
+
+    def _branch(self, node: If, dest: Dest) -> None:
+        """`if test: then`, where `then` never comes back; what follows is the other branch."""
+        test = self.test(node.test)
+        place = self.place
+        block = self.block(node.then, dest)
+        self.place = place
+        self.out.append(self.if_(test, block, []))
+
+    def _chain(self, node: If, dest: Dest) -> None:
+        """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left by each branch."""
+        length = 0
+        at: Node = node
+        while isinstance(at, If) and length <= CHAIN_MAX:
+            length, at = length + 1, at.other
+        if length > CHAIN_MAX:
+            turn = Frame(None, None)
+            self.out.append(self.forever(self.block(node, dest.within(turn))))
+            return
+        test = self.test(node.test)
+        place = self.place
+        then, other = self.block(node.then, dest), self.block(node.other, dest)
+        self.place = place
+        if not then and not other:
+            self.out.append(self.evaluate(test))
+        elif not then:
+            self.out.append(self.if_(self.not_(test), other, []))
+        else:
+            self.out.append(self.if_(test, then, other))
+
+    def _bind(self, node: Let) -> None:
+        lambdas = [init for init in node.inits if isinstance(init, Lambda)]
+        if len(lambdas) == len(node.inits):
+            for var, init in zip(node.variables, lambdas, strict=True):
+                self.procedures([init], self.named([var]))
+            return
+        values = self.operands(node.inits)
+        for name, value in zip(self.named(node.variables), values, strict=True):
+            self.out.append(self.assign(name, value))
+
+    def _receive(self, node: Receive) -> None:
+        value = self.expr(node.producer)
+        names = self.named(node.required + ([node.rest] if node.rest else []))
+        helper = "_receive_rest" if node.rest else "_receive"
+        call = self.call(helper, value, self.const(len(node.required)))
+        self.out.append(self.assign_all(names, call) if names else self.evaluate(call))
+
+    def _set_local(self, node: SetLocal) -> None:
+        value = self.expr(node.value)
+        (name,) = self.named([node.var])
+        if node.var.owner is not self.owner:
+            self.nonlocals.add(name)
+        self.at(node.span)
+        self.out.append(self.assign(name, value))
+
+    def _set_global(self, node: SetGlobal) -> None:
+        name = self.global_name(node.name, node.library)
+        self.globals.add(name)
+        if isinstance(node.value, Lambda) and node.define:
+            self.procedures([node.value], [name])
+        elif node.define:
+            self.out.append(self.assign(name, self.expr(node.value)))
+        else:
+            # `set!` of a name that has no value is an error: look first.
+            value = self.expr(node.value)
+            self.at(node.span)
+            self.out.append(self.evaluate(self.name(name)))
+            self.out.append(self.assign(name, value))
+        if node.library:
+            return
+        known = self.unit.known.get(node.name)
+        entry = self.name(name)
+        if known is node.value and known is not None:
+            if not known.marks and known.is_plain:
+                self.globals.add(name + "ǁv")
+                self.out.append(self.assign(name + "ǁv", entry))
+        elif node.name in self.entries:
+            self.globals.add(name + "ǁv")
+            self.out.append(self.assign(name + "ǁv", self.call("_value_entry", entry)))
+
+    def _tail_call(self, node: Call) -> None:
+        """Leave callee and arguments in the registers and return the marker: the caller makes the call."""
+        function, *arguments = self.operands([node.function, *node.arguments])
+        self.at(node.span)
+        self.globals |= {"_tf", "_ta"}
+        self.out.append(self.assign_all(["_tf", "_ta"], self.tuple([function, self.tuple(arguments)])))
+        self.out.append(self.return_(self.name("_M")))
+
+    # -- loops ---------------------------------------------------------------------------------
+
+    def _letrec(self, node: Letrec, dest: Dest) -> bool:
+        """Emit the bindings; True when the body was emitted too, as a loop."""
+        loop = enters_loop(node)
+        if loop is not None and loop.loop:
+            self._loop(node, loop, dest)
+            return True
+        i = 0
+        while i < len(node.inits):
+            if not isinstance(node.inits[i], Lambda):
+                value = self.expr(node.inits[i])
+                self.out.append(self.assign(self.named([node.variables[i]])[0], value))
+                i += 1
+                continue
+            group: list[Lambda] = []
+            start = i
+            while i < len(node.inits) and isinstance(init := node.inits[i], Lambda):
+                group.append(init)
+                i += 1
+            self.procedures(group, self.named(node.variables[start:i]))
+        return False
+
+    def _loop(self, node: Letrec, loop: Lambda, dest: Dest) -> None:
+        assert isinstance(node.body, Call)
+        values = self.operands(node.body.arguments)
+        for name, value in zip(self.named(loop.required), values, strict=True):
+            self.out.append(self.assign(name, value))
+        frame = Frame(loop, dest.frame)
+        if not loop.safepoint:
+            self.stmt(loop.body, dest)
+            return
+        body = self.block(loop.body, dest.within(frame))
+        place = self.place
+        self.at(loop.span)
+        if frame.escapes:
+            self.out.append(self.assign("_k", self.const(0)))
+        ran_out: Block = [self.evaluate(self.call("_slice_end")), self.continue_()]
+        turns: Block = [self.per_step(body, ran_out)]
+        if dest.kind != "return" or frame.escapes:
+            turns.append(self.break_())
+        self.out.append(self.forever(turns))
+        self._after_loop(frame, dest)
+        self.place = place
+
+    def _after_loop(self, frame: Frame, dest: Dest) -> None:
+        """Behind a loop: go on with the outer loop it wanted to continue, or deliver what it left."""
+        for number, target in enumerate(frame.escapes, 1):
+            test = self.compare(self.name("_k"), ast.Eq(), self.const(number))
+            self.out.append(self.if_(test, self._continue(target, frame.outer), []))
+        if dest.kind != "return" and dest.frame is not None:
+            self.out.append(self.break_())
+
+    def _continue(self, target: Frame, innermost: Frame | None) -> Block:
+        """Statements that start the next turn of `target` from within `innermost`."""
+        assert innermost is not None
+        if target is innermost:
+            return [self.continue_()]
+        if target not in innermost.escapes:
+            innermost.escapes.append(target)
+        number = innermost.escapes.index(target) + 1
+        return [self.assign("_k", self.const(number)), self.break_()]
+
+    def _jump(self, node: Call, dest: Dest) -> None:
+        target = dest.frame
+        while target is not None and target.lambda_ is not node.jump:
+            target = target.outer
+        assert target is not None and node.jump is not None
+        names = self.named(node.jump.required)
+        values = self.operands(node.arguments)
+        moves = [
+            (name, value)
+            for name, value in zip(names, values, strict=True)
+            if not (isinstance(value, ast.Name) and value.id == name)
+        ]
+        self.at(node.span)
+        if len(moves) == 1:
+            self.out.append(self.assign(*moves[0]))
+        elif moves:
+            self.out.append(self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves])))
+        self.out += self._continue(target, dest.frame)
+
+    # -- procedures ----------------------------------------------------------------------------
+
+    def procedures(self, group: list[Lambda], names: list[str]) -> list[str]:
+        """Make procedures that may name each other, under `names`.
+
+        A variable of a loop around them that they capture is passed to a factory, so each turn's procedures keep
+        that turn's value.
+        """
+        own = set(names)
+        turned = sorted(
+            {var.python or self.named([var])[0] for fn in group for var in self._turning(fn)} - own
+        )
+        defs: Block = [self.function(fn, name) for fn, name in zip(group, names, strict=True)]
+        if not turned:
+            self.out += defs
+            return names
+        made = self.tuple([self.name(name) for name in names]) if len(names) > 1 else self.name(names[0])
+        factory = self.temp()
+        for definition in defs:
+            assert isinstance(definition, ast.FunctionDef)
+        self.out.append(self.def_(factory, turned, [*defs, self.return_(made)]))
+        call = self.call(factory, *(self.name(name) for name in turned))
+        self.out.append(self.assign_all(names, call) if len(names) > 1 else self.assign(names[0], call))
+        return names
+
+    def _turning(self, fn: Lambda) -> list[Variable]:
+        """The variables bound in a loop of the current function that `fn` uses."""
+        found: dict[Variable, None] = {}
+        work: list[Node] = list(children(fn))
+        while work:
+            at = work.pop()
+            if isinstance(at, Local):
+                var = at.var
+                if var.owner is self.owner and var.loop is not None and var.loop.jumps:
+                    found[var] = None
+            work.extend(children(at))
+        return list(found)
+
+    def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
+        """The Python function of a procedure."""
+        outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
+        self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
+        self.at(fn.span)
+        place = self.place
+        optional: list[str] = []
+        rest: str | None = None
+        params = self.named(fn.required)
+        if fn.keys or fn.all_keys:
+            rest = self._keyword_prologue(fn)
+        else:
+            optional = self.named([var for var, _ in fn.optional])
+            for var, default in fn.optional:
+                self._default(var, default)
+            if fn.rest is not None:
+                (name_of_rest,) = self.named([fn.rest])
+                rest = name_of_rest
+                self.out.append(self.assign(rest, self.call("_to_list", self.name(rest))))
+        if not fn.jumps:
+            if fn.safepoint:
+                ran_out: Block = [self.evaluate(self.call("_slice_end_at_entry"))]
+                self.out.append(self.per_step([self.break_()], ran_out))
+            self.stmt(fn.body, RETURN)
+        else:
+            body = self.block(fn.body, RETURN.within(Frame(fn, None)))
+            self.place = place
+            ran_out = [self.evaluate(self.call("_slice_end"))]
+            self.out.append(self.forever([self.per_step(body, ran_out)]))
+        self.place = place
+        doc = fn.signature + (f"\n\n{fn.doc}" if fn.doc else "")
+        head: Block = [self.evaluate(self.const(doc))]
+        body = head + self._with_declarations(self.out)
+        self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
+        definition = self.def_(name, params, body, optional, rest)
+        self.place = outer[5]
+        return definition
+
+    def _default(self, var: Variable, default: Node) -> None:
+        (name,) = self.named([var])
+        test = self.compare(self.name(name), ast.Is(), self.name("_U"))
+        self.out.append(self.if_(test, self.block(default, Dest("value", name)), []))
+
+    def _keyword_prologue(self, fn: Lambda) -> str:
+        """Sort what follows the required arguments into optional and keyword parameters."""
+        rest = self.temp()
+        names = self.named(
+            [var for var, _ in fn.optional]
+            + [var for _, var, _ in fn.keys]
+            + ([fn.all_keys] if fn.all_keys else [])
+        )
+        keywords = self.tuple([self.const(keyword) for keyword, _, _ in fn.keys])
+        call = self.call(
+            "_bind_keywords",
+            self.const(fn.signature),
+            self.name(rest),
+            self.const(len(fn.optional)),
+            keywords,
+            self.const(fn.all_keys is not None),
+        )
+        self.out.append(self.assign_all(names, call))
+        for var, default in fn.optional:
+            self._default(var, default)
+        for _, var, default in fn.keys:
+            self._default(var, default)
+        return rest
+
+
+# -- shapes ----------------------------------------------------------------------------------------
+
+
+def _is_const(node: Node, value: Any) -> bool:
+    return isinstance(node, Const) and node.value is value
+
+
+def _is_or(node: Node) -> bool:
+    """`(let ((t a)) (if t t b))`, what `or` expands to, where b does not use t."""
+    if not (isinstance(node, Let) and len(node.variables) == 1 and isinstance(node.body, If)):
+        return False
+    var, branch = node.variables[0], node.body
+    if var.assigned or var.captured or var.uses != 2:
+        return False
+    return all(isinstance(part, Local) and part.var is var for part in (branch.test, branch.then))
+
+
+def _names(node: Call, name: str) -> bool:
+    return is_primitive(node) and isinstance(node.function, Global) and node.function.name == name
+
+
+def _is_inlined_boolean(node: Node) -> bool:
+    return (
+        isinstance(node, Call)
+        and is_primitive(node)
+        and isinstance(node.function, Global)
+        and node.function.name in inline.BOOLEANS
+    )
+
+
+def _shallow(node: Node, most: int = EXPR_DEPTH_MAX // 2) -> bool:
+    """Whether the tree under `node` is at most `most` deep."""
+    level = [node]
+    for _ in range(most):
+        level = [child for parent in level for child in children(parent)]
+        if not level:
+            return True
+    return False
+

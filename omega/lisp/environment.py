@@ -1,0 +1,181 @@
+"""What names mean while expanding: identifiers, scopes, and the program's top level.
+
+Owns: `Alias` (an identifier a macro template introduced), `Scope`, `TopLevel`, `lookup`, `strip`.
+Refuses: expanding anything.
+
+Hygiene by renaming: a template's symbol becomes a fresh Alias that remembers the scope of the macro's definition. A
+binding form binds the identifier object itself, so an Alias binds nothing the program wrote and a symbol of the
+program captures nothing of the template. An Alias no scope binds means what its symbol meant at the definition.
+Source: the explicit-renaming model of R7RS implementations (chibi); R7RS section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omega.lisp.data import Pair, Symbol
+
+
+class Alias:
+    """An identifier inserted by a macro: `name` (Symbol or Alias) as seen from `scope`."""
+
+    __slots__ = ("name", "scope")
+
+    def __init__(self, name: Symbol | Alias, scope: Scope | TopLevel) -> None:
+        self.name = name
+        self.scope = scope
+
+    def __repr__(self) -> str:
+        return symbol_of(self).name
+
+
+Identifier = Symbol | Alias
+
+
+def symbol_of(identifier: Identifier) -> Symbol:
+    """The symbol the program's text has for it."""
+    while isinstance(identifier, Alias):
+        identifier = identifier.name
+    return identifier
+
+
+class Special:
+    """A form the expander knows: `expand(expander, form, scope, span) -> Node`.
+
+    A form that defines has `names(form)` -> the names it defines, and its `expand` returns definitions instead:
+    (target, make) pairs, where target is an identifier, a list of identifiers (a rest one as a 1-tuple), or None for
+    what binds nothing at run time, and make(scope) gives the node.
+    """
+
+    __slots__ = ("name", "expand", "names")
+
+    def __init__(
+        self,
+        name: str,
+        expand: Callable[..., Any],
+        names: Callable[[Any], list[Any]] | None = None,
+    ) -> None:
+        self.name = name
+        self.expand = expand
+        self.names = names
+
+
+class Macro:
+    """`transform(form, scope) -> form`. `scope` is that of the use."""
+
+    __slots__ = ("name", "transform")
+
+    def __init__(self, name: str, transform: Callable[[Any, Any], Any]) -> None:
+        self.name = name
+        self.transform = transform
+
+
+class GlobalBinding:
+    """A global variable. `library`: whose it is; None: the library's unless the program's text turns out to define
+    it. `primitive`: the registry's entry when it is one.
+    """
+
+    __slots__ = ("name", "library", "primitive")
+
+    def __init__(self, name: str, library: bool | None, primitive: Any = None) -> None:
+        self.name = name
+        self.library = library
+        self.primitive = primitive
+
+
+class Scope:
+    """A local scope: identifier -> Variable, Macro or Special."""
+
+    __slots__ = ("bindings", "outer")
+
+    def __init__(self, outer: Scope | TopLevel) -> None:
+        self.bindings: dict[Any, Any] = {}
+        self.outer = outer
+
+
+class TopLevel:
+    """The outermost scope of a program or of the library.
+
+    syntax: name -> Special or Macro. defined: names this program has defined or assigned, in this text or before.
+    library: name -> Primitive or None, what the library offers. A program's own names win over both.
+    """
+
+    __slots__ = ("syntax", "defined", "library", "is_library")
+
+    def __init__(
+        self, syntax: dict[str, Any], library: dict[str, Any], *, is_library: bool = False
+    ) -> None:
+        self.syntax = syntax
+        self.defined: set[str] = set()
+        self.library = library
+        self.is_library = is_library
+
+    def binding(self, name: str) -> Any:
+        if name in self.defined:
+            return GlobalBinding(name, self.is_library)
+        found = self.syntax.get(name)
+        if found is not None:
+            return found
+        if name in self.library:
+            return GlobalBinding(name, True if self.is_library else None, self.library[name])
+        return GlobalBinding(name, self.is_library)
+
+
+def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
+    """What `identifier` means in `scope`: a Variable, Macro, Special or GlobalBinding."""
+    while True:
+        at = scope
+        while isinstance(at, Scope):
+            found = at.bindings.get(identifier)
+            if found is not None:
+                return found
+            at = at.outer
+        if isinstance(identifier, Symbol):
+            return at.binding(identifier.name)
+        identifier, scope = identifier.name, identifier.scope
+
+
+def same_meaning(
+    a: Identifier, scope_a: Scope | TopLevel, b: Identifier, scope_b: Scope | TopLevel
+) -> bool:
+    """`free-identifier=?`: both are bound alike, or both are the same unbound or global name."""
+    meaning_a, meaning_b = lookup(a, scope_a), lookup(b, scope_b)
+    if isinstance(meaning_a, GlobalBinding) and isinstance(meaning_b, GlobalBinding):
+        return meaning_a.name == meaning_b.name
+    return meaning_a is meaning_b
+
+
+def strip(datum: Any) -> Any:
+    """`datum` as plain data: aliases back to symbols, pairs with spans to plain pairs. Never recurses; shares nothing
+    with the form, so a constant of the program cannot be reached through its source.
+    """
+    result: list[Any] = [None]
+    # (target, slot) says where a stripped datum goes: a list index, or a pair's car (0) or cdr (1).
+    work: list[tuple[Any, Any, Any]] = [(datum, result, 0)]
+    seen: dict[int, Any] = {}
+    while work:
+        item, target, slot = work.pop()
+        if isinstance(item, Pair):
+            done = seen.get(id(item))
+            if done is None:
+                done = seen[id(item)] = Pair()
+                work.append((item.cdr, done, 1))
+                work.append((item.car, done, 0))
+        elif type(item) is list:
+            done = seen.get(id(item))
+            if done is None:
+                done = seen[id(item)] = [None] * len(item)
+                work.extend((element, done, i) for i, element in enumerate(item))
+        elif isinstance(item, Alias):
+            done = symbol_of(item)
+        else:
+            done = item
+        if type(target) is list:
+            target[slot] = done
+        elif slot == 0:
+            target.car = done
+        else:
+            target.cdr = done
+    return result[0]
+

@@ -1,0 +1,179 @@
+"""Evaluating texts: the language's own front door, below the interpreter that hosts use.
+
+Owns: `Evaluator`: a runtime with its library loaded, the program's top level, the sources errors are shown from,
+and the decision whether a text is compiled or taken from the cache.
+Refuses: tasks, effects, grants (the host's).
+
+A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Compiling happens in `prepare`, on the
+caller's stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from omega.errors import OmegaError, Source, Span
+from omega.lisp import cache
+from omega.lisp.host import Host
+from omega.lisp.names import mangle
+from omega.lisp.runtime import MARKER, Runtime, RuntimeLimits
+
+if TYPE_CHECKING:
+    from omega.lisp.compiler import Compiler
+
+SOURCES_MAX = 1_000  # texts kept for showing errors
+
+
+class Evaluator:
+    def __init__(self, host: Host, limits: RuntimeLimits | None = None, *, use_cache: bool = True) -> None:
+        self.runtime = Runtime(host, limits)
+        self.use_cache = use_cache
+        self.sources: dict[str, Source] = {}
+        self.entries: set[str] = set()
+        self.defined: set[str] = set()  # the program's own names
+        self._compiler: Compiler | None = None
+        self._has_macros = False
+        self._library_ready = False
+
+    # -- texts ---------------------------------------------------------------------------------
+
+    def load_library(self) -> None:
+        """Define the library's Lisp procedures; natives a host adds must be installed before."""
+        from omega.lisp.library import PRELUDE, text_of
+
+        before = set(self.runtime.registers)
+        unit, _ = self._unit(Source("<omega>", text_of(PRELUDE)), "library", library=True)
+        self._run(unit)
+        from omega.lisp.names import demangle
+
+        for key in set(self.runtime.registers) - before:
+            if key.endswith("_") and key[:1] != "_":
+                self.runtime.library[demangle(key)] = None
+        self._library_ready = True
+
+    def _run(self, thunk: Callable[[], Any]) -> Any:
+        value = thunk()
+        return self.runtime.drive() if value is MARKER else value
+
+    def prepare(
+        self, text: str, filename: str = "<eval>"
+    ) -> tuple[Callable[[], Any], list[tuple[str, Span | None]]]:
+        """(thunk, unbound names) of a text. Raises what reading and expanding raise, with the report attached."""
+        source = self._remember(Source(filename, text))
+        try:
+            return self._unit(source, self._options(), library=False)
+        except OmegaError as error:
+            if error.span is None:
+                error.span = Span(source.name, 1, 1, 1, 1)
+            raise
+
+    def _options(self) -> str:
+        shadowed = sorted(name for name in self.defined if name in self.runtime.library)
+        return f"program|{' '.join(shadowed)}|{' '.join(sorted(self.entries))}"
+
+    def _unit(
+        self, source: Source, options: str, *, library: bool
+    ) -> tuple[Callable[[], Any], list[tuple[str, Span | None]]]:
+        registers = self.runtime.registers
+        cached = None
+        usable = self.use_cache and not self._has_macros
+        key = f"{options}|{source.name}"
+        if usable:
+            cached = cache.load(source.text, key)
+        if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
+            code, literals, facts = cached
+            unbound = [(name, _unpacked(place)) for name, place in facts["unbound"]]
+        else:
+            compiler = self.compiler
+            top = compiler.library if library else compiler.program
+            compiled = compiler.compile(source, top, limit=self.runtime.limits.source_bytes)
+            code, literals, facts = compiled.code, compiled.literals, compiled.facts
+            unbound = compiled.unbound
+            facts["unbound"] = [(name, _packed(span)) for name, span in unbound]
+            if usable:
+                cache.save(source.text, key, code, literals, facts)
+            if facts["macros"] and not library:
+                self._has_macros = True
+        if not library:
+            self.entries.update(facts["entries"])
+            self.defined.update(facts["defined"])
+            if self._compiler is not None:
+                self._compiler.program.defined.update(facts["defined"])
+        return _loaded(code, literals, registers), unbound
+
+    _keeps_syntax = True  # macros of one text serve the next; False where there is no next (a script)
+
+    @property
+    def compiler(self) -> Compiler:
+        if self._compiler is None:
+            from omega.lisp.compiler import Compiler
+
+            self._compiler = Compiler(self.runtime, self.entries)
+            self._compiler.program.defined |= self.defined
+        return self._compiler
+
+    def only_text(self) -> None:
+        """Say that the next text is the only one (a script): its macros need not outlive it."""
+        self._keeps_syntax = False
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def define(self, name: str, value: Any) -> None:
+        """Bind a global of the program."""
+        registers = self.runtime.registers
+        registers[mangle(name)] = value
+        self.defined.add(name)
+        if name in self.entries:
+            registers[mangle(name) + "ǁv"] = registers["_value_entry"](value)
+        if self._compiler is not None:
+            self._compiler.program.defined.add(name)
+
+    def lookup(self, name: str) -> Any:
+        """The value of a global of the program, else of the library. Raises KeyError."""
+        from omega.lisp.names import library_name
+
+        registers = self.runtime.registers
+        key = mangle(name)
+        return registers[key] if key in registers else registers[library_name(name)]
+
+    # -- sources -------------------------------------------------------------------------------
+
+    def _remember(self, source: Source) -> Source:
+        """Keep a text for showing errors; a second text under one name gets a number."""
+        name, n = source.name, 1
+        while name in self.sources and self.sources[name].text != source.text:
+            n += 1
+            name = f"{source.name[:-1]} {n}>" if source.name.endswith(">") else f"{source.name} {n}"
+            if not source.name.endswith(">"):
+                name = source.name
+                break
+        kept = Source(name, source.text)
+        self.sources[name] = kept
+        if len(self.sources) > SOURCES_MAX:
+            del self.sources[next(iter(self.sources))]
+        return kept
+
+    def source(self, file: str) -> Source | None:
+        """The text reported under `file`."""
+        return self.sources.get(file)
+
+
+def _loaded(code: Any, literals: list[Any], registers: dict[str, Any]) -> FunctionType:
+    if literals:
+        from omega.lisp.literals import patch
+
+        code = patch(code, literals)
+    return FunctionType(code, registers, "_unit")
+
+
+def _packed(span: Span | None) -> tuple[Any, ...] | None:
+    return None if span is None else (span.file, span.line, span.column, span.end_line, span.end_column)
+
+
+def _unpacked(place: tuple[Any, ...] | None) -> Span | None:
+    return None if place is None else Span(*place)
+
+
+

@@ -1,0 +1,79 @@
+"""Primitives the compiler writes out as Python operators, with the checks Lisp needs.
+
+Owns: the table of templates. `A` and `B` are the operands; `A_` and `B_` stand where each is evaluated (first, and in
+order). The test decides; the slow path on the right is the primitive itself, which does every other type and makes
+every error. So a template never changes what a primitive does.
+Refuses: emitting calls of procedures.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from omega.lisp.names import library_name
+from omega.lisp.syntax import parse_template
+
+_INTS = "_type(A_) is _type(B_) is _int"
+
+
+def _arithmetic(op: str, slow: str) -> dict[str, str]:
+    return {
+        "known": f"A_ {op} B_",
+        "a-known": f"(A_ {op} B) if _type(B_) is _int else {slow}(A, B)",
+        "b-known": f"(A {op} B_) if _type(A_) is _int else {slow}(A, B_)",
+        "both": f"(A {op} B) if {_INTS} else {slow}(A, B)",
+    }
+
+
+_BINARY: dict[str, dict[str, str]] = {
+    "+": _arithmetic("+", "_add"),
+    "-": _arithmetic("-", "_sub"),
+    "*": _arithmetic("*", "_mul"),
+    "=": _arithmetic("==", "_num_eq"),
+    "<": _arithmetic("<", "_lt"),
+    ">": _arithmetic(">", "_gt"),
+    "<=": _arithmetic("<=", "_le"),
+    ">=": _arithmetic(">=", "_ge"),
+}
+
+_UNARY = {
+    "not": "A_ is False",
+    "null?": "A_ is _Nil",
+    "pair?": "_type(A_) is _Pair",
+    "car": "A.car if _type(A_) is _Pair else {slow}(A)",
+    "cdr": "A.cdr if _type(A_) is _Pair else {slow}(A)",
+    "zero?": "A == 0 if _type(A_) is _int else {slow}(A)",
+    "positive?": "A > 0 if _type(A_) is _int else {slow}(A)",
+    "negative?": "A < 0 if _type(A_) is _int else {slow}(A)",
+    "even?": "A % 2 == 0 if _type(A_) is _int else {slow}(A)",
+    "odd?": "A % 2 == 1 if _type(A_) is _int else {slow}(A)",
+    "vector-length": "_len(A) if _type(A_) is _list else {slow}(A)",
+    "string-length": "_len(A) if _type(A_) is _str else {slow}(A)",
+    "string?": "_type(A_) is _str",
+    "symbol?": "_type(A_) is _Symbol",
+    "vector?": "_type(A_) is _list",
+    "eof-object?": "A_ is _Eof",
+}
+
+# Templates over two operands whose test needs more than their types.
+_CHECKED = {
+    "quotient": f"A // B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
+    "remainder": f"A % B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
+    "modulo": f"A % B if {_INTS} and B != 0 else {{slow}}(A, B)",
+    "vector-ref": "A[B] if (_type(A_) is _list) & (_type(B_) is _int) and -1 < B < _len(A) else {slow}(A, B)",
+}
+
+UNARY: dict[str, ast.expr] = {
+    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _UNARY.items()
+}
+CHECKED: dict[str, ast.expr] = {
+    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _CHECKED.items()
+}
+BINARY: dict[str, dict[str, ast.expr]] = {
+    name: {kind: parse_template(text) for kind, text in kinds.items()} for name, kinds in _BINARY.items()
+}
+COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
+BOOLEANS = frozenset(
+    {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?", "symbol?",
+     "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
+)  # fmt: skip

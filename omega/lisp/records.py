@@ -1,0 +1,83 @@
+"""Record types: the classes and procedures behind `define-record-type`. R7RS 5.5.
+
+Owns: the %record- procedures. Each record type is a class with slots f0, f1, ...; constructors and accessors are
+small Python functions made from a template once per shape, so using a record costs one call and no C frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from omega.errors import LispTypeError
+from omega.lisp.data import Record
+
+_factories: dict[str, Any] = {}  # template text -> factory; pure functions of the text
+
+
+def record_type(name: Any, fields: list[Any]) -> type[Record]:
+    """A new record type; `name` and `fields` are symbols."""
+    text = name.name.strip("<>") or name.name
+    slots = {"__slots__": tuple(f"f{i}" for i in range(len(fields)))}
+    made = type(text, (Record,), slots)
+    made.type_name = text
+    made.field_names = tuple(field.name for field in fields)
+    return made
+
+
+def _make(text: str, **given: Any) -> Any:
+    factory = _factories.get(text)
+    if factory is None:
+        scope: dict[str, Any] = {}
+        exec(f"def factory({', '.join(given)}):\n{text}", scope)
+        factory = _factories[text] = scope["factory"]
+    return factory(**given)
+
+
+def _named(function: FunctionType, name: Any, signature: str) -> FunctionType:
+    function.__name__ = function.__qualname__ = name.name
+    function.__doc__ = f"({name.name}{signature})"
+    return function
+
+
+def constructor(cls: type[Record], name: Any, indices: list[int]) -> FunctionType:
+    params = ", ".join(f"a{i}" for i in indices)
+    stores = "".join(f"  r.f{i} = a{i}\n" for i in indices)
+    unset = "".join(f"  r.f{i} = None\n" for i in range(len(cls.field_names)) if i not in indices)
+    text = f" def make({params}):\n  r = cls()\n{stores}{unset}  return r\n return make\n"
+    signature = "".join(" " + cls.field_names[i] for i in indices)
+    return _named(_make(text, cls=cls), name, signature)
+
+
+def predicate(cls: type[Record], name: Any) -> FunctionType:
+    text = " def test(obj):\n  return obj.__class__ is cls if isinstance(obj, Record) else False\n return test\n"
+    return _named(_make(text, cls=cls, Record=Record), name, " obj")
+
+
+def accessor(cls: type[Record], name: Any, index: int) -> FunctionType:
+    text = f" def get(r):\n  if type(r) is cls:\n   return r.f{index}\n  raise wrong(r)\n return get\n"
+    return _named(_make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name}")
+
+
+def modifier(cls: type[Record], name: Any, index: int) -> FunctionType:
+    text = f" def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n  r.f{index} = value\n return put\n"
+    return _named(_make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name} value")
+
+
+def _wrong(cls: type[Record], name: Any) -> Callable[[Any], LispTypeError]:
+    def wrong(value: Any) -> LispTypeError:
+        from omega.lisp.printer import shorten
+
+        return LispTypeError(f"`{name.name}` expected a {cls.type_name} as argument 1, got {shorten(value, 60)}")
+
+    return wrong
+
+
+RECORD_PROCEDURES: dict[str, Callable[..., Any]] = {
+    "%record-type": record_type,
+    "%record-constructor": constructor,
+    "%record-predicate": predicate,
+    "%record-accessor": accessor,
+    "%record-modifier": modifier,
+}

@@ -1,0 +1,375 @@
+"""One interpreter's inside: the globals dict of its generated code and everything that code leans on.
+
+Owns: `Runtime`: the registers (globals dict), the marker and its driver, safepoint helpers, installation of
+primitives, control procedures and the library, what printing and errors need to know of procedures.
+Refuses: compiling (compiler.py), scheduling (the host), talking to the outside (the host's `perform`).
+
+Read emitter.py first: the names set up here (`_it`, `_M`, `_drive`, ...) are the ones it emits.
+
+Invariants: generated code sees no Python builtins; a tail-call marker is consumed by whoever called; between setting
+the registers `_tf`, `_ta` and the driver reading them nothing else runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any
+
+from omega.errors import ArityError, LimitExceeded, LispSyntaxError
+from omega.lisp.conditions import Conditions
+from omega.lisp.control import control_procedures
+from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, to_list
+from omega.lisp.host import Host
+from omega.lisp.names import demangle, library_name, mangle
+from omega.lisp.primitives import load
+from omega.lisp.primitives import numbers as slow
+from omega.lisp.primitives.registry import Primitive
+from omega.lisp.records import RECORD_PROCEDURES
+
+WIDE_MAX = 250  # arguments a call may have without going through C
+WIDE_DEPTH_MAX = 200  # nested calls with more than that
+APPLY_MAX = 8
+
+MARKER = object()
+UNSET = object()
+
+
+class RuntimeLimits:
+    """depth: Python frames per task. output_bytes: None or the most a program may write. alloc_items: the largest
+    single vector, string or list a primitive makes. source_bytes: the largest text that is read.
+    """
+
+    __slots__ = ("alloc_items", "depth", "output_bytes", "source_bytes")
+
+    def __init__(
+        self,
+        depth: int = 1_100_000,
+        output_bytes: int | None = None,
+        alloc_items: int = 50_000_000,
+        source_bytes: int = 4_000_000,
+    ) -> None:
+        self.depth, self.output_bytes = depth, output_bytes
+        self.alloc_items, self.source_bytes = alloc_items, source_bytes
+
+
+class Runtime:
+    def __init__(self, host: Host, limits: RuntimeLimits | None = None) -> None:
+        self.host = host
+        self.limits = limits or RuntimeLimits()
+        self.depth_max = self.limits.depth
+        self.registers: dict[str, Any] = host.registers
+        self.marker = MARKER
+        self.conditions = Conditions(self)
+        self.library: dict[str, Primitive | None] = {}  # name -> Primitive, or None for a procedure
+        self._wide = 0
+        self._set_up_registers()
+        self._install_natives()
+
+    # -- setting up ----------------------------------------------------------------------------
+
+    def _set_up_registers(self) -> None:
+        self.drive = _make_drive(self)
+        self.registers.update(
+            __builtins__={},
+            __name__="omega",
+            _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _tf=None, _ta=(),
+            _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _list=list, _str=str, _len=len,
+            _drive=self.drive,
+            _slice_end=self.host.slice_end,
+            _slice_end_at_entry=self._slice_end_at_entry,
+            _to_list=to_list,
+            _receive=self._receive,
+            _receive_rest=self._receive_rest,
+            _bind_keywords=self._bind_keywords,
+            _value_entry=self._value_entry,
+            _add=slow.add, _sub=slow.sub, _mul=slow.mul, _num_eq=slow.num_eq,
+            _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
+        )  # fmt: skip
+
+    def _install_natives(self) -> None:
+        for name, primitive in load().items():
+            function = primitive.function
+            if primitive.needs_runtime:
+                function = _bound_to(function, self)
+            self.registers[library_name(name)] = function
+            self.library[name] = primitive
+        for name, native in control_procedures(self).items():
+            self.install(name, native)
+        for name, native in RECORD_PROCEDURES.items():
+            self.install(name, native)
+        self.install("%missing-keyword", self._missing_keyword)
+        self.install("%assertion-failed", self._assertion_failed)
+
+    def install(self, name: str, function: Any, primitive: Primitive | None = None) -> None:
+        """Put a native procedure into the library; with `primitive`, calls to it take no step and give no marker."""
+        self.registers[library_name(name)] = function
+        self.library[name] = primitive
+
+    # -- calling -------------------------------------------------------------------------------
+
+    def tail(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """Answer with this to have `function` called in place of the caller."""
+        self.registers["_tf"] = function
+        self.registers["_ta"] = arguments
+        return MARKER
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Call a Lisp procedure from Python; the value, never a marker. At most APPLY_MAX arguments go without C."""
+        n = len(arguments)
+        if n == 0:
+            value = function()
+        elif n == 1:
+            value = function(arguments[0])
+        else:
+            self.tail(function, arguments)
+            value = MARKER
+        return self.drive() if value is MARKER else value
+
+    def wide_call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """A call with more than APPLY_MAX arguments. Beyond WIDE_MAX it goes through C, so its nesting is bounded."""
+        if len(arguments) <= WIDE_MAX:
+            return _CALLERS[len(arguments)](function, arguments)
+        if self._wide >= WIDE_DEPTH_MAX:
+            raise LimitExceeded(
+                "native-depth", self._wide, WIDE_DEPTH_MAX, f"nested calls with over {WIDE_MAX} arguments"
+            )
+        self._wide += 1
+        try:
+            return function(*arguments)
+        finally:
+            self._wide -= 1
+
+    def _slice_end_at_entry(self) -> None:
+        """A procedure's entry found the slice used up: start the next one and take the step from it."""
+        self.host.slice_end()
+        for _ in self.registers["_it"]:
+            return
+
+    def _value_entry(self, function: Any) -> Any:
+        """`function` as callers use it that look for no marker."""
+        if type(function) is not FunctionType:
+            return function
+        code = function.__code__
+        plain = not (code.co_flags & 0x0C) and not function.__defaults__
+        n = code.co_argcount
+        if not plain or n > APPLY_MAX:
+            entry = _any_entry(self, function)
+        else:
+            entry = _ENTRIES[n](function, self.drive)
+        entry.__name__, entry.__qualname__ = function.__name__, function.__qualname__
+        entry.__doc__ = function.__doc__
+        return entry
+
+    # -- helpers of generated code -------------------------------------------------------------
+
+    def _receive(self, value: Any, n: int) -> tuple[Any, ...]:
+        items = value.items if type(value) is Values else (value,)
+        if len(items) != n:
+            raise ArityError(f"{n} values were expected here, {len(items)} came")
+        return tuple(items)
+
+    def _receive_rest(self, value: Any, n: int) -> tuple[Any, ...]:
+        items = value.items if type(value) is Values else (value,)
+        if len(items) < n:
+            raise ArityError(f"at least {n} values were expected here, {len(items)} came")
+        return (*items[:n], to_list(items[n:]))
+
+    def _bind_keywords(
+        self, signature: str, given: tuple[Any, ...], optional: int, keywords: tuple[str, ...], others: bool
+    ) -> tuple[Any, ...]:
+        """Values for optional parameters, then keyword ones (UNSET: use the default), then the table of others."""
+        at = 0
+        values: list[Any] = []
+        while at < len(given) and len(values) < optional and not isinstance(given[at], Keyword):
+            values.append(given[at])
+            at += 1
+        values += [UNSET] * (optional - len(values))
+        found: dict[str, Any] = {}
+        while at < len(given):
+            keyword = given[at]
+            if not isinstance(keyword, Keyword):
+                raise ArityError(f"{signature} was given too many arguments", hint=f"keyword arguments are {_shown(keywords)}")
+            if keyword.name not in keywords and not others:
+                raise ArityError(f"{signature} has no keyword :{keyword.name}", hint=f"it takes {_shown(keywords)}")
+            if at + 1 >= len(given):
+                raise ArityError(f"{signature}: keyword :{keyword.name} has no value")
+            if keyword.name in found:
+                raise ArityError(f"{signature}: keyword :{keyword.name} is given twice")
+            found[keyword.name] = given[at + 1]
+            at += 2
+        values += [found.pop(keyword, UNSET) for keyword in keywords]
+        if others:
+            from omega.lisp.table import HashTable
+
+            table = HashTable()
+            for name, value in found.items():
+                table[Keyword.of(name)] = value
+            values.append(table)
+        return tuple(values)
+
+    def _missing_keyword(self, name: str) -> Any:
+        raise ArityError(f"keyword :{name} must be given")
+
+    def _assertion_failed(self, expression: Any, *message: Any) -> Any:
+        from omega.errors import LispError
+
+        text = "".join(f": {self.display(m)}" for m in message)
+        raise LispError(f"assertion failed{text}: {self.shorten(expression)}")
+
+    # -- ports and the outside -----------------------------------------------------------------
+
+    def perform(self, kind: str, *arguments: Any) -> Any:
+        return self.host.perform(kind, arguments)
+
+    def charge(self, steps: int) -> None:
+        self.host.charge(steps)
+
+    # -- what is known of procedures -----------------------------------------------------------
+
+    def is_procedure(self, value: Any) -> bool:
+        return isinstance(value, (FunctionType, MethodType)) or (
+            callable(value) and not isinstance(value, type)
+        )
+
+    def arity(self, function: Any) -> tuple[int, int | None]:
+        """(fewest, most) arguments; most is None when any number is taken."""
+        function = getattr(function, "__func__", function)
+        code = function.__code__
+        given = len(function.__defaults__ or ())
+        return code.co_argcount - given, None if code.co_flags & 0x04 else code.co_argcount
+
+    def signature(self, function: Any) -> str:
+        """`(name param ...)` as shown to people."""
+        doc = getattr(function, "__doc__", None) or ""
+        line: str = doc.split("\n", 1)[0]
+        return line.split(" -> ", 1)[0].strip() if line.startswith("(") else f"({demangle(function.__name__)} ...)"
+
+    def signature_named(self, spelled: str, traceback: Any) -> str | None:
+        """The signature of the procedure a failed call named, if it can be found."""
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        places: list[Any] = [traceback.tb_frame.f_locals] if traceback is not None else []
+        places.append(self.registers)
+        for scope in places:
+            for key in (spelled, mangle(spelled) if not spelled.isidentifier() else spelled, spelled + "_", library_name(spelled)):
+                function = scope.get(key)
+                if isinstance(function, (FunctionType, MethodType)) and function.__doc__:
+                    return self.signature(function)
+        return None
+
+    def arity_error(self, name: str, given: int, signatures: list[str]) -> ArityError:
+        return ArityError(f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures))
+
+    def suggest(self, name: str) -> str | None:
+        """A hint for an unbound name: the nearest bound ones."""
+        from difflib import get_close_matches
+
+        known = {n for n in self.library if not n.startswith("%")}
+        known |= {demangle(key) for key in self.registers if key[:1] != "_" and not key.endswith(("_", "ǁv"))}
+        near = get_close_matches(name, known, n=3, cutoff=0.7)
+        if not near:
+            near = sorted(k for k in known if k.endswith("-" + name) or k.startswith(name + "-"))[:3]
+        return f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else None
+
+    # -- printing ------------------------------------------------------------------------------
+
+    def display(self, value: Any) -> str:
+        from omega.lisp.printer import display_string
+
+        return display_string(value)
+
+    def shorten(self, value: Any, most: int = 60) -> str:
+        from omega.lisp.printer import shorten
+
+        return shorten(value, most)
+
+
+def _make_drive(rt: Runtime) -> Callable[[], Any]:
+    """The driver: makes the call the registers hold, and the next, until a value comes."""
+    g = rt.registers
+    marker = MARKER
+
+    def drive() -> Any:
+        while True:
+            function = g["_tf"]
+            arguments = g["_ta"]
+            match len(arguments):
+                case 1:
+                    value = function(arguments[0])
+                case 2:
+                    a, b = arguments
+                    value = function(a, b)
+                case 0:
+                    value = function()
+                case 3:
+                    a, b, c = arguments
+                    value = function(a, b, c)
+                case 4:
+                    a, b, c, d = arguments
+                    value = function(a, b, c, d)
+                case 5:
+                    a, b, c, d, e = arguments
+                    value = function(a, b, c, d, e)
+                case 6:
+                    a, b, c, d, e, f = arguments
+                    value = function(a, b, c, d, e, f)
+                case 7:
+                    a, b, c, d, e, f, h = arguments
+                    value = function(a, b, c, d, e, f, h)
+                case 8:
+                    a, b, c, d, e, f, h, i = arguments
+                    value = function(a, b, c, d, e, f, h, i)
+                case _:
+                    value = rt.wide_call(function, arguments)
+            if value is not marker:
+                return value
+
+    return drive
+
+
+class _Made(dict[int, Any]):
+    """Functions for a number of arguments, made from a template when first asked for."""
+
+    def __init__(self, template: str) -> None:
+        super().__init__()
+        self.template = template
+
+    def __missing__(self, n: int) -> Any:
+        scope: dict[str, Any] = {"marker": MARKER}
+        params = ", ".join(f"a{i}" for i in range(n))
+        exec(self.template.replace("PARAMS", params), scope)
+        self[n] = made = scope["made"]
+        return made
+
+
+_CALLERS = _Made("def made(function, arguments):\n PARAMS, = arguments\n return function(PARAMS)\n")
+_ENTRIES = _Made(
+    "def made(function, drive):\n def entry(PARAMS):\n  value = function(PARAMS)\n"
+    "  return drive() if value is marker else value\n return entry\n"
+)
+
+
+def _any_entry(rt: Runtime, function: Any) -> Any:
+    def entry(*arguments: Any) -> Any:
+        rt.tail(function, arguments)
+        return rt.drive()
+
+    return entry
+
+
+def _bound_to(function: FunctionType, rt: Runtime) -> FunctionType:
+    """The function with its keyword-only parameter `rt` filled in."""
+    bound = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    bound.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "rt": rt}
+    bound.__qualname__, bound.__doc__ = function.__qualname__, function.__doc__
+    return bound
+
+
+def _shown(keywords: tuple[str, ...]) -> str:
+    return ", ".join(":" + keyword for keyword in keywords) or "no keywords"
+
+
+__all__ = ["MARKER", "LispSyntaxError", "Runtime", "RuntimeLimits"]
