@@ -1,0 +1,12 @@
+"""The primitives, one module per subject. `load()` imports them all and answers the table."""
+
+from __future__ import annotations
+
+from omega.lisp.primitives.registry import PRIMITIVES, Primitive
+
+
+def load() -> dict[str, Primitive]:
+    """Every primitive by its Lisp name."""
+    from omega.lisp.primitives import numbers, reals  # noqa: F401
+
+    return PRIMITIVES

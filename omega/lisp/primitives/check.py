@@ -1,0 +1,162 @@
+"""What primitives check and how they refuse: one wording for wrong types, indices, sizes and options.
+
+Owns: the helpers below. They return what they checked, or raise an OmegaError that names the primitive, the position
+of the argument, what was expected and what was given.
+Refuses: conversions beyond what the name says.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from omega.errors import ArityError, LimitExceeded, LispIndexError, LispTypeError, LispValueError
+from omega.lisp.data import Keyword, Pair, list_items
+from omega.lisp.table import HashTable
+
+REALS = frozenset((int, float, Fraction))
+_STEP_ITEMS = 64  # items of work a primitive does for one step
+_INDEX_DIGITS_MAX = 10**18
+
+
+def wrong_type(name: str, position: int, expected: str, value: Any) -> LispTypeError:
+    """The error for argument `position` (from 1) of `name`; expected: with its article, "a pair"."""
+    from omega.lisp.printer import shorten
+
+    return LispTypeError(
+        f"`{name}` expected {expected} as argument {position}, got {shorten(value)}",
+        irritants=[value],
+    )
+
+
+def integer(name: str, position: int, value: Any) -> int:
+    """An exact integer."""
+    if type(value) is not int:
+        raise wrong_type(name, position, "an exact integer", value)
+    return value
+
+
+def natural(name: str, position: int, value: Any) -> int:
+    """An exact integer that is not negative: a count or a size."""
+    if type(value) is not int:
+        raise wrong_type(name, position, "an exact non-negative integer", value)
+    if value < 0:
+        raise LispIndexError(f"`{name}` expected a count of at least 0, got {_brief(value)}")
+    return value
+
+
+def number(name: str, position: int, value: Any) -> Any:
+    if type(value) not in REALS:
+        raise wrong_type(name, position, "a number", value)
+    return value
+
+
+def string(name: str, position: int, value: Any) -> str:
+    if type(value) is not str:
+        raise wrong_type(name, position, "a string", value)
+    return value
+
+
+def vector(name: str, position: int, value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise wrong_type(name, position, "a vector", value)
+    return value
+
+
+def byte(name: str, position: int, value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= 255:
+        raise wrong_type(name, position, "a byte (an integer from 0 to 255)", value)
+    return value
+
+
+def table(name: str, position: int, value: Any) -> HashTable:
+    if not isinstance(value, HashTable):
+        raise wrong_type(name, position, "a hash table", value)
+    return value
+
+
+def pair(name: str, position: int, value: Any) -> Pair:
+    if not isinstance(value, Pair):
+        raise wrong_type(name, position, "a pair", value)
+    return value
+
+
+def proper_list(name: str, position: int, value: Any) -> list[Any]:
+    """The elements of a proper list, as a fresh Python list."""
+    items = list_items(value)
+    if items is None:
+        raise wrong_type(name, position, "a proper list", value)
+    return items
+
+
+def index(name: str, position: int, value: Any, length: int, what: str) -> int:
+    """An index of something of `length` (what: "vector", "string", ...)."""
+    if type(value) is not int:
+        raise wrong_type(name, position, "an index (an exact integer)", value)
+    if not 0 <= value < length:
+        raise LispIndexError(
+            f"`{name}` index {_brief(value)} is out of range for a {what} of length {length}"
+        )
+    return value
+
+
+def span(
+    name: str, position: int, start: Any, end: Any, length: int, what: str
+) -> tuple[int, int]:
+    """Optional start and end (None: not given) of a range of something of `length`; start stands at `position`."""
+    first = 0 if start is None else start
+    last = length if end is None else end
+    for at, value in ((position, first), (position + 1, last)):
+        if type(value) is not int:
+            raise wrong_type(name, at, "an index (an exact integer)", value)
+    if not 0 <= first <= last <= length:
+        raise LispIndexError(
+            f"`{name}` range {_brief(first)} to {_brief(last)} is out of range "
+            f"for a {what} of length {length}"
+        )
+    return first, last
+
+
+def size(rt: Any, items: int, unit: str = "items") -> None:
+    """Refuse to make something of more than `alloc_items` items, and charge for making it."""
+    allowed = rt.limits.alloc_items
+    if allowed is not None and items > allowed:
+        raise LimitExceeded("size", min(items, _INDEX_DIGITS_MAX), allowed, unit)
+    spend(rt, items)
+
+
+def spend(rt: Any, items: int) -> None:
+    """Charge the steps that work on `items` items is worth."""
+    if items >= _STEP_ITEMS:
+        rt.charge(items // _STEP_ITEMS)
+
+
+def options(
+    name: str, arguments: tuple[Any, ...], position: int, allowed: tuple[str, ...]
+) -> dict[str, Any]:
+    """`:key value` pairs among the arguments from `position` on, by key; ArityError for unknown or odd ones."""
+    found: dict[str, Any] = {}
+    for at in range(0, len(arguments), 2):
+        key = arguments[at]
+        if not isinstance(key, Keyword):
+            raise wrong_type(name, position + at, "a keyword", key)
+        if key.name not in allowed:
+            known = ", ".join(f":{k}" for k in allowed)
+            raise ArityError(f"`{name}` takes no :{key.name}", hint=f"it takes {known}")
+        if key.name in found:
+            raise ArityError(f"`{name}` got :{key.name} twice")
+        if at + 1 == len(arguments):
+            raise ArityError(f"`{name}` got :{key.name} without a value")
+        found[key.name] = arguments[at + 1]
+    return found
+
+
+def invalid(name: str, message: str, *irritants: Any) -> LispValueError:
+    """The error for a value of the right type that `name` cannot take."""
+    return LispValueError(f"`{name}` {message}", irritants=irritants)
+
+
+def _brief(value: int) -> str:
+    from omega.lisp.printer import shorten
+
+    return shorten(value, 30)

@@ -1,0 +1,383 @@
+"""Rounding, exactness, roots, powers, the transcendental functions, bits, and numbers as text.
+
+Owns: what R7RS has in 6.2.6 beyond arithmetic (numbers.py), (scheme inexact), and the bitwise basics of SRFI 151.
+Refuses: complex results (a value-error says so) and integers beyond `alloc_items` bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from omega.errors import DivisionByZero
+from omega.lisp.data import Values
+from omega.lisp.numbers import format_number, normalize, parse_number, to_float
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import invalid
+from omega.lisp.primitives.numbers import div, mul
+from omega.lisp.primitives.registry import primitive
+
+# -- rounding ------------------------------------------------------------------------------------------------------
+
+
+def _rounded(name: str, n: Any, how: Callable[[Any], int]) -> Any:
+    check.number(name, 1, n)
+    if type(n) is not float:
+        return n if type(n) is int else how(n)
+    if not math.isfinite(n) or n.is_integer():
+        return n
+    return math.copysign(float(how(n)), n)
+
+
+@primitive("floor", result="number")
+def floor(n: Any) -> Any:
+    """(floor n) -> number: the greatest integer not above n; exact if n is."""
+    return _rounded("floor", n, math.floor)
+
+
+@primitive("ceiling", result="number")
+def ceiling(n: Any) -> Any:
+    """(ceiling n) -> number: the least integer not below n; exact if n is."""
+    return _rounded("ceiling", n, math.ceil)
+
+
+@primitive("truncate", result="number")
+def truncate(n: Any) -> Any:
+    """(truncate n) -> number: n without its fraction; exact if n is."""
+    return _rounded("truncate", n, math.trunc)
+
+
+@primitive("round", result="number")
+def round_(n: Any) -> Any:
+    """(round n) -> number: the nearest integer, the even one of two; exact if n is."""
+    return _rounded("round", n, round)
+
+
+@primitive("exact", "inexact->exact", result="number")
+def exact(n: Any) -> Any:
+    """(exact n) -> number: the exact number equal to n: (exact 2.5) is 5/2."""
+    check.number("exact", 1, n)
+    if type(n) is not float:
+        return n
+    if not math.isfinite(n):
+        raise invalid("exact", f"has no exact number for {format_number(n)}", n)
+    return int(n) if n.is_integer() else Fraction(n)
+
+
+@primitive("inexact", "exact->inexact", result="number")
+def inexact(n: Any) -> Any:
+    """(inexact n) -> number: the nearest inexact number."""
+    return to_float(check.number("inexact", 1, n))
+
+
+def _ratio(name: str, n: Any) -> Fraction:
+    check.number(name, 1, n)
+    if type(n) is float and not math.isfinite(n):
+        raise invalid(name, f"expected a finite number, got {format_number(n)}", n)
+    return Fraction(n)
+
+
+@primitive("numerator", result="number")
+def numerator(n: Any) -> Any:
+    """(numerator n) -> integer: above the line when n is written in lowest terms."""
+    above = _ratio("numerator", n).numerator
+    return to_float(above) if type(n) is float else above
+
+
+@primitive("denominator", result="number")
+def denominator(n: Any) -> Any:
+    """(denominator n) -> integer: below the line when n is written in lowest terms."""
+    below = _ratio("denominator", n).denominator
+    return to_float(below) if type(n) is float else below
+
+
+@primitive("rationalize", result="number")
+def rationalize(x: Any, y: Any) -> Any:
+    """(rationalize x y) -> number: the simplest rational number that differs from x by at most y."""
+    check.number("rationalize", 1, x)
+    check.number("rationalize", 2, y)
+    if type(x) is float or type(y) is float:
+        a, b = to_float(x), abs(to_float(y))
+        if math.isnan(a) or math.isnan(b):
+            return math.nan
+        if math.isinf(b):
+            return math.nan if math.isinf(a) else 0.0
+        if math.isinf(a):
+            return a
+        return to_float(_simplest(Fraction(a) - Fraction(b), Fraction(a) + Fraction(b)))
+    return normalize(_simplest(Fraction(x) - abs(Fraction(y)), Fraction(x) + abs(Fraction(y))))
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of least denominator in [low, high], along the continued fraction of the bounds."""
+    if low <= 0 <= high:
+        return Fraction(0)
+    if high < 0:
+        return -_simplest(-high, -low)
+    terms: list[int] = []
+    while True:
+        whole = math.floor(low)
+        if whole == low or whole < math.floor(high):
+            terms.append(whole if whole == low else whole + 1)
+            break
+        terms.append(whole)
+        low, high = 1 / (high - whole), 1 / (low - whole)
+    result = Fraction(terms.pop())
+    while terms:
+        result = terms.pop() + 1 / result
+    return result
+
+
+# -- roots and powers ----------------------------------------------------------------------------------------------
+
+
+def _no_real(name: str, n: Any) -> Exception:
+    return invalid(name, f"of {format_number(n)} is no real number, and Omega has no others", n)
+
+
+@primitive("sqrt", result="number")
+def sqrt(n: Any, *, rt: Any) -> Any:
+    """(sqrt n) -> number: the square root; exact for exact squares. A negative n is a value-error."""
+    check.number("sqrt", 1, n)
+    if n < 0:
+        raise _no_real("sqrt", n)
+    if type(n) is float:
+        return math.sqrt(n)
+    above, below = int(n.numerator), int(n.denominator)
+    check.spend(rt, above.bit_length() + below.bit_length())
+    root, under = math.isqrt(above), math.isqrt(below)
+    if root * root == above and under * under == below:
+        return root if under == 1 else Fraction(root, under)
+    value = to_float(n)
+    return math.sqrt(value) if 0 < value < math.inf else to_float(Fraction(root, under or 1))
+
+
+@primitive("exact-integer-sqrt")
+def exact_integer_sqrt(n: Any, *, rt: Any) -> Any:
+    """(exact-integer-sqrt n) -> two values: the greatest integer r with r*r not above n, and n - r*r."""
+    check.natural("exact-integer-sqrt", 1, n)
+    check.spend(rt, n.bit_length())
+    root = math.isqrt(n)
+    return Values((root, n - root * root))
+
+
+@primitive("expt", result="number")
+def expt(base: Any, exponent: Any, *, rt: Any) -> Any:
+    """(expt base exponent) -> number: the power; exact for an exact base and an integer exponent."""
+    check.number("expt", 1, base)
+    check.number("expt", 2, exponent)
+    if type(exponent) is int and type(base) is not float:
+        return _exact_power(base, exponent, rt)
+    if exponent == Fraction(1, 2) and type(base) is not float and type(exponent) is Fraction:
+        return sqrt(base, rt=rt)
+    x, y = to_float(base), to_float(exponent)
+    if x == 0 and y < 0:
+        if type(base) is not float:
+            raise DivisionByZero("`expt` cannot raise 0 to a negative power")
+        odd = y.is_integer() and y % 2 == 1
+        return math.copysign(math.inf, x) if odd else math.inf
+    if x < 0 and math.isfinite(y) and not y.is_integer() and math.isfinite(x):
+        raise _no_real("expt", base)
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return -math.inf if x < 0 and y % 2 == 1 else math.inf
+
+
+def _exact_power(base: Any, exponent: int, rt: Any) -> Any:
+    if base == 0 and exponent < 0:
+        raise DivisionByZero("`expt` cannot raise 0 to a negative power")
+    if base in (0, 1) or exponent == 0:
+        return 1 if exponent == 0 else base
+    if base == -1:
+        return 1 if exponent % 2 == 0 else -1
+    above, below = int(base.numerator), int(base.denominator)
+    check.size(rt, max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent), "bits")
+    power = normalize(Fraction(above ** abs(exponent), below ** abs(exponent)))
+    return power if exponent > 0 else div(1, power)
+
+
+# -- transcendental functions --------------------------------------------------------------------------------------
+
+
+def _apply(name: str, function: Callable[[float], float], n: Any, overflow: float = math.nan) -> Any:
+    check.number(name, 1, n)
+    value = to_float(n)
+    try:
+        return function(value)
+    except OverflowError:
+        return overflow
+    except ValueError:
+        if math.isinf(value):
+            return math.nan
+        raise _no_real(name, n) from None
+
+
+@primitive("exp", result="number")
+def exp(n: Any) -> Any:
+    """(exp n) -> number: e to the power n."""
+    return 1 if type(n) is int and n == 0 else _apply("exp", math.exp, n, math.inf)
+
+
+@primitive("log", result="number")
+def log(n: Any, base: Any = None) -> Any:
+    """(log n [base]) -> number: the logarithm, natural unless a base is given. (log 0.0) is -inf.0."""
+    value = _log(1, n)
+    if base is None:
+        return value
+    below = _log(2, base)
+    return div(value, to_float(below))
+
+
+def _log(position: int, n: Any) -> Any:
+    check.number("log", position, n)
+    if n < 0 or (n == 0 and type(n) is not float):
+        raise _no_real("log", n)
+    if n == 0:
+        return -math.inf
+    if type(n) is Fraction:
+        return math.log(n.numerator) - math.log(n.denominator)
+    return 0 if type(n) is int and n == 1 else math.log(n)
+
+
+@primitive("sin", result="number")
+def sin(n: Any) -> Any:
+    """(sin n) -> number: the sine of n radians."""
+    return 0 if type(n) is int and n == 0 else _apply("sin", math.sin, n)
+
+
+@primitive("cos", result="number")
+def cos(n: Any) -> Any:
+    """(cos n) -> number: the cosine of n radians."""
+    return 1 if type(n) is int and n == 0 else _apply("cos", math.cos, n)
+
+
+@primitive("tan", result="number")
+def tan(n: Any) -> Any:
+    """(tan n) -> number: the tangent of n radians."""
+    return 0 if type(n) is int and n == 0 else _apply("tan", math.tan, n)
+
+
+@primitive("asin", result="number")
+def asin(n: Any) -> Any:
+    """(asin n) -> number: the angle in radians whose sine is n, for n from -1 to 1."""
+    return 0 if type(n) is int and n == 0 else _apply("asin", math.asin, n)
+
+
+@primitive("acos", result="number")
+def acos(n: Any) -> Any:
+    """(acos n) -> number: the angle in radians whose cosine is n, for n from -1 to 1."""
+    return 0 if type(n) is int and n == 1 else _apply("acos", math.acos, n)
+
+
+@primitive("atan", result="number")
+def atan(y: Any, x: Any = None) -> Any:
+    """(atan y [x]) -> number: the angle in radians whose tangent is y, or y/x with the quadrant of (x, y)."""
+    if x is None:
+        return 0 if type(y) is int and y == 0 else _apply("atan", math.atan, y)
+    check.number("atan", 1, y)
+    check.number("atan", 2, x)
+    if type(y) is int and y == 0 and type(x) is not float:
+        if x == 0:
+            raise DivisionByZero("`atan` of 0 and 0 has no angle")
+        return 0 if x > 0 else math.pi
+    return math.atan2(to_float(y), to_float(x))
+
+
+# -- bits ----------------------------------------------------------------------------------------------------------
+
+
+def _bits(name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, int], int]) -> int:
+    total = start
+    for at, n in enumerate(numbers, 1):
+        total = step(total, check.integer(name, at, n))
+    return total
+
+
+@primitive("bitwise-and", result="int")
+def bitwise_and(*numbers: Any) -> int:
+    """(bitwise-and n ...) -> integer: the bits all have, in two's complement; -1 without arguments."""
+    return _bits("bitwise-and", numbers, -1, int.__and__)
+
+
+@primitive("bitwise-or", "bitwise-ior", result="int")
+def bitwise_or(*numbers: Any) -> int:
+    """(bitwise-or n ...) -> integer: the bits any has; 0 without arguments."""
+    return _bits("bitwise-or", numbers, 0, int.__or__)
+
+
+@primitive("bitwise-xor", result="int")
+def bitwise_xor(*numbers: Any) -> int:
+    """(bitwise-xor n ...) -> integer: the bits an odd number of them has; 0 without arguments."""
+    return _bits("bitwise-xor", numbers, 0, int.__xor__)
+
+
+@primitive("bitwise-not", result="int")
+def bitwise_not(n: Any) -> int:
+    """(bitwise-not n) -> integer: every bit reversed: -1 - n."""
+    return ~check.integer("bitwise-not", 1, n)
+
+
+@primitive("arithmetic-shift", result="int")
+def arithmetic_shift(n: Any, count: Any, *, rt: Any) -> int:
+    """(arithmetic-shift n count) -> integer: n shifted left by count bits, or right by -count, rounding down."""
+    value = check.integer("arithmetic-shift", 1, n)
+    by = check.integer("arithmetic-shift", 2, count)
+    if by <= 0:
+        return value >> min(-by, value.bit_length() + 1)
+    if value == 0:
+        return 0
+    check.size(rt, value.bit_length() + by, "bits")
+    return value << by
+
+
+@primitive("bit-count", result="int")
+def bit_count(n: Any) -> int:
+    """(bit-count n) -> integer: how many bits are 1, or 0 if n is negative."""
+    value = check.integer("bit-count", 1, n)
+    return (value if value >= 0 else ~value).bit_count()
+
+
+@primitive("integer-length", result="int")
+def integer_length(n: Any) -> int:
+    """(integer-length n) -> integer: how many bits n has beside its sign."""
+    value = check.integer("integer-length", 1, n)
+    return (value if value >= 0 else ~value).bit_length()
+
+
+# -- numbers as text -----------------------------------------------------------------------------------------------
+
+
+def _radix(name: str, radix: Any) -> int:
+    if type(radix) is not int:
+        raise check.wrong_type(name, 2, "a radix (an integer from 2 to 36)", radix)
+    if not 2 <= radix <= 36:
+        raise invalid(name, f"expected a radix from 2 to 36, got {format_number(radix)}", radix)
+    return radix
+
+
+@primitive("number->string", result="string")
+def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
+    """(number->string n [radix]) -> string: how n is written; exact numbers in any radix from 2 to 36."""
+    check.number("number->string", 1, n)
+    base = _radix("number->string", radix)
+    if type(n) is float:
+        if base != 10:
+            raise invalid("number->string", "writes inexact numbers in radix 10 only", n)
+    else:
+        check.size(rt, n.numerator.bit_length() + n.denominator.bit_length(), "bits")
+    return format_number(n, base)
+
+
+@primitive("string->number")
+def string_to_number(s: Any, radix: Any = 10, *, rt: Any) -> Any:
+    """(string->number s [radix]) -> number or #f: the number s denotes, #f when it denotes none."""
+    text = check.string("string->number", 1, s)
+    base = _radix("string->number", radix)
+    check.size(rt, len(text), "digits")
+    value = parse_number(text, base)
+    return False if value is None else value
+
+
