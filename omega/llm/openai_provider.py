@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omega.errors import LLMError
+from omega.llm.attempt import bounded_attempt
 from omega.llm.failures import (
     bad_response,
     connection_failure,
@@ -121,8 +122,8 @@ class OpenAIProvider:
         parameters = chat_parameters(request, model, is_official=self._is_official)
         timeout_s = request.timeout_s if request.timeout_s is not None else TIMEOUT_S
         try:
-            async with asyncio.timeout(timeout_s):
-                raw = await client.chat.completions.with_raw_response.create(**parameters)
+            sending = client.chat.completions.with_raw_response.create(**parameters)
+            raw = await bounded_attempt(sending, timeout_s)
         except TimeoutError:
             return timeout_failure(self.name, timeout_s)
         except Exception as error:
