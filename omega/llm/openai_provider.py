@@ -70,9 +70,8 @@ class OpenAIProvider:
             )
         _require_sdk()
         self._sdk: Any = None  # the module, once it is loaded
-        self._clients: dict[
-            Any, Any
-        ] = {}  # event loop -> client: its connections live in that loop
+        # Event loop -> client: its connections live in that loop.
+        self._clients: dict[Any, Any] = {}
 
     @property
     def name(self) -> str:

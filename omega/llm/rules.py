@@ -95,9 +95,7 @@ class Rule:
         return rule
 
     def latency(self, prompt: str, occurrence: int) -> float:
-        """Milliseconds: within the rule's bounds, a hash of the prompt and of how often it was
-        asked.
-        """
+        """Milliseconds within the rule's bounds, by a hash of the prompt and its occurrence."""
         low, high = self.latency_ms
         return low + (high - low) * (crc(f"{occurrence}:{prompt}") / 0x1_0000_0000)
 
