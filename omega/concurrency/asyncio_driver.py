@@ -22,6 +22,8 @@ from omega.concurrency.threads import ThreadPool
 from omega.errors import Cancelled, HostError, LoopIsRunning
 
 BATCH_US = 100  # how long tasks run before the loop looks at I/O again
+BACKLOG_US = 20  # the same while the loop has callbacks waiting: an I/O completion takes several of its rounds
+POLL_SWITCHES_MAX = 64  # switches between two visits of the hub
 WAIT_S_MAX = 3600.0  # a longer wait is cut into several
 
 
@@ -45,12 +47,27 @@ class AsyncioDriver(Driver):
         ] = []  # (done, future or None for our own loop)
         self._closed_world = False
         self._failure: BaseException | None = None
+        self._polled_us = 0
+        self._polled_turns = 0
+        self._poll_in = 1
         self._pool = ThreadPool(blocking_max)
 
     # ------------------------------------------------------------------ time
 
-    def now_us(self) -> int:
-        return clock.now_us()
+    now_us = staticmethod(clock.now_us)
+    now_ns = staticmethod(clock.now_ns)
+
+    def poll_switches(self) -> int:
+        """As many as fit into the batch at the pace of late, so that a hub visit costs little and comes in time."""
+        now = clock.now_us()
+        turns = self.scheduler.turns
+        took, done = now - self._polled_us, turns - self._polled_turns
+        self._polled_us, self._polled_turns = now, turns
+        if took >= BATCH_US:
+            self._poll_in = max(1, min(POLL_SWITCHES_MAX, done * BATCH_US // took))
+        else:
+            self._poll_in = min(POLL_SWITCHES_MAX, self._poll_in * 2)
+        return self._poll_in
 
     def poll_due(self) -> bool:
         now = clock.now_us()
@@ -173,7 +190,8 @@ class AsyncioDriver(Driver):
         if scheduler.in_batch:  # a host function runs the loop inside a slice
             return
         self._in_loop = True
-        self._batch_end_us = clock.now_us() + BATCH_US
+        backlog = getattr(self._loop, "_ready", None)  # asyncio's own: then let it go on soon
+        self._batch_end_us = clock.now_us() + (BACKLOG_US if backlog else BATCH_US)
         try:
             scheduler.run_batch()
         except BaseException as failure:

@@ -59,6 +59,7 @@ class GroupEvent(Event):
             if each.watchers is None:
                 each.watchers = {}
             each.watchers[self] = ended
+            each.rare = True
 
     def lost(self, scheduler: Any, task: Task) -> None:
         for each in self.left:
@@ -160,6 +161,7 @@ def par_map(
             tasks.append(task)
             if slots is not None:
                 task.watchers = {slots: lambda _: slots.release()}
+                task.rare = True
 
     scopes.with_scope(scheduler, body, name="par-map")
     if on_error == "keep":

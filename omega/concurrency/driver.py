@@ -21,9 +21,8 @@ from omega.errors import Cancelled, HostError
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
-IDLE_ADVANCE_US = (
-    1  # virtual time per hub visit in which no step was taken: tasks that only switch still age
-)
+IDLE_SWITCHES = 1_000  # so many switches without a step cost a microsecond: waits alone age, too
+POLL_SWITCHES = 32  # switches between two visits of the hub
 
 
 class Driver:
@@ -44,6 +43,14 @@ class Driver:
     def now(self) -> float:
         """The time, in seconds; never goes back."""
         return self.now_us() / 1e6
+
+    def now_ns(self) -> int:
+        """The time, in nanoseconds; for stamps."""
+        return self.now_us() * 1000
+
+    def poll_switches(self) -> int:
+        """After how many switches the hub is to be visited again."""
+        return POLL_SWITCHES
 
     def poll_due(self) -> bool:
         """Asked at slice ends: is there something for the hub to do?"""
@@ -128,10 +135,10 @@ class VirtualDriver(Driver):
         scheduler = self.scheduler
         if scheduler.steps != self._steps_seen:
             self._steps_seen = scheduler.steps
-            self._switches_seen = scheduler.switches
-        elif scheduler.switches - self._switches_seen > IDLE_SWITCHES:
+            self._switches_seen = scheduler.turns
+        elif scheduler.turns - self._switches_seen > IDLE_SWITCHES:
             self._offset_us += 1
-            self._switches_seen = scheduler.switches
+            self._switches_seen = scheduler.turns
         return False
 
     def drive(self, done: Callable[[], bool]) -> None:

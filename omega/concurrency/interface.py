@@ -303,7 +303,7 @@ class Scheduler(Kernel):
             concurrent_llm_calls=counters.llm,
             peak_concurrent_llm_calls=counters.llm_peak,
             steps=self.steps_now(),
-            switches=self.switches,
+            switches=self.turns - self.stays,
             timeouts=counters.timeouts,
             slices=self.turns,
             late_wakeups=counters.late,

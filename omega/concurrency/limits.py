@@ -133,12 +133,24 @@ def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, toke
         task.timer = scheduler.timers.call(scheduler.now_us() + to_us(queue_timeout), over)
     if token is not None:
         task.token = token
+        task.rare = True
 
         def cancelled(reason: str | None) -> None:
             request = CancelRequest("cancel", reason, "token", scheduler.now_us())
             scopes.cancel_task(scheduler, task, request)
 
         task.token_off = token.on_cancel(cancelled)
+
+
+def end_rare(scheduler: Kernel, task: Task) -> None:
+    """What only a few tasks need at their end."""
+    if task.daemon:
+        scheduler.daemons -= 1
+    if task.token_off is not None:
+        task.token_off()
+    watchers, task.watchers = task.watchers, None
+    for watcher in list((watchers or {}).values()):
+        watcher(task)
 
 
 # ---------------------------------------------------------------------- barriers and atomic sections

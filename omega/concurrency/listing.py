@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.concurrency.config import CANCELLED, COMPLETED, State
 from omega.concurrency.task import Task
-from omega.errors import OmegaError
+from omega.errors import OmegaError, TimeoutExpired
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -49,6 +49,17 @@ def make_event(
     event["task"] = None if task is None else task.id
     event.update(fields)
     return event
+
+
+def count_end(scheduler: Kernel, task: Task) -> None:
+    """Count an end that is no completion."""
+    counters = scheduler.counters
+    if task.state is CANCELLED:
+        counters.cancelled += 1
+        return
+    counters.failed += 1
+    if isinstance(task.outcome, TimeoutExpired) and task.cancel is not None:
+        counters.timeouts += task.cancel.kind == "timeout"
 
 
 def emit_end(scheduler: Kernel, task: Task) -> None:

@@ -58,9 +58,8 @@ from omega.errors import (
     WrongThread,
 )
 
-POLL_SWITCHES = 32  # switches between two visits of the hub
 FAILURES_MAX = 1_000  # unobserved failures kept for the report
-SPARE_STACKS_MAX = 1_000  # idle worker stacks kept for the next tasks
+SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
 DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
@@ -118,7 +117,7 @@ class Kernel:
         self.depth_max = depth_max
         self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
         self.turns = 0  # the slice number: how often some task got the processor
-        self.switches = 0
+        self.stays = 0  # turns in which the task that had the processor kept it
         self.spawned = 0
         self.fuel_end = NO_FUEL_LIMIT
         self.host_children = 0
@@ -141,10 +140,10 @@ class Kernel:
         )
         self.in_batch = False
         self._resume: Task | None = None  # runs next, before any ready task
-        self._hub: greenlet | None = None
+        self._hub: greenlet = None
         self._spare: list[greenlet] = []
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
-        self._poll_in = POLL_SWITCHES
+        self._poll_in = 0  # switches until the hub is visited
         self._thread = get_ident()
         self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
         self._passed_new: Ready = deque()  # pending, but no slot or stack was free
@@ -152,6 +151,7 @@ class Kernel:
         self._use_config()
         self.driver: Driver = driver if driver is not None else AsyncioDriver()
         self.driver.bind(self)
+        self._stamp = self.driver.now_ns
 
     # ------------------------------------------------------------------ configuration
 
@@ -162,6 +162,7 @@ class Kernel:
         self._slice = config.yield_every
         self._max_running = config.max_concurrent_tasks
         self._max_started = config.max_started_tasks
+        self._task_timeout = config.task_timeout
         queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
         self._woken += len(self._passed_ready)
         self._passed_ready.clear()
@@ -256,52 +257,59 @@ class Kernel:
             task = Task(parent.id + ".", number, seq, body, scope or parent.inner, name, priority)
         task.scope.tasks[task] = None
         self.live += 1
-        task.created_us = self.driver.now_us()
+        task.created_ns = self._stamp()
         task.context = contextvars.copy_context()
         task.locals = locals
         task.span = span
         task.timeout = timeout
         if daemon:
-            task.daemon = True
+            task.daemon = task.rare = True
             self.daemons += 1
         if self.listeners:
             self.emit("TaskCreated", task, name=name)
         self._ready.append(task)
         if queue_timeout is not None or token is not None:
             limits.watch_start(self, task, queue_timeout, token)
-        task.doom = scopes.doom_of(self, task)
-        if task.doom is not None and not task.is_done:
-            self.end_unstarted(task, task.doom)
+        # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the child.
+        if (
+            scope is not None
+            or self.root.cancel is not None
+            or (parent is not None and parent.doom is not None)
+        ):
+            scopes.mark(self, task)
         if not self.in_batch:
             self.driver.notify()
         return task
 
-    def _begin(self, task: Task, stack: greenlet) -> None:
+    def _begin(self, task: Task, stack: greenlet, now_ns: int) -> None:
         """`task` starts on `stack`, which is running."""
         task.stack = stack
         self.started += 1
         stack.gr_context = task.context
         task.context = None
-        task.started_us = self.driver.now_us()
+        task.started_ns = now_ns
         if task.timer is not None:
             task.timer.cancel()
             task.timer = None
-        seconds = task.timeout if task.timeout is not None else self.config.task_timeout
+        seconds = task.timeout if task.timeout is not None else self._task_timeout
         if seconds is not None:
             task.timer = limits.task_timer(self, task, seconds)
-        task.left = n = min(self._slice, self.fuel_end - self.steps)
+        task.left = n = self._slice
         task.it = self.registers["_it"] = repeat(None, n)
+        if self.steps + n > self.fuel_end:
+            limits.trim(self, task)
         if self.listeners:
             self.emit("TaskStarted", task)
 
     def _work(self) -> None:
         """The life of a worker stack: run the task it is given, then the next new one, or lie in the pool."""
         stack = getcurrent()
+        now_ns = self._stamp()
         while True:
             task = self.current
             if task is None:
                 return
-            self._begin(task, stack)
+            self._begin(task, stack, now_ns)
             body: Any = task.body
             task.body = None
             value: Any = None
@@ -312,50 +320,46 @@ class Kernel:
                 value = body()
             except BaseException as raised:
                 error = raised
+            # Outside the except block: nothing that switches may run inside one.
             body = None
-            self._finish(task, value, error)
-            value = error = None
-            task = None
+            now_ns = task.ended_ns = self._stamp()
+            self._running -= 1
+            self.started -= 1
+            task.stack = None
+            if error is None:
+                self._end(task, COMPLETED, value)
+            else:
+                self._end_badly(task, error)
+            value = error = task = None
+            if self._passed_ready or self._passed_new:
+                self._pull()
             self._poll_in -= 1
             following = self._take() if self._poll_in >= 0 else None
             if following is not None and following.stack is None:
-                self._enter(following)
+                self.current = following
+                self.turns += 1
                 continue
             self.current = None
             if len(self._spare) >= SPARE_STACKS_MAX:
                 self._resume = following
-                stack.parent = self._hub_stack()
+                stack.parent = self._hub
                 return
             self._spare.append(stack)
             if following is None:
-                self._hub_stack().switch()
+                self._hub.switch()
             else:
                 self._enter(following)
-                following.stack.switch()  # type: ignore[union-attr]
-
-    def _hub_stack(self) -> greenlet:
-        hub = self._hub
-        if hub is None:
-            raise OmegaBug("a task stack runs outside of a batch")
-        return hub
+                following.stack.switch()
+            now_ns = self._stamp()
 
     # ------------------------------------------------------------------ switching
 
     def _take(self) -> Task | None:
         """The next task to run, in state running; None when none is ready. The caller enters it."""
         while True:
-            task = self._resume
-            if task is not None:
-                self._resume = None
-                return task
-            try:
-                task = self._ready.popleft()
-            except IndexError:
-                task = None
-            if task is None:
-                if not self._pull():
-                    return None
-                continue
+            if not self._ready and not self._pull():
+                return None
+            task = self._ready.popleft()
             state = task.state
             if state is RUNNING:
                 return task
@@ -380,13 +384,12 @@ class Kernel:
                 self._running += 1
                 task.state = RUNNING
                 return task
-            # ended while it was queued: nothing left to do
+            # It ended while it was queued: nothing left to do.
 
     def _enter(self, task: Task) -> None:
         """`task` has the processor from now on; its stack is switched to next."""
         self.current = task
         self.turns += 1
-        self.switches += 1
         if self.steps + task.left > self.fuel_end:
             limits.trim(self, task)
         self.registers["_it"] = task.it
@@ -401,23 +404,29 @@ class Kernel:
             self.steps += used
         self._poll_in -= 1
         if self._poll_in < 0:
-            self._hub_stack().switch()
+            self._hub.switch()
             return
         following = self._take()
         if following is me:
             self.turns += 1
+            self.stays += 1
             return
         if following is None:
-            self._hub_stack().switch()
+            self._hub.switch()
             return
         stack = following.stack
         if stack is None:
             if not self._spare:
                 self._resume = following
-                self._hub_stack().switch()
+                self._hub.switch()
                 return
             stack = self._spare.pop()
-        self._enter(following)
+        # _enter, spelled out: this is the switch.
+        self.current = following
+        self.turns += 1
+        if self.steps + following.left > self.fuel_end:
+            limits.trim(self, following)
+        self.registers["_it"] = following.it
         stack.switch()
 
     def _park(self, me: Task, event: Any) -> None:
@@ -571,7 +580,9 @@ class Kernel:
 
     def yield_now(self) -> None:
         """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and virtual time."""
-        me = self.running_task("yield")
+        me = self.current
+        if me is None or get_ident() != self._thread:
+            me = self.running_task("yield")
         if me.doom is not None:
             raise me.doom.exception() from None
         if self.steps >= self.fuel_end:
@@ -605,7 +616,7 @@ class Kernel:
     # ------------------------------------------------------------------ slices
 
     def slice_end(self) -> None:
-        """`registers["_it"]` ran out: this safepoint is one step; account, look around, reload.
+        """`registers["_it"]` ran out: account, look around, reload. Is no step itself.
 
         Raises Cancelled, LimitExceeded. A caller that held a stale iterator while the current one has steps left is
         sent back at once.
@@ -614,8 +625,9 @@ class Kernel:
         it = self.registers["_it"]
         if it.__length_hint__() or me is None:
             return
-        self.steps += 1
-        me.steps += 1
+        if self.steps + me.left >= self.fuel_end:
+            limits.account(self, me)
+            limits.out_of_fuel(self)
         self._end_slice(me)
 
     def charge(self, steps: int) -> None:
@@ -656,9 +668,10 @@ class Kernel:
                 self._leave(me)
             else:
                 self.turns += 1
+                self.stays += 1
             if me.doom is not None:
                 raise me.doom.exception() from None
-        n = min(self._slice - 1 or 1, self.fuel_end - self.steps)
+        n = min(self._slice, self.fuel_end - self.steps)
         me.left = n
         me.it = self.registers["_it"] = repeat(None, n)
 
@@ -669,28 +682,9 @@ class Kernel:
 
     # ------------------------------------------------------------------ tasks end
 
-    def _finish(self, task: Task, value: Any, error: BaseException | None) -> None:
-        """A started task has ended, on its own stack."""
-        left = task.it.__length_hint__()
-        used = task.left - left
-        if used:
-            task.steps += used
-            self.steps += used
-        task.it = NO_STEPS
-        task.left = 0
-        self._running -= 1
-        self.started -= 1
-        task.stack = None
-        if error is None:
-            self._end(task, COMPLETED, value)
-        else:
-            if error.__traceback__ is not None:
-                task.trace = error.__traceback__.tb_next
-            self._end_badly(task, error)
-        if self._passed_ready or self._passed_new:
-            self._pull()
-
     def _end_badly(self, task: Task, error: BaseException) -> None:
+        if error.__traceback__ is not None:
+            task.trace = error.__traceback__.tb_next
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self._escape = error
             self._poll_in = -1
@@ -708,6 +702,7 @@ class Kernel:
 
     def end_unstarted(self, task: Task, request: CancelRequest) -> None:
         """A pending task ends at once: its body never runs."""
+        task.ended_ns = self._stamp()
         if request.kind == "wall":
             self._end(task, ERROR, request.exception())
         elif request.kind == "timeout" and request is task.cancel:
@@ -716,42 +711,33 @@ class Kernel:
             self._end(task, CANCELLED, request)
 
     def _end(self, task: Task, state: State, outcome: Any) -> None:
+        """`task` is over: its final state, its owner told, its waiters woken."""
+        used = task.left - task.it.__length_hint__()
+        if used:
+            task.steps += used
+            self.steps += used
+        task.it = NO_STEPS
+        task.left = 0
         task.state = state
         task.outcome = outcome
-        task.ended_us = self.driver.now_us()
         task.body = task.context = task.locals = None
         self.live -= 1
-        counters = self.counters
-        if task.daemon:
-            self.daemons -= 1
-        if task.timer is not None:
-            task.timer.cancel()
-            task.timer = None
-        if task.token_off is not None:
-            task.token_off()
         scope = task.scope
         del scope.tasks[task]
         self.finished.append(task)
         if state is COMPLETED:
-            counters.completed += 1
-        elif state is CANCELLED:
-            counters.cancelled += 1
+            self.counters.completed += 1
         else:
-            counters.failed += 1
-            if (
-                isinstance(outcome, TimeoutExpired)
-                and task.cancel is not None
-                and task.cancel.kind == "timeout"
-            ):
-                counters.timeouts += 1
+            listing.count_end(self, task)
+        if task.timer is not None:
+            task.timer.cancel()
+            task.timer = None
+        if task.rare:
+            limits.end_rare(self, task)
         if self.listeners:
             listing.emit_end(self, task)
         if task.waiters is not None:
             self.wake_all(task.waiters)
-        if task.watchers is not None:
-            for watcher in list(task.watchers.values()):
-                watcher(task)
-            task.watchers = None
         if state is ERROR and not task.observed:
             limits.unobserved(self, task, FAILURES_MAX)
         if scope.waiter is not None and not scope.tasks:
@@ -772,14 +758,15 @@ class Kernel:
         entered = False
         try:
             while not self._stop:
-                self._poll_in = POLL_SWITCHES
+                self._poll_in = self.driver.poll_switches()
                 if entered:
                     depth.leave()
                     entered = False
                 self._do_chores()
-                task = self._take()
+                task = self._resume or self._take()
                 if task is None:
                     break
+                self._resume = None
                 depth.enter(self.depth_max + DEPTH_RESERVE)
                 entered = True
                 self._run_from_hub(task)

@@ -103,15 +103,18 @@ def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:
     if scheduler.wall is not None:
         return scheduler.wall
     scope: Scope | None = task.inner
-    home = task.scope
+    if scope is task.scope and task.cancel is not None:
+        return task.cancel
     while scope is not None:
-        if scope is home and task.cancel is not None:
-            return task.cancel
         if scope.cancel is not None:
             return scope.cancel
         if scope.shielded:
             return None
-        scope = scope.parent
+        parent = scope.parent
+        owner = scope.owner
+        if owner is not None and owner.cancel is not None and parent is owner.scope:
+            return owner.cancel  # the outermost scope on the stack of a cancelled task
+        scope = parent
     return None
 
 

@@ -45,12 +45,13 @@ class Task:
         "cancel",
         "children",
         "context",
-        "created_us",
+        "created_ns",
         "daemon",
         "deaf",
+        "rare",
         "doom",
         "effects",
-        "ended_us",
+        "ended_ns",
         "gen",
         "holds",
         "inner",
@@ -67,7 +68,7 @@ class Task:
         "since",
         "span",
         "stack",
-        "started_us",
+        "started_ns",
         "state",
         "steps",
         "timeout",
@@ -127,9 +128,9 @@ class Task:
         self.locals: Any = None
         self.span: Any = None
         self.context: Context | None = None
-        self.created_us = 0
-        self.started_us: int | None = None
-        self.ended_us: int | None = None
+        self.created_ns = 0
+        self.started_ns: int | None = None
+        self.ended_ns: int | None = None
         self.timeout: float | None = None
         self.timer: Any = None
         self.token: CancellationToken | None = None
@@ -138,6 +139,7 @@ class Task:
         self.effects = 0
         self.holds: list[Hold] | None = None  # barriers and atomic sections on its stack
         self.rank = (0, 0)
+        self.rare = False  # it has a token, watchers, or is a daemon
         self.deaf = False  # it waits where a cancel must not wake it
 
     @property
@@ -186,15 +188,15 @@ class Task:
 
     @property
     def created_at(self) -> float:
-        return self.created_us / 1e6
+        return self.created_ns / 1e9
 
     @property
     def started_at(self) -> float | None:
-        return None if self.started_us is None else self.started_us / 1e6
+        return None if self.started_ns is None else self.started_ns / 1e9
 
     @property
     def completed_at(self) -> float | None:
-        return None if self.ended_us is None else self.ended_us / 1e6
+        return None if self.ended_ns is None else self.ended_ns / 1e9
 
     def next_effect(self) -> tuple[str, int]:
         """The identity of this task's next effect: (task id, 1, 2, ...), equal in every run."""
