@@ -7,6 +7,15 @@ from omega.lisp.primitives.registry import PRIMITIVES, Primitive
 
 def load() -> dict[str, Primitive]:
     """Every primitive by its Lisp name."""
-    from omega.lisp.primitives import numbers, reals  # noqa: F401
+    from omega.lisp.primitives import (  # noqa: F401
+        basics,
+        chars,
+        lists,
+        numbers,
+        reals,
+        strings,
+        tables,
+        vectors,
+    )
 
     return PRIMITIVES

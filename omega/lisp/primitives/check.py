@@ -1,7 +1,8 @@
-"""What primitives check and how they refuse: one wording for wrong types, indices, sizes and options.
+"""What primitives check and how they refuse: one wording for wrong types, indices, sizes and
+options.
 
-Owns: the helpers below. They return what they checked, or raise an OmegaError that names the primitive, the position
-of the argument, what was expected and what was given.
+Owns: the helpers below. They return what they checked, or raise an OmegaError that names the
+primitive, the position of the argument, what was expected and what was given.
 Refuses: conversions beyond what the name says.
 """
 
@@ -20,7 +21,9 @@ _INDEX_DIGITS_MAX = 10**18
 
 
 def wrong_type(name: str, position: int, expected: str, value: Any) -> LispTypeError:
-    """The error for argument `position` (from 1) of `name`; expected: with its article, "a pair"."""
+    """The error for argument `position` (from 1) of `name`; expected: with its article, "a
+    pair".
+    """
     from omega.lisp.printer import shorten
 
     return LispTypeError(
@@ -100,10 +103,10 @@ def index(name: str, position: int, value: Any, length: int, what: str) -> int:
     return value
 
 
-def span(
-    name: str, position: int, start: Any, end: Any, length: int, what: str
-) -> tuple[int, int]:
-    """Optional start and end (None: not given) of a range of something of `length`; start stands at `position`."""
+def span(name: str, position: int, start: Any, end: Any, length: int, what: str) -> tuple[int, int]:
+    """Optional start and end (None: not given) of a range of something of `length`; start stands
+    at `position`.
+    """
     first = 0 if start is None else start
     last = length if end is None else end
     for at, value in ((position, first), (position + 1, last)):
@@ -134,7 +137,9 @@ def spend(rt: Any, items: int) -> None:
 def options(
     name: str, arguments: tuple[Any, ...], position: int, allowed: tuple[str, ...]
 ) -> dict[str, Any]:
-    """`:key value` pairs among the arguments from `position` on, by key; ArityError for unknown or odd ones."""
+    """`:key value` pairs among the arguments from `position` on, by key; ArityError for unknown or
+    odd ones.
+    """
     found: dict[str, Any] = {}
     for at in range(0, len(arguments), 2):
         key = arguments[at]

@@ -1,9 +1,11 @@
-"""Arithmetic and comparison: exact where the arguments are exact, and strict about what a number is.
+"""Arithmetic and comparison: exact where the arguments are exact, and strict about what a number
+is.
 
-Owns: `+ - * /`, comparisons, predicates, integer division, gcd, min and max; and the binary functions below that
-compiled code calls when its inline integer test fails: add sub mul div num_eq lt gt le ge neg quotient remainder
-modulo.
-Refuses: booleans, strings, host objects (Python would take some of them for numbers), complex results.
+Owns: `+ - * /`, comparisons, predicates, integer division, gcd, min and max; and the binary
+functions below that compiled code calls when its inline integer test fails: add sub mul div num_eq
+lt gt le ge neg quotient remainder modulo.
+Refuses: booleans, strings, host objects (Python would take some of them for numbers), complex
+results.
 
 Integers are int, rationals Fraction (never with denominator 1), reals float. Source: R7RS 6.2.6.
 """
@@ -32,10 +34,12 @@ def _not_numbers(name: str, a: Any, b: Any) -> LispTypeError:
 def _zero(name: str, dividend: Any) -> DivisionByZero:
     from omega.lisp.printer import shorten
 
-    return DivisionByZero(f"`{name}` cannot divide {shorten(dividend)} by zero", irritants=[dividend])
+    return DivisionByZero(
+        f"`{name}` cannot divide {shorten(dividend)} by zero", irritants=[dividend]
+    )
 
 
-# -- the slow paths of compiled code -------------------------------------------------------------------------------
+# -- the slow paths of compiled code --------------------------------------------------------------
 
 
 def add(a: Any, b: Any) -> Any:
@@ -72,7 +76,9 @@ def mul(a: Any, b: Any) -> Any:
 
 
 def div(a: Any, b: Any) -> Any:
-    """a / b, exact for exact operands; DivisionByZero for an exact zero, infinite or nan for 0.0."""
+    """a / b, exact for exact operands; DivisionByZero for an exact zero, infinite or nan for
+    0.0.
+    """
     if type(a) not in REALS or type(b) not in REALS:
         raise _not_numbers("/", a, b)
     if b == 0:
@@ -130,7 +136,7 @@ def ge(a: Any, b: Any) -> bool:
     return bool(a >= b)
 
 
-# -- sums and products ---------------------------------------------------------------------------------------------
+# -- sums and products ----------------------------------------------------------------------------
 
 
 def _checked(name: str, numbers: tuple[Any, ...]) -> None:
@@ -176,7 +182,9 @@ def minus(number: Any, *numbers: Any) -> Any:
 
 @primitive("/", result="number")
 def divide(number: Any, *numbers: Any) -> Any:
-    """(/ number ...) -> number: the first divided by all others; of one argument, its reciprocal. (/ 1 3) is exact."""
+    """(/ number ...) -> number: the first divided by all others; of one argument, its reciprocal.
+    (/ 1 3) is exact.
+    """
     _checked("/", (number, *numbers))
     if not numbers:
         return div(1, number)
@@ -197,7 +205,7 @@ def minus_one_plus(n: Any) -> Any:
     return sub(check.number("-1+", 1, n), 1)
 
 
-# -- comparison ----------------------------------------------------------------------------------------------------
+# -- comparison -----------------------------------------------------------------------------------
 
 
 @primitive("=", result="bool")
@@ -260,7 +268,7 @@ def maximum(number: Any, *numbers: Any) -> Any:
     return _extreme("max", (number, *numbers), 1)
 
 
-# -- predicates ----------------------------------------------------------------------------------------------------
+# -- predicates -----------------------------------------------------------------------------------
 
 
 @primitive("number?", "complex?", "real?", result="bool")
@@ -349,7 +357,7 @@ def is_negative(n: Any) -> bool:
     return bool(check.number("negative?", 1, n) < 0)
 
 
-# -- integers ------------------------------------------------------------------------------------------------------
+# -- integers -------------------------------------------------------------------------------------
 
 
 def _integral(name: str, position: int, value: Any) -> int:

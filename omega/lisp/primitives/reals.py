@@ -1,7 +1,8 @@
 """Rounding, exactness, roots, powers, the transcendental functions, bits, and numbers as text.
 
-Owns: what R7RS has in 6.2.6 beyond arithmetic (numbers.py), (scheme inexact), and the bitwise basics of SRFI 151.
-Refuses: complex results (a value-error says so) and integers beyond `alloc_items` bits.
+Owns: what R7RS has in 6.2.6 beyond arithmetic (numbers.py), (scheme inexact), and the bitwise
+basics of SRFI 151. Refuses: complex results (a value-error says so) and integers beyond
+`alloc_items` bits.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from omega.lisp.data import Values
 from omega.lisp.numbers import format_number, normalize, parse_number, to_float
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import invalid
-from omega.lisp.primitives.numbers import div, mul
+from omega.lisp.primitives.numbers import div
 from omega.lisp.primitives.registry import primitive
 
-# -- rounding ------------------------------------------------------------------------------------------------------
+# -- rounding -------------------------------------------------------------------------------------
 
 
 def _rounded(name: str, n: Any, how: Callable[[Any], int]) -> Any:
@@ -95,7 +96,9 @@ def denominator(n: Any) -> Any:
 
 @primitive("rationalize", result="number")
 def rationalize(x: Any, y: Any) -> Any:
-    """(rationalize x y) -> number: the simplest rational number that differs from x by at most y."""
+    """(rationalize x y) -> number: the simplest rational number that differs from x by at most
+    y.
+    """
     check.number("rationalize", 1, x)
     check.number("rationalize", 2, y)
     if type(x) is float or type(y) is float:
@@ -111,7 +114,9 @@ def rationalize(x: Any, y: Any) -> Any:
 
 
 def _simplest(low: Fraction, high: Fraction) -> Fraction:
-    """The fraction of least denominator in [low, high], along the continued fraction of the bounds."""
+    """The fraction of least denominator in [low, high], along the continued fraction of the
+    bounds.
+    """
     if low <= 0 <= high:
         return Fraction(0)
     if high < 0:
@@ -130,7 +135,7 @@ def _simplest(low: Fraction, high: Fraction) -> Fraction:
     return result
 
 
-# -- roots and powers ----------------------------------------------------------------------------------------------
+# -- roots and powers -----------------------------------------------------------------------------
 
 
 def _no_real(name: str, n: Any) -> Exception:
@@ -139,7 +144,9 @@ def _no_real(name: str, n: Any) -> Exception:
 
 @primitive("sqrt", result="number")
 def sqrt(n: Any, *, rt: Any) -> Any:
-    """(sqrt n) -> number: the square root; exact for exact squares. A negative n is a value-error."""
+    """(sqrt n) -> number: the square root; exact for exact squares. A negative n is a
+    value-error.
+    """
     check.number("sqrt", 1, n)
     if n < 0:
         raise _no_real("sqrt", n)
@@ -156,7 +163,9 @@ def sqrt(n: Any, *, rt: Any) -> Any:
 
 @primitive("exact-integer-sqrt")
 def exact_integer_sqrt(n: Any, *, rt: Any) -> Any:
-    """(exact-integer-sqrt n) -> two values: the greatest integer r with r*r not above n, and n - r*r."""
+    """(exact-integer-sqrt n) -> two values: the greatest integer r with r*r not above n, and n -
+    r*r.
+    """
     check.natural("exact-integer-sqrt", 1, n)
     check.spend(rt, n.bit_length())
     root = math.isqrt(n)
@@ -165,7 +174,9 @@ def exact_integer_sqrt(n: Any, *, rt: Any) -> Any:
 
 @primitive("expt", result="number")
 def expt(base: Any, exponent: Any, *, rt: Any) -> Any:
-    """(expt base exponent) -> number: the power; exact for an exact base and an integer exponent."""
+    """(expt base exponent) -> number: the power; exact for an exact base and an integer
+    exponent.
+    """
     check.number("expt", 1, base)
     check.number("expt", 2, exponent)
     if type(exponent) is int and type(base) is not float:
@@ -194,15 +205,19 @@ def _exact_power(base: Any, exponent: int, rt: Any) -> Any:
     if base == -1:
         return 1 if exponent % 2 == 0 else -1
     above, below = int(base.numerator), int(base.denominator)
-    check.size(rt, max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent), "bits")
+    check.size(
+        rt, max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent), "bits"
+    )
     power = normalize(Fraction(above ** abs(exponent), below ** abs(exponent)))
     return power if exponent > 0 else div(1, power)
 
 
-# -- transcendental functions --------------------------------------------------------------------------------------
+# -- transcendental functions ---------------------------------------------------------------------
 
 
-def _apply(name: str, function: Callable[[float], float], n: Any, overflow: float = math.nan) -> Any:
+def _apply(
+    name: str, function: Callable[[float], float], n: Any, overflow: float = math.nan
+) -> Any:
     check.number(name, 1, n)
     value = to_float(n)
     try:
@@ -223,7 +238,9 @@ def exp(n: Any) -> Any:
 
 @primitive("log", result="number")
 def log(n: Any, base: Any = None) -> Any:
-    """(log n [base]) -> number: the logarithm, natural unless a base is given. (log 0.0) is -inf.0."""
+    """(log n [base]) -> number: the logarithm, natural unless a base is given. (log 0.0) is
+    -inf.0.
+    """
     value = _log(1, n)
     if base is None:
         return value
@@ -274,7 +291,9 @@ def acos(n: Any) -> Any:
 
 @primitive("atan", result="number")
 def atan(y: Any, x: Any = None) -> Any:
-    """(atan y [x]) -> number: the angle in radians whose tangent is y, or y/x with the quadrant of (x, y)."""
+    """(atan y [x]) -> number: the angle in radians whose tangent is y, or y/x with the quadrant of
+    (x, y).
+    """
     if x is None:
         return 0 if type(y) is int and y == 0 else _apply("atan", math.atan, y)
     check.number("atan", 1, y)
@@ -286,7 +305,7 @@ def atan(y: Any, x: Any = None) -> Any:
     return math.atan2(to_float(y), to_float(x))
 
 
-# -- bits ----------------------------------------------------------------------------------------------------------
+# -- bits -----------------------------------------------------------------------------------------
 
 
 def _bits(name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, int], int]) -> int:
@@ -298,7 +317,9 @@ def _bits(name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, 
 
 @primitive("bitwise-and", result="int")
 def bitwise_and(*numbers: Any) -> int:
-    """(bitwise-and n ...) -> integer: the bits all have, in two's complement; -1 without arguments."""
+    """(bitwise-and n ...) -> integer: the bits all have, in two's complement; -1 without
+    arguments.
+    """
     return _bits("bitwise-and", numbers, -1, int.__and__)
 
 
@@ -322,7 +343,9 @@ def bitwise_not(n: Any) -> int:
 
 @primitive("arithmetic-shift", result="int")
 def arithmetic_shift(n: Any, count: Any, *, rt: Any) -> int:
-    """(arithmetic-shift n count) -> integer: n shifted left by count bits, or right by -count, rounding down."""
+    """(arithmetic-shift n count) -> integer: n shifted left by count bits, or right by -count,
+    rounding down.
+    """
     value = check.integer("arithmetic-shift", 1, n)
     by = check.integer("arithmetic-shift", 2, count)
     if by <= 0:
@@ -347,7 +370,7 @@ def integer_length(n: Any) -> int:
     return (value if value >= 0 else ~value).bit_length()
 
 
-# -- numbers as text -----------------------------------------------------------------------------------------------
+# -- numbers as text ------------------------------------------------------------------------------
 
 
 def _radix(name: str, radix: Any) -> int:
@@ -360,7 +383,9 @@ def _radix(name: str, radix: Any) -> int:
 
 @primitive("number->string", result="string")
 def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
-    """(number->string n [radix]) -> string: how n is written; exact numbers in any radix from 2 to 36."""
+    """(number->string n [radix]) -> string: how n is written; exact numbers in any radix from 2 to
+    36.
+    """
     check.number("number->string", 1, n)
     base = _radix("number->string", radix)
     if type(n) is float:
@@ -379,5 +404,3 @@ def string_to_number(s: Any, radix: Any = 10, *, rt: Any) -> Any:
     check.size(rt, len(text), "digits")
     value = parse_number(text, base)
     return False if value is None else value
-
-

@@ -28,7 +28,7 @@ class Primitive:
     needs_runtime: has the keyword-only parameter `rt`.
     """
 
-    __slots__ = ("name", "function", "low", "high", "result", "needs_runtime", "doc")
+    __slots__ = ("doc", "function", "high", "low", "name", "needs_runtime", "result")
 
     def __init__(self, name: str, function: FunctionType, result: str | None) -> None:
         code = function.__code__

@@ -1,0 +1,522 @@
+"""Pairs and lists: R7RS 6.4, (scheme cxr), and what of SRFI 1 takes no procedure.
+
+Owns: construction, selection, searching by eq?, eqv? and equal?, and whole-list operations.
+Refuses: procedures as arguments (map, filter, member with a predicate, ... are in the Lisp
+library), and walking circular lists: they are no proper lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omega.errors import LispIndexError
+from omega.lisp.data import Nil, Pair, cons, list_items, to_list
+from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import proper_list, wrong_type
+from omega.lisp.primitives.registry import primitive
+
+# -- pairs ----------------------------------------------------------------------------------------
+
+
+@primitive("cons", "pair", result="pair")
+def cons_(a: Any, d: Any) -> Pair:
+    """(cons a d) -> pair: a fresh pair of a and d."""
+    return cons(a, d)
+
+
+@primitive("car")
+def car(p: Any) -> Any:
+    """(car pair) -> the first part of the pair."""
+    return check.pair("car", 1, p).car
+
+
+@primitive("cdr")
+def cdr(p: Any) -> Any:
+    """(cdr pair) -> the second part of the pair; of a list, all but its first element."""
+    return check.pair("cdr", 1, p).cdr
+
+
+@primitive("set-car!")
+def set_car(p: Any, x: Any) -> None:
+    """(set-car! pair x) -> unspecified: makes x the first part of the pair."""
+    check.pair("set-car!", 1, p).car = x
+
+
+@primitive("set-cdr!")
+def set_cdr(p: Any, x: Any) -> None:
+    """(set-cdr! pair x) -> unspecified: makes x the second part of the pair."""
+    check.pair("set-cdr!", 1, p).cdr = x
+
+
+def _compose(letters: str) -> None:
+    name = f"c{letters}r"
+
+    def access(p: Any) -> Any:
+        at = p
+        for letter in reversed(letters):
+            if not isinstance(at, Pair):
+                raise wrong_type(name, 1, f"a list with a {name}", p)
+            at = at.car if letter == "a" else at.cdr
+        return at
+
+    steps = " of the ".join("car" if letter == "a" else "cdr" for letter in letters)
+    access.__doc__ = f"({name} x) -> the {steps} of x."
+    primitive(name)(access)
+
+
+for _size in (2, 3, 4):
+    for _number in range(2**_size):
+        _compose("".join("d" if _number >> bit & 1 else "a" for bit in reversed(range(_size))))
+
+
+@primitive("pair?", result="bool")
+def is_pair(x: Any) -> bool:
+    """(pair? x) -> boolean: whether x is a pair."""
+    return isinstance(x, Pair)
+
+
+@primitive("null?", result="bool")
+def is_null(x: Any) -> bool:
+    """(null? x) -> boolean: whether x is the empty list."""
+    return x is Nil
+
+
+@primitive("list?", "proper-list?", result="bool")
+def is_list(x: Any) -> bool:
+    """(list? x) -> boolean: whether x is a proper list: it ends in ()."""
+    return list_items(x) is not None
+
+
+@primitive("circular-list?", result="bool")
+def is_circular(x: Any) -> bool:
+    """(circular-list? x) -> boolean: whether x is a list without end."""
+    seen: set[int] = set()
+    while isinstance(x, Pair):
+        if id(x) in seen:
+            return True
+        seen.add(id(x))
+        x = x.cdr
+    return False
+
+
+@primitive("dotted-list?", result="bool")
+def is_dotted(x: Any) -> bool:
+    """(dotted-list? x) -> boolean: whether x ends in something other than ()."""
+    return not is_circular(x) and list_items(x) is None
+
+
+# -- making lists ---------------------------------------------------------------------------------
+
+
+@primitive("list", result="list")
+def list_(*items: Any) -> Any:
+    """(list x ...) -> list: a fresh list of the arguments."""
+    return to_list(items)
+
+
+@primitive("cons*", "list*")
+def cons_star(x: Any, *more: Any) -> Any:
+    """(cons* x ... tail) -> a fresh list of all but the last argument, which becomes its tail."""
+    return to_list((x, *more[:-1]), more[-1]) if more else x
+
+
+@primitive("make-list", result="list")
+def make_list(n: Any, fill: Any = None, *, rt: Any) -> Any:
+    """(make-list n [fill]) -> list: n times fill."""
+    count = check.natural("make-list", 1, n)
+    check.size(rt, count)
+    return to_list([fill] * count)
+
+
+@primitive("iota", result="list")
+def iota(count: Any, start: Any = 0, step: Any = 1, *, rt: Any) -> Any:
+    """(iota count [start [step]]) -> list: count numbers from start (0), step (1) apart."""
+    from omega.lisp.primitives.numbers import add, mul
+
+    n = check.natural("iota", 1, count)
+    check.number("iota", 2, start)
+    check.number("iota", 3, step)
+    check.size(rt, n)
+    if type(start) is int and type(step) is int:
+        return to_list([start + at * step for at in range(n)])
+    return to_list([add(start, mul(at, step)) for at in range(n)])
+
+
+@primitive("range", result="list")
+def range_(start: Any, end: Any = None, step: Any = 1, *, rt: Any) -> Any:
+    """(range end), (range start end [step]) -> list: the numbers from start (0) to before end,
+    step (1) apart.
+    """
+    import math
+
+    from omega.lisp.primitives.numbers import add, div, mul, sub
+
+    if end is None:
+        start, end = 0, start
+    for at, n in enumerate((start, end, step), 1):
+        check.number("range", at, n)
+        if type(n) is float and not math.isfinite(n):
+            raise check.invalid("range", "expected finite numbers", n)
+    if step == 0:
+        raise check.invalid("range", "expected a step other than 0", step)
+    if type(start) is int and type(end) is int and type(step) is int:
+        numbers = range(start, end, step)
+        count = max(0, -((start - end) // step))
+        check.size(rt, count)
+        return to_list(list(numbers))
+    ratio = div(sub(end, start), step)
+    if type(ratio) is float and not math.isfinite(ratio):
+        raise check.invalid("range", "is too long for its step", step)
+    count = max(0, math.ceil(ratio))
+    check.size(rt, count)
+    return to_list([add(start, mul(at, step)) for at in range(count)])
+
+
+@primitive("list-copy")
+def list_copy(x: Any, *, rt: Any) -> Any:
+    """(list-copy x) -> a fresh list of the same elements and tail; x itself if it is no pair."""
+    items: list[Any] = []
+    at = x
+    while isinstance(at, Pair):
+        items.append(at.car)
+        at = at.cdr
+        if len(items) % 65536 == 0:
+            check.size(rt, len(items))
+    check.spend(rt, len(items))
+    return to_list(items, at)
+
+
+@primitive("append")
+def append(*lists: Any, rt: Any) -> Any:
+    """(append list ... x) -> the elements of all lists in one; the last argument becomes its
+    tail.
+    """
+    if not lists:
+        return Nil
+    result = lists[-1]
+    for at in range(len(lists) - 2, -1, -1):
+        items = proper_list("append", at + 1, lists[at])
+        check.spend(rt, len(items))
+        result = to_list(items, result)
+    return result
+
+
+@primitive("concatenate")
+def concatenate(lists: Any, *, rt: Any) -> Any:
+    """(concatenate lists) -> the elements of all lists of a list in one."""
+    return append(*proper_list("concatenate", 1, lists), rt=rt)
+
+
+@primitive("reverse", result="list")
+def reverse(lst: Any, *, rt: Any) -> Any:
+    """(reverse list) -> list: its elements, the last first."""
+    items = proper_list("reverse", 1, lst)
+    check.spend(rt, len(items))
+    items.reverse()
+    return to_list(items)
+
+
+@primitive("append-reverse")
+def append_reverse(lst: Any, tail: Any, *, rt: Any) -> Any:
+    """(append-reverse list tail) -> the reversed list in front of tail."""
+    items = proper_list("append-reverse", 1, lst)
+    check.spend(rt, len(items))
+    items.reverse()
+    return to_list(items, tail)
+
+
+@primitive("flatten", result="list")
+def flatten(x: Any, *, rt: Any) -> Any:
+    """(flatten x) -> list: every element of x and of the lists inside it that is no list, in
+    order.
+    """
+    out: list[Any] = []
+    stack: list[Any] = [x]
+    done = 0
+    while stack:
+        at = stack.pop()
+        done += 1
+        if done % 65536 == 0:
+            check.size(rt, done)
+        if isinstance(at, Pair):
+            if at.cdr is not Nil:
+                stack.append(at.cdr)
+            stack.append(at.car)
+        elif at is not Nil:
+            out.append(at)
+    check.spend(rt, done)
+    return to_list(out)
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+@primitive("length", result="int")
+def length(lst: Any, *, rt: Any) -> int:
+    """(length list) -> integer: how many elements it has."""
+    count = len(proper_list("length", 1, lst))
+    check.spend(rt, count)
+    return count
+
+
+@primitive("length+")
+def length_plus(lst: Any) -> Any:
+    """(length+ list) -> integer or #f: how many elements it has, #f if it is circular."""
+    items = list_items(lst)
+    if items is not None:
+        return len(items)
+    if is_circular(lst):
+        return False
+    raise wrong_type("length+", 1, "a proper or circular list", lst)
+
+
+def _after(name: str, lst: Any, k: Any, element: bool) -> Any:
+    """The rest of `lst` after k elements; a pair if an element is wanted there."""
+    count = check.natural(name, 2, k)
+    at = lst
+    for done in range(count):
+        if not isinstance(at, Pair):
+            raise _too_short(name, lst, done, count)
+        at = at.cdr
+    if element and not isinstance(at, Pair):
+        raise _too_short(name, lst, count, count)
+    return at
+
+
+def _too_short(name: str, lst: Any, size: int, k: int) -> Exception:
+    if lst is not Nil and not isinstance(lst, Pair):
+        return wrong_type(name, 1, "a list", lst)
+    from omega.lisp.printer import shorten
+
+    return LispIndexError(
+        f"`{name}` index {shorten(k, 30)} is out of range for a list of length {size}"
+    )
+
+
+@primitive("list-tail", "drop")
+def list_tail(lst: Any, k: Any) -> Any:
+    """(list-tail list k) -> list: what is left after the first k elements."""
+    return _after("list-tail", lst, k, False)
+
+
+@primitive("list-ref")
+def list_ref(lst: Any, k: Any) -> Any:
+    """(list-ref list k) -> element k of the list, counting from 0."""
+    return _after("list-ref", lst, k, True).car
+
+
+@primitive("list-set!")
+def list_set(lst: Any, k: Any, x: Any) -> None:
+    """(list-set! list k x) -> unspecified: makes x element k of the list."""
+    _after("list-set!", lst, k, True).car = x
+
+
+def _first(name: str, lst: Any, k: Any) -> list[Any]:
+    count = check.natural(name, 2, k)
+    items: list[Any] = []
+    at = lst
+    while len(items) < count:
+        if not isinstance(at, Pair):
+            raise _too_short(name, lst, len(items), count)
+        items.append(at.car)
+        at = at.cdr
+    return items
+
+
+@primitive("take", "list-head", result="list")
+def take(lst: Any, k: Any, *, rt: Any) -> Any:
+    """(take list k) -> list: its first k elements."""
+    check.size(rt, check.natural("take", 2, k))
+    return to_list(_first("take", lst, k))
+
+
+@primitive("take-right")
+def take_right(lst: Any, k: Any) -> Any:
+    """(take-right list k) -> list: its last k elements."""
+    items = proper_list("take-right", 1, lst)
+    count = check.natural("take-right", 2, k)
+    if count > len(items):
+        raise _too_short("take-right", lst, len(items), count)
+    return _after("take-right", lst, len(items) - count, False)
+
+
+@primitive("drop-right", result="list")
+def drop_right(lst: Any, k: Any) -> Any:
+    """(drop-right list k) -> list: all but its last k elements."""
+    items = proper_list("drop-right", 1, lst)
+    count = check.natural("drop-right", 2, k)
+    if count > len(items):
+        raise _too_short("drop-right", lst, len(items), count)
+    return to_list(items[: len(items) - count])
+
+
+@primitive("split-at")
+def split_at(lst: Any, k: Any, *, rt: Any) -> Any:
+    """(split-at list k) -> two values: the first k elements, and the rest."""
+    from omega.lisp.data import Values
+
+    check.size(rt, check.natural("split-at", 2, k))
+    return Values((to_list(_first("split-at", lst, k)), _after("split-at", lst, k, False)))
+
+
+@primitive("sublist", result="list")
+def sublist(lst: Any, start: Any, end: Any) -> Any:
+    """(sublist list start end) -> list: the elements from start to before end."""
+    items = proper_list("sublist", 1, lst)
+    first, last = check.span("sublist", 2, start, end, len(items), "list")
+    return to_list(items[first:last])
+
+
+@primitive("last-pair")
+def last_pair(lst: Any) -> Any:
+    """(last-pair list) -> pair: the last pair of a list that is not empty."""
+    return _last_pair("last-pair", lst)
+
+
+def _last_pair(name: str, lst: Any) -> Pair:
+    at = check.pair(name, 1, lst)
+    if is_circular(lst):
+        raise wrong_type(name, 1, "a list that ends", lst)
+    while isinstance(at.cdr, Pair):
+        at = at.cdr
+    return at
+
+
+@primitive("last")
+def last(lst: Any) -> Any:
+    """(last list) -> its last element."""
+    return _last_pair("last", lst).car
+
+
+def _ordinal(name: str, at: int) -> None:
+    def element(lst: Any) -> Any:
+        return _after(name, lst, at, True).car
+
+    element.__doc__ = f"({name} list) -> its {name} element."
+    primitive(name)(element)
+
+
+for _at, _name in enumerate(
+    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+):
+    _ordinal(_name, _at)
+
+
+@primitive("rest")
+def rest(lst: Any) -> Any:
+    """(rest list) -> list: all but its first element."""
+    return check.pair("rest", 1, lst).cdr
+
+
+# -- searching ------------------------------------------------------------------------------------
+
+
+def _search(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool]) -> Any:
+    at = lst
+    slow = lst
+    count = 0
+    while isinstance(at, Pair):
+        if same(x, at.car):
+            return at
+        at = at.cdr
+        count += 1
+        if count & 1 == 0:
+            slow = slow.cdr
+            if slow is at and isinstance(at, Pair):
+                raise wrong_type(name, 2, "a list that ends", lst)
+    if at is not Nil:
+        raise wrong_type(name, 2, "a proper list", lst)
+    return False
+
+
+@primitive("memq")
+def memq(x: Any, lst: Any) -> Any:
+    """(memq x list) -> list or #f: the rest of the list from the first element that is eq? to x."""
+    return _search("memq", x, lst, is_eq)
+
+
+@primitive("memv")
+def memv(x: Any, lst: Any) -> Any:
+    """(memv x list) -> list or #f: the rest of the list from the first element that is eqv? to
+    x.
+    """
+    return _search("memv", x, lst, is_eqv)
+
+
+@primitive("member")
+def member(x: Any, lst: Any, *, rt: Any) -> Any:
+    """(member x list) -> list or #f: the rest of the list from the first element that is equal? to
+    x.
+    """
+    if type(x) in PLAIN_KEYS:
+        return _search("member", x, lst, is_eqv)
+    return _search("member", x, lst, lambda a, b: is_equal(a, b, rt.charge))
+
+
+def _associate(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool]) -> Any:
+    def matches(key: Any, entry: Any) -> bool:
+        if not isinstance(entry, Pair):
+            raise wrong_type(name, 2, "a list of pairs", lst)
+        return same(key, entry.car)
+
+    found = _search(name, x, lst, matches)
+    return found if found is False else found.car
+
+
+@primitive("assq")
+def assq(x: Any, alist: Any) -> Any:
+    """(assq x alist) -> pair or #f: the first pair whose car is eq? to x."""
+    return _associate("assq", x, alist, is_eq)
+
+
+@primitive("assv")
+def assv(x: Any, alist: Any) -> Any:
+    """(assv x alist) -> pair or #f: the first pair whose car is eqv? to x."""
+    return _associate("assv", x, alist, is_eqv)
+
+
+@primitive("assoc")
+def assoc(x: Any, alist: Any, *, rt: Any) -> Any:
+    """(assoc x alist) -> pair or #f: the first pair whose car is equal? to x."""
+    return _associate("assoc", x, alist, lambda a, b: is_equal(a, b, rt.charge))
+
+
+@primitive("assoc-ref")
+def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
+    """(assoc-ref alist key [default]) -> the value that goes with the key, or the default (#f)."""
+    found = _associate("assoc-ref", key, alist, lambda a, b: is_equal(a, b, rt.charge))
+    return default if found is False else found.cdr
+
+
+@primitive("delete", result="list")
+def delete(x: Any, lst: Any, *, rt: Any) -> Any:
+    """(delete x list) -> list: the elements that are not equal? to x."""
+    items = proper_list("delete", 2, lst)
+    check.spend(rt, len(items))
+    return to_list([item for item in items if not is_equal(x, item, rt.charge)])
+
+
+@primitive("delete-duplicates", result="list")
+def delete_duplicates(lst: Any, *, rt: Any) -> Any:
+    """(delete-duplicates list) -> list: each element once, where it comes first; compared with
+    equal?.
+    """
+    items = proper_list("delete-duplicates", 1, lst)
+    check.spend(rt, len(items))
+    seen: set[Any] = set()
+    kept: list[Any] = []
+    for item in items:
+        key = key_of(item)
+        if key not in seen:
+            seen.add(key)
+            kept.append(item)
+    return to_list(kept)
+
+
+@primitive("alist-copy", result="list")
+def alist_copy(alist: Any) -> Any:
+    """(alist-copy alist) -> list: a copy with fresh pairs."""
+    items = proper_list("alist-copy", 1, alist)
+    return to_list([cons(x.car, x.cdr) if isinstance(x, Pair) else x for x in items])

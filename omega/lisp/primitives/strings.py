@@ -1,0 +1,485 @@
+"""Strings: R7RS 6.7, what programs need of SRFI 13/130, and string-format.
+
+Owns: everything on strings that calls no procedure. Strings are immutable: string-set! and friends
+say so. Refuses: attribute access, indexing and conversion codes in formats: `{}` shows an
+argument, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from omega.errors import LispTypeError, LispValueError
+from omega.lisp.data import Char, to_list
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import string, wrong_type
+from omega.lisp.primitives.registry import primitive
+
+# -- making and taking apart ----------------------------------------------------------------------
+
+
+def _char(name: str, position: int, x: Any) -> str:
+    if type(x) is not Char:
+        raise wrong_type(name, position, "a character", x)
+    return x.value
+
+
+@primitive("string?", result="bool")
+def is_string(x: Any) -> bool:
+    """(string? x) -> boolean: whether x is a string."""
+    return type(x) is str
+
+
+@primitive("make-string", result="string")
+def make_string(n: Any, char: Any = None, *, rt: Any) -> str:
+    """(make-string n [char]) -> string: n times the character, a space unless given."""
+    count = check.natural("make-string", 1, n)
+    text = " " if char is None else _char("make-string", 2, char)
+    check.size(rt, count, "characters")
+    return text * count
+
+
+@primitive("string", result="string")
+def string_(*parts: Any, rt: Any) -> str:
+    """(string x ...) -> string: the characters as a string; other objects as `display` shows
+    them.
+    """
+    if all(type(part) is Char for part in parts):
+        return "".join([part.value for part in parts])
+    return "".join([_shown(part, rt) for part in parts])
+
+
+def _shown(x: Any, rt: Any) -> str:
+    if type(x) is str:
+        return x
+    from omega.lisp.printer import display_string
+
+    text = display_string(x, characters_max=rt.limits.alloc_items, charge=rt.charge)
+    check.spend(rt, len(text))
+    return text
+
+
+@primitive("string-length", result="int")
+def string_length(s: Any) -> int:
+    """(string-length s) -> integer: how many characters it has."""
+    return len(string("string-length", 1, s))
+
+
+@primitive("string-ref", result="char")
+def string_ref(s: Any, k: Any) -> Char:
+    """(string-ref s k) -> character k of the string, counting from 0."""
+    text = string("string-ref", 1, s)
+    return Char.of(text[check.index("string-ref", 2, k, len(text), "string")])
+
+
+@primitive("substring", result="string")
+def substring(s: Any, start: Any, end: Any = None) -> str:
+    """(substring s start [end]) -> string: the characters from start to before end."""
+    text = string("substring", 1, s)
+    first, last = check.span("substring", 2, start, end, len(text), "string")
+    return text[first:last]
+
+
+@primitive("string-copy", result="string")
+def string_copy(s: Any, start: Any = None, end: Any = None) -> str:
+    """(string-copy s [start [end]]) -> string: the characters from start to before end."""
+    text = string("string-copy", 1, s)
+    first, last = check.span("string-copy", 2, start, end, len(text), "string")
+    return text[first:last]
+
+
+def _joined(name: str, parts: list[Any], between: str, first: int, rt: Any) -> str:
+    total = len(between) * max(0, len(parts) - 1)
+    for at, part in enumerate(parts):
+        if type(part) is not str:
+            raise wrong_type(name, first + at, "a string", part)
+        total += len(part)
+    check.size(rt, total, "characters")
+    return between.join(parts)
+
+
+@primitive("string-append", result="string")
+def string_append(*strings: Any, rt: Any) -> str:
+    """(string-append s ...) -> string: all strings in one."""
+    return _joined("string-append", list(strings), "", 1, rt)
+
+
+@primitive("string-concatenate", result="string")
+def string_concatenate(strings: Any, *, rt: Any) -> str:
+    """(string-concatenate list) -> string: all strings of a list in one."""
+    return string_join(strings, "", rt=rt)
+
+
+@primitive("string-join", result="string")
+def string_join(strings: Any, between: Any = " ", *, rt: Any) -> str:
+    """(string-join list [between]) -> string: the strings of a list or vector in one, with
+    `between` (a space) between them."""
+    items = strings if type(strings) is list else check.proper_list("string-join", 1, strings)
+    for item in items:
+        if type(item) is not str:
+            raise wrong_type("string-join", 1, "a list of strings", strings)
+    return _joined("string-join", list(items), string("string-join", 2, between), 1, rt)
+
+
+@primitive("string-repeat", result="string")
+def string_repeat(s: Any, n: Any, *, rt: Any) -> str:
+    """(string-repeat s n) -> string: n times the string."""
+    text = string("string-repeat", 1, s)
+    count = check.natural("string-repeat", 2, n)
+    check.size(rt, len(text) * count, "characters")
+    return text * count if text else ""
+
+
+@primitive("string-reverse", result="string")
+def string_reverse(s: Any) -> str:
+    """(string-reverse s) -> string: its characters, the last first."""
+    return string("string-reverse", 1, s)[::-1]
+
+
+@primitive("string->list", result="list")
+def string_to_list(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> Any:
+    """(string->list s [start [end]]) -> list: its characters from start to before end."""
+    return to_list(_characters("string->list", s, start, end, rt))
+
+
+@primitive("string->vector", result="vector")
+def string_to_vector(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> list[Char]:
+    """(string->vector s [start [end]]) -> vector: its characters from start to before end."""
+    return _characters("string->vector", s, start, end, rt)
+
+
+def _characters(name: str, s: Any, start: Any, end: Any, rt: Any) -> list[Char]:
+    text = string(name, 1, s)
+    first, last = check.span(name, 2, start, end, len(text), "string")
+    check.size(rt, last - first)
+    return [Char.of(c) for c in text[first:last]]
+
+
+@primitive("list->string", result="string")
+def list_to_string(chars: Any, *, rt: Any) -> str:
+    """(list->string list) -> string: of a list of characters."""
+    items = check.proper_list("list->string", 1, chars)
+    check.spend(rt, len(items))
+    for item in items:
+        if type(item) is not Char:
+            raise wrong_type("list->string", 1, "a list of characters", chars)
+    return "".join([item.value for item in items])
+
+
+@primitive("vector->string", result="string")
+def vector_to_string(chars: Any, start: Any = None, end: Any = None) -> str:
+    """(vector->string vector [start [end]]) -> string: of a vector of characters, from start to
+    before end.
+    """
+    items = check.vector("vector->string", 1, chars)
+    first, last = check.span("vector->string", 2, start, end, len(items), "vector")
+    for item in items[first:last]:
+        if type(item) is not Char:
+            raise wrong_type("vector->string", 1, "a vector of characters", chars)
+    return "".join([item.value for item in items[first:last]])
+
+
+def _immutable(name: str) -> NoReturn:
+    raise LispValueError(
+        f"`{name}` cannot change a string: strings are immutable",
+        kind="immutable",
+        hint="make a new one with string-append, substring or list->string; or use a vector",
+    )
+
+
+@primitive("string-set!")
+def string_set(s: Any, k: Any, char: Any) -> None:
+    """(string-set! s k char) -> an error: strings are immutable, so that they can be shared and be
+    keys.
+    """
+    _immutable("string-set!")
+
+
+@primitive("string-fill!")
+def string_fill(s: Any, char: Any, start: Any = None, end: Any = None) -> None:
+    """(string-fill! s char [start [end]]) -> an error: strings are immutable."""
+    _immutable("string-fill!")
+
+
+@primitive("string-copy!")
+def string_copy_into(to: Any, at: Any, source: Any, start: Any = None, end: Any = None) -> None:
+    """(string-copy! to at from [start [end]]) -> an error: strings are immutable."""
+    _immutable("string-copy!")
+
+
+# -- comparison -----------------------------------------------------------------------------------
+
+
+def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, text: str) -> None:
+    def compare(s: Any, *strings: Any) -> bool:
+        texts = [string(name, at, x) for at, x in enumerate((s, *strings), 1)]
+        if fold:
+            texts = [x.casefold() for x in texts]
+        return all(relation(texts[at], texts[at + 1]) for at in range(len(texts) - 1))
+
+    compare.__doc__ = (
+        f"({name} s ...) -> boolean: whether {text}{', ignoring case' if fold else ''}."
+    )
+    primitive(name, result="bool")(compare)
+
+
+for _fold, _prefix in ((False, "string"), (True, "string-ci")):
+    _comparison(_prefix + "=?", str.__eq__, _fold, "all are the same string")
+    _comparison(_prefix + "<?", str.__lt__, _fold, "each comes before the next by code points")
+    _comparison(_prefix + ">?", str.__gt__, _fold, "each comes after the next by code points")
+    _comparison(_prefix + "<=?", str.__le__, _fold, "none comes after the next by code points")
+    _comparison(_prefix + ">=?", str.__ge__, _fold, "none comes before the next by code points")
+
+
+@primitive("string-null?", result="bool")
+def is_null(s: Any) -> bool:
+    """(string-null? s) -> boolean: whether the string is empty."""
+    return not string("string-null?", 1, s)
+
+
+@primitive("string-prefix?", result="bool")
+def is_prefix(prefix: Any, s: Any) -> bool:
+    """(string-prefix? prefix s) -> boolean: whether s begins with the prefix."""
+    return string("string-prefix?", 2, s).startswith(string("string-prefix?", 1, prefix))
+
+
+@primitive("string-suffix?", result="bool")
+def is_suffix(suffix: Any, s: Any) -> bool:
+    """(string-suffix? suffix s) -> boolean: whether s ends with the suffix."""
+    return string("string-suffix?", 2, s).endswith(string("string-suffix?", 1, suffix))
+
+
+# -- searching and changing -----------------------------------------------------------------------
+
+
+@primitive("string-contains", "string-search-forward")
+def string_contains(s: Any, part: Any, start: Any = 0) -> Any:
+    """(string-contains s part [start]) -> integer or #f: where `part` first stands in s, at or
+    after start.
+    """
+    text, wanted = string("string-contains", 1, s), string("string-contains", 2, part)
+    first, _ = check.span("string-contains", 3, start, None, len(text), "string")
+    at = text.find(wanted, first)
+    return False if at < 0 else at
+
+
+@primitive("string-index")
+def string_index(s: Any, char: Any, start: Any = 0) -> Any:
+    """(string-index s char [start]) -> integer or #f: where the character first stands, at or
+    after start.
+    """
+    text, wanted = string("string-index", 1, s), _char("string-index", 2, char)
+    first, _ = check.span("string-index", 3, start, None, len(text), "string")
+    at = text.find(wanted, first)
+    return False if at < 0 else at
+
+
+@primitive("string-rindex")
+def string_rindex(s: Any, char: Any) -> Any:
+    """(string-rindex s char) -> integer or #f: where the character last stands."""
+    at = string("string-rindex", 1, s).rfind(_char("string-rindex", 2, char))
+    return False if at < 0 else at
+
+
+@primitive("string-split", result="list")
+def string_split(s: Any, separator: Any = None, limit: Any = None, *, rt: Any) -> Any:
+    """(string-split s [separator [limit]]) -> list: the parts between separators (a string or
+    character), at most limit splits; without a separator, the words between blanks."""
+    text = string("string-split", 1, s)
+    most = -1 if limit is None or limit is False else check.natural("string-split", 3, limit)
+    most = min(most, len(text) + 1)
+    check.spend(rt, len(text))
+    if separator is None or separator is False:
+        return to_list(text.split(None, most))
+    between = separator.value if type(separator) is Char else string("string-split", 2, separator)
+    if not between:
+        raise check.invalid("string-split", "expected a separator that is not empty")
+    return to_list(text.split(between, most))
+
+
+@primitive("string-lines", result="list")
+def string_lines(s: Any, *, rt: Any) -> Any:
+    """(string-lines s) -> list: its lines, without their ends (\\n or \\r\\n)."""
+    text = string("string-lines", 1, s)
+    check.spend(rt, len(text))
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return to_list([line[:-1] if line.endswith("\r") else line for line in lines])
+
+
+@primitive("string-replace", result="string")
+def string_replace(s: Any, old: Any, new: Any, limit: Any = None, *, rt: Any) -> str:
+    """(string-replace s old new [limit]) -> string: every `old` in s (at most limit of them)
+    replaced by `new`.
+    """
+    text, a = string("string-replace", 1, s), string("string-replace", 2, old)
+    b = string("string-replace", 3, new)
+    most = -1 if limit is None or limit is False else check.natural("string-replace", 4, limit)
+    if not a:
+        raise check.invalid("string-replace", "expected a string to replace that is not empty")
+    check.spend(rt, len(text))
+    count = text.count(a) if most < 0 else min(most, text.count(a))
+    check.size(rt, len(text) + count * (len(b) - len(a)), "characters")
+    return text.replace(a, b, count)
+
+
+def _blanks(name: str, blanks: Any) -> str | None:
+    if blanks is None:
+        return None
+    return blanks.value if type(blanks) is Char else string(name, 2, blanks)
+
+
+@primitive("string-trim", "string-trim-both", result="string")
+def string_trim(s: Any, blanks: Any = None) -> str:
+    """(string-trim s [chars]) -> string: without blanks (or any of the characters) at both ends."""
+    return string("string-trim", 1, s).strip(_blanks("string-trim", blanks))
+
+
+@primitive("string-trim-left", result="string")
+def string_trim_left(s: Any, blanks: Any = None) -> str:
+    """(string-trim-left s [chars]) -> string: without blanks (or any of the characters) at the
+    start.
+    """
+    return string("string-trim-left", 1, s).lstrip(_blanks("string-trim-left", blanks))
+
+
+@primitive("string-trim-right", result="string")
+def string_trim_right(s: Any, blanks: Any = None) -> str:
+    """(string-trim-right s [chars]) -> string: without blanks (or any of the characters) at the
+    end.
+    """
+    return string("string-trim-right", 1, s).rstrip(_blanks("string-trim-right", blanks))
+
+
+@primitive("string-upcase", result="string")
+def string_upcase(s: Any) -> str:
+    """(string-upcase s) -> string: in upper case."""
+    return string("string-upcase", 1, s).upper()
+
+
+@primitive("string-downcase", result="string")
+def string_downcase(s: Any) -> str:
+    """(string-downcase s) -> string: in lower case."""
+    return string("string-downcase", 1, s).lower()
+
+
+@primitive("string-foldcase", result="string")
+def string_foldcase(s: Any) -> str:
+    """(string-foldcase s) -> string: as comparison that ignores case sees it."""
+    return string("string-foldcase", 1, s).casefold()
+
+
+@primitive("string-titlecase", result="string")
+def string_titlecase(s: Any) -> str:
+    """(string-titlecase s) -> string: every word with its first letter in upper case, the others
+    in lower case.
+    """
+    return string("string-titlecase", 1, s).title()
+
+
+def _padded(name: str, s: Any, width: Any, char: Any, rt: Any) -> tuple[str, int, str]:
+    text = string(name, 1, s)
+    count = check.natural(name, 2, width)
+    fill = " " if char is None else _char(name, 3, char)
+    check.size(rt, count, "characters")
+    return text, count, fill
+
+
+@primitive("string-pad-left", result="string")
+def string_pad_left(s: Any, width: Any, char: Any = None, *, rt: Any) -> str:
+    """(string-pad-left s width [char]) -> string: s at the right end of `width` characters; cut at
+    its left if longer.
+    """
+    text, count, fill = _padded("string-pad-left", s, width, char, rt)
+    return text[len(text) - count :] if len(text) > count else text.rjust(count, fill)
+
+
+@primitive("string-pad-right", "string-pad", result="string")
+def string_pad_right(s: Any, width: Any, char: Any = None, *, rt: Any) -> str:
+    """(string-pad-right s width [char]) -> string: s at the left end of `width` characters; cut at
+    its right if longer.
+    """
+    text, count, fill = _padded("string-pad-right", s, width, char, rt)
+    return text[:count] if len(text) > count else text.ljust(count, fill)
+
+
+# -- formats --------------------------------------------------------------------------------------
+
+_PLACEHOLDER = re.compile(
+    r"\{\{|\}\}|\{([0-9]{0,4})(?::([<>^]?)([0-9]{0,7})(?:\.([0-9]{1,3}))?)?\}|[{}]"
+)
+
+
+@primitive("string-format", "format-string", result="string")
+def string_format(template: Any, *items: Any, rt: Any) -> str:
+    """(string-format template x ...) -> string: the template with every {} replaced by the next x
+    as `display` shows it.
+
+    {0} names an argument, {:8} {:>8} {:<8} {:^8} pad to a width, {:.2} writes a number with that
+    many decimals, {{ and }} are braces.
+    """
+    text = string("string-format", 1, template)
+    out: list[str] = []
+    at = following = size = 0
+    for found in _PLACEHOLDER.finditer(text):
+        out.append(text[at : found.start()])
+        at = found.end()
+        piece = found.group()
+        if piece in ("{{", "}}"):
+            out.append(piece[0])
+            continue
+        if len(piece) == 1:
+            raise check.invalid(
+                "string-format",
+                f"found `{text[found.start() : found.start() + 12]}`, which is no placeholder "
+                "(write {}, {0}, {:>8} or {:.2}; a brace itself is {{ or }})",
+            )
+        number = int(found.group(1)) if found.group(1) else following
+        following += not found.group(1)
+        if number >= len(items):
+            raise check.invalid("string-format", f"has no argument for {piece}: {len(items)} given")
+        out.append(_placed(items[number], number + 2, found, rt))
+        size += len(out[-1])
+        check.size(rt, size, "characters")
+    out.append(text[at:])
+    return "".join(out)
+
+
+def _placed(item: Any, position: int, found: re.Match[str], rt: Any) -> str:
+    _, align, width, digits = found.groups()
+    shown = _shown(item, rt) if digits is None else _decimal(item, position, int(digits))
+    if not width:
+        return shown
+    count = int(width)
+    check.size(rt, count, "characters")
+    right = align == ">" or (not align and type(item) in check.REALS)
+    if right:
+        return shown.rjust(count)
+    return shown.center(count) if align == "^" else shown.ljust(count)
+
+
+def _decimal(item: Any, position: int, digits: int) -> str:
+    """A number with so many decimals, rounded half to even on its exact value."""
+    from fractions import Fraction
+
+    from omega.lisp.numbers import format_int, format_number
+
+    if type(item) not in check.REALS:
+        raise LispTypeError(
+            f"`string-format` expected a number as argument {position}, got {_brief(item)}",
+            irritants=[item],
+        )
+    if type(item) is float and (item != item or item in (float("inf"), float("-inf"))):
+        return format_number(item)
+    scaled = round(Fraction(item) * 10**digits)
+    text = format_int(abs(scaled)).rjust(digits + 1, "0")
+    return ("-" if scaled < 0 else "") + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
+
+
+def _brief(item: Any) -> str:
+    from omega.lisp.printer import shorten
+
+    return shorten(item)

@@ -1,0 +1,223 @@
+"""Hash tables: what takes no procedure of SRFI 69 and 125, under our short names and under theirs.
+
+Owns: every primitive on HashTable.
+Refuses: procedures as arguments (hash-update!, hash-for-each, hash-map, ... are in the Lisp
+library).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.errors import LispKeyError
+from omega.lisp.data import Pair, cons, to_list
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import table, wrong_type
+from omega.lisp.primitives.registry import primitive
+from omega.lisp.table import HashTable
+
+_ABSENT: Any = object()
+_KEYS_SHOWN = 5
+
+
+@primitive("hash-table?", "hash?", result="bool")
+def is_hash_table(x: Any) -> bool:
+    """(hash-table? x) -> boolean: whether x is a hash table."""
+    return isinstance(x, HashTable)
+
+
+@primitive("make-hash-table")
+def make_hash_table(*ignored: Any) -> HashTable:
+    """(make-hash-table) -> hash table: a fresh, empty one. Keys are compared with equal?, whatever
+    arguments say.
+    """
+    return HashTable()
+
+
+@primitive("hash-table", "hash")
+def hash_table(*items: Any) -> HashTable:
+    """(hash-table key value ...) -> hash table: a fresh one of the keys and values given in
+    turn.
+    """
+    if len(items) % 2:
+        raise check.invalid(
+            "hash-table", f"expected keys and values in turn, got {len(items)} objects"
+        )
+    result = HashTable()
+    for at in range(0, len(items), 2):
+        result[items[at]] = items[at + 1]
+    return result
+
+
+def _missing(name: str, t: HashTable, key: Any) -> LispKeyError:
+    from omega.lisp.printer import shorten
+
+    keys = t.keys()
+    shown = ", ".join(shorten(k, 30) for k in keys[:_KEYS_SHOWN])
+    more = f" and {len(keys) - _KEYS_SHOWN:,} more" if len(keys) > _KEYS_SHOWN else ""
+    hint = f"its keys are {shown}{more}" if keys else "the table is empty"
+    near = _near(key, keys)
+    if near is not None:
+        hint = f"did you mean {near}? {hint}"
+    return LispKeyError(f"`{name}` found no key {shorten(key)}", irritants=[key], hint=hint)
+
+
+def _near(key: Any, keys: list[Any]) -> str | None:
+    """A key of the same spelling but another type, or one letter off in case."""
+    from omega.lisp.printer import shorten
+
+    wanted = shorten(key, 40).strip(':"|').casefold()
+    for other in keys[:100]:
+        if shorten(other, 40).strip(':"|').casefold() == wanted:
+            return shorten(other, 40)
+    return None
+
+
+@primitive("hash-ref")
+def hash_ref(t: Any, key: Any, default: Any = _ABSENT) -> Any:
+    """(hash-ref table key [default]) -> the value under the key; without it, the default, or else
+    a key-error.
+    """
+    found = table("hash-ref", 1, t).get(key, default)
+    if found is _ABSENT:
+        raise _missing("hash-ref", t, key)
+    return found
+
+
+@primitive("hash-table-ref/default")
+def hash_table_ref_default(t: Any, key: Any, default: Any) -> Any:
+    """(hash-table-ref/default table key default) -> the value under the key, or the default."""
+    return table("hash-table-ref/default", 1, t).get(key, default)
+
+
+@primitive("hash-set!", "hash-table-set!")
+def hash_set(t: Any, key: Any, value: Any, *more: Any) -> None:
+    """(hash-set! table key value ...) -> unspecified: puts values under keys, in place of what was
+    there.
+    """
+    target = table("hash-set!", 1, t)
+    if len(more) % 2:
+        raise check.invalid("hash-set!", "expected keys and values in turn")
+    target[key] = value
+    for at in range(0, len(more), 2):
+        target[more[at]] = more[at + 1]
+
+
+@primitive("hash-delete!", "hash-table-delete!", "hash-remove!")
+def hash_delete(t: Any, *keys: Any) -> None:
+    """(hash-delete! table key ...) -> unspecified: drops the keys; those that are not there do not
+    matter.
+    """
+    target = table("hash-delete!", 1, t)
+    for key in keys:
+        target.discard(key)
+
+
+@primitive("hash-has-key?", "hash-table-contains?", "hash-table-exists?", result="bool")
+def hash_has_key(t: Any, key: Any) -> bool:
+    """(hash-has-key? table key) -> boolean: whether there is a value under the key."""
+    return key in table("hash-has-key?", 1, t)
+
+
+@primitive("hash-count", "hash-table-size", "hash-table-count", "hash-size", result="int")
+def hash_count(t: Any) -> int:
+    """(hash-count table) -> integer: how many keys it has."""
+    return len(table("hash-count", 1, t))
+
+
+@primitive("hash-empty?", "hash-table-empty?", result="bool")
+def hash_empty(t: Any) -> bool:
+    """(hash-empty? table) -> boolean: whether it has no keys."""
+    return len(table("hash-empty?", 1, t)) == 0
+
+
+@primitive("hash-keys", "hash-table-keys", result="list")
+def hash_keys(t: Any, *, rt: Any) -> Any:
+    """(hash-keys table) -> list: its keys, in the order they were first put in."""
+    keys = table("hash-keys", 1, t).keys()
+    check.spend(rt, len(keys))
+    return to_list(keys)
+
+
+@primitive("hash-values", "hash-table-values", result="list")
+def hash_values(t: Any, *, rt: Any) -> Any:
+    """(hash-values table) -> list: its values, in the order of hash-keys."""
+    values = table("hash-values", 1, t).values()
+    check.spend(rt, len(values))
+    return to_list(values)
+
+
+@primitive("hash->alist", "hash-table->alist", result="list")
+def hash_to_alist(t: Any, *, rt: Any) -> Any:
+    """(hash->alist table) -> list: of (key . value) pairs, in the order of hash-keys."""
+    items = table("hash->alist", 1, t).items()
+    check.spend(rt, len(items))
+    return to_list([cons(key, value) for key, value in items])
+
+
+@primitive("alist->hash", "alist->hash-table")
+def alist_to_hash(alist: Any, *ignored: Any, rt: Any) -> HashTable:
+    """(alist->hash alist) -> hash table: of a list of (key . value) pairs; the first of two equal
+    keys wins.
+    """
+    items = check.proper_list("alist->hash", 1, alist)
+    check.spend(rt, len(items))
+    result = HashTable()
+    for item in items:
+        if not isinstance(item, Pair):
+            raise wrong_type("alist->hash", 1, "a list of pairs", alist)
+        if item.car not in result:
+            result[item.car] = item.cdr
+    return result
+
+
+@primitive("hash-clear!", "hash-table-clear!")
+def hash_clear(t: Any) -> None:
+    """(hash-clear! table) -> unspecified: drops every key."""
+    table("hash-clear!", 1, t).clear()
+
+
+@primitive("hash-copy", "hash-table-copy")
+def hash_copy(t: Any, *ignored: Any, rt: Any) -> HashTable:
+    """(hash-copy table) -> hash table: a fresh one of the same keys and values."""
+    source = table("hash-copy", 1, t)
+    check.spend(rt, len(source))
+    return source.copy()
+
+
+@primitive("hash-merge")
+def hash_merge(t: Any, *tables: Any, rt: Any) -> HashTable:
+    """(hash-merge table ...) -> hash table: a fresh one of the keys of all; the last of two equal
+    keys wins.
+    """
+    result = hash_copy(t, rt=rt)
+    for at, other in enumerate(tables, 2):
+        check.spend(rt, len(table("hash-merge", at, other)))
+        result.update(other)
+    return result
+
+
+@primitive("hash-merge!", "hash-table-merge!")
+def hash_merge_into(t: Any, *tables: Any, rt: Any) -> HashTable:
+    """(hash-merge! table other ...) -> table: puts the keys of the others into it; the last of two
+    equal keys wins.
+    """
+    target = table("hash-merge!", 1, t)
+    for at, other in enumerate(tables, 2):
+        check.spend(rt, len(table("hash-merge!", at, other)))
+        target.update(other)
+    return target
+
+
+@primitive("hash-select")
+def hash_select(t: Any, keys: Any) -> HashTable:
+    """(hash-select table keys) -> hash table: a fresh one with only those keys of the list that
+    are there.
+    """
+    source = table("hash-select", 1, t)
+    result = HashTable()
+    for key in check.proper_list("hash-select", 2, keys):
+        value = source.get(key, _ABSENT)
+        if value is not _ABSENT:
+            result[key] = value
+    return result
