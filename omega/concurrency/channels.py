@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
 CLOSED: Any = object()  # what a wait is woken with when its channel closes
+RAISE: Any = object()  # at_end: receiving from a closed, empty channel raises
 
 
 class Channel:
-    """capacity: values it holds for a receiver to come; 0 is a rendezvous."""
+    """capacity: values it holds for a receiver to come; 0 is a rendezvous.
+
+    at_end: what receiving gives once the channel is closed and empty; by default it raises channel-closed.
+    """
 
     __slots__ = (
         "_receive",
+        "at_end",
         "capacity",
         "closed",
         "items",
@@ -35,12 +40,19 @@ class Channel:
         "senders",
     )
 
-    def __init__(self, scheduler: Kernel, capacity: int = 0, name: str = "a channel") -> None:
+    def __init__(
+        self,
+        scheduler: Kernel,
+        capacity: int = 0,
+        name: str = "a channel",
+        at_end: Any = RAISE,
+    ) -> None:
         if capacity < 0:
             raise HostError(f"a channel has a capacity of at least 0, not {capacity}")
         self.scheduler = scheduler
         self.capacity = capacity
         self.name = name
+        self.at_end = at_end
         self.closed = False
         self.items: deque[Any] = deque()
         self.receivers = Waiters()
@@ -48,7 +60,7 @@ class Channel:
         self._receive = RecvEvent(self)
 
     def recv_event(self) -> Event:
-        """Receive one value. Raises channel-closed once it is closed and empty."""
+        """Receive one value; at the end of a closed channel, see `at_end`."""
         return self._receive
 
     def send_event(self, value: Any) -> Event:
@@ -73,6 +85,12 @@ class Channel:
                 if task.gen == gen:
                     self.scheduler.claim(task, gen, branch, CLOSED)
 
+    def end(self) -> Any:
+        """What a receiver gets at the end; raises where that is the way."""
+        if self.at_end is RAISE:
+            raise self.closed_error()
+        return self.at_end
+
     def closed_error(self) -> TaskError:
         return TaskError(f"{self.name} is closed", kind="channel-closed")
 
@@ -94,9 +112,7 @@ class RecvEvent(Event):
         direct = _take_sender(scheduler, channel, task)
         if direct is not None:
             return direct[0]
-        if channel.closed:
-            raise channel.closed_error()
-        return UNREADY
+        return channel.end() if channel.closed else UNREADY
 
     def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
         self.channel.receivers.add(task, branch)
@@ -105,9 +121,7 @@ class RecvEvent(Event):
         self.channel.receivers.forget()
 
     def finish(self, value: Any) -> Any:
-        if value is CLOSED:
-            raise self.channel.closed_error()
-        return value
+        return self.channel.end() if value is CLOSED else value
 
     def describe(self) -> str:
         return f"a value from {self.channel.name}"

@@ -21,6 +21,13 @@ class ConcurrencyManager:
     def __init__(self, config: SchedulerConfig | None = None, driver: Driver | None = None) -> None:
         self.scheduler = Scheduler(config, driver=driver)
 
+    @classmethod
+    def over(cls, scheduler: Scheduler) -> ConcurrencyManager:
+        """The manager's interface to a scheduler that exists already."""
+        manager = cls.__new__(cls)
+        manager.scheduler = scheduler
+        return manager
+
     def submit(
         self,
         body: Callable[[], Any],

@@ -258,7 +258,9 @@ class Kernel:
         task.scope.tasks[task] = None
         self.live += 1
         task.created_ns = self._stamp()
-        task.context = contextvars.copy_context()
+        context = contextvars.copy_context()
+        if context:  # an empty one is not worth keeping
+            task.context = context
         task.locals = locals
         task.span = span
         task.timeout = timeout
@@ -285,7 +287,7 @@ class Kernel:
         """`task` starts on `stack`, which is running."""
         task.stack = stack
         self.started += 1
-        stack.gr_context = task.context
+        stack.gr_context = task.context or contextvars.Context()
         task.context = None
         task.started_ns = now_ns
         if task.timer is not None:
@@ -349,7 +351,7 @@ class Kernel:
                 self._hub.switch()
             else:
                 self._enter(following)
-                following.stack.switch()
+                following.stack.switch()  # type: ignore[union-attr]
             now_ns = self._stamp()
 
     # ------------------------------------------------------------------ switching
