@@ -217,9 +217,9 @@ class Conditions:
     def backtrace(self, traceback: TracebackType | None) -> list[tuple[str, Span]]:
         """(procedure, place) pairs, innermost first; long ones keep both ends."""
         found: list[Any] = []
-        registers = self.rt.registers
+        registers, drive = self.rt.registers, self.rt.drive.__code__
         while traceback is not None:
-            if traceback.tb_frame.f_globals is registers:
+            if traceback.tb_frame.f_globals is registers and traceback.tb_frame.f_code is not drive:
                 found.append((traceback.tb_frame.f_code, traceback.tb_lasti))
                 if len(found) > 4 * TRACE_MAX:
                     del found[TRACE_MAX : 2 * TRACE_MAX]

@@ -529,11 +529,11 @@ class Emitter(Builder):
             self.out.append(self.assign(name + "ǁv", self.call("_value_entry", entry)))
 
     def _tail_call(self, node: Call) -> None:
-        """Leave callee and arguments in the registers and return the marker: the caller makes the call."""
+        """Leave callee and arguments in the register and return the marker: the caller makes the call."""
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
-        self.globals |= {"_tf", "_ta"}
-        self.out.append(self.assign_all(["_tf", "_ta"], self.tuple([function, self.tuple(arguments)])))
+        self.globals.add("_t")
+        self.out.append(self.assign("_t", self.tuple([function, *arguments])))
         self.out.append(self.return_(self.name("_M")))
 
     # -- loops ---------------------------------------------------------------------------------

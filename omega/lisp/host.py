@@ -21,12 +21,13 @@ class Dynamics:
     parameters: parameter object -> value, never mutated in place. effects: effect handlers, likewise nested tuples.
     """
 
-    __slots__ = ("handlers", "parameters", "effects")
+    __slots__ = ("abort", "effects", "handlers", "parameters")
 
     def __init__(self) -> None:
         self.handlers: Any = None
         self.parameters: dict[Any, Any] = {}
         self.effects: Any = None
+        self.abort: Any = None
 
     def snapshot(self) -> Dynamics:
         """What a task spawned here starts with. Condition handlers stay behind: they belong to this stack."""

@@ -299,3 +299,50 @@ def _resolve_labels(nodes: list[Any]) -> list[Any]:
             value[:] = [final(item) for item in value]
             work.extend(value)
     return nodes
+
+
+def strip_source(datum: Any) -> Any:
+    """The same data as plain pairs, and hash literals as tables: what `read` and `quote` give a program.
+
+    Sharing and cycles (datum labels) are kept. LispValueError when circular data is the key of a table.
+    """
+    from omega.lisp.table import HashTable
+
+    made: dict[int, Any] = {}
+    fills: list[tuple[HashTable, list[Any]]] = []
+    work: list[Any] = []
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, Pair) and type(value) is not list:
+            return value
+        found = made.get(id(value))
+        if found is None:
+            if type(value) is list:
+                found = []
+            elif value.car is HASH_LITERAL:
+                found = HashTable()
+            else:
+                found = Pair()
+            made[id(value)] = found
+            work.append((value, found))
+        return found
+
+    result = plain(datum)
+    while work:
+        value, copy = work.pop()
+        if type(value) is list:
+            copy.extend([plain(item) for item in value])
+        elif isinstance(copy, HashTable):
+            items: list[Any] = []
+            value = value.cdr
+            while isinstance(value, Pair):
+                items.append(plain(value.car))
+                value = value.cdr
+            fills.append((copy, items))
+        else:
+            copy.car = plain(value.car)
+            copy.cdr = plain(value.cdr)
+    for table, items in reversed(fills):  # inner tables are met after the outer ones
+        for at in range(0, len(items) - 1, 2):
+            table[items[at]] = items[at + 1]
+    return result

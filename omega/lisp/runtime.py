@@ -7,7 +7,7 @@ Refuses: compiling (compiler.py), scheduling (the host), talking to the outside 
 Read emitter.py first: the names set up here (`_it`, `_M`, `_drive`, ...) are the ones it emits.
 
 Invariants: generated code sees no Python builtins; a tail-call marker is consumed by whoever called; between setting
-the registers `_tf`, `_ta` and the driver reading them nothing else runs.
+the register `_t` and the driver reading it nothing else runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from omega.lisp.control import control_procedures
 from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, to_list
 from omega.lisp.host import Host
 from omega.lisp.names import demangle, library_name, mangle
-from omega.lisp.primitives import load
+from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
 from omega.lisp.primitives.registry import Primitive
 from omega.lisp.records import RECORD_PROCEDURES
@@ -62,20 +62,21 @@ class Runtime:
         self.marker = MARKER
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | None] = {}  # name -> Primitive, or None for a procedure
-        self._wide = 0
+        self._wide_depth = 0
         self._set_up_registers()
         self._install_natives()
 
     # -- setting up ----------------------------------------------------------------------------
 
     def _set_up_registers(self) -> None:
-        self.drive = _make_drive(self)
+        self.drive = FunctionType(_drive.__code__, self.registers, "_drive")
         self.registers.update(
             __builtins__={},
             __name__="omega",
-            _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _tf=None, _ta=(),
+            _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _t=(),
             _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _list=list, _str=str, _len=len,
             _drive=self.drive,
+            _wide=self._wide_call,
             _slice_end=self.host.slice_end,
             _slice_end_at_entry=self._slice_end_at_entry,
             _to_list=to_list,
@@ -94,6 +95,9 @@ class Runtime:
                 function = _bound_to(function, self)
             self.registers[library_name(name)] = function
             self.library[name] = primitive
+        for own in ("assoc", "member", "delete-duplicates"):
+            # The library's own take a comparison as well, and fall back on these.
+            self.install("%" + own, self.registers[library_name(own)], self.library[own])
         for name, native in control_procedures(self).items():
             self.install(name, native)
         for name, native in RECORD_PROCEDURES.items():
@@ -110,35 +114,33 @@ class Runtime:
 
     def tail(self, function: Any, arguments: tuple[Any, ...]) -> Any:
         """Answer with this to have `function` called in place of the caller."""
-        self.registers["_tf"] = function
-        self.registers["_ta"] = arguments
+        self.registers["_t"] = (function, *arguments)
         return MARKER
 
     def call(self, function: Any, *arguments: Any) -> Any:
-        """Call a Lisp procedure from Python; the value, never a marker. At most APPLY_MAX arguments go without C."""
-        n = len(arguments)
-        if n == 0:
-            value = function()
-        elif n == 1:
-            value = function(arguments[0])
-        else:
-            self.tail(function, arguments)
-            value = MARKER
+        """Call a Lisp procedure from Python; the value, never a marker."""
+        match arguments:
+            case ():
+                value = function()
+            case (argument,):
+                value = function(argument)
+            case _:
+                value = self.tail(function, arguments)
         return self.drive() if value is MARKER else value
 
-    def wide_call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
-        """A call with more than APPLY_MAX arguments. Beyond WIDE_MAX it goes through C, so its nesting is bounded."""
-        if len(arguments) <= WIDE_MAX:
-            return _CALLERS[len(arguments)](function, arguments)
-        if self._wide >= WIDE_DEPTH_MAX:
+    def _wide_call(self, call: tuple[Any, ...]) -> Any:
+        """A call with many arguments. Beyond WIDE_MAX it goes through C, so its nesting is bounded."""
+        if len(call) <= WIDE_MAX:
+            return _CALLERS[len(call) - 1](call)
+        if self._wide_depth >= WIDE_DEPTH_MAX:
             raise LimitExceeded(
-                "native-depth", self._wide, WIDE_DEPTH_MAX, f"nested calls with over {WIDE_MAX} arguments"
+                "native-depth", self._wide_depth, WIDE_DEPTH_MAX, f"nested calls with over {WIDE_MAX} arguments"
             )
-        self._wide += 1
+        self._wide_depth += 1
         try:
-            return function(*arguments)
+            return call[0](*call[1:])
         finally:
-            self._wide -= 1
+            self._wide_depth -= 1
 
     def _slice_end_at_entry(self) -> None:
         """A procedure's entry found the slice used up: start the next one and take the step from it."""
@@ -219,6 +221,30 @@ class Runtime:
 
     # -- ports and the outside -----------------------------------------------------------------
 
+    def set_up_ports(self, output: Any) -> None:
+        """Make the current ports; `output`: an object with write(text), or None for standard output."""
+        from omega.lisp import ports
+
+        make = self.registers[library_name("make-parameter")]
+        self._ports = {
+            "current-output-port": make(ports.standard_output(self, output)),
+            "current-error-port": make(ports.standard_error(self)),
+            "current-input-port": make(ports.standard_input(self)),
+        }
+        for name, parameter in self._ports.items():
+            parameter.__name__ = parameter.__qualname__ = name
+            parameter.__doc__ = f"({name}) -> the port in use; parameterize changes it"
+            self.install(name, parameter)
+
+    def current_output(self) -> Any:
+        return self._ports["current-output-port"]()
+
+    def current_error(self) -> Any:
+        return self._ports["current-error-port"]()
+
+    def current_input(self) -> Any:
+        return self._ports["current-input-port"]()
+
     def perform(self, kind: str, *arguments: Any) -> Any:
         return self.host.perform(kind, arguments)
 
@@ -285,47 +311,40 @@ class Runtime:
         return shorten(value, most)
 
 
-def _make_drive(rt: Runtime) -> Callable[[], Any]:
-    """The driver: makes the call the registers hold, and the next, until a value comes."""
-    g = rt.registers
-    marker = MARKER
+# The names below exist in the registers, which are the globals of `_drive` once a runtime has made it its own.
+_t: Any = ()
+_M: Any = MARKER
+_len = len
+_wide: Any = None
 
-    def drive() -> Any:
-        while True:
-            function = g["_tf"]
-            arguments = g["_ta"]
-            match len(arguments):
-                case 1:
-                    value = function(arguments[0])
-                case 2:
-                    a, b = arguments
-                    value = function(a, b)
-                case 0:
-                    value = function()
-                case 3:
-                    a, b, c = arguments
-                    value = function(a, b, c)
-                case 4:
-                    a, b, c, d = arguments
-                    value = function(a, b, c, d)
-                case 5:
-                    a, b, c, d, e = arguments
-                    value = function(a, b, c, d, e)
-                case 6:
-                    a, b, c, d, e, f = arguments
-                    value = function(a, b, c, d, e, f)
-                case 7:
-                    a, b, c, d, e, f, h = arguments
-                    value = function(a, b, c, d, e, f, h)
-                case 8:
-                    a, b, c, d, e, f, h, i = arguments
-                    value = function(a, b, c, d, e, f, h, i)
-                case _:
-                    value = rt.wide_call(function, arguments)
-            if value is not marker:
-                return value
 
-    return drive
+def _drive() -> Any:
+    """The driver: makes the call the register `_t` holds (callee and arguments), and the next, until a value comes."""
+    while True:
+        call = _t
+        match _len(call):
+            case 2:
+                f, a = call
+                value = f(a)
+            case 3:
+                f, a, b = call
+                value = f(a, b)
+            case 1:
+                (f,) = call
+                value = f()
+            case 4:
+                f, a, b, c = call
+                value = f(a, b, c)
+            case 5:
+                f, a, b, c, d = call
+                value = f(a, b, c, d)
+            case 6:
+                f, a, b, c, d, e = call
+                value = f(a, b, c, d, e)
+            case _:
+                value = _wide(call)
+        if value is not _M:
+            return value
 
 
 class _Made(dict[int, Any]):
@@ -343,7 +362,7 @@ class _Made(dict[int, Any]):
         return made
 
 
-_CALLERS = _Made("def made(function, arguments):\n PARAMS, = arguments\n return function(PARAMS)\n")
+_CALLERS = _Made("def made(call):\n f, PARAMS, = call\n return f(PARAMS)\n")
 _ENTRIES = _Made(
     "def made(function, drive):\n def entry(PARAMS):\n  value = function(PARAMS)\n"
     "  return drive() if value is marker else value\n return entry\n"

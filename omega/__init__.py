@@ -1,0 +1,58 @@
+"""Omega: an embeddable Lisp on one deterministic scheduler, for programs whose slow instructions are LLM calls.
+
+`Interpreter` is where a host starts. Names are loaded when first used: importing `omega` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from omega.concurrency import CancellationToken, ConcurrencyManager, SchedulerConfig, Task
+    from omega.effects import Grants
+    from omega.errors import (
+        Cancelled,
+        Deadlock,
+        HostError,
+        LimitExceeded,
+        LispError,
+        OmegaError,
+        TaskCancelled,
+    )
+    from omega.interpreter import Interpreter, Limits
+    from omega.lisp.procedure import Procedure
+    from omega.llm import LLMReply, LLMRequest, Provider
+
+_HOMES = {
+    "CancellationToken": "omega.concurrency",
+    "ConcurrencyManager": "omega.concurrency",
+    "SchedulerConfig": "omega.concurrency",
+    "Task": "omega.concurrency",
+    "Grants": "omega.effects",
+    "Cancelled": "omega.errors",
+    "Deadlock": "omega.errors",
+    "HostError": "omega.errors",
+    "LimitExceeded": "omega.errors",
+    "LispError": "omega.errors",
+    "OmegaError": "omega.errors",
+    "TaskCancelled": "omega.errors",
+    "Interpreter": "omega.interpreter",
+    "Limits": "omega.interpreter",
+    "Procedure": "omega.lisp.procedure",
+    "LLMReply": "omega.llm",
+    "LLMRequest": "omega.llm",
+    "Provider": "omega.llm",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'omega' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(home), name)

@@ -1,0 +1,155 @@
+"""LLM calls on the scheduler: the governor, the retries and a provider put together.
+
+Owns: `Calls`: from a request to a reply, slots, retries, cancellation, the LLM events of the stream.
+Refuses: deciding who may start (llm/governor.py), when to try again (llm/retry.py), how a model is reached (a
+provider), what a program may call (the door).
+
+A call is queued, admitted, in flight, maybe queued again, and over. It holds a slot from its admission until its
+coroutine has really ended, cancelled ones included: `_ended` is the one place where a slot is given back.
+Whoever waits for it may leave at any time; then a queued call is withdrawn and one in flight is aborted.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from omega.concurrency import Cell, External, Scheduler, Task
+from omega.errors import Cancelled, LLMError, OmegaError
+from omega.llm import Governor, LLMReply, LLMRequest, Provider, RetryPolicy
+
+Identity = tuple[str, int]
+
+
+class _Call:
+    __slots__ = ("abandoned", "attempt", "cell", "external", "identity", "request", "task")
+
+    def __init__(self, identity: Identity, request: LLMRequest, task: Task, cell: Cell) -> None:
+        self.identity, self.request, self.task, self.cell = identity, request, task, cell
+        self.attempt = 0
+        self.external: External | None = None
+        self.abandoned = False
+
+
+class Calls:
+    """One interpreter's LLM calls. calls, retries, failures, input_tokens, output_tokens: totals."""
+
+    def __init__(
+        self, scheduler: Scheduler, provider: Provider, rng: random.Random, retry: RetryPolicy | None = None
+    ) -> None:
+        self.scheduler = scheduler
+        self.provider = provider
+        self.retry = retry or RetryPolicy()
+        self.governor: Governor[Identity] = Governor(scheduler.config.max_concurrent_llm_calls)
+        self._rng = rng
+        self._live: dict[Identity, _Call] = {}
+        self._timer: Any = None
+        self.used = False
+        self.calls = self.retries = self.failures = 0
+        self.input_tokens = self.output_tokens = 0
+
+    def infer(self, identity: Identity, request: LLMRequest) -> LLMReply:
+        """The reply to `request`. Waits; raises LLMError when the call failed for good."""
+        task = self.scheduler.running_task("call a model")
+        call = _Call(identity, request, task, self.scheduler.cell("an LLM call"))
+        self._live[identity] = call
+        self.used = True
+        self.scheduler.emit("LLMQueued", task, call=_shown(identity))
+        priority = task.priority or 0
+        self.governor.ask(identity, priority, now_s=self.scheduler.driver.now())
+        self._admit()
+        left: BaseException | None = None
+        try:
+            reply: LLMReply = self.scheduler.sync(call.cell.event)
+        except BaseException as raised:
+            left = raised
+        if left is None:
+            return reply
+        if identity in self._live:
+            self._abandon(call)
+        raise left
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _abandon(self, call: _Call) -> None:
+        """Nobody waits any more: forget a queued call, abort one in flight."""
+        call.abandoned = True
+        if self.governor.withdraw(call.identity):
+            del self._live[call.identity]
+            self.scheduler.emit("LLMFinished", call.task, call=_shown(call.identity), outcome="withdrawn")
+        elif call.external is not None:
+            call.external.abort("nobody waits for it")
+
+    def limit_changed(self) -> None:
+        """`max_concurrent_llm_calls` has changed; calls in flight go on."""
+        self.governor.set_limit(self.scheduler.config.max_concurrent_llm_calls)
+        self._admit()
+
+    def _admit(self) -> None:
+        now_s = self.scheduler.driver.now()
+        for identity in self.governor.admit(now_s):
+            self._start(self._live[identity])
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_s = self.governor.next_due_s()
+        if due_s is not None:
+            self._timer = self.scheduler.call_at(max(due_s, now_s), self._admit)
+
+    def _start(self, call: _Call) -> None:
+        self.governor.started(call.identity)
+        call.attempt += 1
+        self.calls += 1
+        self.scheduler.llm_started()
+        self.scheduler.emit("LLMStarted", call.task, call=_shown(call.identity), attempt=call.attempt)
+        sleep = self.scheduler.driver.sleep
+        call.external = self.scheduler.external(
+            lambda: self.provider.infer(call.request, sleep=sleep),
+            on_done=lambda external: self._ended(call, external),
+            waits_for="an LLM call",
+        )
+
+    def _ended(self, call: _Call, external: External) -> None:
+        """The attempt is over and its connection closed. Runs on the hub."""
+        self.scheduler.llm_finished()
+        error = external.error
+        call.external = None
+        delay = None
+        if error is not None and not call.abandoned and not isinstance(error, Cancelled):
+            delay = self.retry.delay(call.attempt, error, self._rng.random())
+        now_s = self.scheduler.driver.now()
+        if delay is not None:
+            assert isinstance(error, LLMError)
+            self.retries += 1
+            if error.status in (429, 529) and error.retry_after_s is not None:
+                self.governor.close_gate(now_s + error.retry_after_s)
+            self.governor.requeue(call.identity, now_s + delay)
+            outcome = "retry"
+        else:
+            self.governor.finished(call.identity)
+            del self._live[call.identity]
+            outcome = self._deliver(call, external)
+        self.scheduler.emit("LLMFinished", call.task, call=_shown(call.identity), outcome=outcome)
+        self._admit()
+
+    def _deliver(self, call: _Call, external: External) -> str:
+        error = external.error
+        if error is None:
+            reply: LLMReply = external.value
+            self.input_tokens += reply.usage.input_tokens
+            self.output_tokens += reply.usage.output_tokens
+            call.cell.put(reply)
+            return "ok"
+        if call.abandoned:
+            return "cancelled"
+        self.failures += 1
+        if not isinstance(error, OmegaError):
+            wrapped = LLMError(f"the provider `{self.provider.name}` raised {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            error = wrapped
+        call.cell.fail(error)
+        return error.kind
+
+
+def _shown(identity: Identity) -> str:
+    return f"{identity[0]}#{identity[1]}"

@@ -1,0 +1,212 @@
+"""The effect door: the one way from a program to the outside.
+
+Owns: `Door.perform`, the table of built-in effects, the check of grants. `Grants`.
+Refuses: waiting without the scheduler; anything a grant does not allow.
+
+Order, from the program outwards: handlers of the program (`with-handler`) > recorder or replayer (the `tap`) >
+grants > what really does it. Every effect has an identity, (task's spawn path, the task's effect counter), whatever
+order things happen in.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omega.calls import Calls
+from omega.concurrency import Scheduler
+from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
+
+Tap = Callable[[str, tuple[str, int], tuple[Any, ...], Callable[[], Any]], Any]
+
+
+class Grants:
+    """What a program may reach. Each of read, write: paths (a folder grants what is below it), True for all.
+
+    env: names, llm: whether the interpreter's model may be called, stdin: whether standard input may be read.
+    """
+
+    __slots__ = ("env", "llm", "read", "stdin", "write")
+
+    def __init__(
+        self,
+        *,
+        read: Sequence[str] | bool = (),
+        write: Sequence[str] | bool = (),
+        env: Sequence[str] | bool = (),
+        llm: bool = True,
+        stdin: bool = False,
+    ) -> None:
+        self.read = read if isinstance(read, bool) else tuple(os.path.realpath(p) for p in read)
+        self.write = write if isinstance(write, bool) else tuple(os.path.realpath(p) for p in write)
+        self.env = env if isinstance(env, bool) else tuple(env)
+        self.llm = llm
+        self.stdin = stdin
+
+    @classmethod
+    def everything(cls) -> Grants:
+        """What a user's own script may do from the command line."""
+        return cls(read=True, write=True, env=True, stdin=True)
+
+
+class Door:
+    def __init__(
+        self, scheduler: Scheduler, grants: Grants, calls: Calls, rng: random.Random
+    ) -> None:
+        self.scheduler, self.grants, self.calls, self._rng = scheduler, grants, calls, rng
+        self.rt: Any = None  # the Runtime, once there is one
+        self.tap: Tap | None = None
+        self.arguments: list[str] = []
+        self._effects: dict[str, Callable[..., Any]] = {
+            "llm.infer": self._llm_infer,
+            "now": self._now,
+            "random": self._random,
+            "sleep": scheduler.sleep,
+            "command-line": lambda: list(self.arguments),
+            "env": self._env,
+            "stdin.read-line": self._stdin_line,
+            "stdin.read": self._stdin,
+            "file.open-read": self._open_read,
+            "file.open-write": self._open_write,
+            "file.exists": self._exists,
+            "file.delete": self._delete,
+        }
+
+    def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
+        """The reply to an effect, or a raised condition."""
+        dyn = self.rt.host.dynamics()
+        entry = dyn.effects
+        while entry is not None:
+            handlers, tag, outer = entry
+            handler = handlers.get(kind)
+            if handler is not None:
+                return self._handled(dyn, handler, tag, outer, arguments)
+            entry = outer
+        act = self._effects.get(kind)
+        if act is None:
+            raise LispError(
+                f"nothing handles the effect `{kind}`",
+                kind="unhandled-effect",
+                hint="handle it with (with-handler ((" + kind + " (lambda (...) reply))) ...)",
+            )
+        if self.tap is not None:
+            task = self.scheduler.current
+            identity = task.next_effect() if task is not None else ("0", 0)
+            return self.tap(kind, identity, arguments, lambda: act(*arguments))
+        return act(*arguments)
+
+    def _handled(self, dyn: Any, handler: Any, tag: Any, outer: Any, arguments: tuple[Any, ...]) -> Any:
+        """Run a handler where the effect was performed, seeing only the handlers outside its form."""
+        saved, saved_tag = dyn.effects, dyn.abort
+        dyn.effects, dyn.abort = outer, tag
+        failure: BaseException | None = None
+        try:
+            value = self.rt.call(handler, *arguments)
+        except BaseException as raised:
+            failure = raised
+        dyn.effects, dyn.abort = saved, saved_tag
+        if failure is not None:
+            raise failure
+        return value
+
+    # -- models, time, chance ------------------------------------------------------------------
+
+    def _llm_infer(self, request: Any) -> Any:
+        if not self.grants.llm:
+            raise PermissionDenied("calling a model is not granted here", hint="grant it with Grants(llm=True)")
+        task = self.scheduler.running_task("call a model")
+        return self.calls.infer(task.next_effect(), request)
+
+    def _now(self) -> float:
+        driver = self.scheduler.driver
+        return driver.now() if driver.virtual else time.time()
+
+    def _random(self) -> float:
+        return self._rng.random()
+
+    # -- environment and standard input --------------------------------------------------------
+
+    def _env(self, name: str) -> Any:
+        allowed = self.grants.env
+        if allowed is not True and name not in (allowed or ()):
+            raise PermissionDenied(
+                f"reading the environment variable {name} is not granted",
+                hint=f"run with --allow-env={name}, or Grants(env=[{name!r}])",
+            )
+        return os.environ.get(name, False)
+
+    def _check_stdin(self) -> None:
+        if not self.grants.stdin:
+            raise PermissionDenied("reading standard input is not granted", hint="run without --sandbox, or Grants(stdin=True)")
+
+    def _stdin_line(self) -> str:
+        self._check_stdin()
+        return self._blocking(sys.stdin.readline, "standard input")
+
+    def _stdin(self, n: int) -> str:
+        self._check_stdin()
+        return self._blocking(lambda: sys.stdin.read(n), "standard input")
+
+    def _blocking(self, read: Callable[[], str], what: str) -> str:
+        """Read where it may block: other tasks go on. Under virtual time, and outside of tasks, just read."""
+        if self.scheduler.current is None or self.scheduler.driver.virtual:
+            return read()
+        text: str = self.scheduler.sync(self.scheduler.blocking(read, waits_for=what).event)
+        return text
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _allow(self, path: Any, granted: bool | tuple[str, ...], verb: str, flag: str) -> str:
+        if not isinstance(path, str):
+            raise LispTypeError(f"a file name must be a string, got {self.rt.shorten(path)}")
+        if "\0" in path:
+            raise LispFileError(f"a file name cannot hold a NUL character: {path!r}")
+        real = os.path.realpath(path)
+        if granted is not True:
+            roots = granted or ()
+            if not any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
+                raise PermissionDenied(
+                    f"{verb} {path} is not granted",
+                    hint=f"run with --allow-{flag}={path}, or Grants({flag}=[{path!r}])",
+                )
+        # The path that was checked is the one that is used: a link changed meanwhile cannot lead elsewhere unseen.
+        return path if granted is True else real
+
+    def _open(self, path: str, mode: str, **options: Any) -> Any:
+        try:
+            return open(path, mode, **options)
+        except OSError as error:
+            raise LispFileError(f"cannot open {path}: {_reason(error)}") from None
+
+    def _open_read(self, path: Any, binary: bool = False) -> Any:
+        allowed = self._allow(path, self.grants.read, "reading", "read")
+        if os.path.isdir(allowed):
+            raise LispFileError(f"cannot open {path}: it is a directory")
+        if binary:
+            return self._open(allowed, "rb")
+        return self._open(allowed, "r", encoding="utf-8", newline="")
+
+    def _open_write(self, path: Any, append: bool = False, binary: bool = False) -> Any:
+        allowed = self._allow(path, self.grants.write, "writing", "write")
+        mode = "a" if append else "w"
+        if binary:
+            return self._open(allowed, mode + "b")
+        return self._open(allowed, mode, encoding="utf-8", newline="")
+
+    def _exists(self, path: Any) -> bool:
+        return os.path.exists(self._allow(path, self.grants.read, "looking at", "read"))
+
+    def _delete(self, path: Any) -> None:
+        allowed = self._allow(path, self.grants.write, "deleting", "write")
+        try:
+            os.unlink(allowed)
+        except OSError as error:
+            raise LispFileError(f"cannot delete {path}: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,425 @@
+"""The interpreter: evaluator, scheduler, effect door and LLM calls put together. What a host creates.
+
+Owns: `Interpreter`, `Limits`, `SchedulerHost` (the language's Host on the scheduler).
+Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py, the Lisp names of
+tasks and models are bindings.py.
+
+Invariant: an interpreter belongs to the thread that made it; two interpreters share nothing mutable but intern tables.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from omega.calls import Calls
+from omega.concurrency import (
+    AsyncioDriver,
+    ConcurrencyManager,
+    Scheduler,
+    SchedulerConfig,
+    Task,
+    VirtualDriver,
+)
+from omega.effects import Door, Grants
+from omega.errors import Closed, HostError, LimitExceeded, LispFileError, LoopIsRunning, OmegaError, WrongThread
+from omega.lisp.data import Keyword
+from omega.lisp.evaluator import Evaluator
+from omega.lisp.host import Dynamics
+from omega.lisp.names import demangle
+from omega.lisp.procedure import Procedure, Seam, host_failure
+from omega.lisp.runtime import RuntimeLimits
+from omega.llm import Provider, provider_from_spec
+
+
+class Limits:
+    """What a program may use up. None: no limit.
+
+    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to ports in all.
+    wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items: the largest
+    single vector, string or list.
+    """
+
+    __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "wall_s")
+
+    def __init__(
+        self,
+        *,
+        fuel: int | None = None,
+        depth: int = 1_100_000,
+        output_bytes: int | None = None,
+        wall_s: float | None = None,
+        source_bytes: int = 4_000_000,
+        alloc_items: int = 50_000_000,
+    ) -> None:
+        for name, value in (("fuel", fuel), ("depth", depth), ("wall_s", wall_s), ("output_bytes", output_bytes)):
+            if value is not None and (isinstance(value, bool) or value <= 0):
+                raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
+        self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
+        self.source_bytes, self.alloc_items = source_bytes, alloc_items
+
+    @classmethod
+    def untrusted(cls) -> Limits:
+        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB of output, a minute."""
+        return cls(fuel=10_000_000, depth=50_000, output_bytes=1_000_000, wall_s=60.0, alloc_items=1_000_000)
+
+
+class SchedulerHost:
+    """The language's Host: tasks are the scheduler's, effects go through the door."""
+
+    def __init__(self, scheduler: Scheduler, door: Door) -> None:
+        self.scheduler, self.door = scheduler, door
+        self.registers = scheduler.registers
+        self.slice_end = scheduler.slice_end
+        self.charge = scheduler.charge
+        self.shielded = scheduler.shielded
+        self._outside = Dynamics()
+
+    def dynamics(self) -> Dynamics:
+        task = self.scheduler.current
+        if task is None:
+            return self._outside
+        if task.locals is None:
+            task.locals = Dynamics()
+        dynamics: Dynamics = task.locals
+        return dynamics
+
+    def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
+        return self.door.perform(kind, arguments)
+
+    def no_switch(self, name: str) -> AbstractContextManager[None]:
+        return self.scheduler.no_switch(name)
+
+
+class Interpreter:
+    """One Lisp world: its globals, tasks, effects and limits. A context manager.
+
+    llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed: of all randomness.
+    virtual_time: time jumps to the next timer instead of passing. output: where `display` writes, an object with
+    `write(text)`; standard output when None.
+    """
+
+    def __init__(
+        self,
+        *,
+        llm: str | Provider | None = None,
+        scheduler: SchedulerConfig | None = None,
+        limits: Limits | None = None,
+        grants: Grants | None = None,
+        seed: int = 0,
+        virtual_time: bool = False,
+        output: Any = None,
+        use_cache: bool = True,
+    ) -> None:
+        self._thread = threading.get_ident()
+        self.limits = limits or Limits()
+        provider = provider_from_spec(llm or "scripted") if llm is None or isinstance(llm, str) else llm
+        if virtual_time and provider.needs_real_time:
+            raise HostError(f"the provider `{provider.name}` needs real time", hint="leave out virtual_time")
+        driver = VirtualDriver() if virtual_time else AsyncioDriver()
+        self.scheduler = Scheduler(
+            scheduler or SchedulerConfig(), driver=driver, registers={}, depth_max=self.limits.depth
+        )
+        rng = random.Random(seed)
+        self.calls = Calls(self.scheduler, provider, rng)
+        self.door = Door(self.scheduler, grants or Grants(), self.calls, rng)
+        self._evaluator = Evaluator(
+            SchedulerHost(self.scheduler, self.door),
+            RuntimeLimits(
+                self.limits.depth, self.limits.output_bytes, self.limits.alloc_items, self.limits.source_bytes
+            ),
+            use_cache=use_cache,
+        )
+        self.runtime = self.door.rt = self._evaluator.runtime
+        self._seam = Seam(self.runtime, self._enter, self._enter_async)
+        self._seam.host_function = self._host_function
+        self._closed = False
+        self._manager: ConcurrencyManager | None = None
+        self.unbound: list[Any] = []  # of the last text: (name, Span) of what nothing binds
+        self._set_up(output)
+
+    def _set_up(self, output: Any) -> None:
+        from omega.bindings import install
+
+        install(self, output)
+        self._evaluator.load_library()
+        if self.limits.fuel is not None:
+            self.scheduler.set_fuel(self.limits.fuel)
+        if self.limits.wall_s is not None:
+            self.scheduler.set_wall_deadline(self.limits.wall_s)
+
+    # -- evaluating ----------------------------------------------------------------------------
+
+    def eval(self, text: str, *, filename: str = "<eval>") -> Any:
+        """Evaluate a text; the value of its last form. Tasks it leaves go on at the next call.
+
+        Raises LispError and its kin, with the report as their text; LoopIsRunning inside an asyncio loop.
+        """
+        self._check("eval", "eval_async")
+        return self._finish(lambda: self.scheduler.wait(self._spawn_text(text, filename)))
+
+    async def eval_async(self, text: str, *, filename: str = "<eval>") -> Any:
+        """`eval` inside a running asyncio loop, which goes on meanwhile."""
+        self._check_open()
+        try:
+            task = self._spawn_text(text, filename)
+            return self._seam.to_host(await self.scheduler.wait_async(task))
+        except OmegaError as error:
+            raise self.explained(error) from error.__cause__
+
+    def load(self, path: str) -> Any:
+        """Evaluate the file at `path` (read with the host's rights); the value of its last form."""
+        return self.eval(read_source(path), filename=path)
+
+    def submit(
+        self,
+        program: str | Procedure,
+        *,
+        name: str | None = None,
+        priority: int = 0,
+        timeout: float | None = None,
+    ) -> Task:
+        """A task for a text or a procedure; `manager.wait(task)` gives its value. timeout: seconds from its start."""
+        self._check_open()
+        if isinstance(program, Procedure):
+            function = program.function
+            body = self.task_body(lambda: self.runtime.call(function))
+        else:
+            thunk = self._prepared(program, "<submit>")
+            body = self.task_body(lambda: self._seam.to_host(self.runtime.call(thunk)))
+        return self.scheduler.spawn(body, name=name, priority=priority, timeout=timeout, locals=Dynamics())
+
+    def submit_threadsafe(self, program: str | Procedure, **options: Any) -> None:
+        """`submit` from any thread; the task starts when the owner next runs the scheduler."""
+        self.scheduler.post(lambda: void(self.submit(program, **options)))
+
+    def _spawn_text(self, text: str, filename: str) -> Task:
+        thunk = self._prepared(text, filename)
+        body = self.task_body(lambda: self.runtime.call(thunk))
+        return self.scheduler.spawn(body, name=filename, locals=Dynamics())
+
+    def _prepared(self, text: str, filename: str) -> Callable[[], Any]:
+        if not isinstance(text, str):
+            raise HostError(f"a program is a str, got {type(text).__name__}")
+        try:
+            thunk, self.unbound = self._evaluator.prepare(text, filename)
+        except Exception as error:
+            raise self.explained(self.runtime.conditions.as_condition(error)) from None
+        return thunk
+
+    def task_body(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        """A task's body: failures leave it as conditions, with their place and the task they happened in."""
+        conditions, scheduler = self.runtime.conditions, self.scheduler
+
+        def body() -> Any:
+            failure: BaseException | None = None
+            try:
+                return run()
+            except Exception as raised:
+                failure = raised
+            error = conditions.at_boundary(failure, self.runtime.host.dynamics().handlers)
+            if isinstance(error, OmegaError) and error.task is None and scheduler.current is not None:
+                error.task = scheduler.current.name or scheduler.current.id
+            raise error
+
+        return body
+
+    def _finish(self, run: Callable[[], Any]) -> Any:
+        try:
+            return self._seam.to_host(run())
+        except OmegaError as error:
+            raise self.explained(error) from error.__cause__
+
+    def explained(self, error: OmegaError) -> OmegaError:
+        """The error with its report as its text."""
+        if error.excerpt is None:
+            from omega.lisp.report import report
+
+            error.excerpt = report(error, self._evaluator.source)
+        return error
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Any:
+        """The value of a global. Raises KeyError."""
+        try:
+            return self._seam.to_host(self._evaluator.lookup(name))
+        except KeyError:
+            raise KeyError(f"`{name}` is not bound") from None
+
+    def define(self, name: str, value: Any, *, blocking: bool = False, reentrant: bool = False) -> None:
+        """Bind a global of the program. A callable becomes a procedure (and is thereby granted).
+
+        blocking: run it in the pool of threads, suspending only the calling task. reentrant: Lisp procedures it calls
+        may wait. An `async def` function suspends the calling task until it is done.
+        """
+        self._check_open()
+        if callable(value) and not isinstance(value, (type, Procedure)):
+            inside = self._host_function(value, name, blocking=blocking, reentrant=reentrant)
+        else:
+            inside = self._seam.from_host(value)
+        self._evaluator.define(name, inside)
+
+    @property
+    def manager(self) -> ConcurrencyManager:
+        """The ConcurrencyManager over this interpreter's scheduler."""
+        if self._manager is None:
+            self._manager = ConcurrencyManager.over(self.scheduler)
+        return self._manager
+
+    # -- host functions ------------------------------------------------------------------------
+
+    def _host_function(
+        self, function: Any, name: str, *, blocking: bool = False, reentrant: bool = False
+    ) -> Any:
+        """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
+        scheduler, seam = self.scheduler, self._seam
+
+        def call(arguments: tuple[Any, ...]) -> Any:
+            positional, keywords = _split_keywords(name, [seam.to_host(a) for a in arguments])
+            if blocking and scheduler.current is not None:
+                external = scheduler.blocking(lambda: function(*positional, **keywords), waits_for=name)
+                return scheduler.sync(external.event)
+            if reentrant:
+                return function(*positional, **keywords)
+            with scheduler.no_switch(name):
+                return function(*positional, **keywords)
+
+        def host(*arguments: Any) -> Any:
+            failure: Exception | None = None
+            try:
+                value = call(arguments)
+                if _is_coroutine(value):
+                    value = self._awaited(value, name)
+            except Exception as raised:
+                failure = raised
+            if failure is not None:
+                raise host_failure(name, failure)
+            return seam.from_host(value)
+
+        host.__name__ = host.__qualname__ = name
+        host.__doc__ = f"({name} ...)\n\n{getattr(function, '__doc__', None) or ''}"
+        host.host_original = function  # type: ignore[attr-defined]
+        return host
+
+    def _awaited(self, coroutine: Any, name: str) -> Any:
+        if self.scheduler.current is None:
+            coroutine.close()
+            raise HostError(f"`{name}` is asynchronous and can only be called from a task")
+        return self.scheduler.sync(self.scheduler.external(lambda: coroutine, waits_for=name).event)
+
+    # -- calls from the host -------------------------------------------------------------------
+
+    def _enter(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
+        """Call a procedure from host code: on the running task's stack, else on the scheduler."""
+        self._check_open()
+        if self.scheduler.current is not None:
+            return self._seam.to_host(self.runtime.call(function, *arguments))
+        if self.scheduler.driver.is_guest_now():
+            with self.scheduler.no_switch(f"a call of `{name}` from a running asyncio loop"):
+                return self._finish(self.task_body(lambda: self.runtime.call(function, *arguments)))
+        self._check("call a procedure", "call_async")
+        body = self.task_body(lambda: self.runtime.call(function, *arguments))
+        return self._finish(lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics())))
+
+    async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
+        self._check_open()
+        body = self.task_body(lambda: self.runtime.call(function, *arguments))
+        task = self.scheduler.spawn(body, name=name, locals=Dynamics())
+        try:
+            return self._seam.to_host(await self.scheduler.wait_async(task))
+        except OmegaError as error:
+            raise self.explained(error) from error.__cause__
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until no foreground task is left."""
+        self._check("run", "manager.run_async")
+        self._finish(self.scheduler.run)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("this interpreter is closed")
+        if threading.get_ident() != self._thread:
+            raise WrongThread(
+                "this interpreter belongs to another thread", hint="use submit_threadsafe, or one interpreter a thread"
+            )
+
+    def _check(self, doing: str, instead: str) -> None:
+        self._check_open()
+        if self.scheduler.driver.is_guest_now():
+            raise LoopIsRunning(f"cannot {doing} while an asyncio loop is running here", hint=f"use {instead}")
+
+    def close(self) -> None:
+        """Cancel every task, unwind every stack, close connections. A second close does nothing."""
+        if self._closed:
+            return
+        self._check_open()
+        self._closed = True
+        if self.calls.used and self.calls.provider.needs_real_time and not self.scheduler.driver.is_guest_now():
+            self.scheduler.set_wall_deadline(None)
+            self.scheduler.set_fuel(None)
+            self.scheduler.cancel_all("the interpreter is closing")
+            closing = self.scheduler.external(self.calls.provider.aclose, waits_for="closing connections")
+            self.scheduler.run_until(lambda: closing.done)
+        self.scheduler.close()
+
+    def __enter__(self) -> Interpreter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def documentation(self, name: str) -> str | None:
+        """The signature and documentation of a global procedure, or None."""
+        try:
+            function = self._evaluator.lookup(name)
+        except KeyError:
+            return None
+        doc: str | None = getattr(function, "__doc__", None)
+        return doc or f"({demangle(getattr(function, '__name__', name))} ...)"
+
+
+def _split_keywords(name: str, arguments: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Trailing `:key value` pairs as Python keywords."""
+    at = next((i for i, a in enumerate(arguments) if type(a) is Keyword), len(arguments))
+    pairs = arguments[at:]
+    if len(pairs) % 2 or not all(type(k) is Keyword for k in pairs[::2]):
+        raise HostError(f"`{name}`: keyword arguments come last, as :name value pairs", kind="arity-error")
+    keywords = {k.name.replace("-", "_"): v for k, v in zip(pairs[::2], pairs[1::2], strict=True)}
+    if len(keywords) * 2 != len(pairs):
+        raise HostError(f"`{name}`: a keyword is given twice", kind="arity-error")
+    return arguments[:at], keywords
+
+
+def _is_coroutine(value: Any) -> bool:
+    return type(value).__name__ == "coroutine" and hasattr(value, "send")
+
+
+def void(_: Any) -> None:
+    return None
+
+
+def read_source(path: str) -> str:
+    """The text of a program file. Raises LispFileError, naming the file and what is wrong."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise LispFileError(f"cannot open {path}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise LispFileError(
+            f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}",
+            kind="bad-encoding",
+            hint="save the file as UTF-8",
+        ) from None
+
+
+__all__ = ["Grants", "Interpreter", "LimitExceeded", "Limits", "SchedulerHost", "read_source"]

@@ -1,0 +1,30 @@
+"""Primitives the library's own Lisp code is built on.
+
+Owns: `reverse!` and `%wrong-type`. The library builds a list back to front and turns it round once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.lisp.data import Nil, Pair
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.registry import primitive
+
+
+@primitive("reverse!", result="list")
+def reverse_in_place(lst: Any) -> Any:
+    """(reverse! list) -> its pairs in reverse order; the list given is used up. SRFI 1"""
+    result: Any = Nil
+    at = lst
+    while type(at) is Pair:
+        at.cdr, result, at = result, at, at.cdr
+    if at is not Nil:
+        raise wrong_type("reverse!", 1, "a list", lst)
+    return result
+
+
+@primitive("%wrong-type")
+def wrong_type_here(name: Any, position: Any, expected: Any, value: Any) -> Any:
+    """(%wrong-type name position expected value) -> never returns: the type-error a primitive would raise"""
+    raise wrong_type(name, position, expected, value)

@@ -1,0 +1,155 @@
+"""Procedure: what a Lisp procedure is to the host, and how values cross between the two worlds.
+
+Owns: `Procedure`, `Seam` (one per interpreter: to_host, from_host).
+Refuses: running anything itself: a call goes to the interpreter's `enter`.
+
+Inside, a procedure is a bare Python function that may answer with the tail-call marker; outside it is a `Procedure`,
+one live wrapper per function, which unwraps back to the same function. Dicts and tuples of the host become hash
+tables and vectors (copies); every other object crosses as itself.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any
+
+from omega.errors import HostFunctionError, OmegaError
+from omega.lisp.data import Keyword, Pair, Symbol, Values
+from omega.lisp.table import HashTable
+
+Enter = Callable[[Any, tuple[Any, ...], str], Any]
+
+
+class Procedure:
+    """A Lisp procedure. Call it: `f(1, model="x")`; `await f.call_async(...)` inside a running asyncio loop.
+
+    name, signature, doc: as defined. Raises what the procedure raises, as omega.LispError and its kin.
+    """
+
+    __slots__ = ("__weakref__", "_seam", "function")
+
+    def __init__(self, seam: Seam, function: Any) -> None:
+        self._seam, self.function = seam, function
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._seam.enter(self.function, self._seam.arguments(arguments, keywords), self.name)
+
+    async def call_async(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call it inside a running asyncio loop; it may wait."""
+        return await self._seam.enter_async(
+            self.function, self._seam.arguments(arguments, keywords), self.name
+        )
+
+    @property
+    def name(self) -> str:
+        from omega.lisp.printer import procedure_name
+
+        return procedure_name(self.function)
+
+    @property
+    def signature(self) -> str:
+        text: str = self._seam.rt.signature(self.function)
+        return text
+
+    @property
+    def doc(self) -> str | None:
+        text = self.function.__doc__ or ""
+        _, _, rest = text.partition("\n\n") if not text.startswith("(") or " -> " not in text else (text, "", text)
+        return rest or None
+
+    def __repr__(self) -> str:
+        return f"#<procedure {self.name}>"
+
+
+class Seam:
+    """rt: the Runtime. enter, enter_async: how a call from the host gets onto the scheduler."""
+
+    def __init__(self, rt: Any, enter: Enter, enter_async: Any) -> None:
+        self.rt, self.enter, self.enter_async = rt, enter, enter_async
+        self._wrappers: weakref.WeakValueDictionary[Any, Procedure] = weakref.WeakValueDictionary()
+        self._functions: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self.host_function: Callable[..., Any] = lambda f, name: f
+
+    def to_host(self, value: Any) -> Any:
+        """`value` as the host sees it."""
+        if type(value) in (FunctionType, MethodType):
+            original = getattr(value, "host_original", None)
+            if original is not None:
+                return original
+            found = self._wrappers.get(value)
+            if found is None:
+                found = self._wrappers[value] = Procedure(self, value)
+            return found
+        if type(value) is Values:
+            return tuple(self.to_host(item) for item in value.items)
+        return value
+
+    def from_host(self, value: Any) -> Any:
+        """`value` as Lisp code sees it."""
+        kind = type(value)
+        if kind in (int, float, str, bool, list, Pair, Symbol, HashTable) or value is None:
+            return value
+        if kind is Procedure:
+            return value.function
+        if kind is dict or kind is tuple:
+            return self._copied(value)
+        if callable(value) and not isinstance(value, type):
+            return self._wrapped(value)
+        return value
+
+    def arguments(self, positional: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        given = [self.from_host(value) for value in positional]
+        for name, value in keywords.items():
+            given += (Keyword.of(name.replace("_", "-")), self.from_host(value))
+        return tuple(given)
+
+    def _wrapped(self, value: Any) -> Any:
+        try:
+            found = self._functions.get(value)
+        except TypeError:  # neither hashable nor weakly referable
+            return self.host_function(value, getattr(value, "__name__", type(value).__name__))
+        if found is None:
+            found = self.host_function(value, getattr(value, "__name__", type(value).__name__))
+            try:
+                self._functions[value] = found
+            except TypeError:
+                pass
+        return found
+
+    def _copied(self, root: Any) -> Any:
+        """Dicts and tuples, within each other to any depth, as hash tables and vectors."""
+        result: list[Any] = [None]
+        work: list[tuple[Any, Any, Any]] = [(root, result, 0)]
+        while work:
+            item, target, key = work.pop()
+            made = item
+            if type(item) is dict:
+                made = HashTable()
+                for name in item:
+                    made[name] = None
+                work.extend((value, made, name) for name, value in item.items())
+            elif type(item) in (tuple, list):
+                made = [None] * len(item)
+                work.extend((value, made, i) for i, value in enumerate(item))
+            elif item is not root and callable(item):
+                made = self.from_host(item)
+            target[key] = made
+        return result[0]
+
+
+def host_failure(name: str, error: Exception) -> OmegaError:
+    """The condition for an exception a host function raised."""
+    if isinstance(error, OmegaError):
+        return error
+    raised = HostFunctionError(f"host function `{name}` raised {type(error).__name__}: {_text(error)}")
+    raised.__cause__ = error
+    return raised
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its text cannot be shown)"

@@ -1,0 +1,82 @@
+"""What a user sees of an error: place, code, fact, source line with caret, hint, Lisp backtrace, task.
+
+Owns: `report`. Refuses: colour and output (the command line's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omega.errors import OmegaBug, OmegaError, Source, Span
+
+LINE_MAX = 120  # columns of a source line that are shown
+TRACE_SHOWN = 6
+
+
+def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
+    """The report of an error, without a final newline."""
+    span = error.span
+    head = f"error[{error.code}]: {error.message}"
+    lines = [f"{span}: {head}" if span is not None else head]
+    if span is not None:
+        lines += excerpt(span, source_of(span.file))
+    for text, place in error.notes:
+        if place == span:
+            continue
+        lines.append(f"  {text}: {place}")
+        lines += excerpt(place, source_of(place.file))
+    if error.hint:
+        lines.append(f"  hint: {error.hint}")
+    trace = _trace(error)
+    if trace:
+        lines.append(f"  {trace}")
+    if isinstance(error, OmegaBug):
+        lines.append("  this is a mistake in Omega, not in the program; please report it")
+    return "\n".join(lines)
+
+
+def excerpt(span: Span, source: Source | None) -> list[str]:
+    """The source line with the place underlined; nothing when the text is not at hand."""
+    if source is None:
+        source = _from_file(span.file)
+    line = source.line(span.line) if source is not None else ""
+    if not line.strip():
+        return []
+    start = span.column - 1
+    end = span.end_column - 1 if span.end_line == span.line else len(line)
+    cut = max(0, start - LINE_MAX // 2) if len(line) > LINE_MAX else 0
+    shown = line[cut : cut + LINE_MAX]
+    # Tabs are kept in the line below, so that the caret stands under its place whatever a tab is worth.
+    gap = "".join("\t" if c == "\t" else " " for c in line[cut:start])
+    width = max(1, min(end, cut + LINE_MAX) - start)
+    number = f"{span.line:>5}"
+    return [f"{number} | {shown}", f"{' ' * len(number)} | {gap}{'^' * width}"]
+
+
+def _from_file(path: str) -> Source | None:
+    if path.startswith("<"):
+        return None
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Source(path, file.read(4_000_000))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _trace(error: OmegaError) -> str:
+    places = [(name, span) for name, span in error.lisp_traceback if name]
+    parts: list[str] = []
+    runs: list[tuple[str, Span, int]] = []  # the same call again and again is shown once
+    for name, span in places:
+        if runs and runs[-1][:2] == (name, span):
+            runs[-1] = (name, span, runs[-1][2] + 1)
+        else:
+            runs.append((name, span, 1))
+    for i, (name, span, times) in enumerate(runs[:TRACE_SHOWN]):
+        often = " again and again" if times > 2 else ""
+        parts.append(f"{'called from' if i else 'in'} {name} ({span}){often}")
+    if len(runs) > TRACE_SHOWN:
+        parts.append(f"and {len(runs) - TRACE_SHOWN} more")
+    if error.task is not None and error.task != (error.span.file if error.span else None):
+        parts.append(f'task "{error.task}"')
+    return ", ".join(parts)
