@@ -220,8 +220,9 @@ class Interpreter:
                 return run()
             except Exception as raised:
                 failure = raised
-            error = conditions.at_boundary(failure, self.runtime.host.dynamics().handlers)
-            if isinstance(error, OmegaError) and error.task is None and scheduler.current is not None:
+            error = conditions.as_condition(failure)
+            error.signalled = False  # whoever awaits the task has handlers of its own
+            if error.task is None and scheduler.current is not None:
                 error.task = scheduler.current.name or scheduler.current.id
             raise error
 

@@ -489,7 +489,7 @@ class Kernel:
         """Wait for `event` and answer its value, or raise its error. The one wait everything else is made of."""
         me = self.running_task("wait")
         if me.doom is not None:
-            raise me.doom.exception() from None
+            self._heed(me, me.doom)
         if event.composed:
             return self._sync_choice(me, event)
         value = event.try_now(self, me)
@@ -550,6 +550,11 @@ class Kernel:
             return chosen.finish(chosen.event.try_now(self, me))
         return chosen.finish(chosen.event.finish(value))
 
+    def _heed(self, me: Task, doom: CancelRequest) -> None:
+        """A checkpoint of a doomed task: raise, except in a section where only limits count."""
+        if not me.holds or doom.kind == "wall":
+            raise doom.exception() from None
+
     def _raise_wake(self, me: Task) -> None:
         """Raise what a cancelled or failed wait was woken with."""
         if me.branch == THROW:
@@ -586,7 +591,7 @@ class Kernel:
         if me is None or get_ident() != self._thread:
             me = self.running_task("yield")
         if me.doom is not None:
-            raise me.doom.exception() from None
+            self._heed(me, me.doom)
         if self.steps >= self.fuel_end:
             limits.out_of_fuel(self)
         self.steps += 1
@@ -596,7 +601,7 @@ class Kernel:
         self._ready.append(me)
         self._leave(me)
         if me.doom is not None:
-            raise me.doom.exception() from None
+            self._heed(me, me.doom)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`. Zero or less is a yield."""
@@ -605,7 +610,7 @@ class Kernel:
             self.yield_now()
             return
         if me.doom is not None:
-            raise me.doom.exception() from None
+            self._heed(me, me.doom)
         if me.holds:
             limits.refuse_wait(me)
         when_us = self.driver.now_us() + to_us(seconds)

@@ -1,20 +1,21 @@
 """Ports: where text and bytes come from and go to (R7RS 6.13).
 
-Owns: TextInput, TextOutput, BytesInput, BytesOutput: buffering, line counting, the output limit; and how ports reach
-the outside, which is the effect door alone.
-Refuses: opening a file or touching stdin itself. Handlers of these effects do, and are implemented by the assembly:
+Owns: TextInput, TextOutput, BytesInput, BytesOutput: buffering, line counting, the output limit;
+and how ports reach the outside, which is the effect door alone.
+Refuses: opening a file or touching stdin itself. Handlers of these effects do, and are implemented
+by the assembly:
 
   effect            arguments                 reply
-  file.open-read    path, binary: bool        a handle: read(n) -> str or bytes, empty at the end; close()
-  file.open-write   path, append, binary      a handle: write(str or bytes); flush(); close()
-  file.exists       path                      bool
+  file.open-read    path, binary: bool        a handle: read(n) -> str or bytes, empty at the end;
+  close() file.open-write   path, append, binary      a handle: write(str or bytes); flush();
+  close() file.exists       path                      bool
   file.delete       path                      anything; a file-error when there is no such file
   stdin.read-line                             str with its line end, "" at the end
   stdout.write      text                      anything
   stderr.write      text                      anything
 
-Invariant: `_text[_at:]` (or `_data[_at:]`) is what was fetched and not yet read; what was read may be dropped from the
-front at any time, so nothing keeps an index across a fetch.
+Invariant: `_text[_at:]` (or `_data[_at:]`) is what was fetched and not yet read; what was read may
+be dropped from the front at any time, so nothing keeps an index across a fetch.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class TextInput(Port):
     lisp_type = "input-port"
     is_input = True
 
-    def __init__(self, text: str = "", name: str = "string port", handle: InputHandle | None = None) -> None:
+    def __init__(
+        self, text: str = "", name: str = "string port", handle: InputHandle | None = None
+    ) -> None:
         super().__init__(name)
         self._text = text
         self._at = 0
@@ -172,7 +175,7 @@ class TextInput(Port):
             try:
                 found = read_one(source, self._at, self.line, self.column)
             except ReadError as error:
-                may_go_on = error.kind == "unclosed" or _at_end(error, source)
+                may_go_on = error.kind == "unclosed" or _is_cut(error, source)
                 if not at_end and may_go_on:
                     self._fetch(chunk)  # at the end of the file: once more, without a handle
                     chunk *= 2
@@ -195,9 +198,10 @@ class TextInput(Port):
         self._end()
 
 
-def _at_end(error: ReadError, source: Source) -> bool:
-    """Whether the mistake may be half a token that a chunk's end cut."""
-    return error.span is None or not source.text[-200:].strip() or "\n" not in source.text[-200:]
+def _is_cut(error: ReadError, source: Source) -> bool:
+    """Whether the mistake may be the half of a token that the chunk's end cut in two."""
+    end = len(source.text) - (source.text.rfind("\n") + 1)
+    return error.span is None or error.span.end_column >= end - 64
 
 
 def _is_closed(text: str) -> bool:
@@ -205,7 +209,9 @@ def _is_closed(text: str) -> bool:
 
 
 class LineHandle:
-    """An input handle over a function that answers a line with its end, "" at the end (`stdin.read-line`)."""
+    """An input handle over a function that answers a line with its end, "" at the end
+    (`stdin.read-line`).
+    """
 
     __slots__ = ("_read_line",)
 
@@ -220,7 +226,9 @@ class LineHandle:
 
 
 class TextOutput(Port):
-    """Text to a string (no sink) or to `write`, a function of a string. Bytes are counted for the latter."""
+    """Text to a string (no sink) or to `write`, a function of a string. Bytes are counted for the
+    latter.
+    """
 
     __slots__ = ("_handle", "_parts", "_size", "_write", "meter")
     lisp_type = "output-port"
@@ -414,7 +422,9 @@ def open_input(rt: Any, path: str, binary: bool = False) -> TextInput | BytesInp
     return BytesInput(b"", path, handle) if binary else TextInput("", path, handle)
 
 
-def open_output(rt: Any, path: str, append: bool = False, binary: bool = False) -> TextOutput | BytesOutput:
+def open_output(
+    rt: Any, path: str, append: bool = False, binary: bool = False
+) -> TextOutput | BytesOutput:
     """A port on a file, by `file.open-write`."""
     handle = rt.perform("file.open-write", path, append, binary)
     meter = getattr(rt, "output_meter", None)

@@ -302,9 +302,11 @@ def _resolve_labels(nodes: list[Any]) -> list[Any]:
 
 
 def strip_source(datum: Any) -> Any:
-    """The same data as plain pairs, and hash literals as tables: what `read` and `quote` give a program.
+    """The same data as plain pairs, and hash literals as tables: what `read` and `quote` give a
+    program.
 
-    Sharing and cycles (datum labels) are kept. LispValueError when circular data is the key of a table.
+    Sharing and cycles (datum labels) are kept. LispValueError when circular data is the key of a
+    table.
     """
     from omega.lisp.table import HashTable
 

@@ -49,7 +49,9 @@ def quantum() -> int:
 
 def omega(main: Callable[[Scheduler], Any]) -> Any:
     """Run `main(scheduler)` as a task and answer its value."""
-    scheduler = Scheduler(SchedulerConfig(max_concurrent_tasks=1_000_000, max_started_tasks=1_000_000))
+    scheduler = Scheduler(
+        SchedulerConfig(max_concurrent_tasks=1_000_000, max_started_tasks=1_000_000)
+    )
     try:
         return scheduler.wait(scheduler.spawn(lambda: main(scheduler)))
     finally:

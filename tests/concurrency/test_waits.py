@@ -57,7 +57,11 @@ def test_awaiting_a_cancelled_task_raises_and_the_waiter_lives_on(s, run):
         s.cancel(task, "no more")
         with pytest.raises(TaskCancelled, match=r"no more \(by 1\)") as caught:
             s.await_task(task)
-        assert (caught.value.task_id, caught.value.reason, caught.value.by) == ("1.1", "no more", "1")
+        assert (caught.value.task_id, caught.value.reason, caught.value.by) == (
+            "1.1",
+            "no more",
+            "1",
+        )
         s.sleep(1)
         return "alive"
 
@@ -66,8 +70,14 @@ def test_awaiting_a_cancelled_task_raises_and_the_waiter_lives_on(s, run):
 
 def test_await_all_waits_for_the_rest_before_it_raises(s, run):
     def body():
-        tasks = [failing(s, 1, ValueError("a")), sleeper(s, 5, "paid"), failing(s, 2, KeyError("b"))]
-        with pytest.raises(TasksFailed, match="2 of 3 tasks failed.*task 1.1: ValueError: a") as caught:
+        tasks = [
+            failing(s, 1, ValueError("a")),
+            sleeper(s, 5, "paid"),
+            failing(s, 2, KeyError("b")),
+        ]
+        with pytest.raises(
+            TasksFailed, match="2 of 3 tasks failed.*task 1.1: ValueError: a"
+        ) as caught:
             s.await_all(tasks)
         assert [kind for kind, _ in caught.value.outcomes] == ["error", "ok", "error"]
         assert caught.value.outcomes[1] == ("ok", "paid")
@@ -234,7 +244,10 @@ def test_always_never_and_wrap(s, run):
     assert run(lambda: s.sync(always(3))) == 3
     assert run(lambda: s.sync(wrap(wrap(always(3), lambda x: x + 1), lambda x: x * 10))) == 40
     assert run(lambda: s.sync(choose(never, always(1), always(2)))) == 1
-    assert run(lambda: s.sync(choose(never, choose(never, wrap(timer_event(1), lambda _: "t"))))) == "t"
+    assert (
+        run(lambda: s.sync(choose(never, choose(never, wrap(timer_event(1), lambda _: "t")))))
+        == "t"
+    )
 
 
 def test_guard_event_is_made_anew_at_every_sync(s, run):
@@ -367,7 +380,9 @@ def test_a_cycle_is_found_at_once_and_named(s, run):
         tasks["a"] = s.spawn(lambda: s.await_task(tasks["b"]), name="a")
         tasks["b"] = s.spawn(lambda: s.await_task(tasks["a"]), name="b")
         s.spawn(lambda: s.sleep(100), daemon=True)
-        with pytest.raises(Deadlock, match='task 1.2 "b" waits for task 1.1 "a" waits for task 1.2 "b"'):
+        with pytest.raises(
+            Deadlock, match='task 1.2 "b" waits for task 1.1 "a" waits for task 1.2 "b"'
+        ):
             s.await_task(tasks["a"])
         return s.driver.now()
 
@@ -404,7 +419,9 @@ def test_stale_waiters_and_timers_do_not_pile_up(s, run):
         cell, channel = s.cell(), s.channel()
         forever = s.spawn(lambda: s.sync(cell.event))
         for _ in range(2000):
-            s.sync(choose(channel.recv_event(), cell.event, task_event(forever), timer_event(0.001)))
+            s.sync(
+                choose(channel.recv_event(), cell.event, task_event(forever), timer_event(0.001))
+            )
             s.sync(choose(timer_event(1000), timer_event(0.001)))
         assert len(channel.receivers.entries) < 50
         assert len(cell.waiters.entries) < 50
@@ -517,7 +534,9 @@ def test_a_value_handed_over_before_the_cancel_is_delivered_and_the_cancel_stays
 def test_a_choice_of_send_and_receive_on_one_channel_does_not_meet_itself(s, run):
     def body():
         channel = s.channel()
-        both = lambda: s.sync(choose(wrap(channel.recv_event(), lambda v: ("got", v)), channel.send_event(1)))  # noqa: E731
+        both = lambda: s.sync(
+            choose(wrap(channel.recv_event(), lambda v: ("got", v)), channel.send_event(1))
+        )  # noqa: E731
         first = s.spawn(both)
         s.yield_now()
         assert first.state == "suspended"

@@ -10,8 +10,11 @@ def load() -> dict[str, Primitive]:
     from omega.lisp.primitives import (  # noqa: F401
         basics,
         chars,
+        files,
+        json,
         lists,
         numbers,
+        ports,
         reals,
         strings,
         tables,

@@ -1,12 +1,14 @@
 """The registry of primitives: Python functions Lisp programs can name.
 
 Owns: the `@primitive` decorator and the table it fills at import.
-Refuses: higher-order procedures. Whatever calls a Lisp procedure back (map, sort, hash-update!, ...) is written in
-Lisp (omega/lisp/library/), so no C or Python frame ever stands between two Lisp frames.
+Refuses: higher-order procedures. Whatever calls a Lisp procedure back (map, sort, hash-update!,
+...) is written in Lisp (omega/lisp/library/), so no C or Python frame ever stands between two Lisp
+frames.
 
-A primitive is a plain Python function taking its Lisp arguments positionally. Its arity is read off its signature;
-its docstring opens with the call shape: `(vector-ref v k) -> element k of vector v`. One that needs the interpreter
-(ports, the effect door, limits) declares a keyword-only parameter `rt` (a `Runtime`), which each interpreter binds.
+A primitive is a plain Python function taking its Lisp arguments positionally. Its arity is read
+off its signature; its docstring opens with the call shape: `(vector-ref v k) -> element k of
+vector v`. One that needs the interpreter (ports, the effect door, limits) declares a keyword-only
+parameter `rt` (a `Runtime`), which each interpreter binds.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ _VARARGS = 0x04
 class Primitive:
     """name, aliases: Lisp names. low, high: argument counts (high None: any number).
 
-    result: what the compiler may assume of the value when the call returns: "int", "number", "bool", "string",
-    "pair", "list", "char", "vector", "symbol" or None (anything).
+    result: what the compiler may assume of the value when the call returns: "int", "number",
+    "bool", "string", "pair", "list", "char", "vector", "symbol" or None (anything).
     needs_runtime: has the keyword-only parameter `rt`.
     """
 
@@ -38,9 +40,9 @@ class Primitive:
         self.low = code.co_argcount - len(defaults)
         self.high = None if code.co_flags & _VARARGS else code.co_argcount
         self.result = result
-        self.needs_runtime = "rt" in code.co_varnames[
-            code.co_argcount : code.co_argcount + code.co_kwonlyargcount
-        ]
+        self.needs_runtime = (
+            "rt" in code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        )
         self.doc = function.__doc__ or ""
 
 

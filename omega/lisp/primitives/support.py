@@ -26,5 +26,7 @@ def reverse_in_place(lst: Any) -> Any:
 
 @primitive("%wrong-type")
 def wrong_type_here(name: Any, position: Any, expected: Any, value: Any) -> Any:
-    """(%wrong-type name position expected value) -> never returns: the type-error a primitive would raise"""
+    """(%wrong-type name position expected value) -> never returns: the type-error a primitive
+    would raise
+    """
     raise wrong_type(name, position, expected, value)
