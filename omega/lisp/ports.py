@@ -401,19 +401,30 @@ class BytesOutput(Port):
                 self._handle.close()
 
 
-def console_input(rt: Any) -> TextInput:
+def output_meter(rt: Any) -> Meter:
+    """The meter all ports of a runtime share that lead outside."""
+    meter: Meter | None = getattr(rt, "output_meter", None)
+    if meter is None:
+        meter = rt.output_meter = Meter()
+    return meter
+
+
+def standard_input(rt: Any) -> TextInput:
     """The port of `stdin.read-line`."""
     return TextInput("", "standard input", LineHandle(lambda: str(rt.perform("stdin.read-line"))))
 
 
-def console_output(rt: Any, meter: Meter | None = None) -> TextOutput:
-    """The port of `stdout.write`."""
-    return TextOutput("standard output", lambda text: rt.perform("stdout.write", text), meter=meter)
+def standard_output(rt: Any, output: Any = None) -> TextOutput:
+    """The port of `output`, an object with write(text), or of `stdout.write` without one."""
+    write = (lambda text: rt.perform("stdout.write", text)) if output is None else output.write
+    return TextOutput("standard output", write, meter=output_meter(rt))
 
 
-def console_error(rt: Any, meter: Meter | None = None) -> TextOutput:
+def standard_error(rt: Any) -> TextOutput:
     """The port of `stderr.write`."""
-    return TextOutput("standard error", lambda text: rt.perform("stderr.write", text), meter=meter)
+    return TextOutput(
+        "standard error", lambda text: rt.perform("stderr.write", text), meter=output_meter(rt)
+    )
 
 
 def open_input(rt: Any, path: str, binary: bool = False) -> TextInput | BytesInput:
@@ -427,7 +438,7 @@ def open_output(
 ) -> TextOutput | BytesOutput:
     """A port on a file, by `file.open-write`."""
     handle = rt.perform("file.open-write", path, append, binary)
-    meter = getattr(rt, "output_meter", None)
+    meter = output_meter(rt)
     if binary:
         return BytesOutput(path, handle, meter)
     return TextOutput(path, handle=handle, meter=meter)

@@ -319,12 +319,10 @@ def strip_source(datum: Any) -> Any:
             return value
         found = made.get(id(value))
         if found is None:
-            if type(value) is list:
+            if not isinstance(value, Pair):
                 found = []
-            elif value.car is HASH_LITERAL:
-                found = HashTable()
             else:
-                found = Pair()
+                found = HashTable() if value.car is HASH_LITERAL else Pair()
             made[id(value)] = found
             work.append((value, found))
         return found

@@ -1,0 +1,401 @@
+"""JSON: our own reader and writer, iterative, so that depth is no matter, and exact about where a
+text is wrong.
+
+Owns: json-read, json-write, and parse_json / format_json for Python callers.
+Refuses: NaN and infinities, Python's json module (it recurses in C), objects without a JSON form.
+
+Objects are hash tables with string keys, arrays are vectors, null is the symbol `null`. Written:
+strings, numbers (rationals are refused: write (inexact x)), booleans, vectors, lists, hash tables
+with string, symbol or keyword keys; symbols and keywords as their names, but the symbol `null` as
+null. Source: RFC 8259.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from omega.errors import JsonError, LimitExceeded
+from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, list_items
+from omega.lisp.numbers import format_number, parse_digits
+from omega.lisp.ports import TextInput
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.registry import primitive
+from omega.lisp.table import HashTable
+
+NULL = Symbol.of("null")
+INDENT_MAX = 100
+
+_TOKEN = re.compile(
+    r"""[ \t\n\r]*(?:
+      (?P<string>"[^"\\\x00-\x1f]*")
+    | (?P<punctuation>[{}\[\],:])
+    | (?P<number>-?(?:0|[1-9][0-9]*)(?P<part>\.[0-9]+)?(?P<exponent>[eE][-+]?[0-9]+)?
+        (?![0-9a-zA-Z.+-]))
+    | (?P<word>[a-zA-Z]+)
+    | (?P<long>")
+    )?""",
+    re.VERBOSE,
+)
+_PIECE = re.compile(r'"[^"\n]{0,20}"?|[^\s\[\]{},:"]{1,20}|\S')
+_PART = re.compile(r'[^"\\\x00-\x1f]+')
+_UNICODE = re.compile(r"u([0-9a-fA-F]{4})")
+_LETTERS = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WORDS = {"true": True, "false": False, "null": NULL}
+_ESCAPE = re.compile('["\\\\\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+class _Reader:
+    """One text. A stack holds the arrays and tables that are open; `expect` says what may come
+    next."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 1 if text.startswith("\ufeff") else 0
+
+    def fail(self, message: str, at: int, hint: str | None = None) -> NoReturn:
+        line = self.text.count("\n", 0, at) + 1
+        column = at - (self.text.rfind("\n", 0, at) + 1) + 1
+        raise JsonError(f"JSON {line}:{column}: {message}", hint=hint)
+
+    def read(self, charge: Callable[[int], None] | None) -> Any:
+        text = self.text
+        open_: list[Any] = []  # list | HashTable
+        keys: list[str] = []  # of the open tables, innermost last
+        container: Any = None
+        count = 0
+        while True:  # a value is expected, or the end of an empty array or of an object
+            count += 1
+            if charge is not None and count & 4095 == 0:
+                charge(64)
+            kind, value, start = self.token()
+            if kind == "]" and type(container) is list and not container:
+                value = open_.pop()
+            elif kind == "[":
+                container = []
+                open_.append(container)
+                continue
+            elif kind == "{":
+                container = HashTable()
+                open_.append(container)
+                closed = self.key(keys, True)
+                if not closed:
+                    continue
+                value = open_.pop()
+            elif kind != "value":
+                self.unexpected(kind, start, "a value")
+            while True:  # a value is complete
+                if not open_:
+                    kind, _, start = self.token()
+                    if kind != "end":
+                        self.fail("text follows the value", start)
+                    return value
+                container = open_[-1]
+                if type(container) is list:
+                    container.append(value)
+                    kind, _, start = self.token()
+                    if kind == ",":
+                        if _next(text, self.at) == "]":
+                            self.fail("a comma before `]`", start, "remove it")
+                        break
+                    if kind != "]":
+                        self.unexpected(kind, start, "`,` or `]`")
+                else:
+                    container[keys.pop()] = value
+                    kind, _, start = self.token()
+                    if kind == ",":
+                        self.key(keys, False)
+                        break
+                    if kind != "}":
+                        self.unexpected(kind, start, "`,` or `}`")
+                value = open_.pop()
+
+    def key(self, keys: list[str], first: bool) -> bool:
+        """Read `"key":` onto `keys`; True if the object ends instead (only before its first
+        key)."""
+        kind, value, start = self.token()
+        if kind == "}":
+            if first:
+                return True
+            self.fail("a comma before `}`", start, "remove it")
+        if kind != "value" or type(value) is not str:
+            self.unexpected(kind, start, "a key in double quotes")
+        keys.append(value)
+        kind, _, start = self.token()
+        if kind != ":":
+            self.unexpected(kind, start, "`:` after the key")
+        return False
+
+    def unexpected(self, kind: str, start: int, wanted: str) -> NoReturn:
+        if kind == "end":
+            self.fail(f"the text ends where {wanted} must stand", start)
+        self.fail(f"expected {wanted}, found {self.piece(start)}", start)
+
+    def piece(self, start: int) -> str:
+        """What stands at `start`, for a message."""
+        found = _PIECE.match(self.text, start)
+        return f"`{found.group()}`" if found is not None else "nothing"
+
+    def token(self) -> tuple[str, Any, int]:
+        """(kind, value, start): kind is "value", "end" or a punctuation mark."""
+        found = _TOKEN.match(self.text, self.at)
+        assert found is not None
+        kind = found.lastgroup
+        if kind is None:
+            start = found.end()
+            if start >= len(self.text):
+                return "end", None, start
+            return self.odd(start)
+        if kind in ("part", "exponent"):
+            kind = "number"
+        start = found.start(kind)
+        self.at = found.end()
+        piece = found.group(kind)
+        if kind == "string":
+            return "value", piece[1:-1], start
+        if kind == "punctuation":
+            return piece, None, start
+        if kind == "number":
+            return "value", self.number(found, piece, start), start
+        if kind == "long":
+            return "value", self.string(start), start
+        if piece in _WORDS:
+            return "value", _WORDS[piece], start
+        hint = (
+            "JSON has no NaN or infinity" if piece.lower() in ("nan", "infinity", "inf") else None
+        )
+        if piece.lower() in ("none", "nil", "undefined"):
+            hint = "nothing is written null"
+        return self.fail(f"unknown word `{piece[:30]}`", start, hint)
+
+    def odd(self, start: int) -> NoReturn:
+        piece = self.text[start : start + 20].split()[0]
+        hint = None
+        if piece[0] == "'":
+            hint = "JSON strings stand in double quotes"
+        elif piece[0] == "/":
+            hint = "JSON has no comments"
+        elif piece[0] in "+-.0123456789":
+            message = f"{self.piece(start)} is no JSON number"
+            self.fail(message, start, "such as -12, 0.5, 1e9")
+        self.fail(f"unexpected `{piece[0]}`", start, hint)
+
+    def number(self, found: re.Match[str], piece: str, start: int) -> Any:
+        if found.group("part") is None and found.group("exponent") is None:
+            negative = piece.startswith("-")
+            value = parse_digits(piece[1:] if negative else piece, 10)
+            return -value if negative else value
+        real = float(piece)
+        if real in (float("inf"), float("-inf")):
+            self.fail(f"`{piece[:30]}` is too large for a number", start)
+        return real
+
+    def string(self, start: int) -> str:
+        text, parts, at = self.text, [], start + 1
+        while True:
+            found = _PART.match(text, at)
+            if found is not None:
+                parts.append(found.group())
+                at = found.end()
+            char = text[at : at + 1]
+            if char == '"':
+                self.at = at + 1
+                return "".join(parts)
+            if char != "\\":
+                if not char:
+                    self.fail("this string is never closed", start)
+                self.fail("a string holds no raw control characters", at, "a line end is \\n")
+            letter = text[at + 1 : at + 2]
+            if letter in _LETTERS and letter:
+                parts.append(_LETTERS[letter])
+                at += 2
+                continue
+            code = _UNICODE.match(text, at + 1)
+            if code is None:
+                self.fail(f"unknown escape `{text[at : at + 2]}`", at)
+            value = int(code.group(1), 16)
+            at = code.end()
+            if 0xD800 <= value < 0xDC00 and text[at : at + 1] == "\\":
+                low = _UNICODE.match(text, at + 1)
+                if low is not None and 0xDC00 <= int(low.group(1), 16) < 0xE000:
+                    value = 0x10000 + ((value - 0xD800) << 10) + int(low.group(1), 16) - 0xDC00
+                    at = low.end()
+            parts.append(chr(value))
+
+
+def _next(text: str, at: int) -> str:
+    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
+        at += 1
+    return text[at : at + 1]
+
+
+def parse_json(text: str, charge: Callable[[int], None] | None = None) -> Any:
+    """The data of a JSON text. JsonError says line:column. charge: called with steps now and
+    then."""
+    return _Reader(text).read(charge)
+
+
+def format_json(
+    obj: Any,
+    indent: int | None = None,
+    characters_max: int | None = None,
+    charge: Callable[[int], None] | None = None,
+) -> str:
+    """The JSON text of `obj`, indented by `indent` blanks a level if given.
+
+    JsonError for what has no JSON form or is circular; LimitExceeded("size") beyond
+    `characters_max`.
+    """
+    out: list[str] = []
+    size = count = 0
+    path: set[int] = set()  # ids of the containers that are open
+    stack: list[tuple[Any, list[Any], int, str]] = []  # container, what is left, next, closing mark
+    value: Any = obj
+    while True:
+        count += 1
+        if count & 4095 == 0 and charge is not None:
+            charge(64)
+        parts = _parts(value)
+        if parts is None:
+            out.append(_atom(value))
+        elif id(value) in path:
+            raise JsonError("`json-write` cannot write circular data")
+        elif not parts:
+            out.append("{}" if isinstance(value, HashTable) else "[]")
+        else:
+            path.add(id(value))
+            table = isinstance(value, HashTable)
+            out.append("{" if table else "[")
+            stack.append((value, parts, 0, "}" if table else "]"))
+        size += len(out[-1])
+        if characters_max is not None and size > characters_max:
+            raise LimitExceeded("size", size, characters_max, "characters")
+        while stack:
+            container, parts, at, closing = stack.pop()
+            depth = len(stack)
+            if at == len(parts):
+                path.discard(id(container))
+                text = closing if indent is None else "\n" + " " * (indent * depth) + closing
+                out.append(text)
+                size += len(text)
+                continue
+            stack.append((container, parts, at + 1, closing))
+            text = "," if at else ""
+            if indent is not None:
+                text += "\n" + " " * (indent * (depth + 1))
+            elif at:
+                text = ", "
+            value = parts[at]
+            if closing == "}":
+                key, value = value
+                text += _quoted(key) + ": "
+            out.append(text)
+            size += len(text)
+            break
+        else:
+            return "".join(out)
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """The elements of an array, the (key, value) pairs of an object, or None for anything else."""
+    if type(value) is list:
+        return list(value)
+    if value is Nil:
+        return []
+    if isinstance(value, Pair):
+        items = list_items(value)
+        if items is None:
+            raise _unwritable(
+                value, "a list to write must be proper; a table is written {key: value}"
+            )
+        return items
+    if not isinstance(value, HashTable):
+        return None
+    pairs: list[Any] = []
+    for key, part in value.items():
+        if type(key) is str:
+            pairs.append((key, part))
+        elif type(key) is Symbol or type(key) is Keyword:
+            if key.name in value:
+                raise JsonError(f'`json-write` found two keys that are written "{key.name}"')
+            pairs.append((key.name, part))
+        else:
+            raise _unwritable(key, "keys must be strings, symbols or keywords")
+    return pairs
+
+
+def _atom(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int:
+        return format_number(value)
+    if kind is float:
+        if value != value or value in (float("inf"), float("-inf")):
+            raise _unwritable(value, "JSON has no NaN or infinity")
+        return format_number(value)
+    if kind is Symbol or kind is Keyword:
+        return "null" if value is NULL else _quoted(value.name)
+    if kind is Fraction:
+        raise _unwritable(value, "write (inexact x), or a string")
+    if value is None:
+        raise _unwritable(value, "nothing is written with the symbol null")
+    raise _unwritable(value, None)
+
+
+def _unwritable(value: Any, hint: str | None) -> JsonError:
+    from omega.lisp.printer import shorten
+
+    return JsonError(f"`json-write` cannot write {shorten(value)}", irritants=[value], hint=hint)
+
+
+def _quoted(text: str) -> str:
+    return '"' + _ESCAPE.sub(_escaped, text) + '"'
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found.group()
+    return _SHORT.get(char) or f"\\u{ord(char):04x}"
+
+
+@primitive("json-read", "string->json")
+def json_read(source: Any, *, rt: Any) -> Any:
+    """(json-read source) -> the data of a JSON text: a string, or what is left of an input port
+    (at its end, eof).
+
+    Objects are hash tables with string keys, arrays are vectors, null is the symbol null.
+    """
+    if isinstance(source, TextInput):
+        source.check_open("json-read")
+        text = source.read_rest(rt.limits.alloc_items)
+        if not text.strip():
+            return Eof
+    elif type(source) is str:
+        text = source
+    else:
+        raise wrong_type("json-read", 1, "a string or an input port", source)
+    check.size(rt, len(text), "characters")
+    return parse_json(text, rt.charge)
+
+
+@primitive("json-write", "json->string", result="string")
+def json_write(x: Any, *options: Any, rt: Any) -> str:
+    """(json-write x [:indent n]) -> string: x as JSON. Lists and vectors are arrays, hash tables
+    are objects, symbols and
+    keywords are strings, but the symbol null is null."""
+    given = check.options("json-write", options, 2, ("indent",))
+    indent = given.get("indent")
+    if indent is not None and indent is not False:
+        if type(indent) is not int or not 0 <= indent <= INDENT_MAX:
+            raise wrong_type("json-write", 3, f"an integer from 0 to {INDENT_MAX}", indent)
+    else:
+        indent = None
+    text = format_json(x, indent, rt.limits.alloc_items, rt.charge)
+    check.spend(rt, len(text))
+    return text
