@@ -127,6 +127,12 @@ class VirtualDriver(Driver):
     def now_us(self) -> int:
         return self._offset_us + self.scheduler.steps_now()
 
+    def poll_switches(self) -> int:
+        """None while a timer may come due before so many slices are over: timers are late by a slice at most."""
+        heap = self.scheduler.timers.heap
+        soon = POLL_SWITCHES * self.scheduler.config.yield_every
+        return 0 if heap and heap[0][0] - self.now_us() < soon else POLL_SWITCHES
+
     def poll_due(self) -> bool:
         heap = self.scheduler.timers.heap
         return (bool(heap) and heap[0][0] <= self.now_us()) or self.scheduler.inbox.filled

@@ -61,6 +61,7 @@ from omega.errors import (
 FAILURES_MAX = 1_000  # unobserved failures kept for the report
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
 DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
+HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
 NO_FUEL_LIMIT = 1 << 62
@@ -134,6 +135,7 @@ class Kernel:
         self._running = 0
         self._woken = 0  # suspended tasks in `_ready`
         self._interrupted = False
+        self._breaking = False  # close() breaks off what did not end by itself
         self._stop = False  # a task the host waits for has ended
         self._escape: BaseException | None = (
             None  # KeyboardInterrupt or SystemExit on its way to the host
@@ -273,11 +275,8 @@ class Kernel:
         if queue_timeout is not None or token is not None:
             limits.watch_start(self, task, queue_timeout, token)
         # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the child.
-        if (
-            scope is not None
-            or self.root.cancel is not None
-            or (parent is not None and parent.doom is not None)
-        ):
+        outer = self.wall or self.root.cancel if parent is None else parent.doom
+        if outer is not None or scope is not None:
             scopes.mark(self, task)
         if not self.in_batch:
             self.driver.notify()
@@ -333,6 +332,8 @@ class Kernel:
             else:
                 self._end_badly(task, error)
             value = error = task = None
+            if self._breaking:
+                return
             if self._passed_ready or self._passed_new:
                 self._pull()
             self._poll_in -= 1
@@ -552,8 +553,16 @@ class Kernel:
 
     def _heed(self, me: Task, doom: CancelRequest) -> None:
         """A checkpoint of a doomed task: raise, except in a section where only limits count."""
-        if not me.holds or doom.kind == "wall":
-            raise doom.exception() from None
+        if me.holds and doom.kind != "wall":
+            return
+        me.heeds += 1
+        if me.heeds > HEEDS_MAX and self.in_batch:
+            # It swallows every cancel and comes back for more: at least let the others run.
+            if self.closed:
+                raise GreenletExit
+            self._ready.append(me)
+            self._leave(me)
+        raise doom.exception() from None
 
     def _raise_wake(self, me: Task) -> None:
         """Raise what a cancelled or failed wait was woken with."""
@@ -665,9 +674,7 @@ class Kernel:
             if self._interrupted:
                 self._poll_in = -1
             if self.driver.poll_due() or self._poll_in < 0:
-                self._resume = None if self._should_rotate(me) else me
-                if self._resume is None:
-                    self._ready.append(me)
+                self._resume = me  # the hub rotates, if that is due after what it finds to do
                 self._poll_in = -1
                 self._leave(me)
             elif self._should_rotate(me):
@@ -695,6 +702,9 @@ class Kernel:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self._escape = error
             self._poll_in = -1
+        if isinstance(error, GreenletExit) and self.closed and self.root.cancel is not None:
+            self._end(task, CANCELLED, self.root.cancel)
+            return
         if not isinstance(error, Cancelled):
             self._end(task, ERROR, error)
             return
@@ -770,10 +780,14 @@ class Kernel:
                     depth.leave()
                     entered = False
                 self._do_chores()
-                task = self._resume or self._take()
+                task = self._resume
+                self._resume = None
+                if task is not None and task.stack is not None and self._should_rotate(task):
+                    self._ready.append(task)
+                    task = None
+                task = task or self._take()
                 if task is None:
                     break
-                self._resume = None
                 depth.enter(self.depth_max + DEPTH_RESERVE)
                 entered = True
                 self._run_from_hub(task)
@@ -893,6 +907,12 @@ class Kernel:
 
     def break_stacks(self) -> None:
         """Unwind what did not end by itself, in order, and let the idle stacks end. Only for `close`."""
+        self._breaking = True
+        for task in limits.all_tasks(self):
+            if task.stack is not None:
+                self.current = task
+                task.stack.parent = getcurrent()
+                task.stack.throw(GreenletExit)
         self.current = None
         for stack in list(self._stacks):
             if not stack.dead:

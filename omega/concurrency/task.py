@@ -54,6 +54,7 @@ class Task:
         "ended_ns",
         "gen",
         "holds",
+        "heeds",
         "inner",
         "it",
         "left",
@@ -138,6 +139,7 @@ class Task:
         self.children = 0
         self.effects = 0
         self.holds: list[Hold] | None = None  # barriers and atomic sections on its stack
+        self.heeds = 0  # how often a checkpoint has raised its doom
         self.rank = (0, 0)
         self.rare = False  # it has a token, watchers, or is a daemon
         self.deaf = False  # it waits where a cancel must not wake it
