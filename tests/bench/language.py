@@ -1,0 +1,168 @@
+"""Rows: programs.omega beside programs.py, tail calls, deep recursion, the price of the step counter.
+
+Owns: the interpreters the rows share, with steps and limits as a program meets them by default.
+Refuses: peers in other languages; they need an environment of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench import programs
+from tests.bench.kit import Bench, Case, Row, Skipped, geometric_mean, timed
+
+PROGRAMS = Path(__file__).with_name("programs.omega")
+MEAN_GOAL, ROW_GOAL = 2.0, 3.0
+STEP_FIB_GOAL, STEP_MEAN_GOAL = 1.45, 1.15
+
+# name of the program -> (what the row is called, full size, quick size)
+PROGRAM_ROWS: dict[str, tuple[str, int, int]] = {
+    "fib": ("fib(25)", 25, 15),
+    "tak": ("tak(18, 12, 6)", 18, 13),
+    "loop": ("loop, 1M turns", 1_000_000, 20_000),
+    "list": ("list, build and fold 200k", 200_000, 5_000),
+    "hof": ("map, filter, fold of 200k", 200_000, 5_000),
+    "string": ("string-append of 100k parts", 100_000, 3_000),
+    "join": ("string-join of 100k parts", 100_000, 3_000),
+    "words": ("word count, 100k on a hash table", 100_000, 3_000),
+    "vector": ("vector, fill and sum 200k", 200_000, 5_000),
+    "sieve": ("sieve of the primes to 200k", 200_000, 5_000),
+}
+STEP_ROWS = ("fib", "tak", "loop", "list", "hof", "vector", "sieve")
+
+
+def interpreter(bench: Bench) -> Any:
+    def make() -> Any:
+        from omega.interpreter import Interpreter
+
+        made = Interpreter()
+        made.eval(PROGRAMS.read_text(encoding="utf-8"))
+        return made
+
+    return bench.once("interpreter", make)
+
+
+def program(bench: Bench, name: str) -> Callable[[int], Any]:
+    found: Callable[[int], Any] = interpreter(bench).get(f"bench-{name}")
+    return found
+
+
+def language_row(name: str) -> Case:
+    title, full, quick = PROGRAM_ROWS[name]
+
+    def run(bench: Bench) -> Row:
+        n = quick if bench.quick else full
+        ours, plain = program(bench, name), getattr(programs, f"bench_{name}")
+        assert ours(n) == plain(n), f"{name} disagrees with Python"
+        omega, python, ratio = bench.pairs(timed(lambda: ours(n)), timed(lambda: plain(n)))
+        bench.once("language ratios", dict)[name] = ratio
+        idiomatic = getattr(programs, f"idiomatic_{name}", None)
+        note = ""
+        if idiomatic is not None:
+            took = bench.median(timed(lambda: idiomatic(n)))
+            note = f"idiomatic Python {took:.2f} ms: {omega / took:.1f}x"
+        return Row(title, "ms", omega, python, ratio=ratio, goal=ROW_GOAL, note=note)
+
+    return Case(title, run)
+
+
+def language_mean(bench: Bench) -> Row:
+    ratios = bench.kept.get("language ratios", {})
+    if len(ratios) < len(PROGRAM_ROWS):
+        raise Skipped("needs every row above it")
+    mean = geometric_mean(ratios.values())
+    return Row("geometric mean of the rows above", "", mean, 1.0, goal=MEAN_GOAL, note="goal 1.5x later")
+
+
+def tail_calls(bench: Bench) -> Row:
+    n = bench.size(1_000_000)
+    ours = program(bench, "even")
+    took = bench.median(timed(lambda: ours(n))) * 1_000_000 / n
+    return Row("1M mutual tail calls", "ms", took, goal=60, judged="omega", note="Python has none")
+
+
+def deep_recursion(bench: Bench) -> Row:
+    n = bench.size(1_000_000)
+    ours = program(bench, "deep")
+    assert ours(n) == n * (n + 1) // 2
+    took = bench.median(timed(lambda: ours(n)))
+    return Row(f"sum to {n:,}, not by tail calls", "ms", took, note="survives")
+
+
+# -- the step counter ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_steps() -> Iterator[None]:
+    """While inside, the compiler writes loops and procedures without safepoints.
+
+    `for _ in _it: body` / `else: ...` becomes `while True: body`: every body ends by leaving the loop or by its
+    `continue`, so it means the same with an endless slice.
+    """
+    import ast
+
+    from omega.lisp.syntax import Builder
+
+    def per_step(self: Any, body: Any, ran_out: Any) -> ast.stmt:
+        del ran_out
+        return ast.While(self.const(True), body, [], **self.place)
+
+    kept = Builder.per_step
+    setattr(Builder, "per_step", per_step)
+    try:
+        yield
+    finally:
+        setattr(Builder, "per_step", kept)
+
+
+def uncounted(bench: Bench) -> Any:
+    """An interpreter whose library and programs were compiled without safepoints."""
+
+    def make() -> Any:
+        from omega.interpreter import Interpreter
+
+        with no_steps():
+            made = Interpreter(use_cache=False)
+            made.eval(PROGRAMS.read_text(encoding="utf-8"))
+        steps = made.scheduler.steps_now()
+        made.get("bench-loop")(1000)
+        if made.scheduler.steps_now() - steps > 100:
+            raise Skipped("the compiler's safepoints could not be left out from outside")
+        return made
+
+    return bench.once("uncounted", make)
+
+
+def step_row(name: str) -> Case:
+    title = f"step counter on/off: {name}"
+
+    def run(bench: Bench) -> Row:
+        _, full, quick = PROGRAM_ROWS[name]
+        n = quick if bench.quick else full
+        on, off = program(bench, name), uncounted(bench).get(f"bench-{name}")
+        with_steps, without, ratio = bench.pairs(timed(lambda: on(n)), timed(lambda: off(n)))
+        bench.once("step ratios", dict)[name] = ratio
+        goal = STEP_FIB_GOAL if name == "fib" else None
+        return Row(title, "ms", with_steps, without, ratio=ratio, goal=goal)
+
+    return Case(title, run)
+
+
+def step_mean(bench: Bench) -> Row:
+    ratios = bench.kept.get("step ratios", {})
+    if len(ratios) < len(STEP_ROWS):
+        raise Skipped("needs every row above it")
+    return Row("step counter on/off: geometric mean", "", geometric_mean(ratios.values()), 1.0, goal=STEP_MEAN_GOAL)
+
+
+CASES = [
+    *(language_row(name) for name in PROGRAM_ROWS),
+    Case("geometric mean of the language rows", language_mean),
+    Case("1M mutual tail calls", tail_calls),
+    Case("deep recursion", deep_recursion),
+    *(step_row(name) for name in STEP_ROWS),
+    Case("step counter on/off: geometric mean", step_mean),
+]

@@ -1,0 +1,43 @@
+"""Rows: how long a process takes until it has evaluated something, beside a bare `python -c pass`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tests.bench.kit import Bench, Case, Row, Skipped, timed
+
+BARE = ["-c", "pass"]
+EMBEDDED = ["-c", "from omega.interpreter import Interpreter; Interpreter().eval('1')"]
+
+
+def process(arguments: list[str]) -> Callable[[], None]:
+    command = [sys.executable, *arguments]
+
+    def run() -> None:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    return run
+
+
+def beside_bare(name: str, arguments: list[str], goal: float | None) -> Case:
+    def run(bench: Bench) -> Row:
+        ours = process(arguments)
+        try:
+            ours()
+        except subprocess.CalledProcessError as failed:
+            raise Skipped(f"`python {' '.join(arguments)}` answers {failed.returncode}") from None
+        omega, bare, ratio = bench.pairs(timed(ours), timed(process(BARE)))
+        return Row(
+            name, "ms", omega, bare, ratio=ratio, goal=goal, judged="omega", note="reference: python -c pass"
+        )
+
+    return Case(name, run)
+
+
+CASES = [
+    beside_bare("omega eval 1, warm", ["-m", "omega", "eval", "1"], 60),
+    beside_bare("import, Interpreter().eval('1')", EMBEDDED, None),
+    beside_bare("import omega.interpreter", ["-c", "import omega.interpreter"], None),
+]
