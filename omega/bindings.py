@@ -21,7 +21,7 @@ from omega.llm import LLMRequest
 Table = dict[str, Callable[..., Any]]
 
 
-def install(interpreter: Any, output: Any) -> None:
+def install(interpreter: Any) -> None:
     """Put every name of this module into the interpreter's library."""
     bindings = _Bindings(interpreter)
     table: Table = {}
@@ -30,7 +30,7 @@ def install(interpreter: Any, output: Any) -> None:
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name
         bindings.rt.install(name, function)
-    bindings.rt.set_up_ports(output)
+    bindings.rt.set_up_ports()
 
 
 class _Bindings:
@@ -202,7 +202,7 @@ def _task_views(b: _Bindings, table: Table) -> None:
 
     def task_state(task: Any) -> Symbol:
         """(task-state task) -> pending, running, suspended, completed, error or cancelled"""
-        return Symbol.of(b.task("task-state", task).state.value)
+        return Symbol.of(b.task("task-state", task).state)
 
     def task_id(task: Any) -> str:
         """(task-id task) -> its spawn path, such as "1.2" """

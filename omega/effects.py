@@ -61,6 +61,7 @@ class Door:
         self.rt: Any = None  # the Runtime, once there is one
         self.tap: Tap | None = None
         self.arguments: list[str] = []
+        self.output: Any = None  # where the program's output goes; standard output when None
         self._effects: dict[str, Callable[..., Any]] = {
             "llm.infer": self._llm_infer,
             "now": self._now,
@@ -69,7 +70,8 @@ class Door:
             "command-line": lambda: list(self.arguments),
             "env": self._env,
             "stdin.read-line": self._stdin_line,
-            "stdin.read": self._stdin,
+            "stdout.write": self._write_out,
+            "stderr.write": lambda text: sys.stderr.write(text),
             "file.open-read": self._open_read,
             "file.open-write": self._open_write,
             "file.exists": self._exists,
@@ -147,9 +149,8 @@ class Door:
         self._check_stdin()
         return self._blocking(sys.stdin.readline, "standard input")
 
-    def _stdin(self, n: int) -> str:
-        self._check_stdin()
-        return self._blocking(lambda: sys.stdin.read(n), "standard input")
+    def _write_out(self, text: str) -> None:
+        (sys.stdout if self.output is None else self.output).write(text)
 
     def _blocking(self, read: Callable[[], str], what: str) -> str:
         """Read where it may block: other tasks go on. Under virtual time, and outside of tasks, just read."""

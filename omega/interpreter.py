@@ -35,6 +35,9 @@ from omega.lisp.runtime import RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 
 
+LOOP_CALL_STEPS_MAX = 100_000_000  # steps of a procedure called, not awaited, inside a running asyncio loop
+
+
 class Limits:
     """What a program may use up. None: no limit.
 
@@ -139,12 +142,13 @@ class Interpreter:
         self._closed = False
         self._manager: ConcurrencyManager | None = None
         self.unbound: list[Any] = []  # of the last text: (name, Span) of what nothing binds
-        self._set_up(output)
+        self.door.output = output
+        self._set_up()
 
-    def _set_up(self, output: Any) -> None:
+    def _set_up(self) -> None:
         from omega.bindings import install
 
-        install(self, output)
+        install(self)
         self._evaluator.load_library()
         if self.limits.fuel is not None:
             self.scheduler.set_fuel(self.limits.fuel)
@@ -320,11 +324,18 @@ class Interpreter:
         if self.scheduler.current is not None:
             return self._seam.to_host(self.runtime.call(function, *arguments))
         if self.scheduler.driver.is_guest_now():
-            with self.scheduler.no_switch(f"a call of `{name}` from a running asyncio loop"):
+            where = f"a call of `{name}` from a running asyncio loop"
+            with self.scheduler.no_switch(where), self.runtime.metered(self._steps_left(), f"in {where}"):
                 return self._finish(self.task_body(lambda: self.runtime.call(function, *arguments)))
         self._check("call a procedure", "call_async")
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
         return self._finish(lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics())))
+
+    def _steps_left(self) -> int:
+        left = LOOP_CALL_STEPS_MAX
+        if self.limits.fuel is not None:
+            left = min(left, self.limits.fuel - self.scheduler.stats().steps)
+        return max(0, left)
 
     async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         self._check_open()

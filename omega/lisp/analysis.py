@@ -1,10 +1,11 @@
 """What the emitter needs to know about core nodes: loops, tail calls, captured variables, types.
 
-Owns: `analyse`, which writes its findings into the nodes' slots. Four passes, each a walk over the tree:
+Owns: `analyse`, which writes its findings into the nodes' slots. Five passes, each a walk over the tree:
   resolve   whose a global is, which calls are to primitives, where safepoints stand
   loops     which letrec-bound procedures are only ever jumped to, and so become loops of their parent
   places    which Python function and loop holds each variable, which variables closures capture; tail calls and jumps
   types     what is surely an integer (or float, ...) at each unassigned variable
+  versions  which procedures get a version of their code for integer arguments
 Refuses: changing what the program does or how many steps it takes.
 
 Invariant: a variable that a closure captures and that is bound inside a loop is never assigned; a loop that would
@@ -61,7 +62,9 @@ def analyse(nodes: list[Node], top: TopLevel) -> Unit:
         places.run()
         if not places.undo():
             break
-    _Types().run(unit)
+    for node in nodes:
+        settle_types(node)
+    _specialise(unit)
     return unit
 
 
@@ -189,7 +192,7 @@ class _Loops:
             return _merge(found, self.uses(node.body, tail))
         inner = self.uses(loop.body, True)
         only_jumps = inner.pop(node.variables[0], True)
-        if loop.inline_self is not False:
+        if loop.may_loop:
             loop.loop = only_jumps and loop.is_plain
         if not (loop.loop and tail):
             inner = dict.fromkeys(inner, False)
@@ -239,8 +242,8 @@ class _Places:
         changed = False
         for var in self.variables:
             if var.captured and var.assigned and var.loop is not None:
-                if var.loop.inline_self is not False:
-                    var.loop.inline_self = False
+                if var.loop.may_loop:
+                    var.loop.may_loop = False
                     var.loop.loop = False
                     changed = True
         return changed
@@ -310,7 +313,7 @@ class _Places:
         node.jumps, node.marks = False, False
         params = node.parameters()
         # Whether the body becomes a loop is known only after it was walked; its variables count as bound in it.
-        may_jump = name is not None and node.is_plain and node.inline_self is not False
+        may_jump = name is not None and node.is_plain and node.may_loop
         inner = node if may_jump else None
         self._bind(params, node, inner)
         for _, default in node.optional:
@@ -336,7 +339,7 @@ class _Places:
             node.body.jump = entered
             entered.parent, entered.in_loop, entered.jumps = owner, loop, True
             self._bind(entered.required, owner, entered)
-            inner = {**targets, node.variables[0]: entered} if tail else {node.variables[0]: entered}
+            inner = {**targets, node.variables[0]: entered}
             self._walk(entered.body, owner, entered, tail, inner, depth + 1)
             return
         if entered is not None:
@@ -391,49 +394,49 @@ NUMERIC = {"+": "add", "-": "add", "*": "add"}
 _RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
 
 
-class _Types:
-    """Variable.type for unassigned variables: from what they are bound to; loop variables to a fixed point."""
+TYPE_ROUNDS = 3
 
-    ROUNDS = 3
 
-    def run(self, unit: Unit) -> None:
-        self.unit = unit
-        for node in unit.nodes:
-            self._walk(node)
-
-    def _walk(self, node: Node) -> None:
-        if isinstance(node, Let):
-            for var, init in zip(node.variables, node.inits, strict=True):
-                self._walk(init)
-                var.type = None if var.assigned else type_of(init)
-            self._walk(node.body)
-            return
-        if isinstance(node, Letrec):
-            loop = enters_loop(node)
-            if loop is not None and loop.loop:
-                assert isinstance(node.body, Call)
-                for argument in node.body.arguments:
-                    self._walk(argument)
-                self._settle(loop, node.body)
-                return
-        for child in children(node):
-            self._walk(child)
-
-    def _settle(self, loop: Lambda, entry: Call) -> None:
-        for var, init in zip(loop.required, entry.arguments, strict=True):
+def settle_types(node: Node) -> None:
+    """Variable.type of what is bound below `node`: from inits; loop variables to a fixed point."""
+    if isinstance(node, Let):
+        for var, init in zip(node.variables, node.inits, strict=True):
+            settle_types(init)
             var.type = None if var.assigned else type_of(init)
-        for _ in range(self.ROUNDS):
-            self._walk(loop.body)
-            before = [var.type for var in loop.required]
-            for call in _jumps(loop.body, loop):
-                for var, argument in zip(loop.required, call.arguments, strict=True):
-                    if var.type is not None and type_of(argument) != var.type:
-                        var.type = None
-            if before == [var.type for var in loop.required]:
-                return
-        for var in loop.required:
-            var.type = None
-        self._walk(loop.body)
+        settle_types(node.body)
+        return
+    if isinstance(node, Letrec):
+        loop = enters_loop(node)
+        if loop is not None and loop.loop:
+            assert isinstance(node.body, Call)
+            for argument in node.body.arguments:
+                settle_types(argument)
+            _settle_loop(loop, node.body)
+            return
+    for child in children(node):
+        settle_types(child)
+
+
+def _settle_loop(loop: Lambda, entry: Call) -> None:
+    for var, init in zip(loop.required, entry.arguments, strict=True):
+        var.type = None if var.assigned else type_of(init)
+    for _ in range(TYPE_ROUNDS):
+        settle_types(loop.body)
+        if not _weaken(loop):
+            return
+    for var in loop.required:
+        var.type = None
+    settle_types(loop.body)
+
+
+def _weaken(loop: Lambda) -> bool:
+    """Forget what a jump contradicts; whether there was such a type."""
+    changed = False
+    for call in _jumps(loop.body, loop):
+        for var, argument in zip(loop.required, call.arguments, strict=True):
+            if var.type is not None and type_of(argument) != var.type:
+                var.type, changed = None, True
+    return changed
 
 
 def _jumps(node: Node, loop: Lambda) -> list[Call]:
@@ -446,6 +449,109 @@ def _jumps(node: Node, loop: Lambda) -> list[Call]:
         if not (isinstance(at, Lambda) and not at.loop):
             work.extend(children(at))
     return found
+
+
+VERSION_NODES_MAX = 150  # larger procedures have one version
+_ARITHMETIC = frozenset(
+    {"+", "-", "*", "=", "<", ">", "<=", ">=", "zero?", "positive?", "negative?", "even?", "odd?",
+     "quotient", "remainder", "modulo"}
+)  # fmt: skip
+
+
+def _specialise(unit: Unit) -> None:
+    """Lambda.ints, worker and result of known procedures that compute with their parameters."""
+    for lambda_ in unit.known.values():
+        if not lambda_.is_plain:
+            continue
+        nodes = _own_nodes(lambda_)
+        if nodes is None:
+            continue
+        ints = [v for v in lambda_.required if not v.assigned and v in _operands(nodes)]
+        if ints:
+            _choose_version(lambda_, ints, nodes, unit)
+
+
+def _own_nodes(lambda_: Lambda) -> list[Node] | None:
+    """The nodes of the body; None when there are too many, or closures, which would be made twice."""
+    found: list[Node] = []
+    work: list[Node] = [lambda_.body]
+    while work:
+        node = work.pop()
+        if len(found) > VERSION_NODES_MAX or (isinstance(node, Lambda) and not node.loop):
+            return None
+        found.append(node)
+        work.extend(children(node))
+    return found
+
+
+def _operands(nodes: list[Node]) -> set[Variable]:
+    found: set[Variable] = set()
+    for node in nodes:
+        if isinstance(node, Call) and is_primitive(node):
+            assert isinstance(node.function, Global)
+            if node.function.name in _ARITHMETIC:
+                found |= {a.var for a in node.arguments if isinstance(a, Local)}
+    return found
+
+
+def _choose_version(lambda_: Lambda, ints: list[Variable], nodes: list[Node], unit: Unit) -> None:
+    calls = [
+        node
+        for node in nodes
+        if isinstance(node, Call) and node.jump is None and known_callee(node, unit) is lambda_
+    ]
+    for call in calls:
+        call.worker = lambda_
+    while ints:
+        lambda_.ints, lambda_.worker, lambda_.result = ints, bool(calls), "int"
+        for var in lambda_.required:
+            var.type = "int" if var in ints else None
+        settle_types(lambda_.body)
+        if _result_of(lambda_.body, lambda_) != {"int"}:
+            lambda_.result = None
+            settle_types(lambda_.body)
+        again = [
+            var
+            for i, var in enumerate(lambda_.required)
+            if var in ints and all(type_of(jump.arguments[i]) == "int" for jump in _jumps(lambda_.body, lambda_))
+        ]
+        if again == ints:
+            break
+        ints = again
+    if not ints:
+        lambda_.ints, lambda_.worker, lambda_.result = [], False, None
+    elif calls and not any(takes_ints(call, lambda_) for call in calls):
+        lambda_.worker, lambda_.result = False, None
+    for var in lambda_.required:
+        var.type = None
+    settle_types(lambda_.body)
+
+
+def takes_ints(call: Call, callee: Lambda) -> bool:
+    """Whether the call gives integers for all of `callee.ints`."""
+    if not fits(call, callee):
+        return False
+    for var, argument in zip(callee.required, call.arguments, strict=True):
+        if var in callee.ints and type_of(argument) != "int":
+            return False
+    return True
+
+
+def _result_of(node: Node, lambda_: Lambda) -> set[str | None]:
+    """The types of what the procedure gives, jumps aside."""
+    match node:
+        case If():
+            return _result_of(node.then, lambda_) | _result_of(node.other, lambda_)
+        case Seq():
+            return _result_of(node.body[-1], lambda_)
+        case Let() | Receive():
+            return _result_of(node.body, lambda_)
+        case Letrec():
+            loop = enters_loop(node)
+            return _result_of(loop.body if loop is not None and loop.loop else node.body, lambda_)
+        case Call() if node.jump is not None:
+            return set()
+    return {type_of(node)}
 
 
 def type_of(node: Node) -> str | None:
@@ -464,8 +570,12 @@ def type_of(node: Node) -> str | None:
             return type_of(node.body)
         case Lambda():
             return "procedure"
-        case Call() if isinstance(node.function, Global) and node.function.primitive is not None:
-            return _primitive_type(node.function.primitive.name, node)
+        case Call() if isinstance(node.function, Global):
+            if node.function.primitive is not None:
+                return _primitive_type(node.function.primitive.name, node)
+            worker = node.worker
+            if worker is not None and worker.result is not None and takes_ints(node, worker):
+                return worker.result
     return None
 
 

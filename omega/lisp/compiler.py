@@ -27,13 +27,14 @@ from omega.lisp.literals import LITERAL, patch
 from omega.lisp.names import library_name, mangle
 from omega.lisp.reader import read_all
 
+MACRO_STEPS_MAX = 10_000_000  # steps of one macro use
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
 COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
 
 
 class Compiled:
     """code: of the text's one function, placeholders in place of literals. facts: what loading it must tell the top
-    level: {"defined": names, "entries": names, "macros": whether it defined syntax}.
+    level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined syntax}.
     """
 
     __slots__ = ("code", "facts", "literals", "unbound")
@@ -44,10 +45,10 @@ class Compiled:
 
 
 class Compiler:
-    def __init__(self, rt: Any, entries: set[str]) -> None:
-        """rt: the Runtime macros run in. entries: see Emitter; shared with the evaluator."""
+    def __init__(self, rt: Any, entries: set[str], workers_of: set[str]) -> None:
+        """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the evaluator."""
         self.rt = rt
-        self.entries = entries
+        self.entries, self.workers_of = entries, workers_of
         self.library = TopLevel(dict(macros.SPECIALS), rt.library, is_library=True)
         self.program = TopLevel(self.library.syntax, rt.library)
         self._macros_loaded = False
@@ -66,6 +67,7 @@ class Compiler:
         facts = {
             "defined": sorted(top.defined - before),
             "entries": sorted(self.entries),
+            "workers": sorted(self.workers_of),
             "macros": expander.made_syntax,
         }
         compiled = Compiled(_code(tree, source.name), emitter.literals, facts)
@@ -105,7 +107,7 @@ class Compiler:
             if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
                 node.define = True
         unit = analyse(nodes, top)
-        emitter = Emitter(unit, self.entries)
+        emitter = Emitter(unit, self.entries, self.workers_of)
         return emitter.module(), emitter, unit
 
     def _unbound(self, nodes: list[Node], top: TopLevel) -> list[tuple[str, Span | None]]:
@@ -136,12 +138,12 @@ class Compiler:
                 work.append(procedures[at.name])
             work.extend(children(at))
         tree, emitter, _ = self._emit([*needed.values(), node], self.program)
-        thunk = load(_code(tree, "<macro>"), emitter.literals, self.rt.registers)
-        with _Depth(PASSES_DEPTH):
+        thunk = load(_code(tree, node.span.file if node.span else "<macro>"), emitter.literals, self.rt.registers)
+        with self.rt.metered(MACRO_STEPS_MAX, "in a macro's definition"):
             return self.rt.call(thunk)
 
     def _apply(self, transformer: Any, arguments: list[Any]) -> Any:
-        with self.rt.host.no_switch("a macro"):
+        with self.rt.host.no_switch("a macro"), self.rt.metered(MACRO_STEPS_MAX, "in a macro"):
             return self.rt.call(transformer, *arguments)
 
 

@@ -193,9 +193,7 @@ def _conditions(rt: Any, table: Table) -> None:
     def error(message: Any, *irritants: Any) -> Any:
         """(error message irritant ...) -> never returns: raises an error object"""
         text = message if isinstance(message, str) else rt.display(message)
-        shown = "".join(" " + rt.shorten(irritant) for irritant in irritants)
-        raised = LispError(text + shown, irritants=irritants)
-        raised.plain_message = text  # type: ignore[attr-defined]
+        raised = LispError(text, irritants=irritants)
         return conditions.signal(raised, rt.host.dynamics().handlers, False)
 
     table["%guard"] = guard

@@ -112,7 +112,7 @@ class Lambda(Node):
 
     __slots__ = (
         "name", "required", "optional", "rest", "keys", "all_keys", "body", "doc", "signature",
-        "safepoint", "loop", "in_loop", "parent", "jumps", "marks", "result", "inline_self",
+        "safepoint", "loop", "in_loop", "parent", "jumps", "marks", "result", "may_loop", "ints", "worker",
     )  # fmt: skip
 
     def __init__(self, span: Span | None, name: str, required: list[Variable], body: Node) -> None:
@@ -129,8 +129,10 @@ class Lambda(Node):
         self.parent: Any = None
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
-        self.result: str | None = None
-        self.inline_self: Any = None
+        self.result: str | None = None  # what it gives when `ints` are integers
+        self.may_loop = True  # False: its variables would be captured and assigned, so it stays a procedure
+        self.ints: list[Variable] = []  # parameters worth a version of the code for integers
+        self.worker = False  # that version is a function of its own, which calls itself
 
     def parameters(self) -> list[Variable]:
         params = list(self.required)
@@ -146,12 +148,13 @@ class Lambda(Node):
 
 
 class Call(Node):
-    __slots__ = ("function", "arguments", "tail", "jump")
+    __slots__ = ("function", "arguments", "tail", "jump", "worker")
 
     def __init__(self, span: Span | None, function: Node, arguments: list[Node]) -> None:
         self.span, self.function, self.arguments = span, function, arguments
         self.tail = False
         self.jump: Lambda | None = None  # the loop this call continues
+        self.worker: Lambda | None = None  # the procedure it is in and calls again, whose worker may serve
 
 
 class Let(Node):

@@ -19,7 +19,16 @@ import ast
 from typing import Any
 
 from omega.lisp import inline
-from omega.lisp.analysis import Unit, enters_loop, fits, is_primitive, known_callee, type_of
+from omega.lisp.analysis import (
+    Unit,
+    enters_loop,
+    fits,
+    is_primitive,
+    known_callee,
+    settle_types,
+    takes_ints,
+    type_of,
+)
 from omega.lisp.core import (
     Call,
     Const,
@@ -40,7 +49,7 @@ from omega.lisp.core import (
 from omega.lisp.data import Char, Keyword, Nil, Symbol
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
-from omega.lisp.syntax import Block, Builder
+from omega.lisp.syntax import STORE, Block, Builder
 
 EXPR_DEPTH_MAX = 40
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
@@ -84,11 +93,13 @@ RETURN, EFFECT = Dest("return"), Dest("effect")
 
 
 class Emitter(Builder):
-    def __init__(self, unit: Unit, entries: set[str]) -> None:
-        """entries: program globals that some compiled text calls through their value entry."""
+    def __init__(self, unit: Unit, entries: set[str], workers_of: set[str]) -> None:
+        """entries: program globals that some compiled text calls through their value entry. workers_of: those that
+        have had a worker. Both are added to; a definition that comes later keeps what they promise.
+        """
         super().__init__()
         self.unit = unit
-        self.entries = entries
+        self.entries, self.workers_of = entries, workers_of
         self.literals: list[Any] = []
         self.out: Block = []
         self.owner: Any = unit
@@ -98,6 +109,8 @@ class Emitter(Builder):
         self.counts: dict[str, int] = {}
         self.depth = 0
         self.pinned = 0
+        self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
+        self.made_workers: Block = []
         self._simple: dict[int, bool] = {}
 
     # -- names ---------------------------------------------------------------------------------
@@ -308,6 +321,14 @@ class Emitter(Builder):
             arguments = self.operands(node.arguments)
             self.at(node.span)
             return self.call(library_name(node.function.name), *arguments)
+        worker = node.worker
+        if worker is not None and worker is self.owner and worker.worker and takes_ints(node, worker):
+            assert isinstance(node.function, Global)
+            arguments = self.operands(node.arguments)
+            self.at(node.span)
+            return self._checked(
+                self.call(self._worker_name(node.function.name), *arguments), not worker.marks
+            )
         callee = known_callee(node, self.unit)
         sure = callee is not None and not callee.marks and fits(node, callee)
         if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
@@ -318,16 +339,25 @@ class Emitter(Builder):
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
         call = self.call(function, *arguments)
+        return self._checked(call, sure)
+
+    def _checked(self, call: ast.expr, sure: bool) -> ast.expr:
+        """The value of a call that may answer with the marker, unless it is sure not to."""
         if sure:
             return call
         name = self.temp()
         test = self.compare(self.walrus(name, call), ast.Is(), self.name("_M"))
         return self.choose(test, self.call("_drive"), self.name(name))
 
+    def _worker_name(self, name: str) -> str:
+        return self.global_name(name, self.unit.top.is_library) + "ǁi"
+
     def _inline(self, node: Call, name: str) -> ast.expr | None:
         arguments = node.arguments
         if len(arguments) == 1 and name in inline.UNARY:
             return self._fill(inline.UNARY[name], arguments)
+        if len(arguments) == 3 and name in inline.TERNARY and self._is_atom(arguments[2]):
+            return self._fill(inline.TERNARY[name], arguments)
         if len(arguments) != 2 and not (name in ("+", "*") and len(arguments) > 2):
             return None
         if name in ("eq?", "eqv?"):
@@ -359,8 +389,7 @@ class Emitter(Builder):
                 left, right = self.operands(arguments)
                 return self.compare(left, ast.Is(), right)
         if name == "eqv?" and isinstance(arguments[1], Const) and type(arguments[1].value) is int:
-            template = inline.parse_template("A == B if _type(A_) is _int else False")
-            return self._fill(template, arguments)
+            return self._fill(inline.EQV_INT, arguments)
         return None
 
     def _is_atom(self, node: Node) -> bool:
@@ -372,8 +401,10 @@ class Emitter(Builder):
     def _fill(self, template: ast.expr, nodes: list[Node]) -> ast.expr:
         values = self.operands(nodes)
         parts: dict[str, Any] = {}
-        for letter, node, value in zip("AB", nodes, values, strict=False):
-            if self._is_atom(node) or isinstance(value, ast.Name) and value.id[:1] == "_":
+        again = {part.id for part in ast.walk(template) if isinstance(part, ast.Name)}
+        for letter, node, value in zip("ABC", nodes, values, strict=False):
+            is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
+            if self._is_atom(node) or is_temp or letter not in again:
                 parts[letter] = parts[letter + "_"] = value
             else:
                 name = self.temp()
@@ -427,6 +458,9 @@ class Emitter(Builder):
                 return
             case Call() if dest.kind == "return" and node.tail and not is_primitive(node):
                 self._tail_call(node)
+                return
+            case Call() if dest.kind == "effect" and self._store(node):
+                self.deliver(self.const(None), dest)
                 return
         self.deliver(self.expr(node), dest)
 
@@ -508,6 +542,12 @@ class Emitter(Builder):
         self.globals.add(name)
         if isinstance(node.value, Lambda) and node.define:
             self.procedures([node.value], [name])
+            for worker in self.made_workers:
+                assert isinstance(worker, ast.FunctionDef)
+                self.globals.add(worker.name)
+                self.workers_of.add(node.name)
+                self.out.append(worker)
+            self.made_workers = []
         elif node.define:
             self.out.append(self.assign(name, self.expr(node.value)))
         else:
@@ -527,6 +567,9 @@ class Emitter(Builder):
         elif node.name in self.entries:
             self.globals.add(name + "ǁv")
             self.out.append(self.assign(name + "ǁv", self.call("_value_entry", entry)))
+        if node.name in self.workers_of and not (known is node.value and known is not None and known.worker):
+            self.globals.add(name + "ǁi")
+            self.out.append(self.assign(name + "ǁi", self.call("_worker_entry", entry)))
 
     def _tail_call(self, node: Call) -> None:
         """Leave callee and arguments in the register and return the marker: the caller makes the call."""
@@ -535,6 +578,30 @@ class Emitter(Builder):
         self.globals.add("_t")
         self.out.append(self.assign("_t", self.tuple([function, *arguments])))
         self.out.append(self.return_(self.name("_M")))
+
+    def _store(self, node: Call) -> bool:
+        """A primitive that stores, as an assignment; False when it is none of those."""
+        if not is_primitive(node) or not isinstance(node.function, Global):
+            return False
+        shape = inline.STORES.get(node.function.name)
+        primitive = node.function.primitive
+        if shape is None or len(node.arguments) != primitive.low:
+            return False
+        values = self.operands(node.arguments)
+        self.at(node.span)
+        parts: dict[str, Any] = {}
+        for letter, argument, value in zip("ABC", node.arguments, values, strict=False):
+            if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(argument):
+                name = self.temp()
+                self.out.append(self.assign(name, value))
+                value = self.name(name)
+            parts[letter] = value
+        target: Any = self.fill(shape[1], parts)
+        target.ctx = STORE
+        stored = ast.Assign([target], list(parts.values())[-1], **self.place)
+        slow = self.call(library_name(node.function.name), *parts.values())
+        self.out.append(self.if_(self.fill(shape[0], parts), [stored], [self.evaluate(slow)]))
+        return True
 
     # -- loops ---------------------------------------------------------------------------------
 
@@ -675,24 +742,55 @@ class Emitter(Builder):
                 (name_of_rest,) = self.named([fn.rest])
                 rest = name_of_rest
                 self.out.append(self.assign(rest, self.call("_to_list", self.name(rest))))
+        if fn.ints:
+            self._versions(fn, name)
+        self._body(fn)
+        self.place = place
+        doc = fn.signature + (f"\n\n{fn.doc}" if fn.doc else "")
+        head: Block = [self.evaluate(self.const(doc))]
+        body = head + self._with_declarations(self.out)
+        for worker_name, worker_params, block in self.workers:
+            self.made_workers.append(
+                self.def_(worker_name, worker_params, head + self._with_declarations(block))
+            )
+        self.workers = []
+        self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
+        definition = self.def_(name, params, body, optional, rest)
+        self.place = outer[5]
+        return definition
+
+    def _body(self, fn: Lambda) -> None:
+        """The procedure's step and body; every path returns."""
+        place = self.place
         if not fn.jumps:
             if fn.safepoint:
                 ran_out: Block = [self.evaluate(self.call("_slice_end_at_entry"))]
                 self.out.append(self.per_step([self.break_()], ran_out))
             self.stmt(fn.body, RETURN)
-        else:
-            body = self.block(fn.body, RETURN.within(Frame(fn, None)))
-            self.place = place
-            ran_out = [self.evaluate(self.call("_slice_end"))]
-            self.out.append(self.forever([self.per_step(body, ran_out)]))
+            return
+        body = self.block(fn.body, RETURN.within(Frame(fn, None)))
         self.place = place
-        doc = fn.signature + (f"\n\n{fn.doc}" if fn.doc else "")
-        head: Block = [self.evaluate(self.const(doc))]
-        body = head + self._with_declarations(self.out)
-        self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
-        definition = self.def_(name, params, body, optional, rest)
-        self.place = outer[5]
-        return definition
+        ran_out = [self.evaluate(self.call("_slice_end"))]
+        self.out.append(self.forever([self.per_step(body, ran_out)]))
+
+    def _versions(self, fn: Lambda, name: str) -> None:
+        """The code for integer arguments, before the code for any: in place, or as a worker that calls itself."""
+        types = [self.call("_type", self.name(n)) for n in self.named(fn.ints)]
+        test = ast.Compare(types[0], [ast.Is()] * len(types), [*types[1:], self.name("_int")], **self.place)
+        for var in fn.ints:
+            var.type = "int"
+        settle_types(fn.body)
+        outer, self.out = self.out, []
+        self._body(fn)
+        block, self.out = self.out, outer
+        if fn.worker:
+            params = self.named(fn.required)
+            self.workers.append((name + "ǁi", params, block))
+            block = [self.return_(self.call(name + "ǁi", *(self.name(p) for p in params)))]
+        self.out.append(self.if_(test, block, []))
+        for var in fn.ints:
+            var.type = None
+        settle_types(fn.body)
 
     def _default(self, var: Variable, default: Node) -> None:
         (name,) = self.named([var])

@@ -124,16 +124,16 @@ class TopLevel:
 
 def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
     """What `identifier` means in `scope`: a Variable, Macro, Special or GlobalBinding."""
+    at: Scope | TopLevel = scope
     while True:
-        at = scope
         while isinstance(at, Scope):
             found = at.bindings.get(identifier)
             if found is not None:
                 return found
             at = at.outer
-        if isinstance(identifier, Symbol):
+        if not isinstance(identifier, Alias):
             return at.binding(identifier.name)
-        identifier, scope = identifier.name, identifier.scope
+        identifier, at = identifier.name, identifier.scope
 
 
 def same_meaning(

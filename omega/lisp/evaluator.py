@@ -31,7 +31,8 @@ class Evaluator:
         self.runtime = Runtime(host, limits)
         self.use_cache = use_cache
         self.sources: dict[str, Source] = {}
-        self.entries: set[str] = set()
+        self.entries: set[str] = set()  # see Emitter
+        self.workers_of: set[str] = set()
         self.defined: set[str] = set()  # the program's own names
         self._compiler: Compiler | None = None
         self._has_macros = False
@@ -71,7 +72,8 @@ class Evaluator:
 
     def _options(self) -> str:
         shadowed = sorted(name for name in self.defined if name in self.runtime.library)
-        return f"program|{' '.join(shadowed)}|{' '.join(sorted(self.entries))}"
+        promised = f"{' '.join(sorted(self.entries))}|{' '.join(sorted(self.workers_of))}"
+        return f"program|{' '.join(shadowed)}|{promised}"
 
     def _unit(
         self, source: Source, options: str, *, library: bool
@@ -98,6 +100,7 @@ class Evaluator:
                 self._has_macros = True
         if not library:
             self.entries.update(facts["entries"])
+            self.workers_of.update(facts["workers"])
             self.defined.update(facts["defined"])
             if self._compiler is not None:
                 self._compiler.program.defined.update(facts["defined"])
@@ -110,7 +113,7 @@ class Evaluator:
         if self._compiler is None:
             from omega.lisp.compiler import Compiler
 
-            self._compiler = Compiler(self.runtime, self.entries)
+            self._compiler = Compiler(self.runtime, self.entries, self.workers_of)
             self._compiler.program.defined |= self.defined
         return self._compiler
 
@@ -127,6 +130,8 @@ class Evaluator:
         self.defined.add(name)
         if name in self.entries:
             registers[mangle(name) + "ǁv"] = registers["_value_entry"](value)
+        if name in self.workers_of:
+            registers[mangle(name) + "ǁi"] = registers["_worker_entry"](value)
         if self._compiler is not None:
             self._compiler.program.defined.add(name)
 

@@ -10,7 +10,7 @@ carries that place, or the place of the nearest form around it; expansion never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omega.errors import LimitExceeded, LispSyntaxError, Span
@@ -75,7 +75,7 @@ class Expander:
 
     # -- entry ---------------------------------------------------------------------------------
 
-    def program(self, forms: list[Part]) -> list[Node]:
+    def program(self, forms: Sequence[Part]) -> list[Node]:
         """The nodes of a whole text. Its global definitions are visible to all of it."""
         for datum, _ in forms:
             self._note_definition(datum)

@@ -49,6 +49,7 @@ _UNARY = {
     "odd?": "A % 2 == 1 if _type(A_) is _int else {slow}(A)",
     "vector-length": "_len(A) if _type(A_) is _list else {slow}(A)",
     "string-length": "_len(A) if _type(A_) is _str else {slow}(A)",
+    "number->string": "_str(A) if _type(A_) is _int and -10**15 < A < 10**15 else {slow}(A)",
     "string?": "_type(A_) is _str",
     "symbol?": "_type(A_) is _Symbol",
     "vector?": "_type(A_) is _list",
@@ -60,9 +61,30 @@ _CHECKED = {
     "quotient": f"A // B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
     "remainder": f"A % B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
     "modulo": f"A % B if {_INTS} and B != 0 else {{slow}}(A, B)",
+    "cons": "_cons(A_, B_)",
+    "string-append": "A + B if _type(A_) is _type(B_) is _str and _len(A) < 100000 > _len(B) else {slow}(A, B)",
     "vector-ref": "A[B] if (_type(A_) is _list) & (_type(B_) is _int) and -1 < B < _len(A) else {slow}(A, B)",
 }
 
+# Templates over three operands, of which the last must be an atom.
+_TERNARY = {
+    "hash-ref": "A._data.get(B, C) if (_type(A_) is _HashTable) & (_type(B_) in _PLAIN) else {slow}(A, B, C)",
+}
+
+# Where the value is not used: test, and the place that is assigned the last operand.
+_STORES = {
+    "vector-set!": ("_type(A) is _list and _type(B) is _int and -1 < B < _len(A)", "A[B]"),
+    "hash-set!": ("_type(A) is _HashTable and _type(B) in _PLAIN", "A._data[B]"),
+    "set-car!": ("_type(A) is _Pair", "A.car"),
+    "set-cdr!": ("_type(A) is _Pair", "A.cdr"),
+}
+
+TERNARY: dict[str, ast.expr] = {
+    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _TERNARY.items()
+}
+STORES: dict[str, tuple[ast.expr, ast.expr]] = {
+    name: (parse_template(test), parse_template(place)) for name, (test, place) in _STORES.items()
+}
 UNARY: dict[str, ast.expr] = {
     name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _UNARY.items()
 }
@@ -72,6 +94,7 @@ CHECKED: dict[str, ast.expr] = {
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()} for name, kinds in _BINARY.items()
 }
+EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?", "symbol?",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omega.errors import Span
+from omega.errors import OmegaError, Span
 from omega.lisp.core import Const, Node
 from omega.lisp.data import Nil, Pair, Symbol, to_list
 from omega.lisp.environment import (
@@ -107,6 +107,15 @@ def define_macro(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
     transformer = ex.evaluate(node, dict(ex.procedures))
 
     def transform(use: Any, _scope: AnyScope) -> Any:
+        try:
+            return expand_use(use)
+        except OmegaError as error:
+            place = ex.span_of(use, None)
+            if place is not None:
+                error.notes.append((f"in this use of `{text}`", place))
+            raise
+
+    def expand_use(use: Any) -> Any:
         return ex.call(transformer, [ex.plain(datum) for datum, _ in ex.parts(use)[1:]])
 
     _bind_syntax(ex, name, Macro(text, transform), scope)

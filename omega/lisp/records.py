@@ -19,11 +19,12 @@ _factories: dict[str, Any] = {}  # template text -> factory; pure functions of t
 def record_type(name: Any, fields: list[Any]) -> type[Record]:
     """A new record type; `name` and `fields` are symbols."""
     text = name.name.strip("<>") or name.name
-    slots = {"__slots__": tuple(f"f{i}" for i in range(len(fields)))}
-    made = type(text, (Record,), slots)
-    made.type_name = text
-    made.field_names = tuple(field.name for field in fields)
-    return made
+    members: dict[str, Any] = {
+        "__slots__": tuple(f"f{i}" for i in range(len(fields))),
+        "type_name": text,
+        "field_names": tuple(field.name for field in fields),
+    }
+    return type(text, (Record,), members)
 
 
 def _make(text: str, **given: Any) -> Any:

@@ -16,7 +16,7 @@ TRACE_SHOWN = 6
 def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
     """The report of an error, without a final newline."""
     span = error.span
-    head = f"error[{error.code}]: {error.message}"
+    head = f"error[{error.code}]: {error.message}{_irritants(error)}"
     lines = [f"{span}: {head}" if span is not None else head]
     if span is not None:
         lines += excerpt(span, source_of(span.file))
@@ -33,6 +33,14 @@ def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
     if isinstance(error, OmegaBug):
         lines.append("  this is a mistake in Omega, not in the program; please report it")
     return "\n".join(lines)
+
+
+def _irritants(error: OmegaError) -> str:
+    if error.kind != "error" or not error.irritants:
+        return ""  # other messages name their values themselves
+    from omega.lisp.printer import shorten
+
+    return "".join(" " + shorten(irritant, 60) for irritant in error.irritants)
 
 
 def excerpt(span: Span, source: Source | None) -> list[str]:

@@ -12,20 +12,24 @@ the register `_t` and the driver reading it nothing else runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import repeat
 from types import FunctionType, MethodType
 from typing import Any
 
 from omega.errors import ArityError, LimitExceeded, LispSyntaxError
 from omega.lisp.conditions import Conditions
 from omega.lisp.control import control_procedures
-from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, to_list
+from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, cons, to_list
+from omega.lisp.equality import PLAIN_KEYS
 from omega.lisp.host import Host
 from omega.lisp.names import demangle, library_name, mangle
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
 from omega.lisp.primitives.registry import Primitive
 from omega.lisp.records import RECORD_PROCEDURES
+from omega.lisp.table import HashTable
 
 WIDE_MAX = 250  # arguments a call may have without going through C
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
@@ -75,6 +79,7 @@ class Runtime:
             __name__="omega",
             _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _t=(),
             _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _list=list, _str=str, _len=len,
+            _cons=cons, _HashTable=HashTable, _PLAIN=PLAIN_KEYS,
             _drive=self.drive,
             _wide=self._wide_call,
             _slice_end=self.host.slice_end,
@@ -84,6 +89,7 @@ class Runtime:
             _receive_rest=self._receive_rest,
             _bind_keywords=self._bind_keywords,
             _value_entry=self._value_entry,
+            _worker_entry=self._worker_entry,
             _add=slow.add, _sub=slow.sub, _mul=slow.mul, _num_eq=slow.num_eq,
             _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
         )  # fmt: skip
@@ -148,6 +154,24 @@ class Runtime:
         for _ in self.registers["_it"]:
             return
 
+    @contextmanager
+    def metered(self, steps: int, where: str) -> Iterator[None]:
+        """Lisp code called outside of any task may take `steps` steps, then it is stopped."""
+        registers = self.registers
+        names = ("_it", "_slice_end", "_slice_end_at_entry")
+        before = [registers[name] for name in names]
+
+        def used_up() -> None:
+            # A loop that still holds an older iterator comes here too; it goes on with the one in force.
+            if not registers["_it"].__length_hint__():
+                raise LimitExceeded("fuel", steps, steps, f"steps {where}")
+
+        registers.update(_it=repeat(None, steps), _slice_end=used_up, _slice_end_at_entry=used_up)
+        try:
+            yield
+        finally:
+            registers.update(zip(names, before, strict=True))
+
     def _value_entry(self, function: Any) -> Any:
         """`function` as callers use it that look for no marker."""
         if type(function) is not FunctionType:
@@ -161,6 +185,21 @@ class Runtime:
             entry = _ENTRIES[n](function, self.drive)
         entry.__name__, entry.__qualname__ = function.__name__, function.__qualname__
         entry.__doc__ = function.__doc__
+        return entry
+
+    def _worker_entry(self, function: Any) -> Any:
+        """What an earlier definition's worker, still running, calls after a redefinition: only integers will do."""
+
+        def entry(*arguments: Any) -> Any:
+            value = self.call(function, *arguments)
+            if type(value) is not int:
+                from omega.errors import LispTypeError
+
+                raise LispTypeError(
+                    f"`{function.__name__}` was redefined while it ran, and gave {self.shorten(value)} for an integer"
+                )
+            return value
+
         return entry
 
     # -- helpers of generated code -------------------------------------------------------------
@@ -202,8 +241,6 @@ class Runtime:
             at += 2
         values += [found.pop(keyword, UNSET) for keyword in keywords]
         if others:
-            from omega.lisp.table import HashTable
-
             table = HashTable()
             for name, value in found.items():
                 table[Keyword.of(name)] = value
@@ -221,15 +258,19 @@ class Runtime:
 
     # -- ports and the outside -----------------------------------------------------------------
 
-    def set_up_ports(self, output: Any) -> None:
-        """Make the current ports; `output`: an object with write(text), or None for standard output."""
-        from omega.lisp import ports
+    def set_up_ports(self) -> None:
+        """Make the current ports, over the effects of standard input and output."""
+        from omega.lisp.ports import LineHandle, Meter, TextInput, TextOutput
 
+        meter = Meter()
         make = self.registers[library_name("make-parameter")]
+        output = TextOutput("standard output", lambda text: self.perform("stdout.write", text), meter=meter)
+        error = TextOutput("standard error", lambda text: self.perform("stderr.write", text), meter=meter)
+        lines = LineHandle(lambda: str(self.perform("stdin.read-line")))
         self._ports = {
-            "current-output-port": make(ports.standard_output(self, output)),
-            "current-error-port": make(ports.standard_error(self)),
-            "current-input-port": make(ports.standard_input(self)),
+            "current-output-port": make(output),
+            "current-error-port": make(error),
+            "current-input-port": make(TextInput(name="standard input", handle=lines)),
         }
         for name, parameter in self._ports.items():
             parameter.__name__ = parameter.__qualname__ = name

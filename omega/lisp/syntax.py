@@ -22,7 +22,7 @@ class Builder:
     """Makes nodes at the current place; `at(span)` moves it."""
 
     def __init__(self) -> None:
-        self.place: dict[str, int] = {
+        self.place: dict[str, Any] = {
             "lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0,
         }  # fmt: skip
 
