@@ -77,6 +77,7 @@ class AsyncioDriver(Driver):
             (bool(heap) and heap[0][0] <= now)
             or (self._in_loop and now >= self._batch_end_us)
             or scheduler.inbox.filled
+            or (self._needs_loop and not self._in_loop)
         )
 
     def wants_control(self) -> bool:

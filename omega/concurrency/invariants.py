@@ -32,9 +32,6 @@ def check(scheduler: Kernel) -> None:
     assert len(live) == scheduler.live, "live tasks miscounted"
     assert ended + scheduler.live == scheduler.spawned, "spawned is not the sum of outcomes"
     assert running == scheduler.running_count(), "running tasks miscounted"
-    assert running <= scheduler.config.max_concurrent_tasks or scheduler.forced, (
-        "too many tasks run"
-    )
     assert woken == scheduler.woken_count(), "woken tasks miscounted"
     assert scheduler.daemons == sum(task.daemon for task in live), "daemons miscounted"
     assert all(not external.done for external in scheduler.externals)

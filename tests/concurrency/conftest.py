@@ -29,7 +29,11 @@ def kit() -> Iterator[Kit]:
     for scheduler in made.made:
         if not scheduler.closed:
             scheduler._check()
+            hidden = [task.error for task in scheduler.unobserved_failures()]
             scheduler.close()
+            for error in hidden:
+                if isinstance(error, AssertionError):
+                    raise error
         assert not scheduler._stacks
 
 
