@@ -1,0 +1,399 @@
+"""The language's own tests: each `tests/spec/NAME.omega` is a program, expectations in comments.
+
+A spec is split at lines `---` into sections; each section meets a fresh interpreter under virtual
+time. An expectation stands behind a top-level expression, on the line where it ends, or on comment
+lines right below it:
+
+    (+ 1 2)                 ;=> 3
+    (car 5)                 ;!! E301 expected a pair
+    (display "a\\nb")        ;>> a\\nb
+
+- `;=> text`: `write` of the value is this text (or what this text, read and written again, gives).
+- `;!! CODE pattern`: it fails with this code, and the report (without the source it shows) matches
+  the pattern (a regular expression, searched).
+- `;>> text`: what it displays, a newline as `\\n`; one at the very end is not shown. Output nobody
+  expects is ignored.
+
+`;=>` and `;!!` exclude each other; each may stand with `;>>`. A comment that looks like an
+expectation and belongs to no expression is an error, so none goes unchecked; so is a section or a
+file without any.
+
+A section runs twice. As at a prompt: one `eval` an expression, in one interpreter. As a program:
+the whole section is one text, expectations put into it as calls around their expressions. The two
+are compiled differently (a program's procedures are known to each other), and must agree. Lines
+`;%% key value` set options of their section: `only prompt` or `only program` (for what is meant to
+differ), `depth N`, `fuel N`, `llm SPEC`, `seed N`. Sections that expect errors of reading, syntax
+or limits, or of a definition, run at the prompt only: those end a program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega.errors import OmegaError, Raised, Source
+from omega.interpreter import Interpreter, Limits
+from omega.lisp.printer import write_string
+from omega.lisp.reader import read_all
+
+FOLDER = Path(__file__).parent / "spec"
+OPTIONS = frozenset({"only", "depth", "fuel", "llm", "seed"})
+_EXPECTATION = re.compile(r";(=>|!!|>>)")
+_OPTION = re.compile(r"\s*;%%\s+(\S+)\s+(.+?)\s*$")
+_ENDS_PROGRAMS = ("E1", "E8")  # codes of reading and syntax, and of limits
+
+
+class SpecError(Exception):
+    """The spec itself is malformed."""
+
+
+class Expression:
+    """One top-level expression: where it stands, and what is expected of it."""
+
+    def __init__(self, file: str, line: int, text: str, start: int, end: int) -> None:
+        self.file, self.line, self.text, self.start, self.end = file, line, text, start, end
+        self.value: str | None = None
+        self.error: tuple[str, str] | None = None
+        self.output: str | None = None
+
+    @property
+    def is_checked(self) -> bool:
+        return not (self.value is None and self.error is None and self.output is None)
+
+    def expect(self, kind: str, text: str) -> None:
+        if kind == "=>":
+            if self.value is not None or self.error is not None:
+                raise SpecError(f"{self.file}:{self.line}: a second expectation of a value")
+            self.value = text
+        elif kind == "!!":
+            if self.value is not None or self.error is not None:
+                raise SpecError(f"{self.file}:{self.line}: a second expectation of a value")
+            code, _, pattern = text.partition(" ")
+            if not re.fullmatch(r"E\d\d\d", code):
+                raise SpecError(f"{self.file}:{self.line}: `;!!` needs a code, got {text!r}")
+            self.error = (code, pattern.strip())
+        else:
+            if self.output is not None:
+                raise SpecError(f"{self.file}:{self.line}: a second expectation of output")
+            self.output = text
+
+
+class Section:
+    """A part of a spec between `---` lines. `line`: of its first line, from 1."""
+
+    def __init__(self, file: str, line: int, text: str) -> None:
+        self.file, self.line, self.text = file, line, text
+        self.options: dict[str, str] = {}
+        self.expressions: list[Expression] = []
+        self.title = self._parse()
+
+    def _parse(self) -> str:
+        lines = self.text.split("\n")
+        title = ""
+        for n, line in enumerate(lines):
+            if match := _OPTION.match(line):
+                if match[1] not in OPTIONS:
+                    raise SpecError(f"{self.file}:{self.line + n}: unknown option {match[1]!r}")
+                self.options[match[1]] = match[2]
+            elif not title and re.match(r";\s+\w", line):
+                title = line.lstrip("; ").strip()
+        starts = [0]
+        for line in lines:
+            starts.append(starts[-1] + len(line) + 1)
+        spans = [span for _, span in self._forms() if span is not None]
+        claimed: set[int] = set()
+        for i, span in enumerate(spans):
+            start = starts[span.line - 1] + span.column - 1
+            end = starts[span.end_line - 1] + span.end_column - 1
+            found = Expression(
+                self.file, self.line + span.line - 1, self.text[start:end], start, end
+            )
+            until = spans[i + 1].line if i + 1 < len(spans) else len(lines) + 1
+            self._claim(found, lines, span, until, claimed)
+            self.expressions.append(found)
+        for n, line in enumerate(lines):
+            if _EXPECTATION.search(line) and n not in claimed:
+                raise SpecError(
+                    f"{self.file}:{self.line + n}: this expectation is of no expression"
+                )
+        if not any(e.is_checked for e in self.expressions):
+            raise SpecError(f"{self.file}:{self.line}: a section that expects nothing")
+        return title
+
+    def _forms(self) -> list[Any]:
+        """The forms; those that are meant to be unreadable stand in `(unreadable "text")`."""
+        try:
+            return read_all(Source(self.file, self.text))
+        except OmegaError as error:
+            raise SpecError(f"{self.file}:{self.line}: section cannot be read: {error}") from None
+
+    def _claim(
+        self, found: Expression, lines: list[str], span: Any, until: int, claimed: set[int]
+    ) -> None:
+        """Take the expectations behind an expression, and those on comment lines below it."""
+        n = span.end_line - 1
+        text = lines[n][span.end_column - 1 :]
+        while True:
+            match = re.match(r"\s*;(=>|!!|>>)(.*)$", text)
+            if match:
+                claimed.add(n)
+                parts = re.split(r"\s;(=>|!!|>>)", " ;" + match[1] + match[2])[1:]
+                for kind, content in zip(parts[::2], parts[1::2], strict=True):
+                    found.expect(kind, content.strip())
+            elif n >= span.end_line:
+                return
+            n += 1
+            if n + 1 >= until or n >= len(lines):
+                return
+            text = lines[n]
+
+    @property
+    def modes(self) -> Iterator[str]:
+        only = self.options.get("only")
+        if only != "program":
+            yield "prompt"
+        ends = any(
+            e.error and (e.error[0].startswith(_ENDS_PROGRAMS) or e.text.startswith("(define"))
+            for e in self.expressions
+        )
+        if only != "prompt" and not ends:
+            yield "program"
+
+
+def sections_of(path: Path) -> list[Section]:
+    found: list[Section] = []
+    line, start = 1, 1
+    held: list[str] = []
+    for text in [*path.read_text().split("\n"), "---"]:
+        if text.rstrip() == "---":
+            if any(part.strip() for part in held):
+                found.append(Section(path.name, start, "\n".join(held)))
+            held, start = [], line + 1
+        else:
+            held.append(text)
+        line += 1
+    if not found:
+        raise SpecError(f"{path.name}: a spec without sections")
+    return found
+
+
+class Output:
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.parts.append(text)
+
+    def take(self) -> str:
+        text = "".join(self.parts)
+        self.parts.clear()
+        return text.removesuffix("\n").replace("\n", "\\n")
+
+
+class Trial:
+    """One section in one interpreter."""
+
+    def __init__(self, section: Section) -> None:
+        options = section.options
+        limits = {key: int(options[key]) for key in ("depth", "fuel") if key in options}
+        self.section = section
+        self.output = Output()
+        self.interpreter = Interpreter(
+            virtual_time=True,
+            output=self.output,
+            limits=Limits(**limits),
+            llm=options.get("llm"),
+            seed=int(options.get("seed", 0)),
+        )
+        self.faults: list[str] = []
+        self.checked = 0
+
+    def fault(self, e: Expression, expected: str, got: str) -> None:
+        text = e.text if len(e.text) <= 300 else e.text[:300] + " ..."
+        self.faults.append(f"{e.file}:{e.line}: {text}\n  expected {expected}\n  got      {got}")
+
+    def value(self, e: Expression, value: Any) -> None:
+        """Check what an expression gave."""
+        self.checked += 1
+        written = write_string(value)
+        if e.error is not None:
+            self.fault(e, f"error {e.error[0]} {e.error[1]}", written)
+        elif e.value is not None and written != e.value and written != _normal(e.value):
+            self.fault(e, e.value, written)
+        self.displayed(e)
+
+    def failure(self, e: Expression, error: OmegaError) -> None:
+        """Check how an expression failed."""
+        self.checked += 1
+        report = f"{error.code} {error}"
+        if e.error is None:
+            expected = e.value if e.value is not None else "no error"
+            self.fault(e, expected, report)
+        elif error.code != e.error[0] or not re.search(e.error[1], _without_source(str(error))):
+            self.fault(e, f"error {e.error[0]} {e.error[1]}", report)
+        self.displayed(e)
+
+    def displayed(self, e: Expression) -> None:
+        shown = self.output.take()
+        if e.output is not None and shown != e.output:
+            self.fault(e, f"output {e.output!r}", repr(shown))
+
+    # -- the two ways to run -------------------------------------------------------------------
+
+    def prompt(self) -> None:
+        inside = self.interpreter.runtime
+        for e in self.section.expressions:
+            kept: list[Any] = []
+            self.interpreter._seam.to_host = lambda value, kept=kept: kept.append(value)
+            try:
+                text = e.text
+                self.interpreter.eval(text, filename=f"{e.file}:{e.line}")
+            except OmegaError as error:
+                self.failure(e, error)
+            else:
+                assert kept[-1] is not inside.marker
+                self.value(e, kept[-1])
+        self.checked_all(len(self.section.expressions))
+
+    def program(self) -> None:
+        """The whole section as one text, with `(%spec-value n expression)` for what is checked,
+        and `(%spec-failure n (lambda () expression))` for what is to fail.
+        """
+        pieces: list[str] = []
+        at = 0
+        section = self.section
+        for n, e in enumerate(section.expressions):
+            if e.is_checked:
+                name = "%spec-failure" if e.error else "%spec-value"
+                inner = (
+                    f"({name} {n} (lambda () {e.text}))" if e.error else f"({name} {n} {e.text})"
+                )
+                pieces += (section.text[at : e.start], f"(%spec-clear) {inner}")
+                at = e.end
+        pieces.append(section.text[at:])
+        self._define_checks()
+        try:
+            self.interpreter.eval(GUARD, filename="<spec>")
+            self.interpreter.eval("".join(pieces), filename=section.file)
+        except OmegaError as error:
+            self.faults.append(f"{section.file}:{section.line}: as a program it failed: {error}")
+            return
+        self.checked_all(sum(e.is_checked for e in section.expressions))
+
+    def _define_checks(self) -> None:
+        expressions = self.section.expressions
+
+        def value(n: int, result: Any) -> None:
+            self.value(expressions[n], result)
+
+        def failure(n: int, condition: Any) -> None:
+            if not isinstance(condition, OmegaError):
+                condition = Raised(condition, f"uncaught raise of {write_string(condition)}")
+            self.failure(expressions[n], self.interpreter.explained(condition))
+
+        def clear() -> None:
+            self.output.take()
+
+        define = self.interpreter._evaluator.define
+        define("%spec-value", value)
+        define("%spec-failed", failure)
+        define("%spec-clear", clear)
+
+    def checked_all(self, count: int) -> None:
+        if not self.faults and self.checked != count:
+            where = f"{self.section.file}:{self.section.line}"
+            self.faults.append(f"{where}: {count} expressions to check, {self.checked} checked")
+
+
+GUARD = """
+(define %spec-failure
+  (let ((failed %spec-failed) (note %spec-value))
+    (lambda (n thunk)
+      (let ((failure (guard (condition (#t (list condition))) (note n (thunk)) #f)))
+        (when failure (failed n (car failure)))))))
+"""
+
+
+def _without_source(report: str) -> str:
+    """A report without the source lines it shows: those hold the expectation too."""
+    return "\n".join(line for line in report.split("\n") if not re.match(r"\s*\d*\s+\|", line))
+
+
+def _normal(text: str) -> str | None:
+    """`text` read and written again; None when it is not one datum."""
+    try:
+        forms = read_all(Source("<expected>", text))
+    except OmegaError:
+        return None
+    return write_string(forms[0][0]) if len(forms) == 1 else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of our own: the library is compiled once, and nobody's earlier work is met."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        folder.chmod(0o700)
+        patch.setenv("OMEGA_CACHE_DIR", str(folder))
+        yield
+
+
+def _all() -> Iterator[Any]:
+    for path in sorted(FOLDER.glob("*.omega")):
+        for section in sections_of(path):
+            for mode in section.modes:
+                title = re.sub(r"[^\w>*!?=-]+", "_", section.title)[:50].strip("_")
+                name = f"{path.stem}-{section.line}-{title}-{mode}".replace("--", "-")
+                yield pytest.param(section, mode, id=name)
+
+
+@pytest.mark.parametrize("section, mode", list(_all()))
+def test_spec(section: Section, mode: str) -> None:
+    trial = Trial(section)
+    try:
+        getattr(trial, mode)()
+    finally:
+        trial.interpreter.close()
+    assert not trial.faults, "\n" + "\n".join(trial.faults)
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("(+ 1 2)", "expects nothing"),
+        ("1 ;=> 1\n\n;=> 2\n\n(+ 1 2)\n; hm ;=> 3", "of no expression"),
+        ("(+ 1 ;=> 1\n 2) ;=> 3", "of no expression"),
+        ("(car 1) ;!! type", "needs a code"),
+        ("1 ;=> 1 ;=> 2", "a second"),
+        (";%% speed 3\n1 ;=> 1", "unknown option"),
+        ("(car ;=> 1", "cannot be read"),
+    ],
+)
+def test_malformed_spec_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        Section("x.omega", 1, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(+ 1 2) ;=> 4",
+        "(+ 1 2) ;!! E301 .",
+        "(car 1) ;=> 1",
+        "(car 1) ;!! E302 .",
+        "(car 1) ;!! E301 no such words",
+        '(display "a") ;>> b',
+        '(begin (display "a") 3) ;>> b ;=> 3',
+    ],
+)
+@pytest.mark.parametrize("mode", ["prompt", "program"])
+def test_failing_expectation_is_reported(text: str, mode: str) -> None:
+    section = Section("x.omega", 1, text)
+    trial = Trial(section)
+    getattr(trial, mode)()
+    assert len(trial.faults) == 1
+    assert trial.faults[0].startswith("x.omega:1: ")
