@@ -578,9 +578,11 @@ def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | N
     if _unquoted(ex, datum, scope, "unquote"):
         if depth == 1:
             return ex.expand(datum.cdr.car, scope, getattr(datum.cdr, "car_span", span))
-        return _wrap(ex, "unquote", _quasi(ex, datum.cdr.car, depth - 1, scope, span), span)
+        return _kept(ex, "unquote", datum, depth - 1, scope, span)
     if _unquoted(ex, datum, scope, "quasiquote"):
-        return _wrap(ex, "quasiquote", _quasi(ex, datum.cdr.car, depth + 1, scope, span), span)
+        return _kept(ex, "quasiquote", datum, depth + 1, scope, span)
+    if depth == 1 and _unquoted(ex, datum, scope, "unquote-splicing"):
+        raise ex.error("a splice (,@) stands outside of a list or vector", span)
     if type(datum) is list:
         items = _quasi_list(ex, to_list(datum), depth, scope, span)
         if isinstance(items, Const):
@@ -591,8 +593,12 @@ def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | N
     return Const(span, strip(datum))
 
 
-def _wrap(ex: Expander, name: str, node: Node, span: Span | None) -> Node:
-    return ex.library_call("list", [Const(span, Symbol.of(name)), node], span)
+def _kept(
+    ex: Expander, name: str, datum: Any, depth: int, scope: AnyScope, span: Span | None
+) -> Node:
+    """`(name part)` that stays in the result; its part is a template `depth` deep, and may splice."""
+    part = _quasi_list(ex, datum.cdr, depth, scope, span)
+    return ex.library_call("cons", [Const(span, Symbol.of(name)), part], span)
 
 
 def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node:
@@ -608,8 +614,7 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
             segments.append((True, [ex.expand(item.cdr.car, scope, where)]))
         else:
             if _unquoted(ex, item, scope, "unquote-splicing"):
-                inner = _quasi(ex, item.cdr.car, depth - 1, scope, where)
-                node = _wrap(ex, "unquote-splicing", inner, where)
+                node = _kept(ex, "unquote-splicing", item, depth - 1, scope, where)
             else:
                 node = _quasi(ex, item, depth, scope, where)
             if segments and not segments[-1][0]:
@@ -621,8 +626,9 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
     if all(not s and all(isinstance(n, Const) for n in ns) for s, ns in segments) and isinstance(tail, Const):
         return Const(span, strip(datum))
     pieces = [ns[0] if s else ex.library_call("list", ns, span) for s, ns in segments]
-    if isinstance(tail, Const) and tail.value is Nil and not segments[-1][0]:
-        return pieces[0] if len(pieces) == 1 else ex.library_call("append", pieces, span)
+    if isinstance(tail, Const) and tail.value is Nil:  # a splice at the end may give an improper tail
+        lone = len(pieces) == 1 and not segments[-1][0]
+        return pieces[0] if lone else ex.library_call("append", pieces, span)
     return ex.library_call("append", [*pieces, tail], span)
 
 
