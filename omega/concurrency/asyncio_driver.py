@@ -180,7 +180,7 @@ class AsyncioDriver(Driver):
                 self._waits.remove(entry)
 
     def _schedule(self) -> None:
-        if not self._pump_due:
+        if not self._pump_due and self._loop is not None:  # closing cancels what is left in the loop
             self._pump_due = True
             self._loop.call_soon(self._pump)
 

@@ -45,4 +45,4 @@ def _drive(scheduler: Scheduler, driver: Driver) -> None:
             if scheduler.has_work():
                 scheduler.run_batch()
         return
-    driver.drive(lambda: scheduler.live == 0)
+    driver.drive(lambda: scheduler.live == 0 and not scheduler.externals)

@@ -195,7 +195,7 @@ class Scheduler(Kernel):
         self.check_host("wait")
         self._watch(task)
         try:
-            self.driver.drive(lambda: task.is_done)
+            self.driver.drive(lambda: task.is_done and not self._is_aborting())
         finally:
             task.watched = False
         return self.result_of(task)
@@ -205,10 +205,14 @@ class Scheduler(Kernel):
         self.check_host("wait")
         self._watch(task)
         try:
-            await self.driver.drive_async(lambda: task.is_done)
+            await self.driver.drive_async(lambda: task.is_done and not self._is_aborting())
         finally:
             task.watched = False
         return self.result_of(task)
+
+    def _is_aborting(self) -> bool:
+        """Whether a coroutine that was asked to end has not yet: it may still cost its owner money."""
+        return any(e.abort_reason is not None and e.function is None for e in self.externals)
 
     def _watch(self, task: Task) -> None:
         task.observed = True

@@ -79,6 +79,14 @@ class Char:
         return (Char.of, (self.value,))
 
 
+# The names `#\name` knows; the first of each character is how it is written.
+CHAR_NAMES = {
+    "alarm": "\a", "backspace": "\b", "delete": "\x7f", "escape": "\x1b", "newline": "\n",
+    "null": "\0", "return": "\r", "space": " ", "tab": "\t",
+    "nul": "\0", "altmode": "\x1b", "rubout": "\x7f", "linefeed": "\n", "page": "\f", "vtab": "\v",
+}  # fmt: skip
+
+
 class NilType:
     """The empty list. One instance, `Nil`; iterates as an empty sequence."""
 

@@ -133,7 +133,8 @@ def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
             at = at.outer
         if not isinstance(identifier, Alias):
             return at.binding(identifier.name)
-        identifier, at = identifier.name, identifier.scope
+        alias = identifier
+        identifier, at = alias.name, alias.scope
 
 
 def same_meaning(

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from omega.errors import LimitExceeded, ReadError, Source, Span
-from omega.lisp.data import Char, Keyword, Symbol
+from omega.lisp.data import CHAR_NAMES, Char, Keyword, Symbol
 from omega.lisp.numbers import parse_number
 
 
@@ -91,11 +91,6 @@ _PREFIXES = {
     ",": Symbol.of("unquote"),
     ",@": Symbol.of("unquote-splicing"),
 }
-CHAR_NAMES = {
-    "alarm": "\a", "backspace": "\b", "delete": "\x7f", "escape": "\x1b", "newline": "\n",
-    "null": "\0", "return": "\r", "space": " ", "tab": "\t",
-    "nul": "\0", "altmode": "\x1b", "rubout": "\x7f", "linefeed": "\n", "page": "\f", "vtab": "\v",
-}  # fmt: skip
 _ODD_NAMES = {".", "1+", "1-", "-1+"}  # begin like numbers, yet are names (or the dot)
 
 

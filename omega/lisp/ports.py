@@ -259,7 +259,12 @@ class TextOutput(Port):
                 raise LimitExceeded("size", self._size, limits.alloc_items, "characters")
             self._parts.append(text)
             return
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        size = len(text)
+        if not text.isascii():
+            try:
+                size = len(text.encode("utf-8"))
+            except UnicodeEncodeError:
+                text = self._without_surrogates(text)
         self.meter.count(size, limits.output_bytes)
         if self._write is not None:
             self._write(text)
@@ -267,6 +272,14 @@ class TextOutput(Port):
         self._parts.append(text)
         if self._size >= CHUNK:
             self.flush()
+
+    def _without_surrogates(self, text: str) -> str:
+        """A console shows lone surrogates as U+FFFD; a file refuses them."""
+        if self._handle is not None:
+            raise LispValueError(
+                f"lone surrogates cannot be written to {self.name} as UTF-8", kind="bad-encoding"
+            )
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def text(self) -> str:
         """All that was written to a string port."""

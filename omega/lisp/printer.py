@@ -19,8 +19,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from omega.errors import LimitExceeded, OmegaError, ReadError, Source
-from omega.lisp.data import Char, Eof, Keyword, Nil, Pair, Record, Symbol, Values
-from omega.lisp.lexer import CHAR_NAMES, Lexer
+from omega.lisp.data import CHAR_NAMES, Char, Eof, Keyword, Nil, Pair, Record, Symbol, Values
 from omega.lisp.names import demangle
 from omega.lisp.numbers import format_number
 from omega.lisp.reader import HASH_LITERAL
@@ -323,6 +322,8 @@ def _reads_as(text: str, kind: type[Symbol] | type[Keyword], name: str) -> bool:
     """Whether the reader takes `text`, written bare, for the symbol or keyword `name`."""
     if len(text) > 500 or text[:1] in ("", "#", "@") or "\\" in text or not text.isprintable():
         return False
+    from omega.lisp.lexer import Lexer
+
     try:
         tokens = list(Lexer(Source("", text)).tokens())
     except ReadError:

@@ -8,18 +8,20 @@ carry the span of every list and of every element. `'x` reads as (quote x). `{k 
 headed by `HASH_LITERAL`, a symbol no program can write, so that the expander makes a fresh table
 of it.
 
-Lark is imported when the first text is parsed, never when this module is: a warm start reads
+Lark and lexer.py are imported when the first text is parsed, never when this module is: a warm start reads
 nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omega.errors import LimitExceeded, ReadError, Source, Span
 from omega.lisp.data import Nil, Pair, Symbol
-from omega.lisp.lexer import Label, Lexer, Token
+
+if TYPE_CHECKING:
+    from omega.lisp.lexer import Lexer, Token
 
 SOURCE_CHARACTERS_MAX = 4_000_000
 HASH_LITERAL = Symbol("hash-literal")  # uninterned: only the reader makes it
@@ -55,6 +57,8 @@ def read_all(
     """
     if characters_max is not None and len(source.text) > characters_max:
         raise LimitExceeded("source-size", len(source.text), characters_max, "characters")
+    from omega.lisp.lexer import Lexer
+
     lexer = Lexer(source)
     return [(node.value, node.span) for node in _parse(lexer, lexer.tokens())]
 
@@ -68,6 +72,8 @@ def read_one(
     line, column: where `offset` lies, for the spans. Raises ReadError as read_all does; text
     behind the datum is not looked at.
     """
+    from omega.lisp.lexer import Lexer
+
     lexer = Lexer(source, offset, line, column)
     tokens: list[Token] = []
     owed = 1  # data still to come: `#;` owes one more
@@ -139,6 +145,8 @@ def _build_parser() -> Any:
 
 def _misplaced(token: Any, stack: list[Any]) -> NoReturn:
     """Say why `token` cannot stand where it does. stack: what was read before it."""
+    from omega.lisp.lexer import Token
+
     waiting = next(
         (v for v in reversed(stack) if isinstance(v, Token) and v.type not in ("ATOM", "CLOSE")),
         None,
@@ -275,6 +283,8 @@ class _Builder:
 
 def _resolve_labels(nodes: list[Any]) -> list[Any]:
     """Replace every `#n#` by what `#n=` stands before; walks the data with a stack."""
+
+    from omega.lisp.lexer import Label
 
     def final(value: Any) -> Any:
         while type(value) is Label:

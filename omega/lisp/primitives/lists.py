@@ -17,6 +17,8 @@ from omega.lisp.primitives import check
 from omega.lisp.primitives.check import proper_list, wrong_type
 from omega.lisp.primitives.registry import primitive
 
+_WALK_BEFORE_CYCLES = 100_000  # steps along a list before list-tail asks whether it is circular
+
 # -- pairs ----------------------------------------------------------------------------------------
 
 
@@ -276,13 +278,29 @@ def _after(name: str, lst: Any, k: Any, element: bool) -> Any:
     """The rest of `lst` after k elements; a pair if an element is wanted there."""
     count = check.natural(name, 2, k)
     at = lst
-    for done in range(count):
+    left = count
+    while left > 0:
         if not isinstance(at, Pair):
-            raise _too_short(name, lst, done, count)
+            raise _too_short(name, lst, count - left, count)
         at = at.cdr
+        left -= 1
+        if count - left == _WALK_BEFORE_CYCLES:
+            left = _without_rounds(at, left)
     if element and not isinstance(at, Pair):
         raise _too_short(name, lst, count, count)
     return at
+
+
+def _without_rounds(at: Any, steps: int) -> int:
+    """`steps` from `at`, less whole rounds when the list is circular."""
+    seen: dict[int, int] = {}
+    while isinstance(at, Pair):
+        if id(at) in seen:
+            entry, length = seen[id(at)], len(seen) - seen[id(at)]
+            return steps if steps < entry else entry + (steps - entry) % length
+        seen[id(at)] = len(seen)
+        at = at.cdr
+    return steps
 
 
 def _too_short(name: str, lst: Any, size: int, k: int) -> Exception:

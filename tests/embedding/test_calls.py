@@ -1,0 +1,147 @@
+"""LLM calls from Lisp, end to end: the scheduler, the governor, the real SDK and a real socket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from omega import Interpreter, LispError, SchedulerConfig
+from omega.concurrency import EventWriter
+from omega.llm import OpenAIProvider, ScriptedProvider
+from omega.testing import Fault, LoopbackServer
+
+CALLS = "(par-map (lambda (i) (llm.infer (number->string i))) (iota 60))"
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(latency_s=0.02, reply=lambda call: "re: " + call.prompt) as running:
+        yield running
+
+
+def interpreter(server: LoopbackServer, **options: object) -> Interpreter:
+    provider = OpenAIProvider("test-model", api_key=server.api_key, base_url=server.base_url)
+    return Interpreter(llm=provider, **options)  # type: ignore[arg-type]
+
+
+def test_many_calls_overlap_up_to_the_cap_and_never_beyond(server: LoopbackServer) -> None:
+    with interpreter(server) as omega:
+        replies = list(omega.eval(CALLS))
+    assert replies == [f"re: {i}" for i in range(60)]
+    assert server.snapshot().peak == 8
+
+
+@pytest.mark.parametrize("fairness", ["fifo", "priority", "round-robin"])
+def test_the_peak_is_the_cap_under_every_policy_with_one_task_slot(
+    server: LoopbackServer, fairness: str
+) -> None:
+    config = SchedulerConfig(max_concurrent_tasks=1, max_concurrent_llm_calls=5, fairness_mode=fairness)
+    with interpreter(server, scheduler=config) as omega:
+        nested = """
+          (define (ask i) (llm.infer (number->string i)))
+          (define (group g)
+            (await-all (map (lambda (i) (async (lambda () (ask (+ i (* 10 g)))))) (iota 6))))
+          (apply append (await-all (map (lambda (g) (async (lambda () (group g)))) (iota 4))))"""
+        assert len(list(omega.eval(nested))) == 24
+        assert omega.scheduler.stats().peak_concurrent_llm_calls == 5
+    assert server.snapshot().peak == 5
+
+
+def test_cancelling_a_task_in_flight_closes_the_connection_and_frees_the_slot(
+    server: LoopbackServer,
+) -> None:
+    server.latency_s = lambda call: 60.0 if call.prompt == "slow" else 0.0
+    config = SchedulerConfig(max_concurrent_llm_calls=1)
+    with interpreter(server, scheduler=config) as omega:
+        omega.define("in-flight", lambda: server.snapshot().in_flight)
+        omega.eval('(define t (async (lambda () (llm.infer "slow"))))')
+        omega.eval("(while (= (in-flight) 0) (sleep 1))")
+        assert omega.eval('(cancel t "enough") (llm.infer "quick")') == "re: quick"
+        assert server.wait_until(lambda seen: seen.early_closes == 1).early_closes == 1
+        assert omega.calls.governor.in_flight == 0
+        assert str(omega.eval("(task-state t)")) == "cancelled"
+
+
+def test_a_timeout_closes_the_connection_too(server: LoopbackServer) -> None:
+    server.latency_s = lambda call: 60.0 if call.prompt == "slow" else 0.0
+    with interpreter(server) as omega:
+        omega.eval('(llm.infer "quick")')  # loads the SDK, opens a connection
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "slow" :timeout 300)')
+        assert caught.value.code == "E703"
+        server.wait_until(lambda seen: seen.early_closes == 1)
+
+
+def test_a_429_with_retry_after_is_tried_again_and_holds_no_slot_meanwhile(
+    server: LoopbackServer,
+) -> None:
+    server.faults = [Fault.http(429, retry_after="0.05")]
+    config = SchedulerConfig(max_concurrent_llm_calls=1)
+    with interpreter(server, scheduler=config) as omega:
+        seen: list[int] = []
+        omega.scheduler.listeners.append(
+            lambda event: seen.append(omega.calls.governor.in_flight)
+            if event["event"] == "LLMFinished"
+            else None
+        )
+        assert omega.eval('(llm.infer "again")') == "re: again"
+        assert omega.calls.retries == 1
+        assert seen == [0, 0]
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "cut"])
+def test_broken_answers_are_tried_again(server: LoopbackServer, fault: str) -> None:
+    server.faults = [Fault.parse(fault)]
+    provider = OpenAIProvider("test-model", api_key=server.api_key, base_url=server.base_url)
+    with Interpreter(llm=provider) as omega:
+        omega.calls.retry.base_s = 0.001
+        assert omega.eval('(llm.infer "again")') == "re: again"
+
+
+def test_a_call_that_fails_for_good_is_a_condition_with_its_code(server: LoopbackServer) -> None:
+    server.faults = lambda call: Fault.http(401)
+    with interpreter(server) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x")')
+        assert caught.value.code == "E702"
+        assert omega.eval('(guard (e (#t \'refused)) (llm.infer "x"))').name == "refused"
+        assert omega.calls.governor.in_flight == 0
+
+
+def test_losers_of_a_race_stop_paying() -> None:
+    rules = [{"match": "slow", "reply": "late", "latency_ms": 60_000}, {"match": ".", "reply": "first", "latency_ms": 10}]
+    provider = ScriptedProvider(rules)
+    with Interpreter(llm=provider, virtual_time=True) as omega:
+        text = '(race (lambda () (llm.infer "slow")) (lambda () (llm.infer "quick")) (lambda () (llm.infer "slow")))'
+        assert omega.eval(text) == "first"
+        assert omega.scheduler.driver.now() < 1.0
+    assert sorted(call.outcome for call in provider.calls) == ["cancelled", "cancelled", "ok"]
+
+
+PROGRAM = """
+(define (work i)
+  (guard (e (#t (list 'failed (condition-kind e))))
+    (sleep (random 20))
+    (llm.infer (string-append "question " (number->string i)) :timeout 900)))
+(define tasks (map (lambda (i) (async (lambda () (work i)) :priority (modulo i 3))) (iota 20)))
+(async (lambda () (sleep 100) (cancel (list-ref tasks 7) "not needed")))
+(await-all tasks :mode 'settle)
+"""
+
+
+@pytest.mark.parametrize("fairness", ["fifo", "priority", "round-robin"])
+def test_equal_runs_give_byte_identical_event_streams(fairness: str) -> None:
+    def stream() -> str:
+        out = io.StringIO()
+        config = SchedulerConfig(fairness_mode=fairness)
+        with Interpreter(virtual_time=True, seed=7, scheduler=config) as omega:
+            omega.scheduler.listeners.append(EventWriter(out))
+            omega.eval(PROGRAM)
+        return out.getvalue()
+
+    first = stream()
+    assert "LLMStarted" in first and "TaskCancelled" in first
+    for _ in range(100):
+        assert stream() == first
