@@ -8,8 +8,8 @@ carry the span of every list and of every element. `'x` reads as (quote x). `{k 
 headed by `HASH_LITERAL`, a symbol no program can write, so that the expander makes a fresh table
 of it.
 
-Lark and lexer.py are imported when the first text is parsed, never when this module is: a warm start reads
-nothing.
+Lark and lexer.py are imported when the first text is parsed, never when this module is: a warm
+start reads nothing.
 """
 
 from __future__ import annotations

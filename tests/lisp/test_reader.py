@@ -1,7 +1,6 @@
 """The reader: syntax, spans, exact errors, depth and speed."""
 # ruff: noqa: E501  (tables of cases read best one case beside another)
 
-
 from __future__ import annotations
 
 import subprocess
