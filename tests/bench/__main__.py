@@ -10,7 +10,17 @@ import re
 from pathlib import Path
 
 from tests.bench import growth, language, models, schedulers, start
-from tests.bench.kit import HEAD, Bench, Case, Row, Skipped, calibration_text, line, machine, markdown
+from tests.bench.kit import (
+    HEAD,
+    Bench,
+    Case,
+    Row,
+    Skipped,
+    calibration_text,
+    line,
+    machine,
+    markdown,
+)
 
 RESULTS = Path(__file__).with_name("results.md")
 GROUPS = {
@@ -57,7 +67,9 @@ def rows_of(cases: list[Case], bench: Bench) -> list[Row]:
             bench.skipped[case.name] = str(skipped)
             continue
         except Exception as error:  # one broken row must not hide the others
-            row = Row(case.name, "", 0.0, holds=False, note=f"{type(error).__name__}: {first_line(error)}")
+            row = Row(
+                case.name, "", 0.0, holds=False, note=f"{type(error).__name__}: {first_line(error)}"
+            )
         rows.append(row)
         print(line(row.cells()), flush=True)
     return rows
@@ -83,9 +95,15 @@ def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, few repetitions: does it still run?")
-    parser.add_argument("--only", default="", metavar="PATTERN", help="only rows whose group or name matches")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, few repetitions: does it still run?"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="only rows whose group or name matches"
+    )
     parser.add_argument("--write", action="store_true", help="write tests/bench/results.md")
     return parser.parse_args()
 

@@ -74,7 +74,9 @@ def language_mean(bench: Bench) -> Row:
     if len(ratios) < len(PROGRAM_ROWS):
         raise Skipped("needs every row above it")
     mean = geometric_mean(ratios.values())
-    return Row("geometric mean of the rows above", "", mean, 1.0, goal=MEAN_GOAL, note="goal 1.5x later")
+    return Row(
+        "geometric mean of the rows above", "", mean, 1.0, goal=MEAN_GOAL, note="goal 1.5x later"
+    )
 
 
 def tail_calls(bench: Bench) -> Row:
@@ -155,7 +157,13 @@ def step_mean(bench: Bench) -> Row:
     ratios = bench.kept.get("step ratios", {})
     if len(ratios) < len(STEP_ROWS):
         raise Skipped("needs every row above it")
-    return Row("step counter on/off: geometric mean", "", geometric_mean(ratios.values()), 1.0, goal=STEP_MEAN_GOAL)
+    return Row(
+        "step counter on/off: geometric mean",
+        "",
+        geometric_mean(ratios.values()),
+        1.0,
+        goal=STEP_MEAN_GOAL,
+    )
 
 
 CASES = [

@@ -30,7 +30,14 @@ def beside_bare(name: str, arguments: list[str], goal: float | None) -> Case:
             raise Skipped(f"`python {' '.join(arguments)}` answers {failed.returncode}") from None
         omega, bare, ratio = bench.pairs(timed(ours), timed(process(BARE)))
         return Row(
-            name, "ms", omega, bare, ratio=ratio, goal=goal, judged="omega", note="reference: python -c pass"
+            name,
+            "ms",
+            omega,
+            bare,
+            ratio=ratio,
+            goal=goal,
+            judged="omega",
+            note="reference: python -c pass",
         )
 
     return Case(name, run)
