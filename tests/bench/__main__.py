@@ -1,6 +1,7 @@
 """`python -m tests.bench [--quick] [--only PATTERN] [--write]`: the table of ratios, misses marked.
 
-Owns: the order of the groups, the options, results.md. Refuses: failing on a miss: timings decide nothing here.
+Owns: the order of the groups, the options, results.md. Refuses: failing on a miss: timings decide
+nothing here.
 """
 
 from __future__ import annotations
@@ -83,8 +84,9 @@ def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
     text = [
         "# What the bench printed",
         "",
-        f"Written by `python -m tests.bench --write` on {machine()}. Figures are medians; a ratio is the median of the",
-        "ratios of pairs measured in turns. Cores are shared with other work: trust ratios, not figures.",
+        f"Written by `python -m tests.bench --write` on {machine()}. Figures are medians; a ratio",
+        "is the median of the ratios of pairs measured in turns. Cores are shared with other work:",
+        "trust ratios, not figures.",
         "",
         *markdown(groups),
         "",

@@ -1,4 +1,4 @@
-"""Rows: cost per unit as work grows a hundredfold. A ratio near 1 is linear; 100 would be quadratic."""
+"""Rows: cost per unit as work grows a hundredfold. A ratio near 1 is linear, 100 quadratic."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def called(name: str) -> Work:
 
 
 def source_size(bench: Bench, n: int) -> float:
-    """Reading and compiling a text of `n` definitions' worth of lines: n / 10 procedures of ten lines."""
+    """Reading and compiling a text of `n` lines: n / 8 procedures of eight lines."""
     del bench
     from omega.interpreter import Interpreter
 
     lines = [
-        f"(define (f{i} x)\n  (let ((a (+ x {i}))\n        (b (* x 2)))\n    (cond\n      ((< a b) (list a b))\n"
-        f"      ((= a b) 'same)\n      (else\n        (display-nothing a)\n        (f{i} (- x 1))))))\n"
-        for i in range(max(1, n // 10))
+        f"(define (f{i} x)\n  (let ((a (+ x {i}))\n        (b (* x 2)))\n    (cond\n"
+        f"      ((< a b) (list a b))\n      ((= a b) 'same)\n"
+        f"      (else (display-nothing a)\n        (f{i} (- x 1))))))"
+        for i in range(max(1, n // 8))
     ]
     text = "(define (display-nothing x) x)\n" + "\n".join(lines)
     with Interpreter(use_cache=False) as made:

@@ -2,8 +2,9 @@
 
 Owns: `Case`, `Row`, `Bench`, interleaved measuring, the table. Refuses: knowing what is measured.
 
-Machines are shared and noisy, so a figure means little and a ratio of two figures taken at the same moment a lot:
-both sides of a row run in turns, A B A B, and the ratio is the median of the pairs' ratios.
+Machines are shared and noisy, so a figure means little and a ratio of two figures taken at the same
+moment a lot: both sides of a row run in turns, A B A B, and the ratio is the median of the pairs'
+ratios.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Skipped(Exception):
 class Row:
     """One line of the table.
 
-    omega, reference: medians in `unit`. ratio: omega over reference. goal: the most that is allowed of `judged`
-    ("ratio" or "omega"), None where there is none. holds: False marks a MISS whatever the goal says. note: shown behind.
+    omega, reference: medians in `unit`. ratio: omega over reference. goal: the most that is allowed
+    of `judged` ("ratio" or "omega"), None where there is none. holds: False marks a MISS whatever
+    the goal says. note: shown behind.
     """
 
     __slots__ = ("goal", "holds", "judged", "name", "note", "omega", "ratio", "reference", "unit")
@@ -92,7 +94,7 @@ def short(value: float | None) -> str:
 
 
 class Bench:
-    """What a row may ask. quick: sizes a tenth, three pairs. skipped: name -> why, for the list at the end."""
+    """What a row may ask. quick: small sizes, three pairs. skipped: name -> why."""
 
     def __init__(self, *, quick: bool = False) -> None:
         self.quick = quick
@@ -111,7 +113,7 @@ class Bench:
     def pairs(
         self, ours: Figure, theirs: Figure, most: int = PAIRS_MAX
     ) -> tuple[float, float, float]:
-        """(our median, their median, median of the pairs' ratios) of two figures, taken in turns, `most` pairs."""
+        """(our median, their median, median of the pairs' ratios), at most `most` pairs."""
         if most > 3:
             ours(), theirs()  # warm
         first: list[float] = []
@@ -184,10 +186,11 @@ def calibration_text() -> str:
 
 def machine() -> str:
     """Facts of the machine, none of which names it."""
-    return f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {sys.platform}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{python}, {os.cpu_count()} cores, {sys.platform}"
 
 
-# -- the table ---------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------
 
 HEAD = ["row", "omega", "reference", "unit", "ratio", "goal", "", "note"]
 WIDTHS = [47, 9, 9, 7, 8, 10, 5, 0]

@@ -1,4 +1,4 @@
-"""Rows: programs.omega beside programs.py, tail calls, deep recursion, the price of the step counter.
+"""Rows: programs.omega beside programs.py, tail calls, deep recursion, the step counter's price.
 
 Owns: the interpreters the rows share, with steps and limits as a program meets them by default.
 Refuses: peers in other languages; they need an environment of their own.
@@ -94,15 +94,15 @@ def deep_recursion(bench: Bench) -> Row:
     return Row(f"sum to {n:,}, not by tail calls", "ms", took, note="survives")
 
 
-# -- the step counter ----------------------------------------------------------------------------------
+# -- the step counter ------------------------------------------------------------------------------
 
 
 @contextmanager
 def no_steps() -> Iterator[None]:
     """While inside, the compiler writes loops and procedures without safepoints.
 
-    `for _ in _it: body` / `else: ...` becomes `while True: body`: every body ends by leaving the loop or by its
-    `continue`, so it means the same with an endless slice.
+    `for _ in _it: body` / `else: ...` becomes `while True: body`: every body ends by leaving the
+    loop or by its `continue`, so it means the same with an endless slice.
     """
     import ast
 

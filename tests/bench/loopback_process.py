@@ -1,7 +1,8 @@
-"""The loopback model server in a process of its own, so that its CPU is not counted as the client's.
+"""The loopback model server in a process of its own, so that its CPU is not the client's.
 
-Owns: `ServerProcess`, a context manager, and what runs inside (`python -m tests.bench.loopback_process LATENCY_S`).
-Wire: the child prints its URL and key on one line, then answers each line of its input with "peak requests".
+Owns: `ServerProcess`, a context manager, and what runs inside (`python -m
+tests.bench.loopback_process LATENCY_S`). Wire: the child prints its URL and key on one line, then
+answers each line of its input with "peak requests".
 """
 
 from __future__ import annotations

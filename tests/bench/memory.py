@@ -1,4 +1,4 @@
-"""`python -m tests.bench.memory WHAT N`: bytes of resident memory per task, in a process of its own.
+"""`python -m tests.bench.memory WHAT N`: bytes of resident memory per task, in its own process.
 
 A process that has freed memory before measures nothing: the allocator would use that up first.
 WHAT: asyncio, suspended, unstarted, lisp.
@@ -67,7 +67,12 @@ def of_lisp(n: int) -> float:
 
     config = SchedulerConfig(max_concurrent_tasks=1_000_000, max_started_tasks=1_000_000)
     interpreter = Interpreter(scheduler=config)
-    interpreter.define("resident", lambda: gc.collect() and 0 or resident())
+
+    def collected() -> int:
+        gc.collect()
+        return resident()
+
+    interpreter.define("resident", collected)
     text = f"""
       (define (one) (sleep 1000000))
       (define (some n) (let loop ((i 0)) (when (< i n) (async one :daemon #t) (loop (+ i 1)))))

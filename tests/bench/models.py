@@ -1,6 +1,6 @@
-"""Rows: LLM calls through the interpreter and the real SDK, beside the SDK with asyncio and a semaphore.
+"""Rows: LLM calls through the interpreter and the real SDK, beside the SDK with asyncio alone.
 
-Both sides talk HTTP to a server in another process, are warmed by calls of their own, and start with no connection.
+Both sides talk HTTP to a server in another process, and are warmed by one call before each run.
 """
 
 from __future__ import annotations

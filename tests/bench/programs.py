@@ -1,6 +1,7 @@
-"""What language.py times, in plain Python doing the same work; `idiomatic_*` is how one would write it.
+"""What language.py times, in plain Python doing the same work; `idiomatic_*` as one would write it.
 
-Where the Lisp builds lists, `(head, tail)` tuples; where it passes procedures, Python functions and the same loops.
+Where the Lisp builds lists, `(head, tail)` tuples; where it passes procedures, Python functions and
+the same loops.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def bench_hof(n: int) -> Any:
 
 
 def idiomatic_hof(n: int) -> int:
-    return sum(map(lambda x: x * 2, filter(lambda x: x % 2 == 1, range(n + 1))))
+    return sum([x * 2 for x in range(n + 1) if x % 2 == 1])
 
 
 def strings(n: int) -> Any:

@@ -1,9 +1,11 @@
 """The same seven pieces of work on each runtime, one class each.
 
 Owns: what a task of a row does on Omega's scheduler, in Lisp, on asyncio, uvloop, trio and gevent.
-Refuses: comparing them (schedulers.py). A runtime whose library is missing raises ImportError when made.
+Refuses: comparing them (schedulers.py). A runtime whose library is missing raises ImportError when
+made.
 
-Every method answers one figure: microseconds (CPU for `sleep`), or wall over ideal for `bounded`. Sizes are arguments.
+Every method answers one figure: microseconds (CPU for `sleep`), or wall over ideal for `bounded`.
+Sizes are arguments.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ for i in range(n):
 
 
 class Writer:
-    """Another process that writes the time into a socket every few milliseconds. `late`: seconds until read."""
+    """Another process that writes the time into a socket at intervals. late: seconds until read."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -527,7 +529,7 @@ LISP = """
 
 
 class Lisp:
-    """Lisp programs in an interpreter. The busy task of `wake` and `timer` is a loop that never looks up itself."""
+    """Lisp programs in an interpreter. The busy task is a loop that never looks up by itself."""
 
     def __init__(self) -> None:
         from omega.concurrency import SchedulerConfig

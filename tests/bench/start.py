@@ -1,4 +1,4 @@
-"""Rows: how long a process takes until it has evaluated something, beside a bare `python -c pass`."""
+"""Rows: how long a process takes until it has evaluated something, beside `python -c pass`."""
 
 from __future__ import annotations
 
