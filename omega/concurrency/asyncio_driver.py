@@ -15,7 +15,7 @@ from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Any
 
-from omega.concurrency import clock
+from omega.concurrency import clock, idle
 from omega.concurrency.driver import Driver
 from omega.concurrency.outside import External
 from omega.concurrency.threads import ThreadPool
@@ -111,8 +111,8 @@ class AsyncioDriver(Driver):
         scheduler.run_batch()
         if done() or self._needs_loop or scheduler.has_work():
             return True
-        if not scheduler.may_progress():
-            return scheduler.resolve_idle(closed=True)
+        if not idle.may_progress(scheduler):
+            return idle.resolve_idle(scheduler, closed=True)
         when_us = scheduler.timers.next_us()
         seconds = (
             WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - clock.now_us()) / 1e6)
@@ -180,7 +180,9 @@ class AsyncioDriver(Driver):
                 self._waits.remove(entry)
 
     def _schedule(self) -> None:
-        if not self._pump_due and self._loop is not None:  # closing cancels what is left in the loop
+        if (
+            not self._pump_due and self._loop is not None
+        ):  # closing cancels what is left in the loop
             self._pump_due = True
             self._loop.call_soon(self._pump)
 
@@ -203,8 +205,8 @@ class AsyncioDriver(Driver):
         if scheduler.has_work():
             self._schedule()
             return
-        if not scheduler.may_progress():
-            if scheduler.resolve_idle(closed=self._closed_world):
+        if not idle.may_progress(scheduler):
+            if idle.resolve_idle(scheduler, closed=self._closed_world):
                 self._schedule()
             else:
                 self._settle(idle=True)

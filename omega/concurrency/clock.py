@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
-
 now_ns = monotonic_ns  # the bare function: stamps are taken in the hottest paths
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from omega.concurrency import scopes
+from omega.concurrency import endings, scoped
 from omega.concurrency.config import CANCELLED, COMPLETED, ERROR
 from omega.concurrency.events import UNREADY, Choose, EndEvent, Event
 from omega.concurrency.sync import Semaphore
@@ -87,12 +87,12 @@ def await_all(scheduler: Scheduler, tasks: Iterable[Task], mode: Mode) -> list[A
                 scheduler.cancel(task, f"task {failed[0].label} failed")
     scheduler.sync(GroupEvent(listed, until_failure=False))
     if mode == "settle":
-        return [scopes.outcome_of(task) for task in listed]
+        return [endings.outcome_of(task) for task in listed]
     failed = [task for task in listed if task.state is ERROR] or [
         t for t in listed if t.state is CANCELLED
     ]
     if failed:
-        raise scopes.tasks_failed(listed, failed)
+        raise endings.tasks_failed(listed, failed)
     return [task.outcome for task in listed]
 
 
@@ -108,7 +108,7 @@ def await_any(scheduler: Scheduler, tasks: Iterable[Task]) -> tuple[Task, Any]:
             return task, task.outcome
         waiting = [other for other in waiting if other is not task]
     failed = [task for task in listed if task.state is ERROR] or listed
-    error = scopes.tasks_failed(listed, failed)
+    error = endings.tasks_failed(listed, failed)
     raise error
 
 
@@ -132,7 +132,7 @@ def race(scheduler: Scheduler, thunks: Iterable[Callable[[], Any]]) -> Any:
             scheduler.cancel(task, f"task {winner.label} won the race")
         return value
 
-    return scopes.with_scope(scheduler, body, name="race")
+    return scoped.with_scope(scheduler, body, name="race")
 
 
 def par_map(
@@ -163,9 +163,9 @@ def par_map(
                 task.watchers = {slots: lambda _: slots.release()}
                 task.rare = True
 
-    scopes.with_scope(scheduler, body, name="par-map")
+    scoped.with_scope(scheduler, body, name="par-map")
     if on_error == "keep":
-        return [scopes.outcome_of(task) for task in tasks]
+        return [endings.outcome_of(task) for task in tasks]
     for task in tasks:
         if task.state is CANCELLED:
             raise task.cancelled_error()

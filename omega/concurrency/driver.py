@@ -1,7 +1,7 @@
 """Drivers wait for the outside on behalf of a scheduler. Here: the protocol, and the virtual driver.
 
 A driver tells the time, waits when nothing is ready, runs coroutines and blocking calls, and wakes on a post.
-Refuses: to know about tasks; it calls `run_batch` and asks `next_timer_us`, `may_progress`, `resolve_idle`.
+Refuses: to know about tasks; it calls `run_batch` and asks `has_work`, and `idle.py` when it has none.
 
 The virtual driver: one microsecond per step, and when nothing is ready time jumps to the next timer. Coroutines run
 too, but may await only `driver.sleep(seconds)`; blocking calls run at once, on the hub. No threads, no real waiting.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
+from omega.concurrency import idle
 from omega.concurrency.clock import to_us
 from omega.concurrency.outside import External
 from omega.errors import Cancelled, HostError
@@ -161,13 +162,13 @@ class VirtualDriver(Driver):
             return False
         if scheduler.has_work():
             return True
-        if not scheduler.may_progress():
-            return scheduler.resolve_idle(closed)
+        if not idle.may_progress(scheduler):
+            return idle.resolve_idle(scheduler, closed)
         when_us = scheduler.timers.next_us()
         if (
             when_us is None
         ):  # only what is held outside could go on, and nothing outside moves virtual time
-            return scheduler.resolve_idle(closed)
+            return idle.resolve_idle(scheduler, closed)
         self._offset_us += max(0, when_us - self.now_us())
         return True
 

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from omega.concurrency import closing, combinators, deadlock, invariants, limits, listing, scopes
+from omega.concurrency import (
+    closing,
+    combinators,
+    deadlock,
+    invariants,
+    limits,
+    listing,
+    scoped,
+    scopes,
+)
 from omega.concurrency.channels import Channel
 from omega.concurrency.clock import to_us
 from omega.concurrency.combinators import Mode
@@ -17,8 +26,9 @@ from omega.concurrency.config import PENDING, RUNNING, SUSPENDED, Stats
 from omega.concurrency.events import Cell, TaskEvent
 from omega.concurrency.listing import TaskLine
 from omega.concurrency.outside import External, OutsideHold, Start
-from omega.concurrency.scheduler import NO_FUEL_LIMIT, Kernel
+from omega.concurrency.scheduler import Kernel
 from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.state import NO_FUEL_LIMIT
 from omega.concurrency.task import Task
 from omega.concurrency.timers import TimerHandle
 from omega.errors import HostError, TaskError
@@ -85,21 +95,21 @@ class Scheduler(Kernel):
         timeout: seconds from now; deadline: a time of `driver.now()`; when over, everything in it is cancelled and
         TimeoutExpired raised. A failure of a task nobody waited for cancels the rest and is raised here.
         """
-        return scopes.with_scope(self, body, timeout=timeout, deadline=deadline, name=name)
+        return scoped.with_scope(self, body, timeout=timeout, deadline=deadline, name=name)
 
     def with_timeout(self, seconds: float, body: Callable[[], Any]) -> Any:
         """Run `body()` in a scope that ends with TimeoutExpired after `seconds`."""
-        return scopes.with_scope(self, body, timeout=seconds)
+        return scoped.with_scope(self, body, timeout=seconds)
 
     def shield(self, body: Callable[[], Any]) -> Any:
         """Run `body()` out of reach of cancellation from outside, which then waits until it has ended."""
-        return scopes.with_scope(self, body, name="shield", shielded=True)
+        return scoped.with_scope(self, body, name="shield", shielded=True)
 
     def shielded(self, body: Callable[[], Any]) -> Any:
         """Run cleanup: shielded, but only for scopes.CLEANUP_S seconds once its task is cancelled."""
         if self.current is None:
             return body()
-        return scopes.with_scope(self, body, name="cleanup", shielded=True, cleanup=True)
+        return scoped.with_scope(self, body, name="cleanup", shielded=True, cleanup=True)
 
     def atomic(self, body: Callable[[], Any]) -> Any:
         """Run `body()` without a slice end or a cancel inside. It may not wait, and has a step cap."""

@@ -15,7 +15,7 @@ from omega.concurrency import scopes
 from omega.concurrency.clock import to_us
 from omega.concurrency.scopes import CancelRequest
 from omega.concurrency.task import Hold, Task
-from omega.errors import HostError, LimitExceeded, OmegaError, TaskError
+from omega.errors import HostError, LimitExceeded, TaskError
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -142,17 +142,6 @@ def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, toke
         task.token_off = token.on_cancel(cancelled)
 
 
-def end_rare(scheduler: Kernel, task: Task) -> None:
-    """What only a few tasks need at their end."""
-    if task.daemon:
-        scheduler.daemons -= 1
-    if task.token_off is not None:
-        task.token_off()
-    watchers, task.watchers = task.watchers, None
-    for watcher in list((watchers or {}).values()):
-        watcher(task)
-
-
 # ---------------------------------------------------------------------- barriers and atomic sections
 
 
@@ -210,31 +199,6 @@ def interrupted(scheduler: Kernel) -> None:
         if task.watched:
             request = CancelRequest("cancel", "interrupted", "host", scheduler.now_us())
             scopes.cancel_task(scheduler, task, request)
-
-
-# ---------------------------------------------------------------------- failures nobody waited for
-
-
-def unobserved(scheduler: Kernel, task: Task, most: int) -> None:
-    """`task` failed and nobody has waited for it so far. Its scope ends, or the root remembers it."""
-    scope = task.scope
-    if scope.explicit:
-        if scope.failures is None:
-            scope.failures = []
-        scope.failures.append(task)
-        error = task.outcome
-        fact = error.message if isinstance(error, OmegaError) else repr(error)
-        reason = f"task {task.label} failed: {fact}"
-        scopes.cancel_scope(
-            scheduler, scope, CancelRequest("failure", reason, task.id, scheduler.now_us())
-        )
-        return
-    scheduler.failures[task] = None
-    if len(scheduler.failures) > most:
-        seen = [task for task in scheduler.failures if task.observed]
-        for task in seen or [next(iter(scheduler.failures))]:
-            del scheduler.failures[task]
-            scheduler.counters.dropped_failures += not task.observed
 
 
 def run_held(scheduler: Kernel, kind: str, name: str, body: Callable[[], Any]) -> Any:

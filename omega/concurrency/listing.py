@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.concurrency.config import CANCELLED, COMPLETED, State
 from omega.concurrency.task import Task
-from omega.errors import OmegaError, TimeoutExpired
+from omega.errors import OmegaError
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
+    from omega.concurrency.state import KernelState
 
 
 class TextOut(Protocol):
@@ -37,7 +38,7 @@ def stream_text(scheduler: Kernel, event: Any) -> str:
 
 
 def make_event(
-    scheduler: Kernel, name: str, task: Task | None, fields: dict[str, Any]
+    scheduler: KernelState, name: str, task: Task | None, fields: dict[str, Any]
 ) -> dict[str, Any]:
     event: dict[str, Any] = {
         "event": name,
@@ -49,17 +50,6 @@ def make_event(
     event["task"] = None if task is None else task.id
     event.update(fields)
     return event
-
-
-def count_end(scheduler: Kernel, task: Task) -> None:
-    """Count an end that is no completion."""
-    counters = scheduler.counters
-    if task.state is CANCELLED:
-        counters.cancelled += 1
-        return
-    counters.failed += 1
-    if isinstance(task.outcome, TimeoutExpired) and task.cancel is not None:
-        counters.timeouts += task.cancel.kind == "timeout"
 
 
 def emit_end(scheduler: Kernel, task: Task) -> None:

@@ -11,11 +11,8 @@ threads posted. Tasks go to the hub when nothing is ready, every POLL_SWITCHES s
 Steps. Generated code takes steps from `registers["_it"]`, the running task's own iterator. A switch only stores the
 next task's iterator there; how many steps were used is read off by `__length_hint__`.
 
-Invariants (checked by invariants.check, in tests after every step):
-  Each live task is in exactly one place: running now, in `_ready`, in `_passed` (no slot free), about to run
-  (`_resume`), or parked (suspended, with `waiting` set).
-  `_running` counts the tasks in state running; only _take, _park and _finish change a state.
-  No switch happens inside an `except` or `finally` block of this module.
+Only _take, park, force_start and _end change a state; the invariants of the queues are in `state.py`.
+No switch happens inside an `except` or `finally` block of this module.
 """
 
 from __future__ import annotations
@@ -23,17 +20,15 @@ from __future__ import annotations
 import contextvars
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice, repeat
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
-from omega.concurrency import deadlock, depth, limits, listing, scopes
-from omega.concurrency.asyncio_driver import AsyncioDriver
+from omega.concurrency import deadlock, depth, endings, limits, listing, scopes, waits
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import (
-    CANCELLED,
     COMPLETED,
     ERROR,
     PENDING,
@@ -43,52 +38,20 @@ from omega.concurrency.config import (
     State,
 )
 from omega.concurrency.driver import Driver
-from omega.concurrency.events import UNREADY, Choice, Event, TaskEvent, flatten
-from omega.concurrency.outside import External, Inbox
-from omega.concurrency.ready import PickedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.events import UNREADY, Event, TaskEvent
+from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.state import HUB_STEPS, KernelState
 from omega.concurrency.task import NO_STEPS, Task, Waiters
-from omega.concurrency.timers import TimerHandle, Timers
-from omega.errors import (
-    Cancelled,
-    Closed,
-    HostError,
-    OmegaBug,
-    TimeoutExpired,
-    WrongThread,
-)
+from omega.errors import Closed, OmegaBug
 
-FAILURES_MAX = 1_000  # unobserved failures kept for the report
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
 DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
-CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
-THROW = -2  # branch of a wake-up whose value is an exception to raise
-NO_FUEL_LIMIT = 1 << 62
-HUB_STEPS: Any = repeat(None, 1 << 62)  # outside of tasks nothing is counted
 
 
-class Counters:
-    """Totals since the start; `Stats` shows them."""
-
-    __slots__ = (
-        "cancelled",
-        "completed",
-        "dropped_failures",
-        "failed",
-        "late",
-        "llm",
-        "llm_peak",
-        "timeouts",
-    )
-
-    def __init__(self) -> None:
-        self.completed = self.cancelled = self.failed = self.timeouts = self.late = 0
-        self.llm = self.llm_peak = self.dropped_failures = 0
-
-
-class Kernel:
-    """One scheduler of one thread. See the module's docstring and docs on concurrency.
+class Kernel(KernelState):
+    """The part of a scheduler that decides who runs, and switches. See the module's docstring.
 
     registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
     depth_max: how many Python frames deep a task's stack may be.
@@ -102,125 +65,8 @@ class Kernel:
         registers: dict[str, Any] | None = None,
         depth_max: int = 1_100_000,
     ) -> None:
-        self.config = config or SchedulerConfig()
-        self.registers: dict[str, Any] = {} if registers is None else registers
-        self.registers["_it"] = HUB_STEPS
-        self.current: Task | None = None
-        self.root = Scope(None, None, "root")
-        self.timers = Timers()
-        self.counters = Counters()
-        self.listeners: list[Callable[[dict[str, Any]], None]] = []
-        self.picker: Callable[[int, str], int] | None = None
-        self.on_interrupt: Callable[[], None] | None = None
-        self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
-        self.wall_timer: TimerHandle | None = None
-        self.forced = 0  # tasks started beyond the limits because nothing else could ever run
-        self.depth_max = depth_max
-        self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
-        self.turns = 0  # the slice number: how often some task got the processor
-        self.stays = 0  # turns in which the task that had the processor kept it
-        self.spawned = 0
-        self.fuel_end = NO_FUEL_LIMIT
-        self.host_children = 0
-        self.daemons = 0  # live daemon tasks
-        self.live = 0
-        self.externals: dict[External, None] = {}  # in flight, in starting order
-        self.outside_holds = 0
-        self.chores: deque[Callable[[], None]] = deque()  # for the hub
-        self.failures: dict[Task, None] = {}
-        self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
-        self.inbox = Inbox()
-        self.closed = False
-        self.started = 0  # tasks that have a stack
-        self._running = 0
-        self._woken = 0  # suspended tasks in `_ready`
-        self._interrupted = False
-        self._breaking = False  # close() breaks off what did not end by itself
-        self._stop = False  # a task the host waits for has ended
-        self._escape: BaseException | None = (
-            None  # KeyboardInterrupt or SystemExit on its way to the host
-        )
-        self.in_batch = False
-        self._resume: Task | None = None  # runs next, before any ready task
-        self._hub: greenlet = None
-        self._spare: list[greenlet] = []
-        self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
-        self._poll_in = 0  # switches until the hub is visited
-        self._thread = get_ident()
-        self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
-        self._passed_new: Ready = deque()  # pending, but no slot or stack was free
-        self._ready: Ready = deque()
-        self._use_config()
-        self.driver: Driver = driver if driver is not None else AsyncioDriver()
+        super().__init__(config, driver, registers, depth_max)
         self.driver.bind(self)
-        self._stamp = self.driver.now_ns
-
-    # ------------------------------------------------------------------ configuration
-
-    def _use_config(self) -> None:
-        """Take over `self.config`. The queues are rebuilt in their present order."""
-        config = self.config
-        self._rotates = config.fairness_mode == "round-robin" or self.picker is not None
-        self._slice = config.yield_every
-        self._max_running = config.max_concurrent_tasks
-        self._max_started = config.max_started_tasks
-        self._task_timeout = config.task_timeout
-        queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
-        self._woken += len(self._passed_ready)
-        self._passed_ready.clear()
-        self._passed_new = self._new_queue()
-        self._ready = self._new_queue()
-        for task in queued:
-            self._ready.append(task)
-        if self.finished.maxlen != config.keep_finished:
-            self.finished = deque(self.finished, maxlen=config.keep_finished)
-
-    def _new_queue(self) -> Ready:
-        if self.picker is not None:
-            return PickedQueue(self.pick)
-        if self.config.fairness_mode == "priority":
-            return PriorityQueue(self.config.ageing, lambda: self.turns)
-        return fifo_queue()
-
-    def configure(self, **changes: Any) -> None:
-        """Change settings while running; they hold from the next slice end on."""
-        self.check_thread()
-        self.config = self.config.changed(**changes)
-        self._use_config()
-
-    def pick(self, n: int, tag: str) -> int:
-        """Every free choice: which of `n`. Production takes the first; a test's `picker` answers otherwise."""
-        if self.picker is None or n == 1:
-            return 0
-        chosen = self.picker(n, tag)
-        if not 0 <= chosen < n:
-            raise HostError(f"picker answered {chosen} for one of {n} ({tag})")
-        return chosen
-
-    def check_thread(self) -> None:
-        if get_ident() != self._thread:
-            raise WrongThread(
-                "a scheduler belongs to the thread that made it",
-                hint="use post() or submit_threadsafe() from others",
-            )
-
-    def running_task(self, doing: str) -> Task:
-        """The current task; an error that says what cannot be done outside of one."""
-        me = self.current
-        if me is None or get_ident() != self._thread:
-            self.check_thread()
-            raise HostError(f"only a task can {doing}", hint="spawn a task and wait for it")
-        return me
-
-    def now_us(self) -> int:
-        return self.driver.now_us()
-
-    def steps_now(self) -> int:
-        """Steps used so far, to the step."""
-        me = self.current
-        if me is None:
-            return self.steps
-        return self.steps + me.left - int(me.it.__length_hint__())
 
     # ------------------------------------------------------------------ tasks begin
 
@@ -330,7 +176,12 @@ class Kernel:
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
-                self._end_badly(task, error)
+                if error.__traceback__ is not None:
+                    task.trace = error.__traceback__.tb_next
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    self._escape = error
+                    self._poll_in = -1
+                self._end(task, *endings.verdict(self, task, error))
             value = error = task = None
             if self._breaking:
                 return
@@ -346,6 +197,7 @@ class Kernel:
             if len(self._spare) >= SPARE_STACKS_MAX:
                 self._resume = following
                 stack.parent = self._hub
+                del self._stacks[stack]
                 return
             self._spare.append(stack)
             if following is None:
@@ -432,7 +284,7 @@ class Kernel:
         self.registers["_it"] = following.it
         stack.switch()
 
-    def _park(self, me: Task, event: Any) -> None:
+    def park(self, me: Task, event: Any) -> None:
         """Suspend `me`, whose wait on `event` is registered; returns when a wake-up has won and it is its turn."""
         me.waiting = event
         me.state = SUSPENDED
@@ -451,10 +303,13 @@ class Kernel:
                 self._woken += 1
                 self._ready.appendleft(self._passed_ready.popleft())
                 return True
-        elif self._passed_new:
-            if self._running + self._woken < self._max_running and self.started < self._max_started:
-                self._ready.appendleft(self._passed_new.popleft())
-                return True
+        elif (
+            self._passed_new
+            and self._running + self._woken < self._max_running
+            and self.started < self._max_started
+        ):
+            self._ready.appendleft(self._passed_new.popleft())
+            return True
         return False
 
     def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
@@ -482,7 +337,7 @@ class Kernel:
         waiters.stale = 0
 
     def wake_cancelled(self, task: Task) -> None:
-        self.claim(task, task.gen, CANCEL)
+        self.claim(task, task.gen, waits.CANCEL)
 
     # ------------------------------------------------------------------ waiting
 
@@ -490,9 +345,9 @@ class Kernel:
         """Wait for `event` and answer its value, or raise its error. The one wait everything else is made of."""
         me = self.running_task("wait")
         if me.doom is not None:
-            self._heed(me, me.doom)
+            self.heed(me, me.doom)
         if event.composed:
-            return self._sync_choice(me, event)
+            return waits.sync_choice(self, me, event)
         value = event.try_now(self, me)
         if value is not UNREADY:
             return value
@@ -501,57 +356,17 @@ class Kernel:
         if isinstance(event, TaskEvent):
             deadlock.check_cycle(me, event)
         event.block(self, me, 0)
-        self._park(me, event)
+        self.park(me, event)
         if me.branch < 0:
             event.lost(self, me)
-            self._raise_wake(me)
+            waits.raise_wake(self, me)
         if event.stays:
             return event.try_now(self, me)
         value = me.value
         me.value = None
         return event.finish(value)
 
-    def _sync_choice(self, me: Task, event: Event) -> Any:
-        choice = Choice()
-        try:
-            flatten(self, event, choice)
-        except BaseException:
-            choice.refuse(None)
-            raise
-        branches = choice.branches
-        n = len(branches)
-        first = self.pick(n, "choose") if n else 0
-        for i in range(n):
-            branch = branches[(first + i) % n]
-            try:
-                value = branch.event.try_now(self, me)
-            except BaseException:
-                choice.refuse(branch)
-                raise
-            if value is not UNREADY:
-                choice.refuse(branch)
-                return branch.finish(value)
-        if me.holds:
-            choice.refuse(None)
-            limits.refuse_wait(me)
-        for i in range(n):
-            branches[i].event.block(self, me, i)
-        self._park(me, choice)
-        chosen = branches[me.branch] if me.branch >= 0 else None
-        for branch in branches:
-            if branch is not chosen:
-                branch.event.lost(self, me)
-        choice.refuse(chosen)
-        if chosen is None:
-            self._raise_wake(me)
-            raise OmegaBug("a cancelled wait went on")
-        value = me.value
-        me.value = None
-        if chosen.event.stays:
-            return chosen.finish(chosen.event.try_now(self, me))
-        return chosen.finish(chosen.event.finish(value))
-
-    def _heed(self, me: Task, doom: CancelRequest) -> None:
+    def heed(self, me: Task, doom: CancelRequest) -> None:
         """A checkpoint of a doomed task: raise, except in a section where only limits count."""
         if me.holds and doom.kind != "wall":
             return
@@ -564,43 +379,13 @@ class Kernel:
             self._leave(me)
         raise doom.exception() from None
 
-    def _raise_wake(self, me: Task) -> None:
-        """Raise what a cancelled or failed wait was woken with."""
-        if me.branch == THROW:
-            error = me.value
-            me.value = None
-            raise error
-        if me.doom is not None:
-            raise me.doom.exception() from None
-        raise OmegaBug(f"task {me.id} was woken for a cancel that is gone")
-
-    def wait_scope_end(self, scope: Scope) -> BaseException | None:
-        """Wait until `scope` is empty, whatever is cancelled meanwhile. Answers a deadlock that befell the wait."""
-        me = scopes.scope_owner(scope)
-        stuck: BaseException | None = None
-        while scope.tasks:
-            if me.holds:
-                limits.refuse_wait(me)
-            scope.waiter = (me, me.gen)
-            me.deaf = True
-            self._park(me, scope)
-            me.deaf = False
-            scope.waiter = None
-            if me.branch == THROW:
-                stuck = me.value
-                me.value = None
-                scopes.cancel_scope(
-                    self, scope, CancelRequest("failure", "deadlock", me.id, self.now_us())
-                )
-        return stuck
-
     def yield_now(self) -> None:
         """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and virtual time."""
         me = self.current
         if me is None or get_ident() != self._thread:
             me = self.running_task("yield")
         if me.doom is not None:
-            self._heed(me, me.doom)
+            self.heed(me, me.doom)
         if self.steps >= self.fuel_end:
             limits.out_of_fuel(self)
         self.steps += 1
@@ -610,7 +395,7 @@ class Kernel:
         self._ready.append(me)
         self._leave(me)
         if me.doom is not None:
-            self._heed(me, me.doom)
+            self.heed(me, me.doom)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`. Zero or less is a yield."""
@@ -619,15 +404,15 @@ class Kernel:
             self.yield_now()
             return
         if me.doom is not None:
-            self._heed(me, me.doom)
+            self.heed(me, me.doom)
         if me.holds:
             limits.refuse_wait(me)
         when_us = self.driver.now_us() + to_us(seconds)
         self.timers.wake(when_us, me, 0)
-        self._park(me, when_us)
+        self.park(me, when_us)
         if me.branch < 0:
             self.timers.forget()
-            self._raise_wake(me)
+            waits.raise_wake(self, me)
 
     # ------------------------------------------------------------------ slices
 
@@ -696,36 +481,10 @@ class Kernel:
 
     # ------------------------------------------------------------------ tasks end
 
-    def _end_badly(self, task: Task, error: BaseException) -> None:
-        if error.__traceback__ is not None:
-            task.trace = error.__traceback__.tb_next
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self._escape = error
-            self._poll_in = -1
-        if isinstance(error, GreenletExit) and self.closed and self.root.cancel is not None:
-            self._end(task, CANCELLED, self.root.cancel)
-            return
-        if not isinstance(error, Cancelled):
-            self._end(task, ERROR, error)
-            return
-        request: CancelRequest | None = getattr(error, "request", None)
-        if request is None:
-            request = CancelRequest("cancel", error.reason, error.by, self.now_us())
-        if request is task.cancel and request.kind == "timeout":
-            task.trace = None
-            self._end(task, ERROR, TimeoutExpired(request.reason or "timeout"))
-            return
-        self._end(task, CANCELLED, request)
-
     def end_unstarted(self, task: Task, request: CancelRequest) -> None:
         """A pending task ends at once: its body never runs."""
         task.ended_ns = self._stamp()
-        if request.kind == "wall":
-            self._end(task, ERROR, request.exception())
-        elif request.kind == "timeout" and request is task.cancel:
-            self._end(task, ERROR, TimeoutExpired(request.reason or "timeout"))
-        else:
-            self._end(task, CANCELLED, request)
+        self._end(task, *endings.verdict_unstarted(task, request))
 
     def _end(self, task: Task, state: State, outcome: Any) -> None:
         """`task` is over: its final state, its owner told, its waiters woken."""
@@ -745,18 +504,18 @@ class Kernel:
         if state is COMPLETED:
             self.counters.completed += 1
         else:
-            listing.count_end(self, task)
+            endings.count_end(self, task)
         if task.timer is not None:
             task.timer.cancel()
             task.timer = None
         if task.rare:
-            limits.end_rare(self, task)
+            endings.end_rare(self, task)
         if self.listeners:
             listing.emit_end(self, task)
         if task.waiters is not None:
             self.wake_all(task.waiters)
         if state is ERROR and not task.observed:
-            limits.unobserved(self, task, FAILURES_MAX)
+            endings.unobserved(self, task)
         if scope.waiter is not None and not scope.tasks:
             self.claim(*scope.waiter, 0)
         if task.watched:
@@ -815,8 +574,6 @@ class Kernel:
         stack.switch()
         self.current = None
         self.registers["_it"] = HUB_STEPS
-        if stack.dead:
-            del self._stacks[stack]
 
     def _do_chores(self) -> None:
         """What only the hub does, under the host's recursion limit: posts, interrupts, timers, callbacks."""
@@ -839,71 +596,16 @@ class Kernel:
         while self.chores:
             self.chores.popleft()()
 
-    # ------------------------------------------------------------------ for drivers and the layers above
-
-    def has_work(self) -> bool:
-        """Whether another batch has something to do at once."""
-        return bool(
-            len(self._ready) or self._resume or self.chores or self._interrupted or self.inbox.filled
-        )  # fmt: skip
-
-    def may_progress(self) -> bool:
-        """With nothing ready: may anything still happen by itself? Daemons and limits do not count."""
-        if self.externals or self.outside_holds:
-            return True
-        for _, _, target, gen, _ in self.timers.heap:
-            if target.gen == gen and not (
-                target.daemon if isinstance(target, Task) else target.passive
-            ):
-                return True
-        return False
-
-    def resolve_idle(self, closed: bool) -> bool:
-        """Nothing is ready and nothing will happen by itself. True: something has been made ready after all.
-
-        closed: no one outside can act either, so whoever is stuck is stuck for good.
-        """
-        if self._passed_new:
+    def force_start(self) -> bool:
+        """Start a task beyond the limits, because nothing else could ever run. False: there is none."""
+        while self._passed_new:
             task = self._passed_new.popleft()
             if task.state is PENDING:
                 self._running += 1
-                self.forced += 1
                 task.state = RUNNING
                 self._resume = task
-            return True
-        victim = deadlock.victim(self)
-        if victim is None:
-            return False
-        error = deadlock.standstill_error(self)
-        self.emit("Deadlock", victim, closed=closed)
-        if not closed:
-            return False
-        self.claim(victim, victim.gen, THROW, error)
-        return True
-
-    def post(self, call: Callable[[], None]) -> None:
-        """Have the hub call `call`; from any thread."""
-        self.inbox.post(call)
-        self.driver.wake()
-
-    def add_chore(self, call: Callable[[], None]) -> None:
-        """Have the hub call `call` soon: before any other task runs, once the running one gives up control."""
-        self.chores.append(call)
-        self._poll_in = -1
-        if not self.in_batch:
-            self.driver.notify()
-
-    def queued(self) -> list[Task]:
-        """Every task in some queue, ended ones that were not skipped yet left out. For the invariants."""
-        resume = [] if self._resume is None else [self._resume]
-        queues = [*self._ready, *self._passed_ready, *self._passed_new, *resume]
-        return [task for task in queues if not task.is_done]
-
-    def running_count(self) -> int:
-        return self._running
-
-    def woken_count(self) -> int:
-        return self._woken + len(self._passed_ready)
+                return True
+        return False
 
     def break_stacks(self) -> None:
         """Unwind what did not end by itself, in order, and let the idle stacks end. Only for `close`."""
@@ -920,24 +622,3 @@ class Kernel:
                 stack.throw(GreenletExit)
         self._stacks.clear()
         self._spare.clear()
-
-    def interrupt(self) -> None:
-        """Ctrl-C: only sets a flag and ends the slice, so it may be called from a signal handler."""
-        self._interrupted = True
-        me = self.current
-        if me is not None:
-            deque(me.it, 0)
-        self.driver.wake()
-
-    def emit(self, event: str, task: Task | None = None, /, **fields: Any) -> None:
-        """Tell the listeners. Hot paths look at `listeners` first and build nothing when it is empty."""
-        if self.listeners:
-            made = listing.make_event(self, event, task, fields)
-            for listener in list(self.listeners):
-                listener(made)
-
-
-def drained(queue: Ready) -> Iterable[Task]:
-    """Empty `queue`, in its order."""
-    while len(queue):
-        yield queue.popleft()

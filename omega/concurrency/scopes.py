@@ -1,7 +1,7 @@
 """Scopes and cancellation: who owns whom, who asked for an end, and what every checkpoint has to raise.
 
-Owns: Scope, CancelRequest, the walk down a tree that is cancelled, and the forms with_scope, with_timeout, shield.
-Refuses: switching; it marks tasks and wakes them through the scheduler.
+Owns: Scope, CancelRequest, the walk down a tree that is cancelled.
+Refuses: switching; it marks tasks and wakes them through the scheduler. `scoped.py` runs bodies in scopes.
 
 Cancellation is level-triggered. A scope that is cancelled stays so until it is left; a task that is cancelled stays
 so until it has ended. `task.doom` is the request its checkpoints raise: the innermost one on the way from the scope
@@ -11,13 +11,12 @@ Invariant: `task.doom is doom_of(scheduler, task)` for every live task; whatever
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import PENDING, SUSPENDED
 from omega.concurrency.task import Task
-from omega.errors import Cancelled, LimitExceeded, OmegaError, TasksFailed, TimeoutExpired
+from omega.errors import Cancelled, LimitExceeded, OmegaError
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -130,7 +129,7 @@ def cancel_task(scheduler: Kernel, task: Task, request: CancelRequest) -> bool:
             outermost = scope
             assert scope.parent is not None
             scope = scope.parent
-        if outermost is not None and not _hides(scheduler, outermost):
+        if outermost is not None and not hides(scheduler, outermost):
             _cancel_below(scheduler, outermost)
     mark(scheduler, task)
     return True
@@ -147,7 +146,7 @@ def cancel_scope(scheduler: Kernel, scope: Scope, request: CancelRequest) -> boo
     return True
 
 
-def _hides(scheduler: Kernel, scope: Scope) -> bool:
+def hides(scheduler: Kernel, scope: Scope) -> bool:
     """Whether a cancel from outside stops at `scope`. The first one starts the clock of a cleanup."""
     if not scope.shielded:
         return False
@@ -175,7 +174,7 @@ def _cancel_below(scheduler: Kernel, top: Scope) -> None:
         scope = work.pop()
         doomed.extend(scope.tasks)
         for below in scope.scopes or ():
-            if not _hides(scheduler, below):
+            if not hides(scheduler, below):
                 work.append(below)
     doomed.sort(key=_seq, reverse=True)
     for task in doomed:
@@ -204,156 +203,12 @@ def _start_cleanup_clock(scheduler: Kernel, task: Task) -> None:
     scope = task.inner
     while scope is not task.scope:
         if scope.shielded:
-            _hides(scheduler, scope)
+            hides(scheduler, scope)
             return
         assert scope.parent is not None
         scope = scope.parent
 
 
-def open_scope(scheduler: Kernel, name: str | None) -> Scope:
-    """A new scope around what the current task does next."""
-    me = scheduler.running_task("open a scope")
-    parent = me.inner
-    scope = Scope(parent, me, name)
-    if parent.scopes is None:
-        parent.scopes = {}
-    parent.scopes[scope] = None
-    me.inner = scope
-    return scope
-
-
-def run_scope(scheduler: Kernel, scope: Scope, body: Callable[[], Any]) -> Any:
-    """Run `body` in `scope` (just opened), wait for its tasks, and answer or raise as the table of concurrency.md says."""
-    failure: BaseException | None = None
-    value: Any = None
-    try:
-        value = body()
-    except BaseException as error:
-        failure = error
-    # Outside the except block: from here on we may wait, and a new exception must not chain to an old one.
-    if failure is not None and scope.tasks:
-        why = (
-            "the body of its scope was cancelled"
-            if isinstance(failure, Cancelled)
-            else "the body of its scope failed"
-        )
-        cancel_scope(
-            scheduler,
-            scope,
-            CancelRequest("failure", why, scope_owner(scope).id, scheduler.now_us()),
-        )
-    stuck = scheduler.wait_scope_end(scope)
-    _close(scheduler, scope)
-    if stuck is not None and (failure is None or _own_request(scope, failure)):
-        failure = stuck
-    try:
-        return _verdict(scheduler, scope, failure, value)
-    finally:
-        failure = stuck = None  # a frame that keeps its own exception is a cycle
-
-
 def scope_owner(scope: Scope) -> Task:
     assert scope.owner is not None
     return scope.owner
-
-
-def _close(scheduler: Kernel, scope: Scope) -> None:
-    assert not scope.tasks and scope.parent is not None and scope.parent.scopes is not None
-    owner = scope_owner(scope)
-    assert owner.inner is scope, "scopes are left in the order they were entered"
-    del scope.parent.scopes[scope]
-    owner.inner = scope.parent
-    owner.doom = doom_of(scheduler, owner)
-    if scope.timer is not None:
-        scope.timer.cancel()
-
-
-def _own_request(scope: Scope, failure: BaseException | None) -> bool:
-    return (
-        isinstance(failure, Cancelled)
-        and getattr(failure, "request", None) is scope.cancel
-        and scope.cancel is not None
-    )
-
-
-def _verdict(scheduler: Kernel, scope: Scope, failure: BaseException | None, value: Any) -> Any:
-    own = _own_request(scope, failure)
-    if failure is None or own:
-        failed = [task for task in scope.failures or () if not task.observed]
-        if failed:
-            raise failure_of_scope(failed) from None
-    if own and scope.cancel is not None and scope.cancel.kind == "timeout":
-        scheduler.counters.timeouts += 1
-        raise TimeoutExpired(scope.cancel.reason or "timeout") from None
-    if failure is not None:
-        raise failure
-    if scope.cancel is not None and scope.cancel.kind == "timeout":
-        scheduler.emit("TimeoutOverrun", scope.owner, scope=scope.name)
-    return value
-
-
-def failure_of_scope(failed: list[Task]) -> BaseException:
-    """What a scope raises for failures nobody waited for: the failure itself if it is the only one."""
-    for task in failed:
-        task.observed = True
-    if len(failed) == 1:
-        return failed[0].outcome.with_traceback(failed[0].trace)  # type: ignore[no-any-return]
-    return tasks_failed(failed, failed)
-
-
-def tasks_failed(tasks: list[Task], failed: list[Task]) -> TasksFailed:
-    """One error for several outcomes. `__cause__` is the first failure, and the message shows it."""
-    first = failed[0].cancelled_error() if failed[0].state == "cancelled" else failed[0].outcome
-    text = f"{len(failed)} of {len(tasks)} tasks failed; the first, task {failed[0].label}: {describe_error(first)}"
-    error = TasksFailed(text, [outcome_of(task) for task in tasks])
-    error.__cause__ = first
-    return error
-
-
-def outcome_of(task: Task) -> tuple[str, Any]:
-    if task.state == "completed":
-        return "ok", task.outcome
-    if task.state == "cancelled":
-        return "cancelled", task.cancelled_error()
-    return "error", task.outcome
-
-
-def describe_error(error: BaseException) -> str:
-    if isinstance(error, OmegaError):
-        return error.message
-    return f"{type(error).__name__}: {error}"
-
-
-def with_scope(
-    scheduler: Kernel,
-    body: Callable[[], Any],
-    *,
-    timeout: float | None = None,
-    deadline: float | None = None,
-    name: str | None = None,
-    shielded: bool = False,
-    cleanup: bool = False,
-) -> Any:
-    """Run `body` on this stack in a scope of its own; see `Scheduler.with_scope`."""
-    scope = open_scope(scheduler, name)
-    if shielded:
-        me = scope_owner(scope)
-        scope.shielded, scope.cleanup = True, cleanup
-        if cleanup and me.doom is not None:
-            _hides(scheduler, scope)
-        me.doom = scheduler.wall
-    now = scheduler.now_us()
-    until = [] if deadline is None else [to_us(deadline)]
-    if timeout is not None:
-        until.append(now + to_us(timeout))
-    if until:
-        _arm(scheduler, scope, min(until), (min(until) - now) / 1e6)
-    return run_scope(scheduler, scope, body)
-
-
-def _arm(scheduler: Kernel, scope: Scope, when_us: int, seconds: float) -> None:
-    def over() -> None:
-        reason = f"{scope.name or 'it'} took longer than {max(seconds, 0):g} s"
-        cancel_scope(scheduler, scope, CancelRequest("timeout", reason, None, scheduler.now_us()))
-
-    scope.timer = scheduler.timers.call(when_us, over)

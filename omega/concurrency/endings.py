@@ -1,0 +1,121 @@
+"""How tasks end: from what a body raised to a final state, and what only some ends need.
+
+Owns: the classification, the counts, the rule of failures nobody waited for.
+Refuses: to change a state; the kernel does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit  # type: ignore[import-untyped]
+
+from omega.concurrency import scopes
+from omega.concurrency.config import CANCELLED, ERROR, State
+from omega.concurrency.scopes import CancelRequest
+from omega.concurrency.task import Task
+from omega.errors import Cancelled, OmegaError, TasksFailed, TimeoutExpired
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+FAILURES_MAX = 1_000  # unobserved failures kept for the report
+
+
+def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, Any]:
+    """The final state and outcome of a task whose body raised `error`."""
+    if isinstance(error, GreenletExit) and kernel.closed and kernel.root.cancel is not None:
+        return CANCELLED, kernel.root.cancel
+    if not isinstance(error, Cancelled):
+        return ERROR, error
+    request: CancelRequest | None = getattr(error, "request", None)
+    if request is None:
+        request = CancelRequest("cancel", error.reason, error.by, kernel.now_us())
+    if request is task.cancel and request.kind == "timeout":
+        return ERROR, TimeoutExpired(request.reason or "timeout")
+    return CANCELLED, request
+
+
+def verdict_unstarted(task: Task, request: CancelRequest) -> tuple[State, Any]:
+    """The same for a task that never started."""
+    if request.kind == "wall":
+        return ERROR, request.exception()
+    if request.kind == "timeout" and request is task.cancel:
+        return ERROR, TimeoutExpired(request.reason or "timeout")
+    return CANCELLED, request
+
+
+def count_end(scheduler: Kernel, task: Task) -> None:
+    """Count an end that is no completion."""
+    counters = scheduler.counters
+    if task.state is CANCELLED:
+        counters.cancelled += 1
+        return
+    counters.failed += 1
+    if isinstance(task.outcome, TimeoutExpired) and task.cancel is not None:
+        counters.timeouts += task.cancel.kind == "timeout"
+
+
+def end_rare(scheduler: Kernel, task: Task) -> None:
+    """What only a few tasks need at their end."""
+    if task.daemon:
+        scheduler.daemons -= 1
+    if task.token_off is not None:
+        task.token_off()
+    watchers, task.watchers = task.watchers, None
+    for watcher in list((watchers or {}).values()):
+        watcher(task)
+
+
+def unobserved(scheduler: Kernel, task: Task) -> None:
+    """`task` failed and nobody has waited for it so far. Its scope ends, or the root remembers it."""
+    scope = task.scope
+    if scope.explicit:
+        if scope.failures is None:
+            scope.failures = []
+        scope.failures.append(task)
+        error = task.outcome
+        fact = error.message if isinstance(error, OmegaError) else repr(error)
+        reason = f"task {task.label} failed: {fact}"
+        scopes.cancel_scope(
+            scheduler, scope, CancelRequest("failure", reason, task.id, scheduler.now_us())
+        )
+        return
+    scheduler.failures[task] = None
+    if len(scheduler.failures) > FAILURES_MAX:
+        seen = [task for task in scheduler.failures if task.observed]
+        for task in seen or [next(iter(scheduler.failures))]:
+            del scheduler.failures[task]
+            scheduler.counters.dropped_failures += not task.observed
+
+
+def failure_of_scope(failed: list[Task]) -> BaseException:
+    """What a scope raises for failures nobody waited for: the failure itself if it is the only one."""
+    for task in failed:
+        task.observed = True
+    if len(failed) == 1:
+        return failed[0].outcome.with_traceback(failed[0].trace)  # type: ignore[no-any-return]
+    return tasks_failed(failed, failed)
+
+
+def tasks_failed(tasks: list[Task], failed: list[Task]) -> TasksFailed:
+    """One error for several outcomes. `__cause__` is the first failure, and the message shows it."""
+    first = failed[0].cancelled_error() if failed[0].state == "cancelled" else failed[0].outcome
+    text = f"{len(failed)} of {len(tasks)} tasks failed; the first, task {failed[0].label}: {describe_error(first)}"
+    error = TasksFailed(text, [outcome_of(task) for task in tasks])
+    error.__cause__ = first
+    return error
+
+
+def outcome_of(task: Task) -> tuple[str, Any]:
+    if task.state == "completed":
+        return "ok", task.outcome
+    if task.state == "cancelled":
+        return "cancelled", task.cancelled_error()
+    return "error", task.outcome
+
+
+def describe_error(error: BaseException) -> str:
+    if isinstance(error, OmegaError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

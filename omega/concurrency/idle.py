@@ -1,0 +1,46 @@
+"""Standstill: what may still happen, and what to do when nothing can.
+
+Owns: the order of ways out: start a task beyond the limits, else declare a deadlock.
+Refuses: to wait; a driver asks when it has nothing to run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omega.concurrency import deadlock
+from omega.concurrency.task import Task
+from omega.concurrency.waits import THROW
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+
+def may_progress(kernel: Kernel) -> bool:
+    """With nothing ready: may anything still happen by itself? Daemons and limits do not count."""
+    if kernel.externals or kernel.outside_holds:
+        return True
+    for _, _, target, gen, _ in kernel.timers.heap:
+        if target.gen == gen and not (
+            target.daemon if isinstance(target, Task) else target.passive
+        ):
+            return True
+    return False
+
+
+def resolve_idle(kernel: Kernel, closed: bool) -> bool:
+    """Nothing is ready and nothing will happen by itself. True: something has been made ready after all.
+
+    closed: no one outside can act either, so whoever is stuck is stuck for good.
+    """
+    if kernel.force_start():
+        return True
+    victim = deadlock.victim(kernel)
+    if victim is None:
+        return False
+    error = deadlock.standstill_error(kernel)
+    kernel.emit("Deadlock", victim, closed=closed)
+    if not closed:
+        return False
+    kernel.claim(victim, victim.gen, THROW, error)
+    return True

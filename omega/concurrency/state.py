@@ -1,0 +1,241 @@
+"""What a kernel knows: its fields, its settings, and what needs no switch.
+
+Owns: the declaration of the state with its invariants, configuration, choice, the event stream's door.
+Refuses: to move a task: `scheduler.py`, built on top, does.
+
+Invariants (checked by invariants.py, in tests after every step):
+  Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready` or `_passed_new`
+  (no slot free), about to run (`_resume`), or parked (suspended, with `waiting` set).
+  `_running` counts the tasks in state running, `_woken` the suspended ones in `_ready`.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from omega.concurrency import listing
+from omega.concurrency.asyncio_driver import AsyncioDriver
+from omega.concurrency.config import SchedulerConfig
+from omega.concurrency.driver import Driver
+from omega.concurrency.outside import External, Inbox
+from omega.concurrency.ready import PickedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.task import Task
+from omega.concurrency.timers import TimerHandle, Timers
+from omega.errors import HostError, WrongThread
+
+if TYPE_CHECKING:
+    from greenlet import greenlet  # type: ignore[import-untyped]
+
+NO_FUEL_LIMIT = 1 << 62
+HUB_STEPS: Any = repeat(None, 1 << 62)  # outside of tasks nothing is counted
+
+
+class Counters:
+    """Totals since the start; `Stats` shows them."""
+
+    __slots__ = (
+        "cancelled",
+        "completed",
+        "dropped_failures",
+        "failed",
+        "late",
+        "llm",
+        "llm_peak",
+        "timeouts",
+    )
+
+    def __init__(self) -> None:
+        self.completed = self.cancelled = self.failed = self.timeouts = self.late = 0
+        self.llm = self.llm_peak = self.dropped_failures = 0
+
+
+class KernelState:
+    """One scheduler of one thread. See the module's docstring and docs on concurrency.
+
+    registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
+    depth_max: how many Python frames deep a task's stack may be.
+    """
+
+    """The fields of a scheduler, and what only reads or sets them."""
+
+    def __init__(
+        self,
+        config: SchedulerConfig | None,
+        driver: Driver | None,
+        registers: dict[str, Any] | None,
+        depth_max: int,
+    ) -> None:
+        self.config = config or SchedulerConfig()
+        self.registers: dict[str, Any] = {} if registers is None else registers
+        self.registers["_it"] = HUB_STEPS
+        self.current: Task | None = None
+        self.root = Scope(None, None, "root")
+        self.timers = Timers()
+        self.counters = Counters()
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self.picker: Callable[[int, str], int] | None = None
+        self.on_interrupt: Callable[[], None] | None = None
+        self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
+        self.wall_timer: TimerHandle | None = None
+        self.depth_max = depth_max
+        self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
+        self.turns = 0  # the slice number: how often some task got the processor
+        self.stays = 0  # turns in which the task that had the processor kept it
+        self.spawned = 0
+        self.fuel_end = NO_FUEL_LIMIT
+        self.host_children = 0
+        self.daemons = 0  # live daemon tasks
+        self.live = 0
+        self.externals: dict[External, None] = {}  # in flight, in starting order
+        self.outside_holds = 0
+        self.chores: deque[Callable[[], None]] = deque()  # for the hub
+        self.failures: dict[Task, None] = {}
+        self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
+        self.inbox = Inbox()
+        self.closed = False
+        self.started = 0  # tasks that have a stack
+        self._running = 0
+        self._woken = 0  # suspended tasks in `_ready`
+        self._interrupted = False
+        self._breaking = False  # close() breaks off what did not end by itself
+        self._stop = False  # a task the host waits for has ended
+        # KeyboardInterrupt or SystemExit of a task on its way to the host.
+        self._escape: BaseException | None = None
+        self.in_batch = False
+        self._resume: Task | None = None  # runs next, before any ready task
+        self._hub: greenlet = None
+        self._spare: list[greenlet] = []
+        self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
+        self._poll_in = 0  # switches until the hub is visited
+        self._thread = get_ident()
+        self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
+        self._passed_new: Ready = deque()  # pending, but no slot or stack was free
+        self._ready: Ready = deque()
+        self._use_config()
+        self.driver: Driver = driver if driver is not None else AsyncioDriver()
+        self._stamp = self.driver.now_ns
+
+    # ------------------------------------------------------------------ configuration
+
+    def _use_config(self) -> None:
+        """Take over `self.config`. The queues are rebuilt in their present order."""
+        config = self.config
+        self._rotates = config.fairness_mode == "round-robin" or self.picker is not None
+        self._slice = config.yield_every
+        self._max_running = config.max_concurrent_tasks
+        self._max_started = config.max_started_tasks
+        self._task_timeout = config.task_timeout
+        queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
+        self._woken += len(self._passed_ready)
+        self._passed_ready.clear()
+        self._passed_new = self._new_queue()
+        self._ready = self._new_queue()
+        for task in queued:
+            self._ready.append(task)
+        if self.finished.maxlen != config.keep_finished:
+            self.finished = deque(self.finished, maxlen=config.keep_finished)
+
+    def _new_queue(self) -> Ready:
+        if self.picker is not None:
+            return PickedQueue(self.pick)
+        if self.config.fairness_mode == "priority":
+            return PriorityQueue(self.config.ageing, lambda: self.turns)
+        return fifo_queue()
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings while running; they hold from the next slice end on."""
+        self.check_thread()
+        self.config = self.config.changed(**changes)
+        self._use_config()
+
+    def pick(self, n: int, tag: str) -> int:
+        """Every free choice: which of `n`. Production takes the first; a test's `picker` answers otherwise."""
+        if self.picker is None or n == 1:
+            return 0
+        chosen = self.picker(n, tag)
+        if not 0 <= chosen < n:
+            raise HostError(f"picker answered {chosen} for one of {n} ({tag})")
+        return chosen
+
+    def check_thread(self) -> None:
+        if get_ident() != self._thread:
+            raise WrongThread(
+                "a scheduler belongs to the thread that made it",
+                hint="use post() or submit_threadsafe() from others",
+            )
+
+    def running_task(self, doing: str) -> Task:
+        """The current task; an error that says what cannot be done outside of one."""
+        me = self.current
+        if me is None or get_ident() != self._thread:
+            self.check_thread()
+            raise HostError(f"only a task can {doing}", hint="spawn a task and wait for it")
+        return me
+
+    def now_us(self) -> int:
+        return self.driver.now_us()
+
+    def steps_now(self) -> int:
+        """Steps used so far, to the step."""
+        me = self.current
+        if me is None:
+            return self.steps
+        return self.steps + me.left - int(me.it.__length_hint__())
+
+    # ------------------------------------------------------------------ for drivers and the layers above
+
+    def has_work(self) -> bool:
+        """Whether another batch has something to do at once."""
+        return bool(
+            len(self._ready) or self._resume or self.chores or self._interrupted or self.inbox.filled
+        )  # fmt: skip
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have the hub call `call`; from any thread."""
+        self.inbox.post(call)
+        self.driver.wake()
+
+    def add_chore(self, call: Callable[[], None]) -> None:
+        """Have the hub call `call` soon: before any other task runs, once the running one gives up control."""
+        self.chores.append(call)
+        self._poll_in = -1
+        if not self.in_batch:
+            self.driver.notify()
+
+    def queued(self) -> list[Task]:
+        """Every task in some queue, ended ones that were not skipped yet left out. For the invariants."""
+        resume = [] if self._resume is None else [self._resume]
+        queues = [*self._ready, *self._passed_ready, *self._passed_new, *resume]
+        return [task for task in queues if not task.is_done]
+
+    def running_count(self) -> int:
+        return self._running
+
+    def woken_count(self) -> int:
+        return self._woken + len(self._passed_ready)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: only sets a flag and ends the slice, so it may be called from a signal handler."""
+        self._interrupted = True
+        me = self.current
+        if me is not None:
+            deque(me.it, 0)
+        self.driver.wake()
+
+    def emit(self, event: str, task: Task | None = None, /, **fields: Any) -> None:
+        """Tell the listeners. Hot paths look at `listeners` first and build nothing when it is empty."""
+        if self.listeners:
+            made = listing.make_event(self, event, task, fields)
+            for listener in list(self.listeners):
+                listener(made)
+
+
+def drained(queue: Ready) -> Iterable[Task]:
+    """Empty `queue`, in its order."""
+    while len(queue):
+        yield queue.popleft()

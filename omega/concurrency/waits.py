@@ -1,0 +1,93 @@
+"""The slower waits: composed events, and the end of a scope.
+
+Owns: the protocol of a choice (try, block, park, refuse the losers). Refuses: switching; `Kernel.park` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from omega.concurrency import limits, scopes
+from omega.concurrency.events import UNREADY, Choice, Event, flatten
+from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.task import Task
+from omega.errors import OmegaBug
+
+if TYPE_CHECKING:
+    from omega.concurrency.scheduler import Kernel
+
+CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
+THROW = -2  # branch of a wake-up whose value is an exception to raise
+
+
+def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:
+    """`Kernel.sync` of a composed event."""
+    choice = Choice()
+    try:
+        flatten(kernel, event, choice)
+    except BaseException:
+        choice.refuse(None)
+        raise
+    branches = choice.branches
+    n = len(branches)
+    first = kernel.pick(n, "choose") if n else 0
+    for i in range(n):
+        branch = branches[(first + i) % n]
+        try:
+            value = branch.event.try_now(kernel, me)
+        except BaseException:
+            choice.refuse(branch)
+            raise
+        if value is not UNREADY:
+            choice.refuse(branch)
+            return branch.finish(value)
+    if me.holds:
+        choice.refuse(None)
+        limits.refuse_wait(me)
+    for i in range(n):
+        branches[i].event.block(kernel, me, i)
+    kernel.park(me, choice)
+    chosen = branches[me.branch] if me.branch >= 0 else None
+    for branch in branches:
+        if branch is not chosen:
+            branch.event.lost(kernel, me)
+    choice.refuse(chosen)
+    if chosen is None:
+        raise_wake(kernel, me)
+    value = me.value
+    me.value = None
+    if chosen.event.stays:
+        return chosen.finish(chosen.event.try_now(kernel, me))
+    return chosen.finish(chosen.event.finish(value))
+
+
+def raise_wake(kernel: Kernel, me: Task) -> NoReturn:
+    """Raise what a cancelled or failed wait was woken with."""
+    if me.branch == THROW:
+        error = me.value
+        me.value = None
+        raise error
+    if me.doom is not None:
+        raise me.doom.exception() from None
+    raise OmegaBug(f"task {me.id} was woken for a cancel that is gone")
+
+
+def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
+    """Wait until `scope` is empty, whatever is cancelled meanwhile. Answers a deadlock that befell the wait."""
+    me = scopes.scope_owner(scope)
+    stuck: BaseException | None = None
+    while scope.tasks:
+        if me.holds:
+            limits.refuse_wait(me)
+        scope.waiter = (me, me.gen)
+        me.deaf = True
+        kernel.park(me, scope)
+        me.deaf = False
+        scope.waiter = None
+        if me.branch == THROW:
+            stuck = me.value
+            me.value = None
+            scopes.cancel_scope(
+                kernel, scope, CancelRequest("failure", "deadlock", me.id, kernel.now_us())
+            )
+    return stuck
