@@ -1,6 +1,7 @@
 """Scheduler: the kernel with everything a layer above needs, method by method.
 
-Owns: the public names and their meaning. Refuses: mechanism; each method is a line on top of a module that owns it.
+Owns: the public names and their meaning. Refuses: mechanism; each method is a line on top of a
+module that owns it.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ class Scheduler(Kernel):
     def await_all(self, tasks: Iterable[Task], mode: Mode = "all") -> list[Any]:
         """The values of all, in order, after all have ended.
 
-        mode "all": on failure waits for the rest, then raises TasksFailed with every outcome. "fail-fast": cancels
-        the rest at the first failure. "settle": ("ok", value) | ("error", e) | ("cancelled", e), never raises.
+        mode "all": on failure waits for the rest, then raises TasksFailed with every outcome.
+        "fail-fast": cancels the rest at the first failure. "settle": ("ok", value) | ("error", e) |
+        ("cancelled", e), never raises.
         """
         return combinators.await_all(self, tasks, mode)
 
@@ -92,8 +94,9 @@ class Scheduler(Kernel):
     ) -> Any:
         """Run `body()` in a new scope and end it: wait for its tasks; on failure cancel them first.
 
-        timeout: seconds from now; deadline: a time of `driver.now()`; when over, everything in it is cancelled and
-        TimeoutExpired raised. A failure of a task nobody waited for cancels the rest and is raised here.
+        timeout: seconds from now; deadline: a time of `driver.now()`; when over, everything in it
+        is cancelled and TimeoutExpired raised. A failure of a task nobody waited for cancels the
+        rest and is raised here.
         """
         return scoped.with_scope(self, body, timeout=timeout, deadline=deadline, name=name)
 
@@ -112,7 +115,10 @@ class Scheduler(Kernel):
         return scoped.with_scope(self, body, name="cleanup", shielded=True, cleanup=True)
 
     def atomic(self, body: Callable[[], Any]) -> Any:
-        """Run `body()` without a slice end or a cancel inside. It may not wait, and has a step cap."""
+        """Run `body()` without a slice end or a cancel inside.
+
+        It may not wait, and has a step cap.
+        """
         return limits.run_held(self, "atomic", "atomic", body)
 
     def no_switch(self, name: str) -> AbstractContextManager[None]:
@@ -120,7 +126,10 @@ class Scheduler(Kernel):
         return limits.no_switch(self, "barrier", name)
 
     def cancel(self, task: Task | str, reason: str | None = None, by: str | None = None) -> bool:
-        """Ask a task to end. True iff that changed something; does not wait. Unknown ids raise unknown-task."""
+        """Ask a task to end.
+
+        True iff that changed something; does not wait. Unknown ids raise unknown-task.
+        """
         self.check_thread()
         if isinstance(task, str):
             task = self.find_task(task)
@@ -167,7 +176,10 @@ class Scheduler(Kernel):
         on_done: Callable[[External], None] | None = None,
         waits_for: str = "an external call",
     ) -> External:
-        """Have the driver run the coroutine `start()` answers. See External; `on_done` runs once, on the hub."""
+        """Have the driver run the coroutine `start()` answers.
+
+        See External; `on_done` runs once, on the hub.
+        """
         return External(self, start, None, on_done, waits_for)
 
     def blocking(
@@ -199,7 +211,10 @@ class Scheduler(Kernel):
         self.driver.drive(done)
 
     def wait(self, task: Task) -> Any:
-        """From a task: await it. From the host: run until it has ended; its value, or its error raised."""
+        """From a task: await it.
+
+        From the host: run until it has ended; its value, or its error raised.
+        """
         if self.current is not None:
             return self.await_task(task)
         self.check_host("wait")
@@ -338,5 +353,8 @@ class Scheduler(Kernel):
     # ------------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Cancel everything, unwind every stack in order, give back the driver. A second close does nothing."""
+        """Cancel everything, unwind every stack in order, give back the driver.
+
+        A second close does nothing.
+        """
         closing.close(self)

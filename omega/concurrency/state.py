@@ -1,10 +1,12 @@
 """What a kernel knows: its fields, its settings, and what needs no switch.
 
-Owns: the declaration of the state with its invariants, configuration, choice, the event stream's door.
+Owns: the declaration of the state with its invariants, configuration, choice, the event stream's
+door.
 Refuses: to move a task: `scheduler.py`, built on top, does.
 
 Invariants (checked by invariants.py, in tests after every step):
-  Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready` or `_passed_new`
+  Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready`
+  or `_passed_new`
   (no slot free), about to run (`_resume`), or parked (suspended, with `waiting` set).
   `_running` counts the tasks in state running, `_woken` the suspended ones in `_ready`.
 """
@@ -154,7 +156,10 @@ class KernelState:
         self._use_config()
 
     def pick(self, n: int, tag: str) -> int:
-        """Every free choice: which of `n`. Production takes the first; a test's `picker` answers otherwise."""
+        """Every free choice: which of `n`.
+
+        Production takes the first; a test's `picker` answers otherwise.
+        """
         if self.picker is None or n == 1:
             return 0
         chosen = self.picker(n, tag)
@@ -187,7 +192,8 @@ class KernelState:
             return self.steps
         return self.steps + me.left - int(me.it.__length_hint__())
 
-    # ------------------------------------------------------------------ for drivers and the layers above
+    # ------------------------------------------------------------------ for drivers and the layers
+    # above
 
     def has_work(self) -> bool:
         """Whether another batch has something to do at once."""
@@ -208,7 +214,10 @@ class KernelState:
             self.driver.notify()
 
     def queued(self) -> list[Task]:
-        """Every task in some queue, ended ones that were not skipped yet left out. For the invariants."""
+        """Every task in some queue, ended ones that were not skipped yet left out.
+
+        For the invariants.
+        """
         resume = [] if self._resume is None else [self._resume]
         queues = [*self._ready, *self._passed_ready, *self._passed_new, *resume]
         return [task for task in queues if not task.is_done]
@@ -228,7 +237,10 @@ class KernelState:
         self.driver.wake()
 
     def emit(self, event: str, task: Task | None = None, /, **fields: Any) -> None:
-        """Tell the listeners. Hot paths look at `listeners` first and build nothing when it is empty."""
+        """Tell the listeners.
+
+        Hot paths look at `listeners` first and build nothing when it is empty.
+        """
         if self.listeners:
             made = listing.make_event(self, event, task, fields)
             for listener in list(self.listeners):

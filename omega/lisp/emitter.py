@@ -559,17 +559,17 @@ class Emitter(Builder):
         if node.library:
             return
         known = self.unit.known.get(node.name)
-        entry = self.name(name)
-        if known is node.value and known is not None:
-            if not known.marks and known.is_plain:
-                self.globals.add(name + "ǁv")
-                self.out.append(self.assign(name + "ǁv", entry))
+        sure = known is not None and known is node.value  # the only definition there will be, as far as we see
+        if sure and known is not None and not known.marks and known.is_plain:
+            self._alias(name, "ǁv", self.name(name))
         elif node.name in self.entries:
-            self.globals.add(name + "ǁv")
-            self.out.append(self.assign(name + "ǁv", self.call("_value_entry", entry)))
-        if node.name in self.workers_of and not (known is node.value and known is not None and known.worker):
-            self.globals.add(name + "ǁi")
-            self.out.append(self.assign(name + "ǁi", self.call("_worker_entry", entry)))
+            self._alias(name, "ǁv", self.call("_value_entry", self.name(name)))
+        if node.name in self.workers_of and not (sure and known is not None and known.worker):
+            self._alias(name, "ǁi", self.call("_worker_entry", self.name(name)))
+
+    def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
+        self.globals.add(name + suffix)
+        self.out.append(self.assign(name + suffix, value))
 
     def _tail_call(self, node: Call) -> None:
         """Leave callee and arguments in the register and return the marker: the caller makes the call."""
