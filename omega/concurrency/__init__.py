@@ -1,7 +1,8 @@
-"""The scheduler: cooperative tasks on stacks of their own, deterministic, embeddable. No Lisp inside.
+"""The scheduler: cooperative tasks on stacks of their own, deterministic. No Lisp inside.
 
-Read `scheduler.py` first (how tasks take turns), then `events.py` (what a wait is) and `scopes.py` (who owns whom).
-`ConcurrencyManager` is the interface for hosts, `Scheduler` the one for the layers above.
+Read `scheduler.py` first (how tasks take turns), then `events.py` (what a wait is) and `scopes.py`
+(who owns whom). `ConcurrencyManager` is the interface for hosts, `Scheduler` the one for the layers
+above.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""The real driver: waits on the machine's clock, and is a guest of asyncio when something waits on I/O.
+"""The real driver: waits on the machine's clock, and in an asyncio loop once I/O matters.
 
 Owns: every real wait, the private asyncio loop, the pool of threads for blocking calls.
-Refuses: to import asyncio before it is needed. While only timers matter it waits on a plain lock; the first external
-makes it move into a private loop (kept until close); inside a host's running loop it is a guest of that one.
+Refuses: to import asyncio before it is needed. While only timers matter it waits on a plain lock;
+the first external makes it move into a private loop (kept until close); inside a host's running
+loop it is a guest of that one.
 
-As a guest it runs bare `call_soon` callbacks, each a batch of at most BATCH_US, so the loop's other users and its I/O
-get their turn. Other threads and signal handlers reach it only through `wake`.
+As a guest it runs bare `call_soon` callbacks, each a batch of at most BATCH_US, so the loop's other
+users and its I/O get their turn. Other threads and signal handlers reach it only through `wake`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from omega.concurrency.threads import ThreadPool
 from omega.errors import Cancelled, HostError, LoopIsRunning
 
 BATCH_US = 100  # how long tasks run before the loop looks at I/O again
-BACKLOG_US = 20  # the same while the loop has callbacks waiting: an I/O completion takes several of its rounds
+# The same while the loop has callbacks waiting: an I/O completion takes several of its rounds.
+BACKLOG_US = 20
 POLL_SWITCHES_MAX = 64  # switches between two visits of the hub
 WAIT_S_MAX = 3600.0  # a longer wait is cut into several
 
@@ -58,7 +60,7 @@ class AsyncioDriver(Driver):
     now_ns = staticmethod(clock.now_ns)
 
     def poll_switches(self) -> int:
-        """As many as fit into the batch at the pace of late, so that a hub visit costs little and comes in time."""
+        """As many as fit into a batch at the pace of late."""
         now = clock.now_us()
         turns = self.scheduler.turns
         took, done = now - self._polled_us, turns - self._polled_turns
@@ -187,7 +189,7 @@ class AsyncioDriver(Driver):
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        """A callback of the loop: run a batch, then see to it that we are called again when there is something."""
+        """A callback of the loop: run a batch, and have us called again when there is more."""
         self._pump_due = False
         scheduler = self.scheduler
         if scheduler.in_batch:  # a host function runs the loop inside a slice

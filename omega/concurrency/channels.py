@@ -1,9 +1,9 @@
 """Channels: values from task to task, first come first served.
 
 Owns: the buffer and the two queues of a channel. Refuses: unbounded buffers.
-Invariant: receivers wait only while the buffer is empty and no sender waits; senders only while it is full.
-A value is handed over in the same claim that wakes the other side, so a cancelled receiver consumes nothing and a
-cancelled sender delivers nothing.
+Invariant: receivers wait only while the buffer is empty and no sender waits; senders only while it
+is full. A value is handed over in the same claim that wakes the other side, so a cancelled receiver
+consumes nothing and a cancelled sender delivers nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ RAISE: Any = object()  # at_end: receiving from a closed, empty channel raises
 class Channel:
     """capacity: values it holds for a receiver to come; 0 is a rendezvous.
 
-    at_end: what receiving gives once the channel is closed and empty; by default it raises channel-closed.
+    at_end: what receiving gives once the channel is closed and empty; by default it raises
+    channel-closed.
     """
 
     __slots__ = (
@@ -64,7 +65,10 @@ class Channel:
         return self._receive
 
     def send_event(self, value: Any) -> Event:
-        """Deliver `value` (or put it into the buffer); the event's value is None. Raises channel-closed."""
+        """Deliver `value` (or put it into the buffer); the event's value is None.
+
+        Raises channel-closed.
+        """
         return SendEvent(self, value)
 
     def send(self, value: Any) -> None:
@@ -74,7 +78,10 @@ class Channel:
         return self.scheduler.sync(self._receive)
 
     def close(self) -> None:
-        """Nothing more can be sent; what is in the buffer can still be received. Everyone who waits is woken."""
+        """Nothing more can be sent; what is in the buffer can still be received.
+
+        Everyone who waits is woken.
+        """
         if self.closed:
             return
         self.closed = True

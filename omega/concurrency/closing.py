@@ -1,4 +1,4 @@
-"""The end of a scheduler: every stack is unwound in order, nothing is left to the garbage collector."""
+"""The end of a scheduler: stacks are unwound in order, none is left to the collector."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def close(scheduler: Scheduler) -> None:
 
 
 def _drive(scheduler: Scheduler, driver: Driver) -> None:
-    """Let cancelled tasks run their cleanup; inside a host's running loop only as far as they need not wait."""
+    """Let cancelled tasks clean up; inside a host's running loop only without waiting."""
     if driver.is_guest_now():
         for _ in range(ROUNDS_MAX):
             if scheduler.has_work():

@@ -1,6 +1,7 @@
-"""Waits made of waits: several tasks, races, parallel maps. Everything here is `sync`, `spawn` and scopes.
+"""Waits made of `sync`, `spawn` and scopes: several tasks, races, parallel maps.
 
-Owns: their meanings, as the table of concurrency.md gives them. Refuses: anything the kernel has no public name for.
+Owns: their meanings, as the table of concurrency.md gives them. Refuses: anything the kernel has no
+public name for.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ OnError = Literal["raise", "keep"]
 
 
 class GroupEvent(Event):
-    """The end of several tasks; `until_failure`: or the first failure among them. Cheap for any number of tasks."""
+    """The end of several tasks; `until_failure`: or the first failure among them.
+
+    Cheap for any number of tasks.
+    """
 
     __slots__ = ("left", "tasks", "until_failure", "waiter")
     stays = True
@@ -122,7 +126,7 @@ def await_first(scheduler: Scheduler, tasks: Iterable[Task]) -> Task:
 
 
 def race(scheduler: Scheduler, thunks: Iterable[Callable[[], Any]]) -> Any:
-    """The value of the first thunk to complete; the others are cancelled and their cleanup waited for."""
+    """The value of the first thunk to complete; the others are cancelled, and waited for."""
     listed = list(thunks)
 
     def body() -> Any:
@@ -142,7 +146,7 @@ def par_map(
     max_par: int | None,
     on_error: OnError,
 ) -> list[Any]:
-    """`function` of every item, each in a task of its own, at most `max_par` at a time; results in order."""
+    """`function` of every item, each in its own task, at most `max_par` at a time."""
     if on_error not in ("raise", "keep"):
         raise HostError(f"par_map's on_error is raise or keep, not {on_error!r}")
     if max_par is not None and max_par < 1:

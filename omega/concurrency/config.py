@@ -20,8 +20,10 @@ COMPLETED: Final = "completed"
 ERROR: Final = "error"
 CANCELLED: Final = "cancelled"
 
-# The one table of states. A live task moves only along these edges; the last three are final and never change.
-# pending -> error: its queue_timeout ran out, or a limit ended the whole interpreter before it could start.
+# The one table of states. A live task moves only along these edges; the last three are final and
+# never change.
+# pending -> error: its queue_timeout ran out, or a limit ended the whole interpreter before it
+# could start.
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     PENDING: frozenset((RUNNING, CANCELLED, ERROR)),
     RUNNING: frozenset((SUSPENDED, COMPLETED, ERROR, CANCELLED)),
@@ -94,7 +96,7 @@ def _check_count(name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counters of one scheduler: the first three tell what is now, the others are totals since its start."""
+    """Counters: the first three and concurrent_llm_calls tell what is now, the others totals."""
 
     pending_tasks: int
     running_tasks: int

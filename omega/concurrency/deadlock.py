@@ -1,6 +1,7 @@
 """Deadlocks: who waits for whom, cycles found at once, and the report when nothing can ever happen.
 
-Owns: the wait-for graph. Refuses: to decide when to look; sync asks about cycles, the driver about standstill.
+Owns: the wait-for graph. Refuses: to decide when to look; sync asks about cycles, the driver about
+standstill.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ GRAPH_LINES_MAX = 100
 
 
 def check_cycle(me: Task, event: Event) -> None:
-    """Raise Deadlock if waiting for `event` would close a cycle of waits none of which has another way out."""
+    """Raise Deadlock if waiting for `event` would close a cycle of waits."""
     came_from: dict[Task, Task] = {}
     work = [(me, target) for target in event.waits_on()]
     while work and len(came_from) < CYCLE_WALK_MAX:
@@ -79,7 +80,7 @@ def wait_graph(scheduler: Kernel) -> list[str]:
 
 
 def victim(scheduler: Kernel) -> Task | None:
-    """Who gets the error: the task the host waits for if it is stuck, else the oldest stuck foreground task."""
+    """Who gets the error: the stuck task the host waits for, else the oldest foreground one."""
     stuck = [
         task
         for task in limits.all_tasks(scheduler)

@@ -1,7 +1,7 @@
 """The recursion limit of the process: raised while task stacks run, the host's own value otherwise.
 
-Owns: `sys.setrecursionlimit`. It is one number for all threads, so schedulers in several threads share it here:
-the first to enter saves the host's value, the last to leave restores it.
+Owns: `sys.setrecursionlimit`. It is one number for all threads, so schedulers in several threads
+share it here: the first to enter saves the host's value, the last to leave restores it.
 """
 
 from __future__ import annotations

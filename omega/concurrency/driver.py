@@ -1,10 +1,13 @@
-"""Drivers wait for the outside on behalf of a scheduler. Here: the protocol, and the virtual driver.
+"""Drivers wait for the outside on behalf of a scheduler: the protocol, the virtual driver.
 
-A driver tells the time, waits when nothing is ready, runs coroutines and blocking calls, and wakes on a post.
-Refuses: to know about tasks; it calls `run_batch` and asks `has_work`, and `idle.py` when it has none.
+A driver tells the time, waits when nothing is ready, runs coroutines and blocking calls, and wakes
+on a post.
+Refuses: to know about tasks; it calls `run_batch` and asks `has_work`, and `idle.py` when it has
+none.
 
-The virtual driver: one microsecond per step, and when nothing is ready time jumps to the next timer. Coroutines run
-too, but may await only `driver.sleep(seconds)`; blocking calls run at once, on the hub. No threads, no real waiting.
+The virtual driver: one microsecond per step, and when nothing is ready time jumps to the next
+timer. Coroutines run too, but may await only `driver.sleep(seconds)`; blocking calls run at once,
+on the hub. No threads, no real waiting.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class Driver:
         raise NotImplementedError
 
     def wants_control(self) -> bool:
-        """Asked by the hub between tasks: shall the batch end so that the driver can look at I/O?"""
+        """Asked by the hub between tasks: shall the batch end, for the driver to look at I/O?"""
         return False
 
     def drive(self, done: Callable[[], bool]) -> None:
@@ -66,7 +69,7 @@ class Driver:
         raise NotImplementedError
 
     async def drive_async(self, done: Callable[[], bool]) -> None:
-        """The same as a guest of the running asyncio loop; other users of the loop go on meanwhile."""
+        """The same as a guest of the running asyncio loop, whose other users go on."""
         raise NotImplementedError
 
     def notify(self) -> None:
@@ -92,7 +95,7 @@ class Driver:
         raise NotImplementedError
 
     def is_guest_now(self) -> bool:
-        """Whether this stack runs inside a host's asyncio loop, so that `drive` cannot wait here."""
+        """Whether a host's asyncio loop runs on this stack, so that `drive` cannot wait."""
         return False
 
     def close(self) -> None:
@@ -129,7 +132,7 @@ class VirtualDriver(Driver):
         return self._offset_us + self.scheduler.steps_now()
 
     def poll_switches(self) -> int:
-        """None while a timer may come due before so many slices are over: timers are late by a slice at most."""
+        """None while a timer may come due before: it is late by a slice at most."""
         heap = self.scheduler.timers.heap
         soon = POLL_SWITCHES * self.scheduler.config.yield_every
         return 0 if heap and heap[0][0] - self.now_us() < soon else POLL_SWITCHES
@@ -153,7 +156,10 @@ class VirtualDriver(Driver):
             pass
 
     def _advance(self, done: Callable[[], bool], closed: bool) -> bool:
-        """One batch, and a jump if nothing is ready after it. False: done, or nothing more can happen."""
+        """One batch, and a jump if nothing is ready after it.
+
+        False: done, or nothing more can happen.
+        """
         scheduler = self.scheduler
         if done():
             return False
@@ -230,7 +236,8 @@ class VirtualDriver(Driver):
             )
             return
         refusal = HostError(
-            f"{external.label} needs real time: under virtual time a coroutine may await only driver.sleep()",
+            f"{external.label} needs real time:"
+            " under virtual time a coroutine may await only driver.sleep()",
             hint="use the asyncio driver, or a scripted provider",
         )
         self._step(external, refusal)
@@ -256,7 +263,7 @@ class VirtualDriver(Driver):
 
 
 def _cancelled_class() -> type[BaseException]:
-    """What a coroutine expects when it is cancelled: asyncio's class if anybody uses asyncio, else our own."""
+    """What cancels a coroutine: asyncio's class if anybody uses asyncio, else our own."""
     asyncio = sys.modules.get("asyncio")
     found = getattr(asyncio, "CancelledError", None)
     return found if isinstance(found, type) else Cancelled

@@ -68,7 +68,10 @@ def end_rare(scheduler: Kernel, task: Task) -> None:
 
 
 def unobserved(scheduler: Kernel, task: Task) -> None:
-    """`task` failed and nobody has waited for it so far. Its scope ends, or the root remembers it."""
+    """`task` failed and nobody has waited for it so far.
+
+    Its scope ends, or the root remembers it.
+    """
     scope = task.scope
     if scope.explicit:
         if scope.failures is None:
@@ -90,7 +93,7 @@ def unobserved(scheduler: Kernel, task: Task) -> None:
 
 
 def failure_of_scope(failed: list[Task]) -> BaseException:
-    """What a scope raises for failures nobody waited for: the failure itself if it is the only one."""
+    """What a scope raises for failures nobody waited for: the only one itself, else all."""
     for task in failed:
         task.observed = True
     if len(failed) == 1:
@@ -99,10 +102,13 @@ def failure_of_scope(failed: list[Task]) -> BaseException:
 
 
 def tasks_failed(tasks: list[Task], failed: list[Task]) -> TasksFailed:
-    """One error for several outcomes. `__cause__` is the first failure, and the message shows it."""
+    """One error for several outcomes.
+
+    `__cause__` is the first failure, and the message shows it.
+    """
     first = failed[0].cancelled_error() if failed[0].state == "cancelled" else failed[0].outcome
-    text = f"{len(failed)} of {len(tasks)} tasks failed; the first, task {failed[0].label}: {describe_error(first)}"
-    error = TasksFailed(text, [outcome_of(task) for task in tasks])
+    text = f"{len(failed)} of {len(tasks)} tasks failed; the first, task {failed[0].label}: "
+    error = TasksFailed(text + describe_error(first), [outcome_of(task) for task in tasks])
     error.__cause__ = first
     return error
 

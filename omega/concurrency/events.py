@@ -4,11 +4,16 @@ Owns: the event classes, the flattening of a composed event into branches, one-s
 Refuses: switching and deciding who runs; `Scheduler.sync` does the waiting.
 
 An event is a description; nothing happens until it is synced. The protocol of a base event:
-  try_now(scheduler, task)          commit at once and answer the value (or raise), or answer UNREADY
-  block(scheduler, task, branch)    register the current wait of `task`; a waker presents (task, gen, branch)
-  lost(scheduler, task)             another branch won, or the wait was cancelled: forget the registration
-  stays                             once ready it stays so: after the wake-up `try_now` gives the answer
-Committing happens exactly once per sync: `Scheduler.claim` lets one waker win and counts those who come late.
+  try_now(scheduler, task)          commit at once and answer the value (or raise), or answer
+  UNREADY
+  block(scheduler, task, branch)    register the current wait of `task`; a waker presents (task,
+  gen, branch)
+  lost(scheduler, task)             another branch won, or the wait was cancelled: forget the
+  registration
+  stays                             once ready it stays so: after the wake-up `try_now` gives the
+  answer
+Committing happens exactly once per sync: `Scheduler.claim` lets one waker win and counts those who
+come late.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ UNREADY: Any = _Unready()
 
 
 class Event:
-    """Base of all events; a base event overrides the three steps, a composed one is flattened before."""
+    """Base of all events: base events override the steps, composed ones are flattened."""
 
     __slots__ = ()
     stays = False
@@ -50,11 +55,11 @@ class Event:
         return None
 
     def finish(self, value: Any) -> Any:
-        """In the waiter, after the wake-up: the event's value from what the waker presented; may raise."""
+        """In the waiter, woken: the event's value from what the waker presented; may raise."""
         return value
 
     def waits_on(self) -> list[Task]:
-        """The tasks that can make it happen, when they are known: the edges of the wait-for graph."""
+        """The tasks that can make it happen, where known: edges of the wait-for graph."""
         return []
 
     def describe(self) -> str:
@@ -155,9 +160,10 @@ class EndEvent(TaskEvent):
 
 
 class Cell:
-    """A one-shot box: put once (a value or an error), read by any number of waits. For tasks and for the hub.
+    """A one-shot box for tasks and the hub: put once, read by any number of waits.
 
-    waits_for: what reports say its waiters wait for. holders: the tasks that will put it, when known.
+    waits_for: what reports say its waiters wait for. holders: the tasks that will put it, when
+    known.
     """
 
     __slots__ = ("error", "event", "full", "holders", "scheduler", "value", "waiters", "waits_for")
@@ -244,7 +250,10 @@ class Wrap(Composed):
 
 
 class Guard(Composed):
-    """An event made when it is synced. with_nack: `make` gets an event that tells when another branch was chosen."""
+    """An event made when it is synced. with_nack:
+
+    `make` gets an event that tells when another branch was chosen.
+    """
 
     __slots__ = ("make", "nack")
 
@@ -254,7 +263,7 @@ class Guard(Composed):
 
 
 class Branch:
-    """One base event of a composed wait, with the functions its value goes through and the nacks that spare it."""
+    """One base event of a composed wait, its wrap functions, and the nacks it spares."""
 
     __slots__ = ("event", "functions", "nacks")
 
@@ -272,7 +281,7 @@ class Branch:
 
 
 class Choice:
-    """A composed event taken apart for one sync: its branches in order, and every nack made on the way."""
+    """A composed event taken apart for one sync: branches, and the nacks made on the way."""
 
     __slots__ = ("branches", "nacks")
 
@@ -303,7 +312,8 @@ class Choice:
 def flatten(scheduler: Kernel, event: Event, choice: Choice) -> None:
     """Take `event` apart into `choice`, left to right, calling guards. Flat for any nesting.
 
-    What a guard raises goes through; the caller then refuses `choice`, so nacks already handed out are told.
+    What a guard raises goes through; the caller then refuses `choice`, so nacks already handed out
+    are told.
     """
     work: list[tuple[Event, Any, Any]] = [(event, None, None)]
     while work:
@@ -341,7 +351,7 @@ def timer_event(seconds: float) -> Event:
 
 
 def task_event(task: Task) -> Event:
-    """The end of `task`: its value, or its error raised in the waiter (TaskCancelled if it was cancelled)."""
+    """The end of `task`: its value, or its error (or TaskCancelled) raised in the waiter."""
     return TaskEvent(task)
 
 
@@ -366,5 +376,5 @@ def guard_event(make: Callable[[], Event]) -> Event:
 
 
 def with_nack(make: Callable[[Event], Event]) -> Event:
-    """The event `make(nack)` answers; `nack` happens if another branch is chosen or the wait is cancelled."""
+    """The event `make(nack)` answers; `nack` happens if it is not chosen or the wait ends."""
     return Guard(make, nack=True)

@@ -29,7 +29,7 @@ def may_progress(kernel: Kernel) -> bool:
 
 
 def resolve_idle(kernel: Kernel, closed: bool) -> bool:
-    """Nothing is ready and nothing will happen by itself. True: something has been made ready after all.
+    """Nothing is ready or will happen by itself. True: something was made ready after all.
 
     closed: no one outside can act either, so whoever is stuck is stuck for good.
     """

@@ -62,7 +62,7 @@ class Scheduler(Kernel):
         return combinators.await_first(self, tasks)
 
     def race(self, thunks: Iterable[Callable[[], Any]]) -> Any:
-        """Run thunks as tasks; the value of the first to complete, once the others are cancelled and gone."""
+        """The value of the first thunk to complete, once the others are cancelled and gone."""
         return combinators.race(self, thunks)
 
     def par_map(
@@ -72,7 +72,7 @@ class Scheduler(Kernel):
         max_par: int | None = None,
         on_error: combinators.OnError = "raise",
     ) -> list[Any]:
-        """Results in order, one task per item, at most `max_par` at a time. on_error "keep": outcomes as "settle"."""
+        """Results in order, a task per item, `max_par` at a time. "keep": outcomes as "settle"."""
         return combinators.par_map(self, function, items, max_par, on_error)
 
     def cell(self, waits_for: str = "a cell") -> Cell:
@@ -105,11 +105,11 @@ class Scheduler(Kernel):
         return scoped.with_scope(self, body, timeout=seconds)
 
     def shield(self, body: Callable[[], Any]) -> Any:
-        """Run `body()` out of reach of cancellation from outside, which then waits until it has ended."""
+        """Run `body()` out of reach of cancellation from outside, which waits for its end."""
         return scoped.with_scope(self, body, name="shield", shielded=True)
 
     def shielded(self, body: Callable[[], Any]) -> Any:
-        """Run cleanup: shielded, but only for scopes.CLEANUP_S seconds once its task is cancelled."""
+        """Run cleanup: shielded, for scopes.CLEANUP_S seconds once its task is cancelled."""
         if self.current is None:
             return body()
         return scoped.with_scope(self, body, name="cleanup", shielded=True, cleanup=True)
@@ -122,7 +122,7 @@ class Scheduler(Kernel):
         return limits.run_held(self, "atomic", "atomic", body)
 
     def no_switch(self, name: str) -> AbstractContextManager[None]:
-        """Host code called `name` is on the stack: until it has left, the task keeps the processor."""
+        """Host code called `name` is on the stack: the task keeps the processor until it left."""
         return limits.no_switch(self, "barrier", name)
 
     def cancel(self, task: Task | str, reason: str | None = None, by: str | None = None) -> bool:
@@ -162,7 +162,7 @@ class Scheduler(Kernel):
         limits.set_fuel(self, steps, NO_FUEL_LIMIT)
 
     def set_wall_deadline(self, seconds: float | None) -> None:
-        """Raise LimitExceeded in every task, waiting or not, once `seconds` from now have passed; None lifts it."""
+        """Raise LimitExceeded in every task, `seconds` from now; None lifts the limit."""
         if self.wall_timer is not None:
             self.wall_timer.cancel()
         self.wall_timer = limits.set_wall_deadline(self, seconds)
@@ -236,7 +236,7 @@ class Scheduler(Kernel):
         return self.result_of(task)
 
     def _is_aborting(self) -> bool:
-        """Whether a coroutine that was asked to end has not yet: it may still cost its owner money."""
+        """Whether a coroutine that was asked to end has not yet: it may still cost money."""
         return any(e.abort_reason is not None and e.function is None for e in self.externals)
 
     def _watch(self, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""Limits: fuel, the wall deadline, timeouts of tasks, barriers, Ctrl-C, and failures nobody waited for.
+"""Limits: fuel, the wall deadline, timeouts of tasks, barriers, Ctrl-C.
 
 Owns: what happens when each of them strikes. Refuses: switching.
 """
@@ -121,7 +121,7 @@ def task_timer(scheduler: Kernel, task: Task, seconds: float) -> TimerHandle:
 
 
 def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, token: Any) -> None:
-    """What a task is given to be ended by before it starts: the limit of its time in the queue, and its token."""
+    """What may end a task before it starts: the limit of its time in the queue, its token."""
     if queue_timeout is not None:
 
         def over() -> None:
@@ -142,12 +142,13 @@ def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, toke
         task.token_off = token.on_cancel(cancelled)
 
 
-# ---------------------------------------------------------------------- barriers and atomic sections
+# ---------------------------------------------------------------------- barriers and atomic
+# sections
 
 
 @contextmanager
 def no_switch(scheduler: Kernel, kind: str, name: str) -> Iterator[None]:
-    """While inside, the current task keeps the processor: slice ends do not switch and waits are refused."""
+    """While inside, the current task keeps the processor, and its waits are refused."""
     me = scheduler.current
     if me is None:
         yield
@@ -191,7 +192,7 @@ def refuse_wait(me: Task) -> None:
 
 
 def interrupted(scheduler: Kernel) -> None:
-    """A Ctrl-C reaches the hub: the host's handler decides, else whatever the host waits for is cancelled."""
+    """Ctrl-C reaches the hub: the host's handler decides, else what it waits for ends."""
     if scheduler.on_interrupt is not None:
         scheduler.on_interrupt()
         return

@@ -1,6 +1,7 @@
 """Seeing it: the event stream, the listing of tasks, the texts of what tasks wait for.
 
-Owns: the format of the stream. Refuses: wall time, ids of objects, hash order: equal runs write equal bytes.
+Owns: the format of the stream. Refuses: wall time, ids of objects, hash order: equal runs write
+equal bytes.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def emit_end(scheduler: Kernel, task: Task) -> None:
 
 
 class EventWriter:
-    """A listener that writes one line per event: slice, steps, virtual microseconds, task, name, fields."""
+    """A listener that writes a line per event: name, slice, steps, virtual us, task, fields."""
 
     def __init__(self, file: TextOut) -> None:
         self._file = file
@@ -93,7 +94,7 @@ def _word(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaskLine:
-    """One line of a task listing. since: seconds it has been waiting, None when it does not wait."""
+    """One line of a task listing. since_slice: when its wait began, None if it does not wait."""
 
     id: str
     name: str | None

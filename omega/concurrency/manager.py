@@ -1,6 +1,7 @@
-"""ConcurrencyManager: the scheduler for hosts without Lisp. Bodies are plain callables, run on task stacks.
+"""ConcurrencyManager: the scheduler for hosts without Lisp. Bodies are plain callables.
 
-Owns: the names of the Python interface. Refuses: mechanism; everything is a line on top of Scheduler.
+Owns: the names of the Python interface. Refuses: mechanism; everything is a line on top of
+Scheduler.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from omega.concurrency.tokens import CancellationToken
 
 
 class ConcurrencyManager:
-    """Belongs to the thread that made it; a context manager that closes at the end. Times are seconds."""
+    """Belongs to the thread that made it; a context manager that closes at the end.
+
+    Times are seconds.
+    """
 
     def __init__(self, config: SchedulerConfig | None = None, driver: Driver | None = None) -> None:
         self.scheduler = Scheduler(config, driver=driver)
@@ -37,7 +41,10 @@ class ConcurrencyManager:
         timeout: float | None = None,
         token: CancellationToken | None = None,
     ) -> Task:
-        """A new task that will run `body()`. It starts when the scheduler runs: in `wait`, `run`, or a host's loop."""
+        """A new task that will run `body()`.
+
+        It starts when the scheduler runs: in `wait`, `run`, or a host's loop.
+        """
         return self.scheduler.spawn(
             body, name=name, priority=priority, timeout=timeout, token=token
         )
@@ -47,18 +54,23 @@ class ConcurrencyManager:
         self.scheduler.post(lambda: _submit(self, body, options))
 
     def wait(self, task: Task) -> Any:
-        """Its value, or its error raised. From a task: waits; from the host: runs the scheduler until it has ended."""
+        """Its value, or its error raised.
+
+        From a task: waits; from the host: runs the scheduler until it has ended.
+        """
         return self.scheduler.wait(task)
 
     def wait_all(self, tasks: Iterable[Task]) -> list[Any]:
         """All values in order, after all have ended; TasksFailed carries every outcome."""
         listed = list(tasks)
-        return self._wait_for(lambda: self.scheduler.await_all(listed), "wait_all")  # type: ignore[no-any-return]
+        # Type: ignore[no-any-return].
+        return self._wait_for(lambda: self.scheduler.await_all(listed), "wait_all")
 
     def wait_any(self, tasks: Iterable[Task]) -> Task:
         """The first task to complete; if all fail, TasksFailed."""
         listed = list(tasks)
-        return self._wait_for(lambda: self.scheduler.await_any(listed)[0], "wait_any")  # type: ignore[no-any-return]
+        # Type: ignore[no-any-return].
+        return self._wait_for(lambda: self.scheduler.await_any(listed)[0], "wait_any")
 
     def _wait_for(self, body: Callable[[], Any], name: str) -> Any:
         scheduler = self.scheduler

@@ -1,9 +1,9 @@
-"""What comes from outside: externals (coroutines and blocking calls a driver runs), and the inbox of other threads.
+"""What comes from outside: coroutines and blocking calls, and what threads post.
 
 Owns: External, Inbox. Refuses: to run anything itself; the driver does, and calls back on the hub.
 
-Invariant: an External is in `scheduler.externals` from its request until it has really ended; `on_done` is called
-exactly once, on the hub, when it leaves.
+Invariant: an External is in `scheduler.externals` from its request until it has really ended;
+`on_done` is called exactly once, on the hub, when it leaves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Start = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class External:
-    """One effect in flight outside. `event` is its end: the result, or its exception raised in the waiter.
+    """One effect in flight outside. `event` is its end: its result, or its error raised.
 
     done: it has really ended, cleanup included. abort_reason: set once its end was asked for.
     """
@@ -84,7 +84,10 @@ class External:
             self.scheduler.driver.start_blocking(self)
 
     def abort(self, reason: str | None = None) -> bool:
-        """Ask it to end. False: it has ended, or was asked before. Its slot is free when `on_done` is called."""
+        """Ask it to end.
+
+        False: it has ended, or was asked before. Its slot is free when `on_done` is called.
+        """
         if self.done or self.abort_reason is not None:
             return False
         self.abort_reason = reason or "aborted"
@@ -139,7 +142,10 @@ class ExternalEvent(Event):
 
 
 class OutsideHold:
-    """Marks an outside source that may still act, so no deadlock is declared. A context manager; `release` once."""
+    """Marks an outside source that may still act, so no deadlock is declared.
+
+    A context manager; `release` once.
+    """
 
     __slots__ = ("_held", "_scheduler")
 
@@ -164,7 +170,8 @@ class OutsideHold:
 class Inbox:
     """Calls posted by other threads, for the hub. The only place of the kernel two threads touch.
 
-    `deque.append` and `popleft` are atomic; `filled` may be stale for an instant, the driver's wake-up covers that.
+    `deque.append` and `popleft` are atomic; `filled` may be stale for an instant, the driver's
+    wake-up covers that.
     """
 
     __slots__ = ("_calls",)

@@ -1,7 +1,8 @@
 """Ready queues: in which order ready tasks get the processor. One class per policy, one interface.
 
-append(task): it became ready, or its slice ended. appendleft(task): it was passed over for want of a slot; it
-keeps its place. popleft() -> Task, raises IndexError when empty. Iteration shows the queue in no promised order.
+append(task): it became ready, or its slice ended. appendleft(task): it was passed over for want of
+a slot; it keeps its place. popleft() -> Task, raises IndexError when empty. Iteration shows the
+queue in no promised order.
 Refuses: to know slots, states or stacks; cancelled entries are skipped by whoever pops them.
 """
 
@@ -31,9 +32,10 @@ def fifo_queue() -> deque[Task]:
 class PriorityQueue:
     """Larger priority first, first come first served among equals, O(log n).
 
-    A waiting task gains one point per `ageing` slices. With linear ageing the order of two waiting tasks never
-    changes, so the key (slice it became ready - priority * ageing) is computed once. Bound: a task of priority p
-    is overtaken only by tasks that became ready less than (their priority - p) * ageing slices after it.
+    A waiting task gains one point per `ageing` slices. With linear ageing the order of two waiting
+    tasks never changes, so the key (slice it became ready - priority * ageing) is computed once.
+    Bound: a task of priority p is overtaken only by tasks that became ready less than (their
+    priority - p) * ageing slices after it.
     """
 
     def __init__(self, ageing: int | None, slice_number: Callable[[], int]) -> None:
@@ -78,7 +80,7 @@ class PriorityQueue:
 
 
 class PickedQueue:
-    """The order a test chooses: every pop asks `pick(n, tag)` which of the n ready tasks goes on."""
+    """The order a test chooses: each pop asks `pick(n, tag)` which ready task goes on."""
 
     def __init__(self, pick: Callable[[int, str], int]) -> None:
         self._pick = pick

@@ -1,18 +1,21 @@
 """The kernel: tasks take turns on one thread, each on a stack of its own.
 
-Owns: the states of tasks, the ready queue, slices and step accounting, every switch between stacks, the hub.
+Owns: the states of tasks, the ready queue, slices and step accounting, every switch between stacks,
+the hub.
 Refuses: to wait, to read a clock, to do I/O (the driver does), to know Lisp.
 
-How it runs. A task is plain data until it first runs; then it borrows a pooled worker stack (a greenlet). A task that
-gives up the processor picks the next one itself and switches straight to it (`_leave`). The hub is whatever stack
-called `run_batch`; it is shallow, and it alone starts new stacks, fires timers, runs callbacks and takes what other
-threads posted. Tasks go to the hub when nothing is ready, every POLL_SWITCHES switches, and when something is due.
+How it runs. A task is plain data until it first runs; then it borrows a pooled worker stack (a
+greenlet). A task that gives up the processor picks the next one itself and switches straight to it
+(`_leave`). The hub is whatever stack called `run_batch`; it is shallow, and it alone starts new
+stacks, fires timers, runs callbacks and takes what other threads posted. Tasks go to the hub when
+nothing is ready, every POLL_SWITCHES switches, and when something is due.
 
-Steps. Generated code takes steps from `registers["_it"]`, the running task's own iterator. A switch only stores the
-next task's iterator there; how many steps were used is read off by `__length_hint__`.
+Steps. Generated code takes steps from `registers["_it"]`, the running task's own iterator. A switch
+only stores the next task's iterator there; how many steps were used is read off by
+`__length_hint__`.
 
-Only _take, park, force_start and _end change a state; the invariants of the queues are in `state.py`.
-No switch happens inside an `except` or `finally` block of this module.
+Only _take, park, force_start and _end change a state; the invariants of the queues are in
+`state.py`. No switch happens inside an `except` or `finally` block of this module.
 """
 
 from __future__ import annotations
@@ -86,8 +89,9 @@ class Kernel(KernelState):
     ) -> Task:
         """A new pending task that will run `body()`; never starts it before returning.
 
-        priority: larger first; None takes the parent's. timeout: seconds from its start; queue_timeout: seconds
-        until it must have started. daemon: does not keep the interpreter alive. scope: None is the current one.
+        priority: larger first; None takes the parent's. timeout: seconds from its start;
+        queue_timeout: seconds until it must have started. daemon: does not keep the interpreter
+        alive. scope: None is the current one.
         """
         if get_ident() != self._thread:
             self.check_thread()
@@ -120,7 +124,8 @@ class Kernel(KernelState):
         self._ready.append(task)
         if queue_timeout is not None or token is not None:
             limits.watch_start(self, task, queue_timeout, token)
-        # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the child.
+        # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the
+        # child.
         outer = self.wall or self.root.cancel if parent is None else parent.doom
         if outer is not None or scope is not None:
             scopes.mark(self, task)
@@ -149,7 +154,7 @@ class Kernel(KernelState):
             self.emit("TaskStarted", task)
 
     def _work(self) -> None:
-        """The life of a worker stack: run the task it is given, then the next new one, or lie in the pool."""
+        """The life of a worker stack: run the task given, then the next, or lie in the pool."""
         stack = getcurrent()
         now_ns = self._stamp()
         while True:
@@ -250,7 +255,7 @@ class Kernel(KernelState):
         self.registers["_it"] = task.it
 
     def _leave(self, me: Task) -> None:
-        """Give the processor to whoever is next; returns when `me`, queued or parked before, has it again."""
+        """Give the processor to whoever is next; returns when `me`, queued or parked, has it."""
         left = me.it.__length_hint__()
         used = me.left - left
         if used:
@@ -285,7 +290,7 @@ class Kernel(KernelState):
         stack.switch()
 
     def park(self, me: Task, event: Any) -> None:
-        """Suspend `me`, whose wait on `event` is registered; returns when a wake-up has won and it is its turn."""
+        """Suspend `me`, whose wait on `event` is registered, until a wake-up has won."""
         me.waiting = event
         me.state = SUSPENDED
         me.since = self.turns
@@ -297,7 +302,7 @@ class Kernel(KernelState):
         self._leave(me)
 
     def _pull(self) -> bool:
-        """Let one task that was passed over try again if there is a slot for it now, woken ones first."""
+        """Let one task that was passed over try again if there is a slot, woken ones first."""
         if self._passed_ready:
             if self._running < self._max_running:
                 self._woken += 1
@@ -313,7 +318,10 @@ class Kernel(KernelState):
         return False
 
     def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
-        """Wake the wait `gen` of `task`. False: another wake-up had won; this one is dropped and counted."""
+        """Wake the wait `gen` of `task`.
+
+        False: another wake-up had won; this one is dropped and counted.
+        """
         if task.gen != gen:
             self.counters.late += 1
             return False
@@ -328,7 +336,7 @@ class Kernel(KernelState):
         return True
 
     def wake_all(self, waiters: Waiters) -> None:
-        """Wake everyone in `waiters`, in order of arrival; they look for themselves what happened."""
+        """Wake everyone in `waiters`, in order of arrival; they look themselves what happened."""
         entries = waiters.entries
         while entries:
             task, gen, branch, _ = entries.popleft()
@@ -342,7 +350,10 @@ class Kernel(KernelState):
     # ------------------------------------------------------------------ waiting
 
     def sync(self, event: Event) -> Any:
-        """Wait for `event` and answer its value, or raise its error. The one wait everything else is made of."""
+        """Wait for `event` and answer its value, or raise its error.
+
+        The one wait everything else is made of.
+        """
         me = self.running_task("wait")
         if me.doom is not None:
             self.heed(me, me.doom)
@@ -380,7 +391,10 @@ class Kernel(KernelState):
         raise doom.exception() from None
 
     def yield_now(self) -> None:
-        """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and virtual time."""
+        """Go once behind every ready task.
+
+        Costs one step, so a loop that only yields uses fuel and virtual time.
+        """
         me = self.current
         if me is None or get_ident() != self._thread:
             me = self.running_task("yield")
@@ -419,8 +433,8 @@ class Kernel(KernelState):
     def slice_end(self) -> None:
         """`registers["_it"]` ran out: account, look around, reload. Is no step itself.
 
-        Raises Cancelled, LimitExceeded. A caller that held a stale iterator while the current one has steps left is
-        sent back at once.
+        Raises Cancelled, LimitExceeded. A caller that held a stale iterator while the current one
+        has steps left is sent back at once.
         """
         me = self.current
         it = self.registers["_it"]
@@ -432,7 +446,7 @@ class Kernel(KernelState):
         self._end_slice(me)
 
     def charge(self, steps: int) -> None:
-        """Count `steps` more steps for the work of a primitive; ends the slice if they use it up."""
+        """Count `steps` more steps for a primitive's work; may end the slice."""
         me = self.current
         if me is None or steps <= 0:
             return
@@ -525,7 +539,7 @@ class Kernel(KernelState):
     # ------------------------------------------------------------------ the hub
 
     def run_batch(self) -> None:
-        """Run tasks on this stack's behalf until none is ready, the driver is due, or the host's task has ended."""
+        """Run tasks until none is ready, the driver is due, or the host's task has ended."""
         if self.in_batch:
             raise OmegaBug("a batch inside a batch")
         self.in_batch = True
@@ -576,7 +590,7 @@ class Kernel(KernelState):
         self.registers["_it"] = HUB_STEPS
 
     def _do_chores(self) -> None:
-        """What only the hub does, under the host's recursion limit: posts, interrupts, timers, callbacks."""
+        """What only the hub does, under the host's recursion limit: posts, timers, callbacks."""
         if self._interrupted:
             self._interrupted = False
             limits.interrupted(self)
@@ -597,7 +611,10 @@ class Kernel(KernelState):
             self.chores.popleft()()
 
     def force_start(self) -> bool:
-        """Start a task beyond the limits, because nothing else could ever run. False: there is none."""
+        """Start a task beyond the limits, because nothing else could ever run.
+
+        False: there is none.
+        """
         while self._passed_new:
             task = self._passed_new.popleft()
             if task.state is PENDING:
@@ -608,7 +625,10 @@ class Kernel(KernelState):
         return False
 
     def break_stacks(self) -> None:
-        """Unwind what did not end by itself, in order, and let the idle stacks end. Only for `close`."""
+        """Unwind what did not end by itself, in order, and let the idle stacks end.
+
+        Only for `close`.
+        """
         self._breaking = True
         for task in limits.all_tasks(self):
             if task.stack is not None:

@@ -1,6 +1,7 @@
 """Running a body in a scope: with_scope, timeouts, shields, and what leaves at the end.
 
-Owns: the order of an end: cancel what is left if the body failed, wait for every task, leave, then answer or raise.
+Owns: the order of an end: cancel what is left if the body failed, wait for every task, leave, then
+answer or raise.
 Refuses: to end while a task of the scope lives.
 """
 
@@ -68,14 +69,15 @@ def open_scope(scheduler: Kernel, name: str | None) -> Scope:
 
 
 def run_scope(scheduler: Kernel, scope: Scope, body: Callable[[], Any]) -> Any:
-    """Run `body` in `scope` (just opened), wait for its tasks, and answer or raise as the table of concurrency.md says."""
+    """Run `body` in `scope` (just opened), wait for its tasks, and answer or raise."""
     failure: BaseException | None = None
     value: Any = None
     try:
         value = body()
     except BaseException as error:
         failure = error
-    # Outside the except block: from here on we may wait, and a new exception must not chain to an old one.
+    # Outside the except block: from here on we may wait, and a new exception must not chain to an
+    # old one.
     if failure is not None and scope.tasks:
         why = (
             "the body of its scope was cancelled"

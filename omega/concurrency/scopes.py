@@ -1,12 +1,14 @@
-"""Scopes and cancellation: who owns whom, who asked for an end, and what every checkpoint has to raise.
+"""Scopes and cancellation: who owns whom, who asked for an end, what checkpoints raise.
 
 Owns: Scope, CancelRequest, the walk down a tree that is cancelled.
-Refuses: switching; it marks tasks and wakes them through the scheduler. `scoped.py` runs bodies in scopes.
+Refuses: switching; it marks tasks and wakes them through the scheduler. `scoped.py` runs bodies in
+scopes.
 
-Cancellation is level-triggered. A scope that is cancelled stays so until it is left; a task that is cancelled stays
-so until it has ended. `task.doom` is the request its checkpoints raise: the innermost one on the way from the scope
-its stack is in, out to the root, that no shield hides.
-Invariant: `task.doom is doom_of(scheduler, task)` for every live task; whatever changes one side updates the other.
+Cancellation is level-triggered. A scope that is cancelled stays so until it is left; a task that is
+cancelled stays so until it has ended. `task.doom` is the request its checkpoints raise: the
+innermost one on the way from the scope its stack is in, out to the root, that no shield hides.
+Invariant: `task.doom is doom_of(scheduler, task)` for every live task; whatever changes one side
+updates the other.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
 
 
 class CancelRequest:
-    """Who asked for an end, why and when. kind: "cancel", "timeout", "failure", "cleanup" or "wall"."""
+    """Who asked for an end, why, when. kind: cancel, timeout, failure, cleanup or wall."""
 
     __slots__ = ("asked", "by", "error", "kind", "reason", "when_us")
 
@@ -56,7 +58,10 @@ class CancelRequest:
 
 
 class Scope:
-    """Owns tasks and ends after them. The root scope is the interpreter's own and never ends by itself."""
+    """Owns tasks and ends after them.
+
+    The root scope is the interpreter's own and never ends by itself.
+    """
 
     __slots__ = (
         "cancel",
@@ -118,7 +123,10 @@ def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:
 
 
 def cancel_task(scheduler: Kernel, task: Task, request: CancelRequest) -> bool:
-    """Ask one task to end, with everything in the scopes its stack has entered. False: it changed nothing."""
+    """Ask one task to end, with everything in the scopes its stack has entered.
+
+    False: it changed nothing.
+    """
     if task.is_done or task.cancel is not None:
         return False
     task.cancel = request
@@ -147,7 +155,10 @@ def cancel_scope(scheduler: Kernel, scope: Scope, request: CancelRequest) -> boo
 
 
 def hides(scheduler: Kernel, scope: Scope) -> bool:
-    """Whether a cancel from outside stops at `scope`. The first one starts the clock of a cleanup."""
+    """Whether a cancel from outside stops at `scope`.
+
+    The first one starts the clock of a cleanup.
+    """
     if not scope.shielded:
         return False
     if scope.cleanup and scope.timer is None:
@@ -167,7 +178,10 @@ def _cleanup_over(scheduler: Kernel, scope: Scope) -> None:
 
 
 def _cancel_below(scheduler: Kernel, top: Scope) -> None:
-    """Mark every task in and below `top`, newest first, stopping at shields. Linear, and flat for any depth."""
+    """Mark every task in and below `top`, newest first, stopping at shields.
+
+    Linear, and flat for any depth.
+    """
     work: list[Scope] = [top]
     doomed: list[Task] = []
     while work:
@@ -186,7 +200,7 @@ def _seq(task: Task) -> int:
 
 
 def mark(scheduler: Kernel, task: Task) -> None:
-    """Bring `task.doom` up to date and act on it: a pending task ends at once, a waiting one wakes."""
+    """Bring `task.doom` up to date and act on it: a pending task ends, a waiting one wakes."""
     task.doom = doom_of(scheduler, task)
     if task.doom is None:
         if task.inner is not task.scope:
@@ -199,7 +213,7 @@ def mark(scheduler: Kernel, task: Task) -> None:
 
 
 def _start_cleanup_clock(scheduler: Kernel, task: Task) -> None:
-    """The stack of a cancelled task is inside a shield: if that is cleanup, its time runs from now."""
+    """A cancelled task's stack is inside a shield: if that is cleanup, its time runs now."""
     scope = task.inner
     while scope is not task.scope:
         if scope.shielded:

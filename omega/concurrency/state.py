@@ -6,8 +6,7 @@ Refuses: to move a task: `scheduler.py`, built on top, does.
 
 Invariants (checked by invariants.py, in tests after every step):
   Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready`
-  or `_passed_new`
-  (no slot free), about to run (`_resume`), or parked (suspended, with `waiting` set).
+  or `_passed_new` (no slot free), about to run (`_resume`), or parked (suspended, `waiting` set).
   `_running` counts the tasks in state running, `_woken` the suspended ones in `_ready`.
 """
 
@@ -192,14 +191,13 @@ class KernelState:
             return self.steps
         return self.steps + me.left - int(me.it.__length_hint__())
 
-    # ------------------------------------------------------------------ for drivers and the layers
-    # above
+    # ------------------------------------------------------------------ for the layers above
 
     def has_work(self) -> bool:
         """Whether another batch has something to do at once."""
-        return bool(
-            len(self._ready) or self._resume or self.chores or self._interrupted or self.inbox.filled
-        )  # fmt: skip
+        if self._interrupted or self.inbox.filled:
+            return True
+        return bool(len(self._ready) or self._resume or self.chores)
 
     def post(self, call: Callable[[], None]) -> None:
         """Have the hub call `call`; from any thread."""
@@ -207,7 +205,7 @@ class KernelState:
         self.driver.wake()
 
     def add_chore(self, call: Callable[[], None]) -> None:
-        """Have the hub call `call` soon: before any other task runs, once the running one gives up control."""
+        """Have the hub call `call` once the running task gives up control."""
         self.chores.append(call)
         self._poll_in = -1
         if not self.in_batch:
@@ -229,7 +227,7 @@ class KernelState:
         return self._woken + len(self._passed_ready)
 
     def interrupt(self) -> None:
-        """Ctrl-C: only sets a flag and ends the slice, so it may be called from a signal handler."""
+        """Ctrl-C: sets a flag and ends the slice; may be called from a signal handler."""
         self._interrupted = True
         me = self.current
         if me is not None:

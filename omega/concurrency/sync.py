@@ -1,7 +1,9 @@
 """Mutexes, semaphores, serializers, barriers and ivars, made of events.
 
-Owns: first come, first served hand-off: a slot passes straight to the head waiter, never through "free".
-Refuses: barging. Releasing never switches, so `finally: m.release()` is safe; a cancelled waiter takes nothing.
+Owns: first come, first served hand-off: a slot passes straight to the head waiter, never through
+"free".
+Refuses: barging. Releasing never switches, so `finally: m.release()` is safe; a cancelled waiter
+takes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Semaphore:
             self.free += 1
 
     def resize(self, slots: int) -> None:
-        """Change how many slots there are; those taken stay taken, `free` may be negative for a while."""
+        """Change how many slots there are; those taken stay taken, `free` may be negative."""
         self.free += slots - self.slots
         self.slots = slots
         while self.free > 0 and self._hand_over():
@@ -101,7 +103,7 @@ class SlotEvent(Event):
 
 
 class Mutex(Semaphore):
-    """One slot with a holder: a holder that takes it again, or another task that releases it, is told so."""
+    """One slot with a holder; releasing what another task holds is an error."""
 
     __slots__ = ("holder",)
 
@@ -152,7 +154,10 @@ class Barrier:
         self.cell = Cell(scheduler, "a barrier")
 
     def wait(self) -> int:
-        """Arrive and wait for the others; answers the order of arrival, from 0. A cancelled wait has not arrived."""
+        """Arrive and wait for the others; answers the order of arrival, from 0.
+
+        A cancelled wait has not arrived.
+        """
         order = self.arrived
         cell = self.cell
         self.arrived += 1

@@ -3,8 +3,8 @@
 Owns: what is known about a task, the claim that makes one wake-up win (`gen`), the list of waiters.
 Refuses: to change a task's state: only the scheduler does.
 
-Invariant: `gen` names the current wait of a task. Whoever wakes it presents the `gen` it saw when the wait was
-registered; the first one wins and raises `gen`, everyone later is told no.
+Invariant: `gen` names the current wait of a task. Whoever wakes it presents the `gen` it saw when
+the wait was registered; the first one wins and raises `gen`, everyone later is told no.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ STALE_WAITERS_MAX = 16
 
 
 class Task:
-    """A unit of concurrent work. Read-only for hosts; `locals` and `span` belong to the layer above.
+    """A unit of concurrent work. Hosts only read it; `locals` belongs to the layer above.
 
-    id: the spawn path ("1.3.2"), equal in every run. Times are seconds of the driver's clock, None until known.
+    id: the spawn path ("1.3.2"), equal in every run. Times are seconds of the driver's clock, None
+    until known.
     """
 
     __slots__ = (
@@ -214,7 +215,7 @@ class Task:
 
 
 class Hold:
-    """Why a task may not give up the processor: a barrier (host code on its stack) or an atomic section."""
+    """Why a task may not give up the processor: a barrier or an atomic section."""
 
     __slots__ = ("began", "kind", "name", "overrun")
 
@@ -228,8 +229,8 @@ class Hold:
 class Waiters:
     """Who waits for one thing, in order of arrival. Entries are (task, gen, branch, payload).
 
-    A waiter that went away leaves a stale entry; `forget` counts them and sweeps, so a queue on which waits only
-    ever time out stays small (amortised O(1)).
+    A waiter that went away leaves a stale entry; `forget` counts them and sweeps, so a queue on
+    which waits only ever time out stays small (amortised O(1)).
     """
 
     __slots__ = ("entries", "stale")

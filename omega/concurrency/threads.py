@@ -1,7 +1,8 @@
 """The pool of threads for blocking calls: the only threads of the package.
 
 Owns: at most `most` daemon threads, started when needed, and the queue before them.
-Refuses: to interrupt a call. An abandoned one keeps its thread until it ends; one that has not begun never begins.
+Refuses: to interrupt a call. An abandoned one keeps its thread until it ends; one that has not
+begun never begins.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ Ended = Callable[[Any, BaseException | None], None]
 
 
 class ThreadPool:
-    # Invariant, under _lock: _idle <= _threads <= most; a call is in _queue until a thread takes it.
+    # Invariant, under _lock: _idle <= _threads <= most; a call is in _queue until a thread takes
+    # it.
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Condition()

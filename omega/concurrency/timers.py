@@ -1,8 +1,9 @@
 """Timers: a heap with lazy deletion.
 
 Owns: what happens when. Refuses: to read a clock or to run anything; the hub pops what is due.
-Entries are (when_us, seq, target, gen, branch); an entry is stale once `target.gen` has moved on. Targets are tasks
-(wake them) and TimerHandles (call them). `seq` makes equal times first come first served.
+Entries are (when_us, seq, target, gen, branch); an entry is stale once `target.gen` has moved on.
+Targets are tasks (wake them) and TimerHandles (call them). `seq` makes equal times first come first
+served.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Entry = tuple[int, int, Any, int, int]
 
 
 class TimerHandle:
-    """A callback waiting for its time. `cancel()` is idempotent and may come too late without harm."""
+    """A callback waiting for its time.
+
+    `cancel()` is idempotent and may come too late without harm.
+    """
 
     __slots__ = ("_timers", "callback", "gen", "passive", "when_us")
 

@@ -11,7 +11,10 @@ from omega.errors import Cancelled
 
 
 class CancellationToken:
-    """Thrown at most once, for good. Callbacks run in order of subscription, in the thrower's stack."""
+    """Thrown at most once, for good.
+
+    Callbacks run in order of subscription, in the thrower's stack.
+    """
 
     __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_reason")
 
@@ -31,7 +34,8 @@ class CancellationToken:
     def cancel(self, reason: str | None = None) -> bool:
         """Throw it. False: it was thrown before, nothing changed.
 
-        Every callback runs even if one raises; the first exception is raised after the last has run.
+        Every callback runs even if one raises; the first exception is raised after the last has
+        run.
         """
         if self._cancelled:
             return False
@@ -55,7 +59,10 @@ class CancellationToken:
             raise Cancelled(self._reason, "token")
 
     def on_cancel(self, callback: Callable[[str | None], None]) -> Callable[[], None]:
-        """Call `callback(reason)` when it is thrown, at once if it has been. Answers the way to unsubscribe."""
+        """Call `callback(reason)` when it is thrown, at once if it has been.
+
+        Answers the way to unsubscribe.
+        """
         if self._cancelled:
             callback(self._reason)
             return lambda: None

@@ -1,6 +1,7 @@
 """The slower waits: composed events, and the end of a scope.
 
-Owns: the protocol of a choice (try, block, park, refuse the losers). Refuses: switching; `Kernel.park` does.
+Owns: the protocol of a choice (try, block, park, refuse the losers). Refuses: switching;
+`Kernel.park` does.
 """
 
 from __future__ import annotations
@@ -73,7 +74,10 @@ def raise_wake(kernel: Kernel, me: Task) -> NoReturn:
 
 
 def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
-    """Wait until `scope` is empty, whatever is cancelled meanwhile. Answers a deadlock that befell the wait."""
+    """Wait until `scope` is empty, whatever is cancelled meanwhile.
+
+    Answers a deadlock that befell the wait.
+    """
     me = scopes.scope_owner(scope)
     stuck: BaseException | None = None
     while scope.tasks:

@@ -11,7 +11,7 @@ from omega.concurrency import Scheduler, SchedulerConfig, VirtualDriver
 
 
 class Kit:
-    """Makes schedulers and runs bodies in them; `host(body)` runs `body` as the task the host waits for."""
+    """Makes schedulers, and checks and closes them after the test."""
 
     def __init__(self) -> None:
         self.made: list[Scheduler] = []

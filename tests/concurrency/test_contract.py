@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from omega.concurrency import (
@@ -160,7 +162,7 @@ def test_fifo_ordering_works():
         with make(fairness_mode=mode, max_concurrent_tasks=1) as manager:
             order = []
             for i in range(5):
-                manager.submit(lambda i=i: order.append(i))
+                manager.submit(partial(order.append, i))
             manager.run()
             assert order == [0, 1, 2, 3, 4]
 

@@ -86,7 +86,7 @@ def test_steps_are_exact_across_waits_and_in_the_running_task(s, run):
         steps(s, 30)
         s.sleep(1)
         steps(s, 50)
-        mine = [line for line in s.tasks() if line.id == "1"][0]
+        mine = next(line for line in s.tasks() if line.id == "1")
         return mine.steps, s.stats().steps
 
     assert run(body) == (80, 80)

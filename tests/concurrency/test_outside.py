@@ -177,7 +177,10 @@ def test_on_done_runs_exactly_once_for_every_kind_of_end(d):
         await d.driver.sleep(60)
 
     def body():
-        calls = [d.external(f, on_done=lambda e: ends.append(calls.index(e))) for f in (quick, fails, slow)]
+        calls = [
+            d.external(f, on_done=lambda e: ends.append(calls.index(e)))
+            for f in (quick, fails, slow)
+        ]
         d.sleep(0.02)
         calls[2].abort()
         d.sleep(0.02)
@@ -303,7 +306,9 @@ def test_foreign_threads_post_to_the_inbox(kit):
         with s.hold_external():
             channel = s.channel(100)
             thread = threading.Thread(
-                target=lambda: [s.post(lambda i=i: s.spawn(lambda: channel.send(i))) for i in range(50)]
+                target=lambda: [
+                    s.post(lambda i=i: s.spawn(lambda: channel.send(i))) for i in range(50)
+                ]
             )
             thread.start()
             for _ in range(50):
@@ -369,7 +374,9 @@ def test_two_schedulers_in_two_threads_do_not_meet():
 
     def work(name):
         s = Scheduler()
-        results[name] = s.wait(s.spawn(lambda: s.par_map(lambda i: (s.sleep(0.001), i)[1], range(20))))
+        results[name] = s.wait(
+            s.spawn(lambda: s.par_map(lambda i: (s.sleep(0.001), i)[1], range(20)))
+        )
         s.close()
 
     limit = sys.getrecursionlimit()
@@ -429,7 +436,7 @@ def test_two_interpreters_in_one_loop(kit):
         return x
 
     def body(s, x):
-        return [s.sync(s.external(lambda: reply(x + i)).event) for i in range(3)]
+        return [s.sync(s.external(lambda i=i: reply(x + i)).event) for i in range(3)]
 
     async def main():
         return await asyncio.gather(
@@ -643,7 +650,9 @@ def test_close_inside_a_running_loop(kit):
 
 
 def run_python(code):
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -76,7 +76,7 @@ def test_await_all_waits_for_the_rest_before_it_raises(s, run):
             failing(s, 2, KeyError("b")),
         ]
         with pytest.raises(
-            TasksFailed, match="2 of 3 tasks failed.*task 1.1: ValueError: a"
+            TasksFailed, match=r"2 of 3 tasks failed.*task 1.1: ValueError: a"
         ) as caught:
             s.await_all(tasks)
         assert [kind for kind, _ in caught.value.outcomes] == ["error", "ok", "error"]
@@ -381,7 +381,7 @@ def test_a_cycle_is_found_at_once_and_named(s, run):
         tasks["b"] = s.spawn(lambda: s.await_task(tasks["a"]), name="b")
         s.spawn(lambda: s.sleep(100), daemon=True)
         with pytest.raises(
-            Deadlock, match='task 1.2 "b" waits for task 1.1 "a" waits for task 1.2 "b"'
+            Deadlock, match=r'task 1.2 "b" waits for task 1.1 "a" waits for task 1.2 "b"'
         ):
             s.await_task(tasks["a"])
         return s.driver.now()
@@ -534,9 +534,11 @@ def test_a_value_handed_over_before_the_cancel_is_delivered_and_the_cancel_stays
 def test_a_choice_of_send_and_receive_on_one_channel_does_not_meet_itself(s, run):
     def body():
         channel = s.channel()
-        both = lambda: s.sync(
-            choose(wrap(channel.recv_event(), lambda v: ("got", v)), channel.send_event(1))
-        )  # noqa: E731
+
+        def both():
+            receive = wrap(channel.recv_event(), lambda v: ("got", v))
+            return s.sync(choose(receive, channel.send_event(1)))
+
         first = s.spawn(both)
         s.yield_now()
         assert first.state == "suspended"
