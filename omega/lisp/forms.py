@@ -553,6 +553,14 @@ def define_record_type(ex: Expander, form: Any, scope: AnyScope, span: Span | No
             result.append((items[1], call("%record-accessor", symbol_of(items[1]), i)))
         if len(items) > 2:
             result.append((items[2], call("%record-modifier", symbol_of(items[2]), i)))
+    defined = [symbol_of(target) for target, _ in result]
+    for name in defined:
+        if defined.count(name) > 1:
+            raise ex.error(
+                f"this record type defines `{name.name}` twice",
+                span,
+                "its type, constructor, predicate and accessors need names of their own",
+            )
     return result
 
 

@@ -33,7 +33,7 @@ PROGRAMS = {
     "tables in tables": (f"(define s {NEST.format('(hash-table 1 s)')}) (set! s #f) 1", "1"),
     "promises in promises": (f"(define s {NEST.format('(delay s)')}) (set! s #f) 1", "1"),
     "records in records": (
-        f"(define-record-type box (box v) box? (v unbox)) (define s {NEST.format('(box s)')}) (set! s #f) 1",
+        f"(define-record-type box (make-box v) box? (v unbox)) (define s {NEST.format('(make-box s)')}) (set! s #f) 1",
         "1",
     ),
     "nested data is written": (
