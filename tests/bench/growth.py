@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,7 @@ def procedure(bench: Bench, name: str) -> Any:
 def called(name: str) -> Work:
     def work(bench: Bench, n: int) -> float:
         run = procedure(bench, name)
+        gc.collect()
         return timed(lambda: run(n), 1e-6)()
 
     return work
@@ -55,6 +57,7 @@ def source_size(bench: Bench, n: int) -> float:
     ]
     text = "(define (display-nothing x) x)\n" + "\n".join(lines)
     with Interpreter(use_cache=False) as made:
+        gc.collect()
         began = clock()
         made.eval(text)
         return (clock() - began) * 1e6

@@ -37,7 +37,7 @@ def bench_loop(n: int) -> int:
 
 
 def build_up(i: int) -> Any:
-    made = None
+    made: Any = None
     while i:
         made = (i, made)
         i -= 1
@@ -52,7 +52,7 @@ def fold(function: Callable[[Any, Any], Any], acc: Any, at: Any) -> Any:
 
 
 def reversed_list(at: Any) -> Any:
-    done = None
+    done: Any = None
     while at is not None:
         done = (at[0], done)
         at = at[1]
@@ -79,14 +79,14 @@ def idiomatic_list(n: int) -> int:
 
 def bench_hof(n: int) -> Any:
     def mapped(function: Callable[[Any], Any], at: Any) -> Any:
-        done = None
+        done: Any = None
         while at is not None:
             done = (function(at[0]), done)
             at = at[1]
         return reversed_list(done)
 
     def filtered(keep: Callable[[Any], bool], at: Any) -> Any:
-        done = None
+        done: Any = None
         while at is not None:
             if keep(at[0]):
                 done = (at[0], done)
@@ -102,7 +102,7 @@ def idiomatic_hof(n: int) -> int:
 
 
 def strings(n: int) -> Any:
-    made = None
+    made: Any = None
     for i in range(n - 1, -1, -1):
         made = (str(i), made)
     return made
