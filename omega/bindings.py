@@ -610,6 +610,7 @@ def _world(b: _Bindings, table: Table) -> None:
         status = {True: 0, False: 1}.get(code, code) if isinstance(code, bool) else code
         if type(status) is not int or not 0 <= status <= 255:
             raise wrong_type("exit", 1, "an exit code from 0 to 255", code)
+        b.interpreter.exiting(status)
         raise Exit(status)
 
     table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random

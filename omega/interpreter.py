@@ -25,7 +25,17 @@ from omega.concurrency import (
     VirtualDriver,
 )
 from omega.effects import Door, Grants
-from omega.errors import Closed, HostError, LimitExceeded, LispFileError, LoopIsRunning, OmegaError, WrongThread
+from omega.errors import (
+    Closed,
+    HostError,
+    LimitExceeded,
+    LispFileError,
+    LoopIsRunning,
+    OmegaError,
+    Source,
+    Span,
+    WrongThread,
+)
 from omega.lisp.data import Keyword
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
@@ -35,6 +45,7 @@ from omega.lisp.runtime import RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 
 
+UTF8_BYTES = 4  # of one character, at most
 LOOP_CALL_STEPS_MAX = 100_000_000  # steps of a procedure called, not awaited, inside a running asyncio loop
 
 
@@ -141,7 +152,9 @@ class Interpreter:
         self._seam.host_function = self._host_function
         self._closed = False
         self._manager: ConcurrencyManager | None = None
-        self.unbound: list[Any] = []  # of the last text: (name, Span) of what nothing binds
+        self.unbound: list[tuple[str, Span | None]] = []  # of the last text: what nothing binds
+        self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
+        self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.door.output = output
         self._set_up()
 
@@ -163,13 +176,13 @@ class Interpreter:
         Raises LispError and its kin, with the report as their text; LoopIsRunning inside an asyncio loop.
         """
         self._check("eval", "eval_async")
-        return self._finish(lambda: self.scheduler.wait(self._spawn_text(text, filename)))
+        return self._finish(lambda: self.scheduler.wait(self.spawn_text(text, filename)))
 
     async def eval_async(self, text: str, *, filename: str = "<eval>") -> Any:
         """`eval` inside a running asyncio loop, which goes on meanwhile."""
         self._check_open()
         try:
-            task = self._spawn_text(text, filename)
+            task = self.spawn_text(text, filename)
             return self._seam.to_host(await self.scheduler.wait_async(task))
         except OmegaError as error:
             raise self.explained(error) from error.__cause__
@@ -200,7 +213,11 @@ class Interpreter:
         """`submit` from any thread; the task starts when the owner next runs the scheduler."""
         self.scheduler.post(lambda: void(self.submit(program, **options)))
 
-    def _spawn_text(self, text: str, filename: str) -> Task:
+    def spawn_text(self, text: str, filename: str) -> Task:
+        """A task for a program's text, read and compiled before this returns; `unbound` then tells what nothing binds.
+
+        Raises what reading and compiling raise, explained.
+        """
         thunk = self._prepared(text, filename)
         body = self.task_body(lambda: self.runtime.call(thunk))
         return self.scheduler.spawn(body, name=filename, locals=Dynamics())
@@ -237,6 +254,21 @@ class Interpreter:
             return self._seam.to_host(run())
         except OmegaError as error:
             raise self.explained(error) from error.__cause__
+
+    def only_text(self) -> None:
+        """Say that the next text is the only one (a script): compiled code is kept even when it defines macros."""
+        self._evaluator.only_text()
+
+    def source(self, file: str) -> Source | None:
+        """The text that is reported under `file`, if it was evaluated here."""
+        return self._evaluator.source(file)
+
+    def exiting(self, status: int) -> None:
+        """`(exit status)` was called; the first one counts."""
+        if self.exit_status is None:
+            self.exit_status = status
+            if self.on_exit is not None:
+                self.on_exit()
 
     def explained(self, error: OmegaError) -> OmegaError:
         """The error with its report as its text."""
@@ -416,13 +448,24 @@ def void(_: Any) -> None:
     return None
 
 
-def read_source(path: str) -> str:
-    """The text of a program file. Raises LispFileError, naming the file and what is wrong."""
+def read_source(path: str, characters_max: int | None = None) -> str:
+    """The text of a program file. Raises LispFileError, naming the file and what is wrong.
+
+    characters_max: a text that is longer than that for sure is not read to its end: LimitExceeded.
+    """
     try:
         with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise LispFileError(f"cannot open {path}: {(error.strerror or str(error)).lower()}") from None
+            data = file.read() if characters_max is None else file.read(UTF8_BYTES * characters_max + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LispFileError(f"cannot open {path}: {reason.lower()}") from None
+    if characters_max is not None and len(data) > UTF8_BYTES * characters_max:
+        raise LimitExceeded("source-size", None, None, f"{path} is longer than {characters_max:,} characters")
+    return decoded(data, path)
+
+
+def decoded(data: bytes, path: str) -> str:
+    """The text of `data`, which was read from `path`. Raises LispFileError (bad-encoding)."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

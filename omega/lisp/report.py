@@ -13,10 +13,12 @@ LINE_MAX = 120  # columns of a source line that are shown
 TRACE_SHOWN = 6
 
 
-def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
-    """The report of an error, without a final newline."""
+def report(
+    error: OmegaError, source_of: Callable[[str], Source | None], *, level: str = "error"
+) -> str:
+    """The report of an error, without a final newline. level: "error", or "warning" for what does not stop a program."""
     span = error.span
-    head = f"error[{error.code}]: {error.message}{_irritants(error)}"
+    head = f"{level}[{error.code}]: {error.message}{_irritants(error)}"
     lines = [f"{span}: {head}" if span is not None else head]
     if span is not None:
         lines += excerpt(span, source_of(span.file))
