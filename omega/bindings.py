@@ -15,6 +15,7 @@ from omega.concurrency import Channel, Event, Mutex, Semaphore, Serializer, Task
 from omega.errors import HostError, LispError, LispTypeError, LispValueError, LLMError, OmegaError, TimeoutExpired
 from omega.lisp.data import Eof, Keyword, Pair, Symbol, Values, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.registry import Native
 from omega.lisp.table import HashTable
 from omega.llm import LLMRequest
 
@@ -29,7 +30,7 @@ def install(interpreter: Any) -> None:
         part(bindings, table)
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name
-        bindings.rt.install(name, function)
+        bindings.rt.install(name, function, Native(name))
     bindings.rt.set_up_ports()
 
 
@@ -613,6 +614,18 @@ def _world(b: _Bindings, table: Table) -> None:
         b.interpreter.exiting(status)
         raise Exit(status)
 
+    def macroexpand(form: Any) -> Any:
+        """(macroexpand form) -> the form with the macro uses at its head expanded; what is no use of one, itself"""
+        from omega.lisp.environment import strip
+        from omega.lisp.expander import Expander
+
+        compiler = b.interpreter._evaluator.compiler
+        if not compiler._macros_loaded:
+            compiler._load_macros()
+        expander = Expander(compiler.program, compiler._evaluate, compiler._apply)
+        return strip(expander.head(form, compiler.program, None)[0])
+
+    table["macroexpand"] = macroexpand
     table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random
     table["command-line"], table["get-environment-variable"] = command_line, environment
     table["exit"] = table["emergency-exit"] = exit_

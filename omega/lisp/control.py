@@ -20,6 +20,8 @@ from omega.lisp.primitives.check import wrong_type
 
 Table = dict[str, Callable[..., Any]]
 
+MARKING = frozenset({"apply", "call-with-values", "%case-lambda"})  # may answer with the marker
+
 
 def control_procedures(rt: Any) -> Table:
     table: Table = {}
@@ -151,7 +153,7 @@ def _conditions(rt: Any, table: Table) -> None:
         except Exception as raised:
             failure = raised
         if failure is not None:
-            failure = conditions.at_boundary(failure, (dyn.handlers[0], outer))
+            failure = conditions.at_boundary(failure, dyn.handlers)
             if isinstance(failure, GuardExit) and failure.tag is tag:
                 chosen, failure = failure.thunk, None
         dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
@@ -172,7 +174,7 @@ def _conditions(rt: Any, table: Table) -> None:
         except BaseException as raised:
             failure = raised
         if failure is not None:
-            failure = conditions.at_boundary(failure, (handler, outer))
+            failure = conditions.at_boundary(failure, dyn.handlers)
         dyn.handlers = outer
         if failure is not None:
             raise failure

@@ -14,7 +14,7 @@ from typing import Any
 
 from omega.errors import OmegaError, Span
 from omega.lisp.core import Const, Node
-from omega.lisp.data import Nil, Pair, Symbol, to_list
+from omega.lisp.data import Keyword, Nil, Pair, Symbol, to_list
 from omega.lisp.environment import (
     Alias,
     Macro,
@@ -144,7 +144,7 @@ class Rules:
         self.ex, self.scope, self.name, self.span = ex, scope, name, span
         parts = [datum for datum, _ in ex.parts(form)[1:]]
         self.ellipsis: Any = Symbol.of("...")
-        if parts and isinstance(parts[0], (Symbol, Alias)):
+        if parts and isinstance(parts[0], (Symbol, Alias, Keyword)):  # R7RS's `:::` reads as a keyword
             self.ellipsis = parts.pop(0)
         if not parts:
             raise ex.error("malformed `syntax-rules`", span, "expected (syntax-rules (literal ...) (pattern template) ...)")
@@ -180,6 +180,8 @@ class Rules:
         return write_string(pair)
 
     def _is_ellipsis(self, datum: Any) -> bool:
+        if isinstance(self.ellipsis, Keyword):
+            return datum is self.ellipsis
         if not isinstance(datum, (Symbol, Alias)) or any(datum is lit for lit in self.literals):
             return False
         return symbol_of(datum) is symbol_of(self.ellipsis)
