@@ -84,9 +84,8 @@ def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
     text = [
         "# What the bench printed",
         "",
-        f"Written by `python -m tests.bench --write` on {machine()}. Figures are medians; a ratio",
-        "is the median of the ratios of pairs measured in turns. Cores are shared with other work:",
-        "trust ratios, not figures.",
+        f"Written by `python -m tests.bench --write` on {machine()}. Both sides of a row were",
+        "measured in turns. Cores are shared with other work: trust ratios, not figures.",
         "",
         *markdown(groups),
         "",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 from tests.bench import language
-from tests.bench.kit import Bench, Case, Row, clock, timed
+from tests.bench.kit import Bench, Case, Row, cpu, timed
 
 SIZES = (1_000, 10_000, 100_000)
 QUICK_SIZES = (100, 1_000)
@@ -58,9 +57,9 @@ def source_size(bench: Bench, n: int) -> float:
     text = "(define (display-nothing x) x)\n" + "\n".join(lines)
     with Interpreter(use_cache=False) as made:
         gc.collect()
-        began = clock()
+        began = cpu()
         made.eval(text)
-        return (clock() - began) * 1e6
+        return (cpu() - began) * 1e6
 
 
 def growth_row(name: str, work: Work, most: int = SIZES[-1]) -> Case:
@@ -69,8 +68,8 @@ def growth_row(name: str, work: Work, most: int = SIZES[-1]) -> Case:
         rounds: list[list[float]] = []
         for _ in range(1 if bench.quick else ROUNDS):
             rounds.append([work(bench, n) / n for n in sizes])
-        per_unit = [statistics.median(column) for column in zip(*rounds, strict=True)]
-        growth = statistics.median(figures[-1] / figures[0] for figures in rounds)
+        per_unit = [min(column) for column in zip(*rounds, strict=True)]
+        growth = per_unit[-1] / per_unit[0]
         shown = ", ".join(f"{n:,}: {us:.3g}" for n, us in zip(sizes, per_unit, strict=True))
         return Row(name, "us", per_unit[-1], per_unit[0], ratio=growth, note=f"per unit at {shown}")
 

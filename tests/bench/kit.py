@@ -3,8 +3,9 @@
 Owns: `Case`, `Row`, `Bench`, interleaved measuring, the table. Refuses: knowing what is measured.
 
 Machines are shared and noisy, so a figure means little and a ratio of two figures taken at the same
-moment a lot: both sides of a row run in turns, A B A B, and the ratio is the median of the pairs'
-ratios.
+moment a lot: both sides of a row run in turns, A B A B. What only computes is timed by the CPU it
+used, and its ratio is that of the two best: a core that is lent out for a while only makes a round
+slower. What waits is timed by the clock, and its ratio is the median of the pairs' ratios.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 clock = time.perf_counter
+cpu = time.process_time
 
-PAIRS_MIN, PAIRS_MAX = 5, 25
-PAIR_BUDGET_S = 1.2
+PAIRS_MIN, PAIRS_MAX = 7, 30
+PAIR_BUDGET_S = 1.5
 CALIBRATION_LOOPS = 200_000
 
 Figure = Callable[[], float]
@@ -35,7 +37,7 @@ class Skipped(Exception):
 class Row:
     """One line of the table.
 
-    omega, reference: medians in `unit`. ratio: omega over reference. goal: the most that is allowed
+    omega, reference: in `unit`. ratio: omega over reference. goal: the most that is allowed
     of `judged` ("ratio" or "omega"), None where there is none. holds: False marks a MISS whatever
     the goal says. note: shown behind.
     """
@@ -111,9 +113,12 @@ class Bench:
         return self.kept[key]
 
     def pairs(
-        self, ours: Figure, theirs: Figure, most: int = PAIRS_MAX
+        self, ours: Figure, theirs: Figure, *, waits: bool = False, most: int = PAIRS_MAX
     ) -> tuple[float, float, float]:
-        """(our median, their median, median of the pairs' ratios), at most `most` pairs."""
+        """(our figure, theirs, the ratio) of at most `most` rounds taken in turns.
+
+        waits: the work waits for something, so medians; else the best of each.
+        """
         if most > 3:
             ours(), theirs()  # warm
         first: list[float] = []
@@ -123,18 +128,19 @@ class Bench:
             for function, figures in ((ours, first), (theirs, second)):
                 gc.collect()
                 figures.append(function())
-        ratios = [a / b for a, b in zip(first, second, strict=True) if b]
-        ratio = statistics.median(ratios) if ratios else math.inf
+        if not waits:
+            return min(first), min(second), min(first) / max(min(second), 1e-9)
+        ratio = statistics.median(a / max(b, 1e-9) for a, b in zip(first, second, strict=True))
         return statistics.median(first), statistics.median(second), ratio
 
-    def median(self, figure: Figure) -> float:
+    def best(self, figure: Figure) -> float:
         figure()
         figures: list[float] = []
         until = clock() + PAIR_BUDGET_S / 2
         while self._goes_on(len(figures), until, PAIRS_MAX):
             gc.collect()
             figures.append(figure())
-        return statistics.median(figures)
+        return min(figures)
 
     def _goes_on(self, done: int, until: float, most: int) -> bool:
         if self.quick:
@@ -151,14 +157,15 @@ class Case:
         self.name, self.run = name, run
 
 
-def timed(function: Callable[[], Any], unit_s: float = 1e-3, calls: int = 1) -> Figure:
-    """A figure: the time of one `function()` in units of `unit_s` seconds, over `calls` calls."""
+def timed(
+    function: Callable[[], Any], unit_s: float = 1e-3, now: Callable[[], float] = cpu
+) -> Figure:
+    """A figure: the time of one `function()` in units of `unit_s` seconds."""
 
     def figure() -> float:
-        began = clock()
-        for _ in range(calls):
-            function()
-        return (clock() - began) / calls / unit_s
+        began = now()
+        function()
+        return (now() - began) / unit_s
 
     return figure
 

@@ -60,7 +60,9 @@ def work_row(what: str, level: str) -> Case:
         n = bench.size(full)
         ours = getattr(runtime(bench, level, OURS[level]), what)
         theirs = getattr(runtime(bench, "asyncio", runtimes.Asyncio), what)
-        omega, reference, ratio = bench.pairs(lambda: ours(n), lambda: theirs(n), most=most)
+        omega, reference, ratio = bench.pairs(
+            lambda: ours(n), lambda: theirs(n), waits=most == 3, most=most
+        )
         notes = [NOTES.get(what, "")]
         if level == "Python":
             notes.append(others(bench, what, n, omega))
@@ -96,7 +98,9 @@ def timer_row(level: str) -> Case:
         n = bench.size(50)
         ours = runtime(bench, level, OURS[level]).timer
         theirs = runtime(bench, "asyncio", runtimes.Asyncio).timer
-        omega, reference, ratio = bench.pairs(lambda: ours(n), lambda: theirs(n), most=3)
+        omega, reference, ratio = bench.pairs(
+            lambda: ours(n), lambda: theirs(n), waits=True, most=3
+        )
         return Row(title, "us", omega, reference, ratio=ratio, goal=1000, judged="omega")
 
     return Case(title, run)

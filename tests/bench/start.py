@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.bench.kit import Bench, Case, Row, Skipped, timed
+from tests.bench.kit import Bench, Case, Row, Skipped, clock, timed
 
 BARE = ["-c", "pass"]
 EMBEDDED = ["-c", "from omega.interpreter import Interpreter; Interpreter().eval('1')"]
@@ -28,7 +28,7 @@ def beside_bare(name: str, arguments: list[str], goal: float | None) -> Case:
             ours()
         except subprocess.CalledProcessError as failed:
             raise Skipped(f"`python {' '.join(arguments)}` answers {failed.returncode}") from None
-        omega, bare, ratio = bench.pairs(timed(ours), timed(process(BARE)))
+        omega, bare, ratio = bench.pairs(timed(ours, now=clock), timed(process(BARE), now=clock))
         return Row(
             name,
             "ms",
