@@ -266,7 +266,7 @@ class Scheduler(Kernel):
             await self.driver.drive_async(lambda: self.live == 0)
 
     def _is_idle(self) -> bool:
-        return self.live <= self.daemons
+        return self.live <= self.daemons and not self.inbox.filled
 
     def _cancel_daemons(self) -> None:
         for task in reversed(self.all_tasks()):

@@ -178,7 +178,11 @@ class KernelState:
         me = self.current
         if me is None or get_ident() != self._thread:
             self.check_thread()
-            raise HostError(f"only a task can {doing}", hint="spawn a task and wait for it")
+            raise HostError(
+                f"only a task can {doing}",
+                kind="cannot-suspend-here",
+                hint="spawn a task and wait for it; in a running loop, await call_async",
+            )
         return me
 
     def now_us(self) -> int:
