@@ -1,4 +1,5 @@
 """A runtime small enough to call primitives without a compiler, and an evaluator of nested primitive calls."""
+# ruff: noqa: E501
 
 from __future__ import annotations
 

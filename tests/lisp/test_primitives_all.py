@@ -87,7 +87,7 @@ MAKERS: list[Any] = [
     lambda: Keyword.of("a"), lambda: Keyword.of("indent"), lambda: Keyword.of("header"), lambda: Nil, lambda: None,
     lambda: Eof, lambda: cons(1, 2), lambda: to_list([1, 2, 3]), lambda: to_list(["a", "b"]),
     lambda: to_list([cons("a", 1), cons("b", 2)]), lambda: to_list([Char.of("a")]), lambda: to_list([Nil, Nil]),
-    _ring, lambda: cons(_ring(), Nil), _self_vector, _self_table, lambda: [], lambda: [3, 1, 2], lambda: ["a"],
+    _ring, lambda: cons(_ring(), Nil), _self_vector, _self_table, list, lambda: [3, 1, 2], lambda: ["a"],
     lambda: [Char.of("x")], lambda: bytearray(b""), lambda: bytearray(b"ab\xff"), lambda: HashTable(),
     lambda: HashTable([("a", 1), (Symbol.of("b"), [2])]), lambda: HashTable([([1], 1)]), lambda: Values((1, 2)),
     lambda: print, lambda: test_every_primitive_opens_its_documentation_with_its_call, Host, _spot,
