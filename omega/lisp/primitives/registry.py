@@ -46,6 +46,20 @@ class Primitive:
         self.doc = function.__doc__ or ""
 
 
+class Native:
+    """A Python function that takes part in control: a call to it is a step for its caller, as any
+    call is.
+
+    Never answers with the tail-call marker, so it is called in place even as the last thing a
+    procedure does: its caller stays on the stack, and an error it raises has a place.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 PRIMITIVES: dict[str, Primitive] = {}
 
 
