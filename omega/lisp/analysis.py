@@ -88,7 +88,7 @@ class _Resolve:
                 if node.library is None:
                     node.library = node.name not in top.defined
                 if not node.library or top.is_library and node.name in top.defined:
-                    node.primitive = None
+                    node.primitive = node.native = None
                 self.unit.globals.add((node.name, node.library))
             case SetGlobal():
                 self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
@@ -113,6 +113,12 @@ def is_primitive(call: Call) -> bool:
     """Whether `call` is to a primitive: no step, never a marker."""
     function = call.function
     return isinstance(function, Global) and function.primitive is not None
+
+
+def is_direct(call: Call) -> bool:
+    """Whether `call` never gives a marker and needs no frame but its own: a primitive's or a native's."""
+    function = call.function
+    return isinstance(function, Global) and (function.primitive or function.native) is not None
 
 
 def known_callee(call: Call, unit: Unit) -> Lambda | None:
@@ -384,7 +390,7 @@ class _Places:
                 function.var.uses += 1
         else:
             self._walk(function, owner, loop, False, {}, depth)
-            if tail and isinstance(owner, Lambda) and not is_primitive(node):
+            if tail and isinstance(owner, Lambda) and not is_direct(node):
                 owner.marks = True
         for argument in node.arguments:
             self._walk(argument, owner, loop, False, {}, depth)
@@ -587,6 +593,5 @@ def _primitive_type(name: str, node: Call) -> str | None:
         return "float" if kinds <= {"int", "float"} else None
     if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
         return "int"
-    assert isinstance(node.function, Global)
-    result: str | None = node.function.primitive.result
-    return result
+    assert isinstance(node.function, Global) and node.function.primitive is not None
+    return node.function.primitive.result

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from omega.errors import Span
+from omega.lisp.primitives.registry import Native, Primitive
 
 
 class Variable:
@@ -59,15 +60,17 @@ class Local(Node):
 
 class Global(Node):
     """A global of the program (`library` False), of the library (True), or of whoever has it once the whole text is
-    expanded (None). `primitive`: a registry Primitive, if it is one.
+    expanded (None). `primitive`, `native`: the registry's entry, if it names one.
     """
 
-    __slots__ = ("name", "library", "primitive")
+    __slots__ = ("library", "name", "native", "primitive")
 
     def __init__(
-        self, span: Span | None, name: str, library: bool | None, primitive: Any = None
+        self, span: Span | None, name: str, library: bool | None, kind: Any = None
     ) -> None:
-        self.span, self.name, self.library, self.primitive = span, name, library, primitive
+        self.span, self.name, self.library = span, name, library
+        self.primitive = kind if isinstance(kind, Primitive) else None
+        self.native = kind if isinstance(kind, Native) else None
 
 
 class SetLocal(Node):

@@ -23,6 +23,7 @@ from omega.lisp.analysis import (
     Unit,
     enters_loop,
     fits,
+    is_direct,
     is_primitive,
     known_callee,
     settle_types,
@@ -321,6 +322,10 @@ class Emitter(Builder):
             arguments = self.operands(node.arguments)
             self.at(node.span)
             return self.call(library_name(node.function.name), *arguments)
+        if is_direct(node):
+            function, *arguments = self.operands([node.function, *node.arguments])
+            self.at(node.span)
+            return self.call(function, *arguments)
         worker = node.worker
         if worker is not None and worker is self.owner and worker.worker and takes_ints(node, worker):
             assert isinstance(node.function, Global)
@@ -404,7 +409,9 @@ class Emitter(Builder):
         again = {part.id for part in ast.walk(template) if isinstance(part, ast.Name)}
         for letter, node, value in zip("ABC", nodes, values, strict=False):
             is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
-            if self._is_atom(node) or is_temp or letter not in again:
+            # Python would fold a subscript of the tuple that stands for a literal.
+            is_literal = isinstance(value, ast.Constant) and type(value.value) is tuple
+            if (self._is_atom(node) and not is_literal) or is_temp or letter not in again:
                 parts[letter] = parts[letter + "_"] = value
             else:
                 name = self.temp()
@@ -456,7 +463,7 @@ class Emitter(Builder):
                 self._set_global(node)
                 self.deliver(self.const(None), dest)
                 return
-            case Call() if dest.kind == "return" and node.tail and not is_primitive(node):
+            case Call() if dest.kind == "return" and node.tail and not is_direct(node):
                 self._tail_call(node)
                 return
             case Call() if dest.kind == "effect" and self._store(node):
@@ -585,7 +592,7 @@ class Emitter(Builder):
             return False
         shape = inline.STORES.get(node.function.name)
         primitive = node.function.primitive
-        if shape is None or len(node.arguments) != primitive.low:
+        if shape is None or primitive is None or len(node.arguments) != primitive.low:
             return False
         values = self.operands(node.arguments)
         self.at(node.span)

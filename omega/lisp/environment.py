@@ -73,15 +73,15 @@ class Macro:
 
 class GlobalBinding:
     """A global variable. `library`: whose it is; None: the library's unless the program's text turns out to define
-    it. `primitive`: the registry's entry when it is one.
+    it. `kind`: a Primitive or Native when it names one.
     """
 
-    __slots__ = ("name", "library", "primitive")
+    __slots__ = ("kind", "library", "name")
 
-    def __init__(self, name: str, library: bool | None, primitive: Any = None) -> None:
+    def __init__(self, name: str, library: bool | None, kind: Any = None) -> None:
         self.name = name
         self.library = library
-        self.primitive = primitive
+        self.kind = kind
 
 
 class Scope:
@@ -98,7 +98,7 @@ class TopLevel:
     """The outermost scope of a program or of the library.
 
     syntax: name -> Special or Macro. defined: names this program has defined or assigned, in this text or before.
-    library: name -> Primitive or None, what the library offers. A program's own names win over both.
+    library: name -> Primitive, Native or None, what the library offers. A program's own names win over both.
     """
 
     __slots__ = ("syntax", "defined", "library", "is_library")

@@ -203,7 +203,7 @@ class Expander:
         if isinstance(meaning, Variable):
             return Local(span, meaning)
         if isinstance(meaning, GlobalBinding):
-            return Global(span, meaning.name, meaning.library, meaning.primitive)
+            return Global(span, meaning.name, meaning.library, meaning.kind)
         raise self.error(
             f"`{symbol_of(name).name}` is syntax and has no value",
             span,

@@ -20,14 +20,14 @@ from typing import Any
 
 from omega.errors import ArityError, LimitExceeded, LispSyntaxError
 from omega.lisp.conditions import Conditions
-from omega.lisp.control import control_procedures
+from omega.lisp.control import MARKING, control_procedures
 from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, cons, to_list
 from omega.lisp.equality import PLAIN_KEYS
 from omega.lisp.host import Host
 from omega.lisp.names import demangle, library_name, mangle
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
-from omega.lisp.primitives.registry import Primitive
+from omega.lisp.primitives.registry import Native, Primitive
 from omega.lisp.records import RECORD_PROCEDURES
 from omega.lisp.table import HashTable
 
@@ -65,7 +65,7 @@ class Runtime:
         self.registers: dict[str, Any] = host.registers
         self.marker = MARKER
         self.conditions = Conditions(self)
-        self.library: dict[str, Primitive | None] = {}  # name -> Primitive, or None for a procedure
+        self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self._wide_depth = 0
         self._set_up_registers()
         self._install_natives()
@@ -104,17 +104,18 @@ class Runtime:
         for own in ("assoc", "member", "delete-duplicates"):
             # The library's own take a comparison as well, and fall back on these.
             self.install("%" + own, self.registers[library_name(own)], self.library[own])
+            self.library[own] = None
         for name, native in control_procedures(self).items():
-            self.install(name, native)
+            self.install(name, native, None if name in MARKING else Native(name))
         for name, native in RECORD_PROCEDURES.items():
-            self.install(name, native)
-        self.install("%missing-keyword", self._missing_keyword)
-        self.install("%assertion-failed", self._assertion_failed)
+            self.install(name, native, Native(name))
+        self.install("%missing-keyword", self._missing_keyword, Native("%missing-keyword"))
+        self.install("%assertion-failed", self._assertion_failed, Native("%assertion-failed"))
 
-    def install(self, name: str, function: Any, primitive: Primitive | None = None) -> None:
-        """Put a native procedure into the library; with `primitive`, calls to it take no step and give no marker."""
+    def install(self, name: str, function: Any, kind: Primitive | Native | None = None) -> None:
+        """Put a procedure into the library. kind: what the compiler may rely on; None: nothing, as of a Lisp one."""
         self.registers[library_name(name)] = function
-        self.library[name] = primitive
+        self.library[name] = kind
 
     # -- calling -------------------------------------------------------------------------------
 
@@ -275,7 +276,7 @@ class Runtime:
         for name, parameter in self._ports.items():
             parameter.__name__ = parameter.__qualname__ = name
             parameter.__doc__ = f"({name}) -> the port in use; parameterize changes it"
-            self.install(name, parameter)
+            self.install(name, parameter, Native(name))
 
     def current_output(self) -> Any:
         return self._ports["current-output-port"]()
