@@ -22,9 +22,9 @@ from omega.concurrency.outside import External
 from omega.concurrency.threads import ThreadPool
 from omega.errors import Cancelled, HostError, LoopIsRunning
 
-BATCH_US = 100  # how long tasks run before the loop looks at I/O again
-# The same while the loop has callbacks waiting: an I/O completion takes several of its rounds.
-BACKLOG_US = 20
+BATCH_US = 200  # how long tasks run before the loop gets its turn
+CALLS_BATCH_US = 50  # the same while calls of ours are in flight: their I/O is waited for
+SKIPS_MAX = 3  # rounds of the loop left to its other callbacks: a completion takes several of them
 POLL_SWITCHES_MAX = 64  # switches between two visits of the hub
 WAIT_S_MAX = 3600.0  # a longer wait is cut into several
 
@@ -51,7 +51,8 @@ class AsyncioDriver(Driver):
         self._failure: BaseException | None = None
         self._polled_us = 0
         self._polled_turns = 0
-        self._poll_in = 1
+        self._pace_us = 0.0  # how long a turn took of late
+        self._skipped = 0
         self._pool = ThreadPool(blocking_max)
 
     # ------------------------------------------------------------------ time
@@ -60,16 +61,15 @@ class AsyncioDriver(Driver):
     now_ns = staticmethod(clock.now_ns)
 
     def poll_switches(self) -> int:
-        """As many as fit into a batch at the pace of late."""
+        """As many as fit into the rest of the batch at the pace of late."""
         now = clock.now_us()
         turns = self.scheduler.turns
         took, done = now - self._polled_us, turns - self._polled_turns
         self._polled_us, self._polled_turns = now, turns
-        if took >= BATCH_US:
-            self._poll_in = max(1, min(POLL_SWITCHES_MAX, done * BATCH_US // took))
-        else:
-            self._poll_in = min(POLL_SWITCHES_MAX, self._poll_in * 2)
-        return self._poll_in
+        if done:
+            self._pace_us = took / done
+        rest = self._batch_end_us - now if self._in_loop else BATCH_US
+        return max(0, min(POLL_SWITCHES_MAX, int(rest / self._pace_us) - 1 if self._pace_us else 0))
 
     def poll_due(self) -> bool:
         now = clock.now_us()
@@ -194,9 +194,14 @@ class AsyncioDriver(Driver):
         scheduler = self.scheduler
         if scheduler.in_batch:  # a host function runs the loop inside a slice
             return
+        if self._skipped < SKIPS_MAX and getattr(self._loop, "_ready", None):
+            self._skipped += 1
+            self._schedule()
+            return
+        self._skipped = 0
         self._in_loop = True
-        backlog = getattr(self._loop, "_ready", None)  # asyncio's own: then let it go on soon
-        self._batch_end_us = clock.now_us() + (BACKLOG_US if backlog else BATCH_US)
+        length_us = CALLS_BATCH_US if scheduler.externals else BATCH_US
+        self._batch_end_us = clock.now_us() + length_us
         try:
             scheduler.run_batch()
         except BaseException as failure:

@@ -63,14 +63,14 @@ class ConcurrencyManager:
     def wait_all(self, tasks: Iterable[Task]) -> list[Any]:
         """All values in order, after all have ended; TasksFailed carries every outcome."""
         listed = list(tasks)
-        # Type: ignore[no-any-return].
-        return self._wait_for(lambda: self.scheduler.await_all(listed), "wait_all")
+        values: list[Any] = self._wait_for(lambda: self.scheduler.await_all(listed), "wait_all")
+        return values
 
     def wait_any(self, tasks: Iterable[Task]) -> Task:
         """The first task to complete; if all fail, TasksFailed."""
         listed = list(tasks)
-        # Type: ignore[no-any-return].
-        return self._wait_for(lambda: self.scheduler.await_any(listed)[0], "wait_any")
+        first: Task = self._wait_for(lambda: self.scheduler.await_any(listed)[0], "wait_any")
+        return first
 
     def _wait_for(self, body: Callable[[], Any], name: str) -> Any:
         scheduler = self.scheduler

@@ -181,12 +181,14 @@ class Kernel(KernelState):
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
-                if error.__traceback__ is not None:
-                    task.trace = error.__traceback__.tb_next
                 if isinstance(error, (KeyboardInterrupt, SystemExit)):
                     self._escape = error
                     self._poll_in = -1
-                self._end(task, *endings.verdict(self, task, error))
+                state, outcome = endings.verdict(self, task, error)
+                if outcome is error and error.__traceback__ is not None:
+                    task.trace = error.__traceback__.tb_next  # without this frame
+                self._end(task, state, outcome)
+                outcome = None
             value = error = task = None
             if self._breaking:
                 return
