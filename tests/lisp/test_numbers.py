@@ -1,7 +1,6 @@
 """Numbers as text: syntax, exactness, round trips, long digit strings in good time."""
 # ruff: noqa: E501  (tables of cases read best one case beside another)
 
-
 from __future__ import annotations
 
 import time
