@@ -90,6 +90,6 @@ def victim(scheduler: Kernel) -> Task | None:
         if task.watched:
             return task
     for task in stuck:
-        if not task.daemon:
+        if not task.daemon or task.cancel is not None:  # a daemon that was told to end counts
             return task
     return None
