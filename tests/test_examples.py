@@ -1,7 +1,9 @@
 """Every example runs as its header says and prints what NAME.expected holds, byte for byte.
 
-The command is the first `omega run ...` line of the header (`python ...` for Python); Lisp ones run under virtual
-time, so that an hour of waiting costs nothing and equal runs are equal. OMEGA_UPDATE_EXPECTED=1 writes the files.
+The command is the first `omega run ...` line of the header (`python ...` for Python); Lisp ones run
+under virtual
+time, so that an hour of waiting costs nothing and equal runs are equal. OMEGA_UPDATE_EXPECTED=1
+writes the files.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ TIMEOUT_S = 60
 def run(
     *arguments: str, cwd: Path = ROOT, code: int = 0, stdin: str | None = None
 ) -> tuple[str, str]:
-    """(standard output, standard error) of this Python with `arguments`, which must end with `code`."""
+    """(standard output, standard error) of this Python with `arguments`, which must end with
+    `code`.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -113,7 +117,9 @@ def test_triage_writes_every_row_with_its_verdict_and_the_failed_one_with_its_re
 
 def test_triage_finds_the_columns_of_a_foreign_file(checkout: Path) -> None:
     (checkout / "my.csv").write_text(
-        "\ufeffNumber;Title;Description\r\n7;Refund;please; \r\n".replace("please; ", '"please; now"'),
+        "\ufeffNumber;Title;Description\r\n7;Refund;please; \r\n".replace(
+            "please; ", '"please; now"'
+        ),
         encoding="utf-8",
     )
     output, _ = triage(checkout, "my.csv")

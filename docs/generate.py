@@ -1,0 +1,200 @@
+"""Writes docs/reference.md: every procedure of the library, from its own documentation.
+
+    python docs/generate.py            writes the file
+    python docs/generate.py --check    says whether it is current (exit code 1 when not)
+
+Owns: how the page is cut into sections. The words are the docstrings', in omega/lisp/primitives,
+omega/lisp/control.py,
+omega/lisp/library/*.omega and omega/bindings.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference.md"
+
+HEAD = """# The library, procedure by procedure
+
+Written by `python docs/generate.py` from the documentation in the source; change it there.
+`omega repl` shows the same with `,doc NAME`. The forms (`if`, `let`, `with-timeout` ...) are in [language.md](language.md).
+
+A shape such as `(string-split s [separator])` shows optional arguments in brackets and repeated ones by
+dots; what follows the arrow is the value. Times are milliseconds.
+"""
+
+# Sections in order: the title, and where its procedures are defined: a module of omega, a file of
+# the library, or a
+# part of omega/bindings.py (the function that makes them).
+SECTIONS = (
+    ("Equality, symbols, booleans, conditions", ("lisp.primitives.basics",)),
+    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals")),
+    ("Pairs and lists", ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega")),
+    ("Sorting", ("sorting.omega",)),
+    ("Characters", ("lisp.primitives.chars",)),
+    ("Strings", ("lisp.primitives.strings",)),
+    ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega")),
+    ("Hash tables", ("lisp.primitives.tables", "tables.omega")),
+    ("Control", ("lisp.control", "lisp.records")),
+    ("Tasks", ("bindings._tasks", "bindings._task_views", "bindings._groups", "tasks.omega")),
+    ("Scopes and effects", ("bindings._scopes",)),
+    ("Events and channels", ("bindings._events",)),
+    ("Mutexes, semaphores, serializers", ("bindings._locks",)),
+    ("Models", ("bindings._models",)),
+    ("Clock, chance, the program's surroundings", ("bindings._world",)),
+    ("Ports: input and output", ("lisp.primitives.ports",)),
+    ("Files and CSV", ("lisp.primitives.files",)),
+    ("JSON", ("lisp.primitives.json",)),
+)
+# Procedures that belong elsewhere than where they are defined.
+ELSEWHERE = {
+    **dict.fromkeys(("string-map", "string-for-each", "string-count"), "lisp.primitives.strings"),
+    **{f"current-{way}-port": "lisp.primitives.ports" for way in ("input", "output", "error")},
+}
+LAST = "More"  # what no section claims
+
+
+class Entry:
+    """A procedure: the name and shape in its documentation, the text after the arrow, other names
+    it goes by.
+    """
+
+    def __init__(self, name: str, shape: str, text: str, home: str) -> None:
+        self.name, self.shape, self.text, self.home = name, shape, text, home
+        self.aliases: list[str] = []
+
+
+def entries() -> tuple[list[Entry], list[str]]:
+    """(every documented procedure, the names of those without documentation)."""
+    from omega import Interpreter
+
+    found: dict[str, Entry] = {}
+    undocumented: list[str] = []
+    aliases: list[tuple[str, str]] = []
+    homes = Homes()
+    with Interpreter(use_cache=False) as interpreter:
+        for name in sorted(interpreter.runtime.library):
+            if name.startswith("%"):
+                continue
+            try:
+                function = interpreter._evaluator.lookup(name)
+            except KeyError:
+                continue
+            documented = documentation(name, function)
+            shape, arrow, text = documented.partition(" -> ")
+            if not arrow:  # "(raise obj) never returns" and the like
+                shape, text = split_shape(documented)
+            if not shape.startswith("(") or not text:
+                undocumented.append(name)
+                continue
+            own = re.match(r"\(([^\s()]+)", shape)
+            assert own is not None, shape
+            if own[1] != name:
+                aliases.append((name, own[1]))
+                continue
+            found[name] = Entry(name, shape, text, homes.of(name, function))
+    for name, original in aliases:
+        if original in found:
+            found[original].aliases.append(name)
+        else:
+            undocumented.append(name)
+    return list(found.values()), undocumented
+
+
+def documentation(name: str, function: Any) -> str:
+    """Its documentation on one line; of a Lisp procedure without the signature its text begins
+    with.
+    """
+    text: str = getattr(function, "__doc__", None) or ""
+    signature, _, written = text.partition("\n\n")
+    if signature.startswith(f"({name}") and re.match(r"\([^\s()]", written):
+        text = written
+    return " ".join(text.split())
+
+
+def split_shape(text: str) -> tuple[str, str]:
+    """`(f (a b)) rest` as its two parts."""
+    depth = 0
+    for i, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if depth == 0:
+            return text[: i + 1], text[i + 1 :].strip(" :-")
+    return text, ""
+
+
+class Homes:
+    """Where a procedure is defined, as SECTIONS calls it."""
+
+    def __init__(self) -> None:
+        self._library: dict[str, str] = {}
+        for path in sorted((ROOT / "omega/lisp/library").glob("*.omega")):
+            for name in re.findall(r"^\(define \(?([^\s()]+)", path.read_text("utf-8"), re.M):
+                self._library[name] = path.name
+        self._parts: dict[Path, list[tuple[int, int, str]]] = {}
+
+    def of(self, name: str, function: Any) -> str:
+        if name in ELSEWHERE:
+            return ELSEWHERE[name]
+        if name in self._library:
+            return self._library[name]
+        function = getattr(function, "__func__", function)
+        code = function.__code__
+        path = Path(code.co_filename)
+        module = path.relative_to(ROOT / "omega").with_suffix("").as_posix().replace("/", ".")
+        if module != "bindings":
+            return module
+        if path not in self._parts:
+            self._parts[path] = [
+                (node.lineno, node.end_lineno or node.lineno, node.name)
+                for node in ast.parse(path.read_text("utf-8")).body
+                if isinstance(node, ast.FunctionDef)
+            ]
+        for first, last, part in self._parts[path]:
+            if first <= code.co_firstlineno <= last:
+                return f"{module}.{part}"
+        return module
+
+
+def page(documented: Iterable[Entry]) -> str:
+    """The text of the page."""
+    left = {entry.name: entry for entry in documented}
+    parts = [HEAD]
+    sections = [*SECTIONS, (LAST, tuple({entry.home for entry in left.values()}))]
+    for title, homes in sections:
+        mine = sorted(
+            (entry for entry in left.values() if entry.home in homes), key=lambda e: e.name
+        )
+        if not mine:
+            continue
+        parts.append(f"## {title}\n")
+        for entry in mine:
+            del left[entry.name]
+            also = ", ".join(f"`{alias}`" for alias in sorted(entry.aliases))
+            text = entry.text if entry.text.endswith((".", "!", "?")) else entry.text + "."
+            parts.append(f"- `{entry.shape}` → {text}" + (f" Also: {also}." if also else ""))
+        parts.append("")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    documented, undocumented = entries()
+    text = page(documented)
+    if undocumented:
+        print("without documentation: " + " ".join(undocumented), file=sys.stderr)
+    if "--check" in sys.argv:
+        is_current = PAGE.exists() and PAGE.read_text("utf-8") == text
+        if not is_current:
+            print("docs/reference.md is not current: run python docs/generate.py", file=sys.stderr)
+        return 0 if is_current else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
