@@ -259,6 +259,10 @@ class Interpreter:
         """Say that the next text is the only one (a script): compiled code is kept even when it defines macros."""
         self._evaluator.only_text()
 
+    def python(self, source: Source) -> str:
+        """What a text is compiled to, as Python for people to read. Raises what reading and expanding raise."""
+        return self._evaluator.compiler.python(source)
+
     def source(self, file: str) -> Source | None:
         """The text that is reported under `file`, if it was evaluated here."""
         return self._evaluator.source(file)
