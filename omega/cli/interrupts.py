@@ -1,0 +1,84 @@
+"""Ctrl-C: asks first, insists second, ends the process third.
+
+Owns: the handler of SIGINT while a program runs, and the watch over whether it is heeded.
+Refuses: to raise anything at a random place: the handler sets a flag and ends the slice.
+
+The first Ctrl-C cancels through the scheduler, so that cleanup runs. A second within AGAIN_S, a
+third at any time, or no safepoint within HEED_S: the process ends at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from omega.concurrency import Scheduler
+
+AGAIN_S = 1.0
+HEED_S = 2.0
+STATUS = 130
+
+
+def leave_now() -> None:
+    """End the process at once, with what its streams hold written if that is possible."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    os._exit(STATUS)
+
+
+class Watch:
+    """Ends the process unless `heeded` is called within HEED_S of `start`."""
+
+    def __init__(self) -> None:
+        self._has_timer = hasattr(signal, "setitimer")
+
+    def start(self) -> None:
+        if self._has_timer:
+            signal.signal(signal.SIGALRM, lambda number, frame: leave_now())
+            signal.setitimer(signal.ITIMER_REAL, HEED_S)
+
+    def heeded(self) -> None:
+        if self._has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class Interrupts:
+    """A context manager: while inside, Ctrl-C calls `cancel` on the scheduler's hub."""
+
+    def __init__(self, scheduler: Scheduler, cancel: Callable[[], object]) -> None:
+        self.count = 0
+        self._scheduler, self._cancel = scheduler, cancel
+        self._last_s = 0.0
+        self._watch = Watch()
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        self._scheduler.on_interrupt = self._heard
+        self._before = signal.signal(signal.SIGINT, self._signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.heeded()
+        signal.signal(signal.SIGINT, self._before)
+        self._scheduler.on_interrupt = None
+
+    def _signal(self, number: int, frame: object) -> None:
+        now_s = time.monotonic()
+        self.count += 1
+        if self.count > 2 or (self.count == 2 and now_s - self._last_s <= AGAIN_S):
+            leave_now()
+        self._last_s = now_s
+        self._watch.start()
+        self._scheduler.interrupt()
+
+    def _heard(self) -> None:
+        """On the hub: every task is at a safepoint."""
+        self._watch.heeded()
+        self._cancel()

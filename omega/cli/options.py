@@ -1,0 +1,252 @@
+"""The options of the command line: ONE table they are parsed, checked and documented from.
+
+Owns: `Option`, `Command`, `PROGRAM_OPTIONS`, `parse`, `help_of`.
+Refuses: to act on an option. (argparse is not used: importing it costs a quarter of a warm start.)
+
+Options come before the first argument: `--name value`, `--name=value`; `--` ends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omega.errors import HostError
+
+HELP_WIDTH = 28  # columns before an option's text
+LINE_WIDTH = 100
+
+
+class Option:
+    """name: without dashes. value: what the help calls its value, None for a flag. takes: text -> value, raising
+    ValueError. optional: the value may be left out (then True), and is given with `=` only.
+    """
+
+    __slots__ = ("name", "optional", "takes", "text", "value")
+
+    def __init__(
+        self,
+        name: str,
+        value: str | None,
+        text: str,
+        takes: Callable[[str], Any] = str,
+        *,
+        optional: bool = False,
+    ) -> None:
+        self.name, self.value, self.text, self.takes = name, value, text, takes
+        self.optional = optional
+
+    @property
+    def shape(self) -> str:
+        """As the help writes it: `--seed N`, `--allow-read[=PATHS]`."""
+        if self.value is None:
+            return f"--{self.name}"
+        return f"--{self.name}[={self.value}]" if self.optional else f"--{self.name} {self.value}"
+
+
+class Command:
+    """name; arguments: as the usage line shows them; text: what it does, first line short; options. Its code is
+    `run(given, arguments) -> exit status` in the module omega.cli.<module>.
+    """
+
+    __slots__ = ("arguments", "module", "name", "options", "text")
+
+    def __init__(
+        self, name: str, arguments: str, text: str, options: Sequence[Option], module: str
+    ) -> None:
+        self.name, self.arguments, self.text = name, arguments, text
+        self.options, self.module = (*options, HELP), module
+
+
+# ---------------------------------------------------------------------- kinds of values
+
+
+def whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
+
+
+def names(text: str) -> list[str]:
+    found = [part for part in text.split(",") if part]
+    if not found:
+        raise ValueError
+    return found
+
+
+def fairness(text: str) -> str:
+    if text not in ("fifo", "priority", "round-robin"):
+        raise ValueError
+    return text
+
+
+_WANTED = {
+    whole: "a whole number from 1 on",
+    int: "a whole number",
+    seconds: "a number of seconds above 0",
+    names: "names, separated by commas",
+    fairness: "fifo, priority or round-robin",
+}
+
+# ---------------------------------------------------------------------- the table
+
+HELP = Option("help", None, "show this help")
+HOST_TRACEBACK = Option(
+    "host-traceback", None, "after an error, show the Python frames as well (for work on Omega)"
+)
+
+PROGRAM_OPTIONS = (
+    Option(
+        "llm",
+        "SPEC",
+        "who answers LLM calls: scripted (the default), scripted:RULES.json, openai:MODEL",
+    ),
+    Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
+    Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),
+    Option(
+        "fairness", "POLICY", "who runs next: round-robin (the default), fifo, priority", fairness
+    ),
+    Option("yield-every", "N", "steps a task may take before others are looked at", whole),
+    Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds),
+    Option("fuel", "N", "stop the program after N steps, exit code 3", whole),
+    Option("seed", "N", "of all randomness (default 0)", int),
+    Option("virtual-time", None, "time jumps to the next timer instead of passing"),
+    Option(
+        "sandbox",
+        None,
+        "grant the program no files, environment or standard input, only what --allow-... adds",
+    ),
+    Option(
+        "allow-read", "PATHS", "with --sandbox: grant reading, of all or these", names, optional=True
+    ),
+    Option(
+        "allow-write", "PATHS", "with --sandbox: grant writing, of all or these", names, optional=True
+    ),
+    Option(
+        "allow-env",
+        "NAMES",
+        "with --sandbox: grant environment variables, all or these",
+        names,
+        optional=True,
+    ),
+    Option("stats", None, "at the end, print totals on standard error"),
+    Option("events", "FILE", "write the event stream, a line per event"),
+    Option("no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"),
+    HOST_TRACEBACK,
+)
+
+
+# ---------------------------------------------------------------------- parsing
+
+
+def usage(message: str, hint: str | None = None) -> HostError:
+    """What a wrong command line raises; exit code 2."""
+    return HostError(message, hint=hint)
+
+
+def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """(values of the options given, the arguments after them). Raises a usage HostError."""
+    known = {option.name: option for option in command.options}
+    given: dict[str, Any] = {}
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if word == "--":
+            at += 1
+            break
+        if not _is_option(word):
+            break
+        at += 1
+        if word == "-h":
+            word = "--help"
+        name, equals, value = word[2:].partition("=")
+        option = known.get(name) if word.startswith("--") else None
+        if option is None:
+            raise _unknown(command, word.partition("=")[0], list(known))
+        if option.value is None or (option.optional and not equals):
+            if equals:
+                raise usage(f"--{name} takes no value, got {value!r}")
+            given[name] = True
+            continue
+        if not equals:
+            if at >= len(words):
+                raise usage(f"--{name} needs a value", f"write --{name} {option.value}")
+            value = words[at]
+            at += 1
+        try:
+            given[name] = option.takes(value)
+        except ValueError:
+            wanted = _WANTED.get(option.takes, "a value")
+            raise usage(f"--{name} takes {wanted}, got {value!r}") from None
+    return given, list(words[at:])
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word is meant as an option: `-` is standard input, `-5` an expression."""
+    return len(word) > 1 and word[0] == "-" and not word[1].isdigit() and word[1] not in "( ."
+
+
+def _unknown(command: Command, word: str, known: list[str]) -> HostError:
+    near = nearest(word.lstrip("-"), known)
+    hint = f"did you mean --{near}?" if near else f"see omega {command.name} --help"
+    return usage(f"unknown option {word}", hint)
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+# ---------------------------------------------------------------------- help
+
+
+def help_of(command: Command) -> str:
+    """The text of `omega COMMAND --help`."""
+    head = " ".join(filter(None, ("usage: omega", command.name, "[OPTIONS]", command.arguments)))
+    lines = [head, "", command.text, "", "options:"]
+    for option in command.options:
+        lines += _entry(option.shape, option.text)
+    return "\n".join(lines)
+
+
+def _entry(left: str, text: str) -> list[str]:
+    from textwrap import wrap
+
+    parts = wrap(text, LINE_WIDTH - HELP_WIDTH)
+    if len(left) + 4 > HELP_WIDTH:
+        return [f"  {left}", *(" " * HELP_WIDTH + part for part in parts)]
+    first = f"  {left}".ljust(HELP_WIDTH) + parts[0]
+    return [first, *(" " * HELP_WIDTH + part for part in parts[1:])]
+
+
+def overview(commands: Sequence[Command], version: str) -> str:
+    """The text of `omega --help`."""
+    lines = [
+        f"Omega {version}: a Lisp for programs whose slow instructions are LLM calls",
+        "",
+        "usage: omega COMMAND [OPTIONS] [ARGUMENTS]",
+        "",
+        "commands:",
+    ]
+    for command in commands:
+        left = f"{command.name} {command.arguments}".rstrip()
+        lines += _entry(left, command.text.split("\n", 1)[0])
+    lines += [
+        "",
+        "  omega COMMAND --help      the options of a command",
+        "  omega --version           the version",
+        "",
+        "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a file that",
+        "cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
+    ]
+    return "\n".join(lines)

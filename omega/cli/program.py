@@ -1,0 +1,302 @@
+"""Running a program from the command line: from its text to the exit status.
+
+Owns: what the options mean (`make_interpreter`), warnings before the run, the order in which a
+program ends, reports, `--stats`, `--events`, exit codes.
+Refuses: to know where the text came from (run.py, eval.py).
+
+The end of a program: its main task ends; the other tasks are waited for (unless --no-wait, or it
+failed); failures nobody observed are reported in spawn order; what is left is cancelled.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from omega.bindings import Exit
+from omega.cli import terminal
+from omega.cli.interrupts import Interrupts
+from omega.cli.main import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
+from omega.concurrency import SchedulerConfig
+from omega.effects import Grants
+from omega.errors import (
+    Deadlock,
+    LimitExceeded,
+    LispFileError,
+    OmegaError,
+    TaskCancelled,
+)
+from omega.interpreter import Interpreter, Limits
+
+if TYPE_CHECKING:
+    from omega.concurrency import Task
+
+WARNINGS_MAX = 20  # shown
+FAILURES_MAX = 20  # reports of unobserved failures shown
+CAUSES_MAX = 100  # of one error, looked at
+
+
+def limits_of(given: dict[str, Any]) -> Limits:
+    return Limits(fuel=given.get("fuel"), wall_s=given.get("timeout"))
+
+
+def make_interpreter(given: dict[str, Any]) -> Interpreter:
+    """The interpreter the options ask for."""
+    config = {
+        "max_concurrent_llm_calls": given.get("max-llm"),
+        "max_concurrent_tasks": given.get("max-tasks"),
+        "fairness_mode": given.get("fairness"),
+        "yield_every": given.get("yield-every"),
+    }
+    return Interpreter(
+        llm=given.get("llm"),
+        scheduler=SchedulerConfig(**{k: v for k, v in config.items() if v is not None}),
+        limits=limits_of(given),
+        grants=_grants(given),
+        seed=given.get("seed", 0),
+        virtual_time=given.get("virtual-time", False),
+    )
+
+
+def _grants(given: dict[str, Any]) -> Grants:
+    if not given.get("sandbox"):
+        return Grants.everything()
+    return Grants(
+        read=given.get("allow-read", ()),
+        write=given.get("allow-write", ()),
+        env=given.get("allow-env", ()),
+    )
+
+
+def run_program(
+    given: dict[str, Any],
+    text: str,
+    filename: str,
+    arguments: list[str],
+    shown: Callable[[Interpreter, Any], str] | None = None,
+) -> int:
+    """Run a text as a program; its exit status. shown: the line to print of its value, '' for none."""
+    return _Run(given).run(text, filename, arguments, shown)
+
+
+class _Run:
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.began_s = time.perf_counter()
+        self.given = given
+        self.host_traceback = bool(given.get("host-traceback"))
+        self.interpreter = make_interpreter(given)
+        self.scheduler = self.interpreter.scheduler
+        self.output = terminal.Output(self._reader_left)
+        self.interpreter.door.output = self.output
+        self.main: Task | None = None
+        self.interpreter.on_exit = self._leave_main
+        self.warned: set[Any] = set()
+        self.events: Any = None
+
+    # ------------------------------------------------------------------ from start to end
+
+    def run(
+        self,
+        text: str,
+        filename: str,
+        arguments: list[str],
+        shown: Callable[[Interpreter, Any], str] | None,
+    ) -> int:
+        self.interpreter.door.arguments = arguments
+        self._open_events()
+        self.interpreter.only_text()
+        with Interrupts(self.scheduler, self._interrupt) as interrupts:
+            try:
+                status = self._whole(text, filename, shown)
+            finally:
+                if self.events is not None:
+                    self.events.close()
+        return INTERRUPTED if interrupts.count else status
+
+    def _whole(
+        self, text: str, filename: str, shown: Callable[[Interpreter, Any], str] | None
+    ) -> int:
+        try:
+            self.main = self.interpreter.spawn_text(text, filename)
+        except OmegaError as error:
+            return self._failed(error)
+        self._warn()
+        gc.freeze()  # what the start made is there to stay
+        gc.enable()
+        status = self._main_part(shown)
+        self._end_tasks()
+        if self.interpreter.exit_status is not None:
+            status = self.interpreter.exit_status
+        try:
+            self.output.flush()
+        except Exit:
+            pass
+        except LispFileError as error:
+            status = status or self._failed(error)
+        if self.given.get("stats"):
+            terminal.say(self._stats())
+        return status
+
+    def _main_part(self, shown: Callable[[Interpreter, Any], str] | None) -> int:
+        """The main task and then, if it did well, all the others."""
+        assert self.main is not None
+        failure: OmegaError | None = None
+        try:
+            value = self.scheduler.wait(self.main)
+            if shown is not None:
+                line = shown(self.interpreter, value)
+                if line:
+                    self.output.write(line + "\n")
+            if not self.given.get("no-wait"):
+                self.scheduler.run()
+        except Exit as leaving:
+            return leaving.status
+        except OmegaError as error:
+            failure = error
+        except Exception as error:
+            return report_bug(error, self.host_traceback)
+        return self._verdict(failure)
+
+    def _verdict(self, failure: OmegaError | None) -> int:
+        """Report what failed: the main task's failure, then those nobody observed. The status of the first."""
+        if self.output.is_broken and not isinstance(failure, LispFileError):
+            return OK
+        if isinstance(failure, TaskCancelled) and self._was_asked_to_end():
+            return OK  # the caller knows why
+        status = OK if failure is None else self._failed(failure)
+        lost = [task.error for task in self.scheduler.unobserved_failures()]
+        failures = [error for error in lost if isinstance(error, OmegaError)]
+        failures = [error for error in failures if not isinstance(error, Exit)]
+        known = {failure.message} if isinstance(failure, LimitExceeded) else set()
+        reported = 0
+        for error in failures:
+            if isinstance(error, LimitExceeded):  # one limit stops every task
+                if error.message in known or known and error.limit == getattr(failure, "limit", ""):
+                    continue
+                known.add(error.message)
+            if reported == FAILURES_MAX:
+                terminal.say(f"... and {len(failures) - reported} more failures nobody observed")
+                break
+            reported += 1
+            code = self._failed(error)
+            status = status or code
+        return status
+
+    def _failed(self, error: OmegaError) -> int:
+        """Report an error; the status it means."""
+        terminal.complain(
+            error,
+            self.interpreter.source,
+            headline_only=self._mark(error) in self.warned,
+            host_traceback=self.host_traceback,
+        )
+        return status_of(error)
+
+    def _warn(self) -> None:
+        """What can be seen to be wrong, before the program runs."""
+        findings = self.interpreter.findings
+        for warning in findings[:WARNINGS_MAX]:
+            self.warned.add(self._mark(warning))
+            terminal.complain(warning, self.interpreter.source, level="warning")
+        if len(findings) > WARNINGS_MAX:
+            terminal.say(f"... and {len(findings) - WARNINGS_MAX} more warnings")
+
+    @staticmethod
+    def _mark(error: OmegaError) -> tuple[Any, ...]:
+        """What makes two reports one: kind and place."""
+        span = error.span
+        return (error.kind,) if span is None else (error.kind, span.file, span.line, span.column)
+
+    # ------------------------------------------------------------------ endings asked for
+
+    def _was_asked_to_end(self) -> bool:
+        return self.interpreter.exit_status is not None or self.output.is_broken or self._interrupted
+
+    _interrupted = False
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        terminal.say("interrupted")
+        self.scheduler.cancel_all("interrupted", "host")
+
+    def _leave_main(self) -> None:
+        """`(exit n)` in some task: the main one need not go on."""
+        if self.main is not None and not self.main.is_done:
+            self.scheduler.cancel(self.main, "the program exits")
+
+    def _reader_left(self) -> BaseException:
+        """Whoever read our output has gone: end quietly."""
+        self.interpreter.exiting(OK)
+        return Exit(OK)
+
+    def _end_tasks(self) -> None:
+        """Cancel what is left, cleanup included, and close connections.
+
+        A thread that waits for standard input cannot be stopped: then only the tasks are waited for.
+        """
+        scheduler = self.scheduler
+        if any(external.function is not None for external in scheduler.externals):
+            scheduler.cancel_all("the end of the program", "host")
+            scheduler.run_until(lambda: scheduler.live == 0)
+        else:
+            self.interpreter.close()
+
+    # ------------------------------------------------------------------ seeing
+
+    def _open_events(self) -> None:
+        path = self.given.get("events")
+        if path is None:
+            return
+        from omega.concurrency import EventWriter
+
+        try:
+            self.events = open(path, "w", encoding="utf-8")  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise LispFileError(f"cannot write {path}: {reason.lower()}") from None
+        self.scheduler.listeners.append(EventWriter(self.events))
+
+    def _stats(self) -> str:
+        return stats_text(self.interpreter, time.perf_counter() - self.began_s)
+
+
+def stats_text(interpreter: Interpreter, took_s: float) -> str:
+    """What --stats and `,stats` print."""
+    stats, calls = interpreter.scheduler.stats(), interpreter.calls
+    live = stats.pending_tasks + stats.running_tasks + stats.suspended_tasks
+    lines = [
+        f"tasks   {stats.completed_tasks} completed, {stats.failed_tasks} failed, "
+        f"{stats.cancelled_tasks} cancelled" + (f", {live} live" if live else ""),
+        f"steps   {stats.steps:,} in {stats.slices:,} slices, {stats.switches:,} switches",
+        f"llm     {calls.calls} calls, {calls.retries} retries, {calls.failures} failures, "
+        f"{stats.peak_concurrent_llm_calls} at once at most, "
+        f"{calls.input_tokens:,} + {calls.output_tokens:,} tokens",
+        f"time    {took_s:.3f} s",
+    ]
+    driver = interpreter.scheduler.driver
+    if driver.virtual:
+        lines.append(f"virtual {driver.now():.6f} s")
+    return "\n".join(lines)
+
+
+def status_of(error: BaseException | None) -> int:
+    """The exit status an uncaught error means."""
+    if isinstance(error, Exit):
+        return error.status
+    if isinstance(error, LimitExceeded):
+        return LIMIT
+    at = error
+    for _ in range(CAUSES_MAX):
+        if at is None:
+            break
+        if isinstance(at, Deadlock):
+            return DEADLOCK
+        if any(isinstance(failure, Deadlock) for _, failure in getattr(at, "outcomes", ())):
+            return DEADLOCK
+        at = at.__cause__
+    return FAILED
+
+
+__all__ = ["make_interpreter", "run_program", "stats_text", "status_of"]

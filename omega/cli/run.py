@@ -1,0 +1,32 @@
+"""`omega run [OPTIONS] FILE [ARGS...]`: run a program from a file or from standard input."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from omega.cli.options import usage
+from omega.errors import LispFileError
+
+STDIN = "-"
+
+
+def run(given: dict[str, Any], arguments: list[str]) -> int:
+    if not arguments:
+        raise usage("run needs a FILE", "omega run FILE, or omega run - for standard input")
+    from omega.cli.program import limits_of, run_program
+
+    path = arguments[0]
+    text = read_program(path, limits_of(given).source_bytes)
+    return run_program(given, text, "<stdin>" if path == STDIN else path, arguments)
+
+
+def read_program(path: str, characters_max: int) -> str:
+    """The text of a program. Raises LispFileError, LimitExceeded."""
+    from omega.interpreter import UTF8_BYTES, decoded, read_source
+
+    if path != STDIN:
+        return read_source(path, characters_max)
+    if sys.stdin is None:
+        raise LispFileError("cannot read standard input: it is closed")
+    return decoded(sys.stdin.buffer.read(UTF8_BYTES * characters_max + 1), "<stdin>")

@@ -1,0 +1,128 @@
+"""What we say, and where the program's output goes.
+
+Owns: standard error (reports, colour), standard output as a program writes to it (`Output`).
+Refuses: to decide what is said.
+
+Everything of ours goes to standard error, so that a program's output can be piped; colour only on a
+terminal and never with NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omega.errors import LispFileError, OmegaError, Source
+
+BOLD, RED, YELLOW, CYAN, PLAIN = "\033[1m", "\033[31m", "\033[33m", "\033[36m", "\033[0m"
+STDOUT = "standard output"
+
+
+def say(text: str) -> None:
+    """A line, or several, on standard error."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):
+        pass  # closed: nobody is there to be told
+
+
+def has_colour(stream: Any) -> bool:
+    try:
+        is_terminal = stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def complain(
+    error: OmegaError,
+    source_of: Callable[[str], Source | None] = lambda file: None,
+    *,
+    level: str = "error",
+    headline_only: bool = False,
+    host_traceback: bool = False,
+) -> None:
+    """Print the report of an error. headline_only: its place in the source has just been shown."""
+    from omega.lisp.report import report
+
+    lines = report(error, source_of, level=level).split("\n")
+    if headline_only:
+        shown = (" | ", "  hint: ")
+        lines = lines[:1] + [x for x in lines[1:] if not any(mark in x[:8] for mark in shown)]
+    say(painted(lines) if has_colour(sys.stderr) else "\n".join(lines))
+    if host_traceback:
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip())
+
+
+def painted(lines: list[str]) -> str:
+    """The lines of a report in colour."""
+    out = []
+    for at, line in enumerate(lines):
+        head, colon, fact = line.partition("]: ")
+        if at == 0 and colon:
+            place, _, kind = head.rpartition(" ")
+            colour = YELLOW if kind.startswith("warning") else RED
+            line = f"{BOLD}{place}{' ' if place else ''}{colour}{kind}]:{PLAIN}{BOLD} {fact}{PLAIN}"
+        elif line.startswith("  hint: "):
+            line = f"  {CYAN}hint:{PLAIN}{line[7:]}"
+        elif " | " in line[:9] and line.endswith("^") and not line[:8].strip(" |^"):
+            bar = line.index("|") + 1
+            line = f"{line[:bar]}{RED}{line[bar:]}{PLAIN}"
+        out.append(line)
+    return "\n".join(out)
+
+
+class Output:
+    """Standard output as the program's output port writes to it.
+
+    stopped: called when whoever read it has gone; the writer then does not go on.
+    """
+
+    def __init__(self, stopped: Callable[[], BaseException]) -> None:
+        self._stopped = stopped
+        self._stream: Any = sys.stdout
+        self.is_broken = False
+        if self._stream is not None and hasattr(self._stream, "reconfigure"):
+            # A terminal or a pipe has a reader who waits; a file has not.
+            self._stream.reconfigure(
+                errors="backslashreplace", line_buffering=not _is_file(self._stream)
+            )
+
+    def write(self, text: str) -> None:
+        if self.is_broken:
+            raise self._stopped()
+        self._act(lambda stream: stream.write(text))
+
+    def flush(self) -> None:
+        """Hand on what is buffered. Raises LispFileError when it cannot be written."""
+        if self._stream is not None and not self.is_broken:
+            self._act(lambda stream: stream.flush())
+
+    def _act(self, act: Callable[[Any], object]) -> None:
+        failure: BaseException
+        try:
+            if self._stream is None or self._stream.closed:
+                raise LispFileError(f"cannot write to {STDOUT}: it is closed")
+            act(self._stream)
+            return
+        except BrokenPipeError:
+            self.is_broken = True
+            failure = self._stopped()
+        except OSError as error:
+            self.is_broken = True
+            reason = (error.strerror or type(error).__name__).lower()
+            failure = LispFileError(f"cannot write to {STDOUT}: {reason}")
+        raise failure
+
+
+def _is_file(stream: Any) -> bool:
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return (mode & 0o170000) == 0o100000
