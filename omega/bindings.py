@@ -286,7 +286,7 @@ def _groups(b: _Bindings, table: Table) -> None:
         for i, thunk in enumerate(items):
             if not b.rt.is_procedure(thunk):
                 raise wrong_type("race", i + 1, "a procedure without arguments", thunk)
-        return scheduler.race([_in_task(b, thunk, ()) for thunk in items])
+        return scheduler.race([_in_task(b, thunk) for thunk in items])
 
     def par_map(f: Any, items: Any, *rest: Any) -> Any:
         """(par-map f items [:max-par n] [:on-error 'keep]) -> the values of f on the items, in order, in tasks"""
@@ -301,7 +301,7 @@ def _groups(b: _Bindings, table: Table) -> None:
             raise LispTypeError(f"`par-map` expected a positive integer for :max-par, got {_shown(most)}")
         if on_error not in ("raise", "keep"):
             raise LispValueError(f"`par-map` has no :on-error {on_error}", hint="it is raise or keep")
-        results = scheduler.par_map(lambda item: _in_task(b, f, (item,))(), elements, most, on_error)
+        results = scheduler.par_map(_in_task(b, f), elements, most, on_error)
         values = [_outcome(r) for r in results] if on_error == "keep" else results
         return values if type(items) is list else to_list(values)
 
@@ -310,16 +310,15 @@ def _groups(b: _Bindings, table: Table) -> None:
     table["race"], table["par-map"] = race, par_map
 
 
-def _in_task(b: _Bindings, f: Any, arguments: tuple[Any, ...]) -> Callable[[], Any]:
-    """The body of a task made by a combinator: it inherits the dynamic state of where it was made."""
-    inherited = b.rt.host.dynamics() if b.scheduler.current is not None else None
-    run = b.interpreter.task_body(lambda: b.rt.call(f, *arguments))
+def _in_task(b: _Bindings, f: Any) -> Callable[..., Any]:
+    """The body of tasks made by a combinator: `f`, with the dynamic state of where the combinator was called."""
+    inherited = b.rt.host.dynamics().snapshot()
 
-    def body() -> Any:
+    def body(*arguments: Any) -> Any:
         task = b.scheduler.current
-        if task.locals is None and inherited is not None:
+        if task.locals is None:
             task.locals = inherited.snapshot()
-        return run()
+        return b.interpreter.task_body(lambda: b.rt.call(f, *arguments))()
 
     return body
 

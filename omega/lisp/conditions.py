@@ -202,7 +202,9 @@ class Conditions:
         self, qualified: str, given: int | None, missing: list[str] | None, failure: TypeError
     ) -> OmegaError:
         name = demangle(qualified.rsplit(".", 1)[-1])
-        signature = self.rt.signature_named(qualified.rsplit(".", 1)[-1], failure.__traceback__)
+        signature = self._driven(failure.__traceback__) or self.rt.signature_named(
+            qualified.rsplit(".", 1)[-1], failure.__traceback__
+        )
         shape = signature or f"({name} ...)"
         if given is not None:
             fact = f"it was given {given} argument{'' if given == 1 else 's'}"
@@ -211,6 +213,16 @@ class Conditions:
         else:
             fact = "it was given the wrong number of arguments"
         return ArityError(f"`{name}` is called as {shape}, but {fact}")
+
+    def _driven(self, traceback: TracebackType | None) -> str | None:
+        """The signature of the procedure the driver was calling when it failed; None when another did."""
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        if traceback is None or traceback.tb_frame.f_code is not self.rt.drive.__code__:
+            return None
+        function = traceback.tb_frame.f_locals.get("f")
+        shown: str | None = self.rt.signature(function) if isinstance(function, FunctionType) else None
+        return shown
 
     # -- backtraces ----------------------------------------------------------------------------
 
