@@ -29,6 +29,7 @@ from omega.errors import (
     Closed,
     HostError,
     LimitExceeded,
+    LispError,
     LispFileError,
     LoopIsRunning,
     OmegaError,
@@ -152,7 +153,7 @@ class Interpreter:
         self._seam.host_function = self._host_function
         self._closed = False
         self._manager: ConcurrencyManager | None = None
-        self.unbound: list[tuple[str, Span | None]] = []  # of the last text: what nothing binds
+        self.findings: list[OmegaError] = []  # of the last text: what will go wrong if it is reached
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.door.output = output
@@ -214,7 +215,7 @@ class Interpreter:
         self.scheduler.post(lambda: void(self.submit(program, **options)))
 
     def spawn_text(self, text: str, filename: str) -> Task:
-        """A task for a program's text, read and compiled before this returns; `unbound` then tells what nothing binds.
+        """A task for a program's text, read and compiled before this returns; `findings` then tells what can be seen to be wrong.
 
         Raises what reading and compiling raise, explained.
         """
@@ -226,10 +227,15 @@ class Interpreter:
         if not isinstance(text, str):
             raise HostError(f"a program is a str, got {type(text).__name__}")
         try:
-            thunk, self.unbound = self._evaluator.prepare(text, filename)
+            thunk, found = self._evaluator.prepare(text, filename)
         except Exception as error:
             raise self.explained(self.runtime.conditions.as_condition(error)) from None
+        self.findings = [self._finding(*each) for each in found]
         return thunk
+
+    def _finding(self, kind: str, name: str, fact: str, span: Span | None) -> OmegaError:
+        hint = self.runtime.suggest(name) if name else None
+        return LispError(fact, kind=kind, span=span, hint=hint)
 
     def task_body(self, run: Callable[[], Any]) -> Callable[[], Any]:
         """A task's body: failures leave it as conditions, with their place and the task they happened in."""

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
-from omega.errors import LimitExceeded, Source, Span
+from omega.errors import LimitExceeded, Source
 from omega.lisp import macros  # registers its special forms
 from omega.lisp.analysis import analyse
-from omega.lisp.core import Global, Lambda, Node, SetGlobal, children
+from omega.lisp.core import Global, Node, SetGlobal, children
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel
 from omega.lisp.expander import Expander
+from omega.lisp.findings import Finding, findings
 from omega.lisp.literals import LITERAL, patch
-from omega.lisp.names import library_name, mangle
 from omega.lisp.reader import read_all
 
 MACRO_STEPS_MAX = 10_000_000  # steps of one macro use
@@ -37,11 +37,11 @@ class Compiled:
     level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined syntax}.
     """
 
-    __slots__ = ("code", "facts", "literals", "unbound")
+    __slots__ = ("code", "facts", "findings", "literals")
 
     def __init__(self, code: CodeType, literals: list[Any], facts: dict[str, Any]) -> None:
         self.code, self.literals, self.facts = code, literals, facts
-        self.unbound: list[tuple[str, Span | None]] = []
+        self.findings: list[Finding] = []
 
 
 class Compiler:
@@ -71,7 +71,7 @@ class Compiler:
             "macros": expander.made_syntax,
         }
         compiled = Compiled(_code(tree, source.name), emitter.literals, facts)
-        compiled.unbound = self._unbound(unit.nodes, top)
+        compiled.findings = findings(unit, self.rt.registers)
         return compiled
 
     def python(self, source: Source) -> str:
@@ -109,21 +109,6 @@ class Compiler:
         unit = analyse(nodes, top)
         emitter = Emitter(unit, self.entries, self.workers_of)
         return emitter.module(), emitter, unit
-
-    def _unbound(self, nodes: list[Node], top: TopLevel) -> list[tuple[str, Span | None]]:
-        """Globals used that nothing defines, each once, where first used."""
-        found: dict[str, Span | None] = {}
-        work: list[Node] = list(reversed(nodes))
-        while work:
-            node = work.pop()
-            if isinstance(node, Global) and not node.library and node.name not in found:
-                known = node.name in top.defined or mangle(node.name) in self.rt.registers
-                if top.is_library:
-                    known = known or library_name(node.name) in self.rt.registers
-                if not known:
-                    found[node.name] = node.span
-            work.extend(reversed(list(children(node))))
-        return list(found.items())
 
     # -- macros --------------------------------------------------------------------------------
 
@@ -199,4 +184,4 @@ class _Depth:
         sys.setrecursionlimit(self.before)
 
 
-__all__ = ["Compiled", "Compiler", "Lambda", "load"]
+__all__ = ["Compiled", "Compiler", "load"]

@@ -380,7 +380,9 @@ class Emitter(Builder):
         kinds = inline.BINARY[name]
         exact = {"int", "float"}
         if left in exact and right in exact:
-            return self._fill(kinds["known"], arguments)
+            # A product with a constant grows slowly; any other of integers is watched.
+            watched = left == right == "int" and not any(isinstance(a, Const) for a in arguments)
+            return self._fill(kinds.get("ints", kinds["known"]) if watched else kinds["known"], arguments)
         if left == "int" and self._is_atom(arguments[0]):
             return self._fill(kinds["a-known"], arguments)
         if right == "int" and self._is_atom(arguments[1]):
@@ -410,13 +412,19 @@ class Emitter(Builder):
         for letter, node, value in zip("ABC", nodes, values, strict=False):
             is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
             # Python would fold a subscript of the tuple that stands for a literal.
-            is_literal = isinstance(value, ast.Constant) and type(value.value) is tuple
+            is_literal = (
+                letter + "_" in again
+                and isinstance(value, ast.Constant)
+                and isinstance(value.value, tuple)
+            )
             if (self._is_atom(node) and not is_literal) or is_temp or letter not in again:
                 parts[letter] = parts[letter + "_"] = value
             else:
                 name = self.temp()
                 parts[letter] = self.name(name)
                 parts[letter + "_"] = self.walrus(name, value)
+        if "R" in again:
+            parts["R"] = self.name(self.temp())
         return self.fill(template, parts)
 
     # -- statements ----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from omega.lisp.runtime import MARKER, Runtime, RuntimeLimits
 
 if TYPE_CHECKING:
     from omega.lisp.compiler import Compiler
+    from omega.lisp.findings import Finding
 
 SOURCES_MAX = 1_000  # texts kept for showing errors
 
@@ -60,8 +61,8 @@ class Evaluator:
 
     def prepare(
         self, text: str, filename: str = "<eval>"
-    ) -> tuple[Callable[[], Any], list[tuple[str, Span | None]]]:
-        """(thunk, unbound names) of a text. Raises what reading and expanding raise, with the report attached."""
+    ) -> tuple[Callable[[], Any], list[Finding]]:
+        """(thunk, findings) of a text; see findings.py. Raises what reading and expanding raise, with the report attached."""
         source = self._remember(Source(filename, text))
         try:
             return self._unit(source, self._options(), library=False)
@@ -77,7 +78,7 @@ class Evaluator:
 
     def _unit(
         self, source: Source, options: str, *, library: bool
-    ) -> tuple[Callable[[], Any], list[tuple[str, Span | None]]]:
+    ) -> tuple[Callable[[], Any], list[Finding]]:
         registers = self.runtime.registers
         cached = None
         usable = self.use_cache and not self._has_macros
@@ -86,14 +87,14 @@ class Evaluator:
             cached = cache.load(source.text, key)
         if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
             code, literals, facts = cached
-            unbound = [(name, _unpacked(place)) for name, place in facts["unbound"]]
+            found = [(kind, name, fact, _unpacked(place)) for kind, name, fact, place in facts["findings"]]
         else:
             compiler = self.compiler
             top = compiler.library if library else compiler.program
             compiled = compiler.compile(source, top, limit=self.runtime.limits.source_bytes)
             code, literals, facts = compiled.code, compiled.literals, compiled.facts
-            unbound = compiled.unbound
-            facts["unbound"] = [(name, _packed(span)) for name, span in unbound]
+            found = compiled.findings
+            facts["findings"] = [(kind, name, fact, _packed(span)) for kind, name, fact, span in found]
             if usable:
                 cache.save(source.text, key, code, literals, facts)
             if facts["macros"] and not library:
@@ -104,7 +105,7 @@ class Evaluator:
             self.defined.update(facts["defined"])
             if self._compiler is not None:
                 self._compiler.program.defined.update(facts["defined"])
-        return _loaded(code, literals, registers), unbound
+        return _loaded(code, literals, registers), found
 
     _keeps_syntax = True  # macros of one text serve the next; False where there is no next (a script)
 

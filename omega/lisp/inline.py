@@ -25,10 +25,20 @@ def _arithmetic(op: str, slow: str) -> dict[str, str]:
     }
 
 
+# Products grow by doubling: one beyond 4,096 bits is charged for, and refused beyond the limit. `R` is the result.
+_WATCHED = "(R if -_BIG < (R := {}) < _BIG else _product(R))"
+_PRODUCT = {
+    "known": "A_ * B_",
+    "ints": _WATCHED.format("A_ * B_"),
+    "a-known": f"{_WATCHED.format('A * B')} if _type(B_) is _int else _mul(A, B)",
+    "b-known": f"{_WATCHED.format('A * B')} if _type(A_) is _int else _mul(A, B)",
+    "both": f"{_WATCHED.format('A * B')} if {_INTS} else _mul(A, B)",
+}
+
 _BINARY: dict[str, dict[str, str]] = {
     "+": _arithmetic("+", "_add"),
     "-": _arithmetic("-", "_sub"),
-    "*": _arithmetic("*", "_mul"),
+    "*": _PRODUCT,
     "=": _arithmetic("==", "_num_eq"),
     "<": _arithmetic("<", "_lt"),
     ">": _arithmetic(">", "_gt"),

@@ -32,6 +32,7 @@ from omega.lisp.records import RECORD_PROCEDURES
 from omega.lisp.table import HashTable
 
 WIDE_MAX = 250  # arguments a call may have without going through C
+PRODUCT_BITS_MAX = 16_000_000  # of integers multiplied; about 0.3 s of work
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
 APPLY_MAX = 8
 
@@ -79,7 +80,7 @@ class Runtime:
             __name__="omega",
             _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _t=(),
             _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _list=list, _str=str, _len=len,
-            _cons=cons, _HashTable=HashTable, _PLAIN=PLAIN_KEYS,
+            _BIG=1 << 4096, _cons=cons, _HashTable=HashTable, _PLAIN=PLAIN_KEYS,
             _drive=self.drive,
             _wide=self._wide_call,
             _slice_end=self.host.slice_end,
@@ -90,7 +91,8 @@ class Runtime:
             _bind_keywords=self._bind_keywords,
             _value_entry=self._value_entry,
             _worker_entry=self._worker_entry,
-            _add=slow.add, _sub=slow.sub, _mul=slow.mul, _num_eq=slow.num_eq,
+            _product=self._product,
+            _add=slow.add, _sub=slow.sub, _mul=self._mul, _num_eq=slow.num_eq,
             _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
         )  # fmt: skip
 
@@ -247,6 +249,18 @@ class Runtime:
                 table[Keyword.of(name)] = value
             values.append(table)
         return tuple(values)
+
+    def _mul(self, a: Any, b: Any) -> Any:
+        value = slow.mul(a, b)
+        return self._product(value) if type(value) is int else value
+
+    def _product(self, value: int) -> int:
+        """A large product: work is charged by its size, and one beyond the limit refused."""
+        bits = value.bit_length()
+        if bits > PRODUCT_BITS_MAX:
+            raise LimitExceeded("size", bits, PRODUCT_BITS_MAX, "bits of a product")
+        self.charge(bits // 4096)
+        return value
 
     def _missing_keyword(self, name: str) -> Any:
         raise ArityError(f"keyword :{name} must be given")

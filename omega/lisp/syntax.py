@@ -126,9 +126,7 @@ class Builder:
         return ast.FunctionDef(name, arguments, body, [], None, None, **extra, **self.place)
 
     def fill(self, template: ast.expr, parts: dict[str, Any]) -> ast.expr:
-        """A copy of `template` at this place, with the Names in `parts` replaced (by nodes, or by nodes made anew when
-        the part is a function).
-        """
+        """A copy of `template` at this place, with the Names in `parts` replaced."""
         result: ast.expr = self._copy(template, parts)
         return result
 
@@ -137,7 +135,10 @@ class Builder:
             part = parts.get(node.id)
             if part is None:
                 return ast.Name(node.id, LOAD, **self.place)
-            return part() if callable(part) else part
+            return part
+        if isinstance(node, ast.NamedExpr):
+            name = parts[node.target.id].id
+            return self.walrus(name, self._copy(node.value, parts))
         if isinstance(node, ast.AST):
             fields = {name: self._copy(getattr(node, name), parts) for name in node._fields}
             if isinstance(node, ast.expr):
