@@ -85,5 +85,5 @@ CASES = [
     growth_row("list length: append", called("growth-append")),
     growth_row("hash table entries", called("growth-table")),
     growth_row("depth of non-tail recursion", called("bench-deep")),
-    growth_row("source size, lines compiled", source_size),
+    growth_row("source size, lines compiled", source_size, most=10_000),
 ]
