@@ -265,6 +265,19 @@ class Interpreter:
         """Say that the next text is the only one (a script): compiled code is kept even when it defines macros."""
         self._evaluator.only_text()
 
+    def forget_compiled(self) -> None:
+        """Say that texts from now on are seldom evaluated again (a prompt's): their compiled code is not kept."""
+        self._evaluator.use_cache = False
+
+    def keep(self, name: str, value: Any) -> None:
+        """Bind a global to a value as Lisp code sees it (a task's result)."""
+        self._evaluator.define(name, value)
+
+    def names(self) -> list[str]:
+        """The names a program can use: its own and the library's."""
+        library = (name for name in self.runtime.library if not name.startswith("%"))
+        return sorted({*library, *self._evaluator.defined})
+
     def python(self, source: Source) -> str:
         """What a text is compiled to, as Python for people to read. Raises what reading and expanding raise."""
         return self._evaluator.compiler.python(source)
