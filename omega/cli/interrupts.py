@@ -1,10 +1,11 @@
-"""Ctrl-C: asks first, insists second, ends the process third.
+"""Ctrl-C: the first asks, the second insists, the third ends the process.
 
 Owns: the handler of SIGINT while a program runs, and the watch over whether it is heeded.
 Refuses: to raise anything at a random place: the handler sets a flag and ends the slice.
 
-The first Ctrl-C cancels through the scheduler, so that cleanup runs. A second within AGAIN_S, a
-third at any time, or no safepoint within HEED_S: the process ends at once.
+The first Ctrl-C cancels through the scheduler, so that cleanup runs. A second within AGAIN_S calls
+`insist` (the process ends at once, or the prompt comes back). A third at any time, or no safepoint
+within HEED_S, ends the process.
 """
 
 from __future__ import annotations
@@ -50,18 +51,29 @@ class Watch:
 
 
 class Interrupts:
-    """A context manager: while inside, Ctrl-C calls `cancel` on the scheduler's hub."""
+    """A context manager: while inside, Ctrl-C calls `cancel` on the scheduler's hub.
 
-    def __init__(self, scheduler: Scheduler, cancel: Callable[[], object]) -> None:
+    The scheduler may belong to another thread; signals come to the main one, which has to enter this.
+    insist: called in the signal handler; what it raises is raised in the main thread.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        cancel: Callable[[], object],
+        insist: Callable[[], object] = leave_now,
+    ) -> None:
         self.count = 0
-        self._scheduler, self._cancel = scheduler, cancel
+        self._scheduler, self._cancel, self._insist = scheduler, cancel, insist
         self._last_s = 0.0
         self._watch = Watch()
         self._before: Any = None
 
     def __enter__(self) -> Interrupts:
         self._scheduler.on_interrupt = self._heard
-        self._before = signal.signal(signal.SIGINT, self._signal)
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before is not signal.SIG_IGN:  # as in the background of a shell
+            signal.signal(signal.SIGINT, self._signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,8 +84,12 @@ class Interrupts:
     def _signal(self, number: int, frame: object) -> None:
         now_s = time.monotonic()
         self.count += 1
-        if self.count > 2 or (self.count == 2 and now_s - self._last_s <= AGAIN_S):
+        if self.count > 2:
             leave_now()
+        if self.count == 2 and now_s - self._last_s <= AGAIN_S:
+            self._watch.heeded()
+            self._insist()
+            return
         self._last_s = now_s
         self._watch.start()
         self._scheduler.interrupt()
