@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from omega.concurrency import deadlock
 from omega.concurrency.task import Task
-from omega.concurrency.waits import THROW
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -42,5 +41,5 @@ def resolve_idle(kernel: Kernel, closed: bool) -> bool:
     kernel.emit("Deadlock", victim, closed=closed)
     if not closed:
         return False
-    kernel.claim(victim, victim.gen, THROW, error)
+    kernel.throw(victim, error)
     return True

@@ -14,6 +14,7 @@ from omega.concurrency import (
     closing,
     combinators,
     deadlock,
+    hub,
     invariants,
     limits,
     listing,
@@ -124,6 +125,13 @@ class Scheduler(Kernel):
     def no_switch(self, name: str) -> AbstractContextManager[None]:
         """Host code called `name` is on the stack: the task keeps the processor until it left."""
         return limits.no_switch(self, "barrier", name)
+
+    def on_hub(self, function: Callable[[], Any]) -> Any:
+        """`function()`, called on the shallow hub stack under the host's own recursion limit.
+
+        For code that recurses through C (parsers, `compile`, host functions); it may not wait.
+        """
+        return hub.on_hub(self, function)
 
     def cancel(self, task: Task | str, reason: str | None = None, by: str | None = None) -> bool:
         """Ask a task to end.

@@ -188,20 +188,6 @@ def refuse_wait(me: Task) -> None:
     )
 
 
-# ---------------------------------------------------------------------- interrupts
-
-
-def interrupted(scheduler: Kernel) -> None:
-    """Ctrl-C reaches the hub: the host's handler decides, else what it waits for ends."""
-    if scheduler.on_interrupt is not None:
-        scheduler.on_interrupt()
-        return
-    for task in all_tasks(scheduler):
-        if task.watched:
-            request = CancelRequest("cancel", "interrupted", "host", scheduler.now_us())
-            scopes.cancel_task(scheduler, task, request)
-
-
 def run_held(scheduler: Kernel, kind: str, name: str, body: Callable[[], Any]) -> Any:
     with no_switch(scheduler, kind, name):
         return body()

@@ -29,23 +29,14 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
-from omega.concurrency import deadlock, depth, endings, limits, listing, scopes, waits
+from omega.concurrency import deadlock, depth, endings, hub, limits, listing, scopes, waits
 from omega.concurrency.clock import to_us
-from omega.concurrency.config import (
-    COMPLETED,
-    ERROR,
-    PENDING,
-    RUNNING,
-    SUSPENDED,
-    SchedulerConfig,
-    State,
-)
-from omega.concurrency.driver import Driver
+from omega.concurrency.config import COMPLETED, ERROR, PENDING, RUNNING, SUSPENDED, State
 from omega.concurrency.events import UNREADY, Event, TaskEvent
 from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
-from omega.concurrency.task import NO_STEPS, Task, Waiters
+from omega.concurrency.task import NO_STEPS, Task
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
@@ -59,17 +50,6 @@ class Kernel(KernelState):
     registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
     depth_max: how many Python frames deep a task's stack may be.
     """
-
-    def __init__(
-        self,
-        config: SchedulerConfig | None = None,
-        *,
-        driver: Driver | None = None,
-        registers: dict[str, Any] | None = None,
-        depth_max: int = 1_100_000,
-    ) -> None:
-        super().__init__(config, driver, registers, depth_max)
-        self.driver.bind(self)
 
     # ------------------------------------------------------------------ tasks begin
 
@@ -106,7 +86,15 @@ class Kernel(KernelState):
             parent.children = number = parent.children + 1
             if priority is None:
                 priority = parent.priority
-            task = Task(parent.id + ".", number, seq, body, scope or parent.inner, name, priority)
+            task = Task(
+                parent.path or parent.make_path(),
+                number,
+                seq,
+                body,
+                scope or parent.inner,
+                name,
+                priority,
+            )
         task.scope.tasks[task] = None
         self.live += 1
         task.created_ns = self._stamp()
@@ -137,8 +125,6 @@ class Kernel(KernelState):
         """`task` starts on `stack`, which is running."""
         task.stack = stack
         self.started += 1
-        stack.gr_context = task.context or contextvars.Context()
-        task.context = None
         task.started_ns = now_ns
         if task.timer is not None:
             task.timer.cancel()
@@ -156,11 +142,16 @@ class Kernel(KernelState):
     def _work(self) -> None:
         """The life of a worker stack: run the task given, then the next, or lie in the pool."""
         stack = getcurrent()
+        stack.gr_context = context = contextvars.Context()
         now_ns = self._stamp()
         while True:
             task = self.current
             if task is None:
                 return
+            if task.context is not None:
+                stack.gr_context = context = task.context
+            elif context:  # the last task on this stack has set something in it
+                stack.gr_context = context = contextvars.Context()
             self._begin(task, stack, now_ns)
             body: Any = task.body
             task.body = None
@@ -319,36 +310,6 @@ class Kernel(KernelState):
             return True
         return False
 
-    def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
-        """Wake the wait `gen` of `task`.
-
-        False: another wake-up had won; this one is dropped and counted.
-        """
-        if task.gen != gen:
-            self.counters.late += 1
-            return False
-        task.gen = gen + 1
-        task.branch = branch
-        task.value = value
-        task.waiting = None
-        self._woken += 1
-        self._ready.append(task)
-        if not self.in_batch:
-            self.driver.notify()
-        return True
-
-    def wake_all(self, waiters: Waiters) -> None:
-        """Wake everyone in `waiters`, in order of arrival; they look themselves what happened."""
-        entries = waiters.entries
-        while entries:
-            task, gen, branch, _ = entries.popleft()
-            if task.gen == gen:
-                self.claim(task, gen, branch)
-        waiters.stale = 0
-
-    def wake_cancelled(self, task: Task) -> None:
-        self.claim(task, task.gen, waits.CANCEL)
-
     # ------------------------------------------------------------------ waiting
 
     def sync(self, event: Event) -> Any:
@@ -475,9 +436,7 @@ class Kernel(KernelState):
             if self._interrupted:
                 self._poll_in = -1
             if self.driver.poll_due() or self._poll_in < 0:
-                self._resume = me  # the hub rotates, if that is due after what it finds to do
-                self._poll_in = -1
-                self._leave(me)
+                self.visit_hub(me)
             elif self._should_rotate(me):
                 self._ready.append(me)
                 self._leave(me)
@@ -489,6 +448,19 @@ class Kernel(KernelState):
         n = min(self._slice, self.fuel_end - self.steps)
         me.left = n
         me.it = self.registers["_it"] = repeat(None, n)
+
+    def visit_hub(self, me: Task) -> None:
+        """Let the hub do its chores; it decides who goes on afterwards."""
+        self._resume = me
+        self._poll_in = -1
+        self._leave(me)
+
+    def _gives_way(self, task: Task) -> bool:
+        """Whether `task`, back at the hub, goes behind others; it is queued then."""
+        if task.stack is None or task.holds or not self._should_rotate(task):
+            return False
+        self._ready.append(task)
+        return True
 
     def _should_rotate(self, me: Task) -> bool:
         if self._rotates:
@@ -554,13 +526,11 @@ class Kernel(KernelState):
                 if entered:
                     depth.leave()
                     entered = False
-                self._do_chores()
+                hub.do_chores(self)
                 task = self._resume
                 self._resume = None
-                if task is not None and task.stack is not None and self._should_rotate(task):
-                    self._ready.append(task)
-                    task = None
-                task = task or self._take()
+                if task is None or self._gives_way(task):
+                    task = self._take()
                 if task is None:
                     break
                 depth.enter(self.depth_max + DEPTH_RESERVE)
@@ -590,27 +560,6 @@ class Kernel(KernelState):
         stack.switch()
         self.current = None
         self.registers["_it"] = HUB_STEPS
-
-    def _do_chores(self) -> None:
-        """What only the hub does, under the host's recursion limit: posts, timers, callbacks."""
-        if self._interrupted:
-            self._interrupted = False
-            limits.interrupted(self)
-        if self.inbox.filled:
-            for call in self.inbox.take():
-                call()
-        if self.timers.heap:
-            now = self.driver.now_us()
-            entry = self.timers.pop_due(now)
-            while entry is not None:
-                _, _, target, gen, branch = entry
-                if isinstance(target, Task):
-                    self.claim(target, gen, branch)
-                else:
-                    target.fire()
-                entry = self.timers.pop_due(now)
-        while self.chores:
-            self.chores.popleft()()
 
     def force_start(self) -> bool:
         """Start a task beyond the limits, because nothing else could ever run.

@@ -25,7 +25,7 @@ from omega.concurrency.driver import Driver
 from omega.concurrency.outside import External, Inbox
 from omega.concurrency.ready import PickedQueue, PriorityQueue, Ready, fifo_queue
 from omega.concurrency.scopes import CancelRequest, Scope
-from omega.concurrency.task import Task
+from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
 from omega.errors import HostError, WrongThread
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
 NO_FUEL_LIMIT = 1 << 62
+CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
+THROW = -2  # branch of a wake-up whose value is an exception to raise
 HUB_STEPS: Any = repeat(None, 1 << 62)  # outside of tasks nothing is counted
 
 
@@ -66,10 +68,11 @@ class KernelState:
 
     def __init__(
         self,
-        config: SchedulerConfig | None,
-        driver: Driver | None,
-        registers: dict[str, Any] | None,
-        depth_max: int,
+        config: SchedulerConfig | None = None,
+        *,
+        driver: Driver | None = None,
+        registers: dict[str, Any] | None = None,
+        depth_max: int = 1_100_000,
     ) -> None:
         self.config = config or SchedulerConfig()
         self.registers: dict[str, Any] = {} if registers is None else registers
@@ -119,6 +122,7 @@ class KernelState:
         self._ready: Ready = deque()
         self._use_config()
         self.driver: Driver = driver if driver is not None else AsyncioDriver()
+        self.driver.bind(self)  # type: ignore[arg-type]  # what is made is always a Scheduler
         self._stamp = self.driver.now_ns
 
     # ------------------------------------------------------------------ configuration
@@ -194,6 +198,42 @@ class KernelState:
         if me is None:
             return self.steps
         return self.steps + me.left - int(me.it.__length_hint__())
+
+    # ------------------------------------------------------------------ wake-ups
+
+    def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
+        """Wake the wait `gen` of `task`.
+
+        False: another wake-up had won; this one is dropped and counted.
+        """
+        if task.gen != gen:
+            self.counters.late += 1
+            return False
+        task.gen = gen + 1
+        task.branch = branch
+        task.value = value
+        task.waiting = None
+        self._woken += 1
+        self._ready.append(task)
+        if not self.in_batch:
+            self.driver.notify()
+        return True
+
+    def wake_all(self, waiters: Waiters) -> None:
+        """Wake everyone in `waiters`, in order of arrival; they look themselves what happened."""
+        entries = waiters.entries
+        while entries:
+            task, gen, branch, _ = entries.popleft()
+            if task.gen == gen:
+                self.claim(task, gen, branch)
+        waiters.stale = 0
+
+    def wake_cancelled(self, task: Task) -> None:
+        self.claim(task, task.gen, CANCEL)
+
+    def throw(self, task: Task, error: BaseException) -> None:
+        """End the wait of a parked task with `error`."""
+        self.claim(task, task.gen, THROW, error)
 
     # ------------------------------------------------------------------ for the layers above
 

@@ -62,6 +62,7 @@ class Task:
         "name",
         "observed",
         "outcome",
+        "path",
         "priority",
         "rank",
         "rare",
@@ -96,6 +97,7 @@ class Task:
         priority: int,
     ) -> None:
         self._id: str | None = None
+        self.path = ""  # what its children's ids begin with, once it has some
         self._prefix = prefix
         self._number = number
         self.seq = seq  # spawn order in the whole interpreter
@@ -151,6 +153,10 @@ class Task:
         if self._id is None:
             self._id = f"{self._prefix}{self._number}"
         return self._id
+
+    def make_path(self) -> str:
+        self.path = f"{self.id}."
+        return self.path
 
     @property
     def parent_id(self) -> str | None:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from omega.concurrency import limits, scopes
 from omega.concurrency.events import UNREADY, Choice, Event, flatten
 from omega.concurrency.scopes import CancelRequest, Scope
+from omega.concurrency.state import THROW
 from omega.concurrency.task import Task
 from omega.errors import OmegaBug
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
-
-CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
-THROW = -2  # branch of a wake-up whose value is an exception to raise
 
 
 def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:

@@ -354,3 +354,35 @@ def test_a_task_cancelled_before_the_hub_gave_it_a_stack_never_runs_its_body(s):
         s.cancel(task)
         s.wait(task)
     assert 2 not in ran
+
+
+def test_on_hub_runs_on_a_shallow_stack_under_the_hosts_limit(s, run):
+    host = sys.getrecursionlimit()
+
+    def dig(n):
+        if n:
+            return dig(n - 1)
+        with pytest.raises(RecursionError):
+            s.on_hub(lambda: deep(5_000))
+        with pytest.raises(ValueError, match="from the hub"):
+            s.on_hub(lambda: int("from the hub"))
+        return s.on_hub(lambda: (sys.getrecursionlimit(), s.current))
+
+    assert run(lambda: dig(3_000)) == (host, None)
+    assert s.on_hub(lambda: 5) == 5
+
+
+def test_on_hub_keeps_the_context_of_the_task_and_works_inside_a_barrier(s, run):
+    var = contextvars.ContextVar("var", default="default")
+
+    def body():
+        var.set("task")
+        s.spawn(lambda: order.append("other"))
+        with s.no_switch("host function"):
+            seen = s.on_hub(var.get)
+            order.append("barrier")
+        return seen
+
+    order = []
+    assert run(body) == "task"
+    assert order[0] == "barrier"
