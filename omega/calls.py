@@ -1,12 +1,14 @@
 """LLM calls on the scheduler: the governor, the retries and a provider put together.
 
-Owns: `Calls`: from a request to a reply, slots, retries, cancellation, the LLM events of the stream.
-Refuses: deciding who may start (llm/governor.py), when to try again (llm/retry.py), how a model is reached (a
-provider), what a program may call (the door).
+Owns: `Calls`: from a request to a reply, slots, retries, cancellation, the LLM events of the
+stream.
+Refuses: deciding who may start (llm/governor.py), when to try again (llm/retry.py), how a
+model is reached (a provider), what a program may call (the door).
 
-A call is queued, admitted, in flight, maybe queued again, and over. It holds a slot from its admission until its
-coroutine has really ended, cancelled ones included: `_ended` is the one place where a slot is given back.
-Whoever waits for it may leave at any time; then a queued call is withdrawn and one in flight is aborted.
+A call is queued, admitted, in flight, maybe queued again, and over. It holds a slot from its
+admission until its coroutine has really ended, cancelled ones included: `_ended` is the one place
+where a slot is given back. Whoever waits for it may leave at any time; then a queued call is
+withdrawn and one in flight is aborted.
 """
 
 from __future__ import annotations
@@ -35,7 +37,11 @@ class Calls:
     """One interpreter's LLM calls. calls, retries, failures, input_tokens, output_tokens: totals."""
 
     def __init__(
-        self, scheduler: Scheduler, provider: Provider, rng: random.Random, retry: RetryPolicy | None = None
+        self,
+        scheduler: Scheduler,
+        provider: Provider,
+        rng: random.Random,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.provider = provider
@@ -76,7 +82,9 @@ class Calls:
         call.abandoned = True
         if self.governor.withdraw(call.identity):
             del self._live[call.identity]
-            self.scheduler.emit("LLMFinished", call.task, call=_shown(call.identity), outcome="withdrawn")
+            self.scheduler.emit(
+                "LLMFinished", call.task, call=_shown(call.identity), outcome="withdrawn"
+            )
         elif call.external is not None:
             call.external.abort("nobody waits for it")
 
@@ -101,7 +109,9 @@ class Calls:
         call.attempt += 1
         self.calls += 1
         self.scheduler.llm_started()
-        self.scheduler.emit("LLMStarted", call.task, call=_shown(call.identity), attempt=call.attempt)
+        self.scheduler.emit(
+            "LLMStarted", call.task, call=_shown(call.identity), attempt=call.attempt
+        )
         sleep = self.scheduler.driver.sleep
         call.external = self.scheduler.external(
             lambda: self.provider.infer(call.request, sleep=sleep),
@@ -144,7 +154,9 @@ class Calls:
             return "cancelled"
         self.failures += 1
         if not isinstance(error, OmegaError):
-            wrapped = LLMError(f"the provider `{self.provider.name}` raised {type(error).__name__}: {error}")
+            wrapped = LLMError(
+                f"the provider `{self.provider.name}` raised {type(error).__name__}: {error}"
+            )
             wrapped.__cause__ = error
             error = wrapped
         call.cell.fail(error)

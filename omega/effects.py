@@ -3,9 +3,9 @@
 Owns: `Door.perform`, the table of built-in effects, the check of grants. `Grants`.
 Refuses: waiting without the scheduler; anything a grant does not allow.
 
-Order, from the program outwards: handlers of the program (`with-handler`) > recorder or replayer (the `tap`) >
-grants > what really does it. Every effect has an identity, (task's spawn path, the task's effect counter), whatever
-order things happen in.
+Order, from the program outwards: handlers of the program (`with-handler`) > recorder or replayer
+(the `tap`) > grants > what really does it. Every effect has an identity, (task's spawn path, the
+task's effect counter), whatever order things happen in.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ Tap = Callable[[str, tuple[str, int], tuple[Any, ...], Callable[[], Any]], Any]
 
 
 class Grants:
-    """What a program may reach. Each of read, write: paths (a folder grants what is below it), True for all.
+    """What a program may reach. Each of read, write: paths (a folder grants what is below it), True
+    for all.
 
-    env: names, llm: whether the interpreter's model may be called, stdin: whether standard input may be read.
+    env: names, llm: whether the interpreter's model may be called, stdin: whether standard input
+    may be read.
     """
 
     __slots__ = ("env", "llm", "read", "stdin", "write")
@@ -101,7 +103,9 @@ class Door:
             return self.tap(kind, identity, arguments, lambda: act(*arguments))
         return act(*arguments)
 
-    def _handled(self, dyn: Any, handler: Any, tag: Any, outer: Any, arguments: tuple[Any, ...]) -> Any:
+    def _handled(
+        self, dyn: Any, handler: Any, tag: Any, outer: Any, arguments: tuple[Any, ...]
+    ) -> Any:
         """Run a handler where the effect was performed, seeing only the handlers outside its form."""
         saved, saved_tag = dyn.effects, dyn.abort
         dyn.effects, dyn.abort = outer, tag
@@ -119,7 +123,9 @@ class Door:
 
     def _llm_infer(self, request: Any) -> Any:
         if not self.grants.llm:
-            raise PermissionDenied("calling a model is not granted here", hint="grant it with Grants(llm=True)")
+            raise PermissionDenied(
+                "calling a model is not granted here", hint="grant it with Grants(llm=True)"
+            )
         task = self.scheduler.running_task("call a model")
         return self.calls.infer(task.next_effect(), request)
 
@@ -143,7 +149,10 @@ class Door:
 
     def _check_stdin(self) -> None:
         if not self.grants.stdin:
-            raise PermissionDenied("reading standard input is not granted", hint="run without --sandbox, or Grants(stdin=True)")
+            raise PermissionDenied(
+                "reading standard input is not granted",
+                hint="run without --sandbox, or Grants(stdin=True)",
+            )
 
     def _stdin_line(self) -> str:
         self._check_stdin()
@@ -153,7 +162,9 @@ class Door:
         (sys.stdout if self.output is None else self.output).write(text)
 
     def _blocking(self, read: Callable[[], str], what: str) -> str:
-        """Read where it may block: other tasks go on. Under virtual time, and outside of tasks, just read."""
+        """Read where it may block: other tasks go on. Under virtual time, and outside of tasks,
+        just read.
+        """
         if self.scheduler.current is None or self.scheduler.driver.virtual:
             return read()
         text: str = self.scheduler.sync(self.scheduler.blocking(read, waits_for=what).event)
@@ -169,12 +180,15 @@ class Door:
         real = os.path.realpath(path)
         if granted is not True:
             roots = granted or ()
-            if not any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
+            if not any(
+                real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in roots
+            ):
                 raise PermissionDenied(
                     f"{verb} {path} is not granted",
                     hint=f"run with --allow-{flag}={path}, or Grants({flag}=[{path!r}])",
                 )
-        # The path that was checked is the one that is used: a link changed meanwhile cannot lead elsewhere unseen.
+        # The path that was checked is the one that is used: a link changed meanwhile cannot lead
+        # elsewhere unseen.
         return path if granted is True else real
 
     def _open(self, path: str, mode: str, **options: Any) -> Any:

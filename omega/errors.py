@@ -1,10 +1,13 @@
 """Errors: every failure Omega reports, one class per condition kind, ONE table of stable codes.
 
 Owns: `CODES` (kind -> code, parent kind), `OmegaError` and its families, `Span`, `Source`.
-Refuses: to know about Lisp data, tasks or files. Anything may import this module; it imports nothing of Omega.
+Refuses:
+to know about Lisp data, tasks or files. Anything may import this module; it imports nothing of
+Omega.
 
-An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, handles and inspects is what the host
-catches. Families: program (`LispError`), limit (`LimitExceeded`), host (`HostError`), bug (`OmegaBug`).
+An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, handles and inspects
+is what the host catches. Families: program (`LispError`), limit (`LimitExceeded`), host
+(`HostError`), bug (`OmegaBug`).
 
 Invariant: an error's `kind` is a key of CODES; its class is the class the table's family promises.
 """
@@ -14,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# kind -> (stable code, parent kind). A code is never reused or renumbered; docs/errors.md has a paragraph for each.
+# kind -> (stable code, parent kind). A code is never reused or renumbered; docs/errors.md has a
+# paragraph for each.
 CODES: dict[str, tuple[str, str | None]] = {
     "condition": ("E000", None),
     "error": ("E401", "condition"),
@@ -86,7 +90,7 @@ def is_kind(kind: str, ancestor: str) -> bool:
 class Source:
     """A program text and the name it is reported under."""
 
-    __slots__ = ("name", "text", "_lines")
+    __slots__ = ("_lines", "name", "text")
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -101,9 +105,11 @@ class Source:
 
 
 class Span:
-    """A half-open region of a source: lines from 1, columns from 1 and in characters; `end_column` is exclusive."""
+    """A half-open region of a source: lines from 1, columns from 1 and in characters; `end_column`
+    is exclusive.
+    """
 
-    __slots__ = ("file", "line", "column", "end_line", "end_column")
+    __slots__ = ("column", "end_column", "end_line", "file", "line")
 
     def __init__(self, file: str, line: int, column: int, end_line: int, end_column: int) -> None:
         self.file = file
@@ -126,10 +132,12 @@ class Span:
 
 
 class OmegaError(Exception):
-    """Base of all errors. `message` says the fact with the names and values involved, `hint` the way out.
+    """Base of all errors. `message` says the fact with the names and values involved, `hint` the
+    way out.
 
     irritants: Lisp values given with the message (`(error "no such ticket" id)`).
-    span: where in a Lisp source, when known. lisp_traceback: (procedure name, Span) pairs, innermost first.
+    span: where in a Lisp source, when known. lisp_traceback: (procedure name, Span) pairs,
+    innermost first.
     notes: further places, as (text, Span) pairs ("opened here").
     """
 
@@ -259,7 +267,9 @@ class TaskCancelled(TaskError):
 
     kind = "task-cancelled"
 
-    def __init__(self, task: str, reason: str | None, by: str | None, *, name: str | None = None) -> None:
+    def __init__(
+        self, task: str, reason: str | None, by: str | None, *, name: str | None = None
+    ) -> None:
         label = f'{task} "{name}"' if name else task
         why = f": {reason}" if reason else ""
         who = f" (by {by})" if by else ""
@@ -272,7 +282,9 @@ class Deadlock(TaskError):
 
 
 class TasksFailed(TaskError):
-    """Several tasks failed. outcomes: by index, ("ok", value) | ("error", exception) | ("cancelled", exception)."""
+    """Several tasks failed. outcomes: by index, ("ok", value) | ("error", exception) |
+    ("cancelled", exception).
+    """
 
     kind = "tasks-failed"
 
@@ -284,8 +296,10 @@ class TasksFailed(TaskError):
 class LLMError(LispError):
     """An LLM call failed. kind tells how: see CODES under llm-error.
 
-    status: the HTTP status the provider answered, when there was one. retry_after_s: seconds it asked to wait.
-    retryable: the same call may succeed when it is made again (read by the retry policy, nobody else).
+    status: the HTTP status the provider answered, when there was one. retry_after_s: seconds it
+    asked to wait.
+    retryable: the same call may succeed when it is made again (read by the retry policy, nobody
+    else).
     """
 
     kind = "llm-error"
@@ -306,13 +320,19 @@ class LLMError(LispError):
 class LimitExceeded(OmegaError):
     """A limit of the host was reached. Not catchable by Lisp code inside what it limits.
 
-    limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting", "atomic", "size".
+    limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting",
+    "atomic", "size".
     """
 
     kind = "limit-exceeded"
 
     def __init__(
-        self, limit: str, used: float | int | None, allowed: float | int | None, unit: str, hint: str | None = None
+        self,
+        limit: str,
+        used: float | int | None,
+        allowed: float | int | None,
+        unit: str,
+        hint: str | None = None,
     ) -> None:
         facts = f"{unit}, {allowed:,} allowed" if allowed is not None else unit
         count = f"{used:,} {facts}" if used is not None else facts

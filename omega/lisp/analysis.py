@@ -1,15 +1,16 @@
 """What the emitter needs to know about core nodes: loops, tail calls, captured variables, types.
 
-Owns: `analyse`, which writes its findings into the nodes' slots. Five passes, each a walk over the tree:
+Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walks the tree:
   resolve   whose a global is, which calls are to primitives, where safepoints stand
-  loops     which letrec-bound procedures are only ever jumped to, and so become loops of their parent
-  places    which Python function and loop holds each variable, which variables closures capture; tail calls and jumps
-  types     what is surely an integer (or float, ...) at each unassigned variable
-  versions  which procedures get a version of their code for integer arguments
+  loops     which letrec-bound procedures are only ever jumped to, and so become loops of their
+            parent
+  places    which Python function and loop holds each variable, which variables closures capture;
+            tail calls and jumps
+  versions  (versions.py) types, and which procedures get a version of their code for integers
 Refuses: changing what the program does or how many steps it takes.
 
-Invariant: a variable that a closure captures and that is bound inside a loop is never assigned; a loop that would
-break this stays a procedure (each turn of it then makes its own variables).
+Invariant: a variable that a closure captures and that is bound inside a loop is never assigned; a
+loop that would break this stays a procedure (each turn of it then makes its own variables).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 
 from omega.lisp.core import (
     Call,
-    Const,
     Global,
     If,
     Lambda,
@@ -32,10 +32,16 @@ from omega.lisp.core import (
     SetLocal,
     Variable,
     children,
+    enters_loop,
+    fits,
+    is_direct,
+    is_primitive,
 )
 from omega.lisp.environment import TopLevel
+from omega.lisp.versions import choose_versions, settle_types
 
-LOOP_DEPTH_MAX = 6  # loops within loops of one Python function: CPython allows 20 blocks, a loop takes two
+# Loops within loops of one Python function: CPython allows 20 blocks, a loop takes two.
+LOOP_DEPTH_MAX = 6
 
 
 class Unit:
@@ -64,7 +70,7 @@ def analyse(nodes: list[Node], top: TopLevel) -> Unit:
             break
     for node in nodes:
         settle_types(node)
-    _specialise(unit)
+    choose_versions(unit.known, lambda call: known_callee(call, unit))
     return unit
 
 
@@ -77,9 +83,13 @@ class _Resolve:
         for node in self.unit.nodes:
             self._walk(node, None)
         for node in self.unit.nodes:
-            if isinstance(node, SetGlobal) and isinstance(node.value, Lambda) and node.define:
-                if self.assignments[node.name] == 1:
-                    self.unit.known[node.name] = node.value
+            if (
+                isinstance(node, SetGlobal)
+                and isinstance(node.value, Lambda)
+                and node.define
+                and self.assignments[node.name] == 1
+            ):
+                self.unit.known[node.name] = node.value
 
     def _walk(self, node: Node, inside: Lambda | None) -> None:
         top = self.unit.top
@@ -87,7 +97,7 @@ class _Resolve:
             case Global():
                 if node.library is None:
                     node.library = node.name not in top.defined
-                if not node.library or top.is_library and node.name in top.defined:
+                if not node.library or (top.is_library and node.name in top.defined):
                     node.primitive = node.native = None
                 self.unit.globals.add((node.name, node.library))
             case SetGlobal():
@@ -99,26 +109,10 @@ class _Resolve:
             self._walk(child, inside)
         if isinstance(node, Call) and inside is not None and not is_primitive(node):
             inside.safepoint = True
-        if isinstance(node, Letrec):
+        if isinstance(node, (Let, Letrec)):
             for var, init in zip(node.variables, node.inits, strict=True):
                 if isinstance(init, Lambda) and not var.assigned:
                     var.value = init
-        elif isinstance(node, Let):
-            for var, init in zip(node.variables, node.inits, strict=True):
-                if isinstance(init, Lambda) and not var.assigned:
-                    var.value = init
-
-
-def is_primitive(call: Call) -> bool:
-    """Whether `call` is to a primitive: no step, never a marker."""
-    function = call.function
-    return isinstance(function, Global) and function.primitive is not None
-
-
-def is_direct(call: Call) -> bool:
-    """Whether `call` never gives a marker and needs no frame but its own: a primitive's or a native's."""
-    function = call.function
-    return isinstance(function, Global) and (function.primitive or function.native) is not None
 
 
 def known_callee(call: Call, unit: Unit) -> Lambda | None:
@@ -132,20 +126,19 @@ def known_callee(call: Call, unit: Unit) -> Lambda | None:
     return None
 
 
-def fits(call: Call, callee: Lambda) -> bool:
-    return callee.is_plain and len(callee.required) == len(call.arguments)
-
-
 class _Loops:
-    """Decides Lambda.loop: bound by a letrec of its own whose body is just the call that enters it, and otherwise
-    only called in tail position of its own body (through other such loops standing in tail position).
+    """Decides Lambda.loop: bound by a letrec of its own whose body is just the call that enters it,
+    and otherwise only called in tail position of its own body (through other such loops standing in
+    tail position).
     """
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
 
     def uses(self, node: Node, tail: bool) -> dict[Variable, bool]:
-        """For each variable used below: whether all uses are calls in tail position of `node`, itself at `tail`."""
+        """For each variable used below: whether all uses are calls in tail position of `node`,
+        itself at `tail`.
+        """
         match node:
             case Local():
                 return {node.var: False}
@@ -208,18 +201,6 @@ class _Loops:
         return inner
 
 
-def enters_loop(node: Letrec) -> Lambda | None:
-    """The Lambda of `(letrec ((loop (lambda ...))) (loop init ...))`, the shape of named let and do."""
-    if len(node.variables) != 1 or node.variables[0].assigned:
-        return None
-    init, body = node.inits[0], node.body
-    if not isinstance(init, Lambda) or not isinstance(body, Call):
-        return None
-    if not isinstance(body.function, Local) or body.function.var is not node.variables[0]:
-        return None
-    return init if fits(body, init) else None
-
-
 def _merge(into: dict[Variable, bool], more: dict[Variable, bool]) -> dict[Variable, bool]:
     if len(more) > len(into):
         into_copy = dict(into)
@@ -244,14 +225,15 @@ class _Places:
             self._walk(node, self.unit, None, False, {}, 0)
 
     def undo(self) -> bool:
-        """Take back loops whose variables closures capture although they are assigned; whether there were any."""
+        """Take back loops whose variables closures capture although they are assigned; whether
+        there were any.
+        """
         changed = False
         for var in self.variables:
-            if var.captured and var.assigned and var.loop is not None:
-                if var.loop.may_loop:
-                    var.loop.may_loop = False
-                    var.loop.loop = False
-                    changed = True
+            if var.captured and var.assigned and var.loop is not None and var.loop.may_loop:
+                var.loop.may_loop = False
+                var.loop.loop = False
+                changed = True
         return changed
 
     def _bind(self, variables: list[Variable], owner: Any, loop: Lambda | None) -> None:
@@ -298,9 +280,7 @@ class _Places:
                 self._walk(node.body, owner, loop, tail, targets, depth)
             case Receive():
                 self._walk(node.producer, owner, loop, False, {}, depth)
-                self._bind(
-                    node.required + ([node.rest] if node.rest else []), owner, loop
-                )
+                self._bind(node.required + ([node.rest] if node.rest else []), owner, loop)
                 self._walk(node.body, owner, loop, tail, targets, depth)
             case Letrec():
                 self._letrec(node, owner, loop, tail, targets, depth)
@@ -318,7 +298,8 @@ class _Places:
         node.parent, node.in_loop = owner, loop
         node.jumps, node.marks = False, False
         params = node.parameters()
-        # Whether the body becomes a loop is known only after it was walked; its variables count as bound in it.
+        # Whether the body becomes a loop is known only after it was walked; its variables count as
+        # bound in it.
         may_jump = name is not None and node.is_plain and node.may_loop
         inner = node if may_jump else None
         self._bind(params, node, inner)
@@ -394,204 +375,3 @@ class _Places:
                 owner.marks = True
         for argument in node.arguments:
             self._walk(argument, owner, loop, False, {}, depth)
-
-
-NUMERIC = {"+": "add", "-": "add", "*": "add"}
-_RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
-
-
-TYPE_ROUNDS = 3
-
-
-def settle_types(node: Node) -> None:
-    """Variable.type of what is bound below `node`: from inits; loop variables to a fixed point."""
-    if isinstance(node, Let):
-        for var, init in zip(node.variables, node.inits, strict=True):
-            settle_types(init)
-            var.type = None if var.assigned else type_of(init)
-        settle_types(node.body)
-        return
-    if isinstance(node, Letrec):
-        loop = enters_loop(node)
-        if loop is not None and loop.loop:
-            assert isinstance(node.body, Call)
-            for argument in node.body.arguments:
-                settle_types(argument)
-            _settle_loop(loop, node.body)
-            return
-    for child in children(node):
-        settle_types(child)
-
-
-def _settle_loop(loop: Lambda, entry: Call) -> None:
-    for var, init in zip(loop.required, entry.arguments, strict=True):
-        var.type = None if var.assigned else type_of(init)
-    for _ in range(TYPE_ROUNDS):
-        settle_types(loop.body)
-        if not _weaken(loop):
-            return
-    for var in loop.required:
-        var.type = None
-    settle_types(loop.body)
-
-
-def _weaken(loop: Lambda) -> bool:
-    """Forget what a jump contradicts; whether there was such a type."""
-    changed = False
-    for call in _jumps(loop.body, loop):
-        for var, argument in zip(loop.required, call.arguments, strict=True):
-            if var.type is not None and type_of(argument) != var.type:
-                var.type, changed = None, True
-    return changed
-
-
-def _jumps(node: Node, loop: Lambda) -> list[Call]:
-    found: list[Call] = []
-    work = [node]
-    while work:
-        at = work.pop()
-        if isinstance(at, Call) and at.jump is loop:
-            found.append(at)
-        if not (isinstance(at, Lambda) and not at.loop):
-            work.extend(children(at))
-    return found
-
-
-VERSION_NODES_MAX = 150  # larger procedures have one version
-_ARITHMETIC = frozenset(
-    {"+", "-", "*", "=", "<", ">", "<=", ">=", "zero?", "positive?", "negative?", "even?", "odd?",
-     "quotient", "remainder", "modulo"}
-)  # fmt: skip
-
-
-def _specialise(unit: Unit) -> None:
-    """Lambda.ints, worker and result of known procedures that compute with their parameters."""
-    for lambda_ in unit.known.values():
-        if not lambda_.is_plain:
-            continue
-        nodes = _own_nodes(lambda_)
-        if nodes is None:
-            continue
-        ints = [v for v in lambda_.required if not v.assigned and v in _operands(nodes)]
-        if ints:
-            _choose_version(lambda_, ints, nodes, unit)
-
-
-def _own_nodes(lambda_: Lambda) -> list[Node] | None:
-    """The nodes of the body; None when there are too many, or closures, which would be made twice."""
-    found: list[Node] = []
-    work: list[Node] = [lambda_.body]
-    while work:
-        node = work.pop()
-        if len(found) > VERSION_NODES_MAX or (isinstance(node, Lambda) and not node.loop):
-            return None
-        found.append(node)
-        work.extend(children(node))
-    return found
-
-
-def _operands(nodes: list[Node]) -> set[Variable]:
-    found: set[Variable] = set()
-    for node in nodes:
-        if isinstance(node, Call) and is_primitive(node):
-            assert isinstance(node.function, Global)
-            if node.function.name in _ARITHMETIC:
-                found |= {a.var for a in node.arguments if isinstance(a, Local)}
-    return found
-
-
-def _choose_version(lambda_: Lambda, ints: list[Variable], nodes: list[Node], unit: Unit) -> None:
-    calls = [
-        node
-        for node in nodes
-        if isinstance(node, Call) and node.jump is None and known_callee(node, unit) is lambda_
-    ]
-    for call in calls:
-        call.worker = lambda_
-    while ints:
-        lambda_.ints, lambda_.worker, lambda_.result = ints, bool(calls), "int"
-        for var in lambda_.required:
-            var.type = "int" if var in ints else None
-        settle_types(lambda_.body)
-        if _result_of(lambda_.body, lambda_) != {"int"}:
-            lambda_.result = None
-            settle_types(lambda_.body)
-        again = [
-            var
-            for i, var in enumerate(lambda_.required)
-            if var in ints and all(type_of(jump.arguments[i]) == "int" for jump in _jumps(lambda_.body, lambda_))
-        ]
-        if again == ints:
-            break
-        ints = again
-    if not ints:
-        lambda_.ints, lambda_.worker, lambda_.result = [], False, None
-    elif calls and not any(takes_ints(call, lambda_) for call in calls):
-        lambda_.worker, lambda_.result = False, None
-    for var in lambda_.required:
-        var.type = None
-    settle_types(lambda_.body)
-
-
-def takes_ints(call: Call, callee: Lambda) -> bool:
-    """Whether the call gives integers for all of `callee.ints`."""
-    if not fits(call, callee):
-        return False
-    for var, argument in zip(callee.required, call.arguments, strict=True):
-        if var in callee.ints and type_of(argument) != "int":
-            return False
-    return True
-
-
-def _result_of(node: Node, lambda_: Lambda) -> set[str | None]:
-    """The types of what the procedure gives, jumps aside."""
-    match node:
-        case If():
-            return _result_of(node.then, lambda_) | _result_of(node.other, lambda_)
-        case Seq():
-            return _result_of(node.body[-1], lambda_)
-        case Let() | Receive():
-            return _result_of(node.body, lambda_)
-        case Letrec():
-            loop = enters_loop(node)
-            return _result_of(loop.body if loop is not None and loop.loop else node.body, lambda_)
-        case Call() if node.jump is not None:
-            return set()
-    return {type_of(node)}
-
-
-def type_of(node: Node) -> str | None:
-    """What the value of `node` surely is: a primitive's result tag, or None."""
-    match node:
-        case Const():
-            return {int: "int", float: "float", bool: "bool", str: "string"}.get(type(node.value))
-        case Local():
-            return node.var.type
-        case If():
-            then = type_of(node.then)
-            return then if then is not None and then == type_of(node.other) else None
-        case Seq():
-            return type_of(node.body[-1])
-        case Let() | Receive():
-            return type_of(node.body)
-        case Lambda():
-            return "procedure"
-        case Call() if isinstance(node.function, Global):
-            if node.function.primitive is not None:
-                return _primitive_type(node.function.primitive.name, node)
-            worker = node.worker
-            if worker is not None and worker.result is not None and takes_ints(node, worker):
-                return worker.result
-    return None
-
-
-def _primitive_type(name: str, node: Call) -> str | None:
-    if name in NUMERIC and node.arguments:
-        kinds = {type_of(argument) for argument in node.arguments}
-        if kinds == {"int"}:
-            return "int"
-        return "float" if kinds <= {"int", "float"} else None
-    if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
-        return "int"
-    assert isinstance(node.function, Global) and node.function.primitive is not None
-    return node.function.primitive.result

@@ -1,11 +1,13 @@
-"""Compiled texts on disk, as Python keeps .pyc files, so that a warm start neither reads nor compiles.
+"""Compiled texts on disk, as Python keeps .pyc files, so that a warm start neither reads nor
+compiles.
 
 Owns: the cache folder and the format of its files.
-Refuses: a folder that is not private (0700 and ours): unmarshalling from a writable place would run foreign code.
+Refuses: a folder that is not private (0700 and
+ours): unmarshalling from a writable place would run foreign code.
 
-A file holds (version tag, text, options, code, literals, facts); it counts only if text and options are equal byte
-for byte, so no hash can be fooled. The file's name is a short hash. Any fault while reading or writing means "not
-cached", never an error.
+A file holds (version tag, text, options, code, literals, facts); it counts only if text and options
+are equal byte for byte, so no hash can be fooled. The file's name is a short hash. Any fault while
+reading or writing means "not cached", never an error.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ _stamp: str | None = None
 
 
 def stamp() -> str:
-    """What a cached file must have been made by: this Omega (sizes and times of its modules) and this Python."""
+    """What a cached file must have been made by: this Omega (sizes and times of its modules) and
+    this Python.
+    """
     global _stamp
     if _stamp is None:
         here = os.path.dirname(__file__)
@@ -62,7 +66,9 @@ def _path(text: str, options: str) -> str | None:
         return None
     import _imp
 
-    digest = _imp.source_hash(0x6F6D656761, (options + "\0" + text).encode("utf-8", "surrogatepass"))
+    digest = _imp.source_hash(
+        0x6F6D656761, (options + "\0" + text).encode("utf-8", "surrogatepass")
+    )
     return os.path.join(where, digest.hex() + ".omc")
 
 
@@ -107,7 +113,8 @@ def _make_room(where: str) -> None:
         os.unlink(path)
 
 
-# Literals as flat programs of a stack machine, so that data of any depth survives marshal (which recurses).
+# Literals as flat programs of a stack machine, so that data of any depth survives marshal (which
+# recurses).
 
 
 def _encode(datum: Any) -> list[Any]:

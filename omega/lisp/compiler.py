@@ -3,8 +3,8 @@
 Owns: `Compiler` (the two top levels, macro evaluation) and `Compiled`.
 Refuses: running programs (evaluator.py) and keeping files (cache.py).
 
-Our own passes recurse in pure Python, which takes no C stack, so they run under a raised recursion limit; CPython's
-`compile()` recurses in C and runs under an ordinary one.
+Our own passes recurse in pure Python, which takes no C stack, so they run under a raised recursion
+limit; CPython's `compile()` recurses in C and runs under an ordinary one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
 
 
 class Compiled:
-    """code: of the text's one function, placeholders in place of literals. facts: what loading it must tell the top
-    level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined syntax}.
+    """code: of the text's one function, placeholders in place of literals. facts: what loading it
+    must tell the top
+    level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined
+    syntax}.
     """
 
     __slots__ = ("code", "facts", "findings", "literals")
@@ -46,7 +48,9 @@ class Compiled:
 
 class Compiler:
     def __init__(self, rt: Any, entries: set[str], workers_of: set[str]) -> None:
-        """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the evaluator."""
+        """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the
+        evaluator.
+        """
         self.rt = rt
         self.entries, self.workers_of = entries, workers_of
         self.library = TopLevel(dict(macros.SPECIALS), rt.library, is_library=True)
@@ -82,7 +86,9 @@ class Compiler:
         with _Depth(PASSES_DEPTH):
             expander = Expander(self.program, self._evaluate, self._apply)
             nodes = expander.program(read_all(source))
-            tree, emitter, _ = self._emit(self._borrowed(self.program, before) + nodes, self.program)
+            tree, emitter, _ = self._emit(
+                self._borrowed(self.program, before) + nodes, self.program
+            )
             return _unparse(tree, emitter.literals)
 
     def _load_macros(self) -> None:
@@ -96,7 +102,9 @@ class Compiler:
         self.program.syntax = dict(self.library.syntax)
 
     def _borrowed(self, top: TopLevel, before: set[str]) -> list[Node]:
-        """A name the program takes from the library starts with the library's value: (define old-car car) works."""
+        """A name the program takes from the library starts with the library's value: (define
+        old-car car) works.
+        """
         if top.is_library:
             return []
         taken = sorted(name for name in top.defined - before if name in self.rt.library)
@@ -123,7 +131,11 @@ class Compiler:
                 work.append(procedures[at.name])
             work.extend(children(at))
         tree, emitter, _ = self._emit([*needed.values(), node], self.program)
-        thunk = load(_code(tree, node.span.file if node.span else "<macro>"), emitter.literals, self.rt.registers)
+        thunk = load(
+            _code(tree, node.span.file if node.span else "<macro>"),
+            emitter.literals,
+            self.rt.registers,
+        )
         with self.rt.metered(MACRO_STEPS_MAX, "in a macro's definition"):
             return self.rt.call(thunk)
 
@@ -146,7 +158,9 @@ def _code(tree: ast.Module, filename: str) -> CodeType:
             warnings.simplefilter("ignore", SyntaxWarning)
             module = compile(tree, filename, "exec", dont_inherit=True)
     except (RecursionError, MemoryError):
-        raise LimitExceeded("nesting", None, None, "the program nests too deeply to compile") from None
+        raise LimitExceeded(
+            "nesting", None, None, "the program nests too deeply to compile"
+        ) from None
     for const in module.co_consts:
         if isinstance(const, CodeType):
             return const
@@ -166,7 +180,9 @@ def _unparse(tree: ast.Module, literals: list[Any]) -> str:
 
 
 class _Depth:
-    """Set the recursion limit to the depth in use plus `frames`, at least (or exactly) so, and back."""
+    """Set the recursion limit to the depth in use plus `frames`, at least (or exactly) so, and
+    back.
+    """
 
     def __init__(self, frames: int, *, exactly: bool = False) -> None:
         self.frames, self.exactly = frames, exactly

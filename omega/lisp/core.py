@@ -1,11 +1,12 @@
 """The core language: the few node types every form expands to.
 
-Owns: the node classes, `Variable`, and `children` for walking them. The expander makes nodes, analysis.py writes its
-findings into their slots, emitter.py turns them into Python; the reference evaluator in tests/ interprets them as is.
+Owns: the node classes, `Variable`, and `children` for walking them. The expander makes nodes,
+analysis.py writes its findings into their slots, emitter.py turns them into Python; the reference
+evaluator in tests/ interprets them as is.
 Refuses: any Lisp syntax and any Python syntax.
 
-Steps are defined here: one safepoint per entry of a Lambda whose own body contains a Call to anything but a
-primitive. Turning such a Lambda into a loop must keep one step per turn.
+Steps are defined here: one safepoint per entry of a Lambda whose own body contains a Call to
+anything but a primitive. Turning such a Lambda into a loop must keep one step per turn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from omega.lisp.primitives.registry import Native, Primitive
 class Variable:
     """A local variable: one object per binding. `python` is its name in the emitted function."""
 
-    __slots__ = ("name", "assigned", "captured", "owner", "loop", "type", "value", "python", "uses")
+    __slots__ = ("assigned", "captured", "loop", "name", "owner", "python", "type", "uses", "value")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -59,8 +60,8 @@ class Local(Node):
 
 
 class Global(Node):
-    """A global of the program (`library` False), of the library (True), or of whoever has it once the whole text is
-    expanded (None). `primitive`, `native`: the registry's entry, if it names one.
+    """A global of the program (`library` False), of the library (True), or of whoever has it once
+    the whole text is expanded (None). `primitive`, `native`: the registry's entry, if it names one.
     """
 
     __slots__ = ("library", "name", "native", "primitive")
@@ -74,7 +75,7 @@ class Global(Node):
 
 
 class SetLocal(Node):
-    __slots__ = ("var", "value")
+    __slots__ = ("value", "var")
 
     def __init__(self, span: Span | None, var: Variable, value: Node) -> None:
         self.span, self.var, self.value = span, var, value
@@ -83,14 +84,22 @@ class SetLocal(Node):
 class SetGlobal(Node):
     """`define` (True) or `set!` of a global."""
 
-    __slots__ = ("name", "library", "value", "define")
+    __slots__ = ("define", "library", "name", "value")
 
-    def __init__(self, span: Span | None, name: str, library: bool, value: Node, define: bool) -> None:
-        self.span, self.name, self.library, self.value, self.define = span, name, library, value, define
+    def __init__(
+        self, span: Span | None, name: str, library: bool, value: Node, define: bool
+    ) -> None:
+        self.span, self.name, self.library, self.value, self.define = (
+            span,
+            name,
+            library,
+            value,
+            define,
+        )
 
 
 class If(Node):
-    __slots__ = ("test", "then", "other")
+    __slots__ = ("other", "test", "then")
 
     def __init__(self, span: Span | None, test: Node, then: Node, other: Node) -> None:
         self.span, self.test, self.then, self.other = span, test, then, other
@@ -114,8 +123,25 @@ class Lambda(Node):
     """
 
     __slots__ = (
-        "name", "required", "optional", "rest", "keys", "all_keys", "body", "doc", "signature",
-        "safepoint", "loop", "in_loop", "parent", "jumps", "marks", "result", "may_loop", "ints", "worker",
+        "all_keys",
+        "body",
+        "doc",
+        "in_loop",
+        "ints",
+        "jumps",
+        "keys",
+        "loop",
+        "marks",
+        "may_loop",
+        "name",
+        "optional",
+        "parent",
+        "required",
+        "rest",
+        "result",
+        "safepoint",
+        "signature",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, span: Span | None, name: str, required: list[Variable], body: Node) -> None:
@@ -133,7 +159,9 @@ class Lambda(Node):
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
         self.result: str | None = None  # what it gives when `ints` are integers
-        self.may_loop = True  # False: its variables would be captured and assigned, so it stays a procedure
+        self.may_loop = (
+            True  # False: its variables would be captured and assigned, so it stays a procedure
+        )
         self.ints: list[Variable] = []  # parameters worth a version of the code for integers
         self.worker = False  # that version is a function of its own, which calls itself
 
@@ -151,19 +179,21 @@ class Lambda(Node):
 
 
 class Call(Node):
-    __slots__ = ("function", "arguments", "tail", "jump", "worker")
+    __slots__ = ("arguments", "function", "jump", "tail", "worker")
 
     def __init__(self, span: Span | None, function: Node, arguments: list[Node]) -> None:
         self.span, self.function, self.arguments = span, function, arguments
         self.tail = False
         self.jump: Lambda | None = None  # the loop this call continues
-        self.worker: Lambda | None = None  # the procedure it is in and calls again, whose worker may serve
+        self.worker: Lambda | None = (
+            None  # the procedure it is in and calls again, whose worker may serve
+        )
 
 
 class Let(Node):
     """Parallel bindings; inits are evaluated left to right outside the scope of `variables`."""
 
-    __slots__ = ("variables", "inits", "body")
+    __slots__ = ("body", "inits", "variables")
 
     def __init__(
         self, span: Span | None, variables: list[Variable], inits: list[Node], body: Node
@@ -174,7 +204,7 @@ class Let(Node):
 class Letrec(Node):
     """`letrec*`: bindings in order, each visible to all."""
 
-    __slots__ = ("variables", "inits", "body")
+    __slots__ = ("body", "inits", "variables")
 
     def __init__(
         self, span: Span | None, variables: list[Variable], inits: list[Node], body: Node
@@ -183,9 +213,11 @@ class Letrec(Node):
 
 
 class Receive(Node):
-    """Binds the values of `producer`: `required` and, if not None, a list of further ones to `rest`."""
+    """Binds the values of `producer`: `required` and, if not None, a list of further ones to
+    `rest`.
+    """
 
-    __slots__ = ("required", "rest", "producer", "body")
+    __slots__ = ("body", "producer", "required", "rest")
 
     def __init__(
         self,
@@ -200,7 +232,9 @@ class Receive(Node):
 
 
 def children(node: Node) -> Iterator[Node]:
-    """The nodes directly below `node`, in order of evaluation; a Lambda's defaults and body included."""
+    """The nodes directly below `node`, in order of evaluation; a Lambda's defaults and body
+    included.
+    """
     match node:
         case SetLocal() | SetGlobal():
             yield node.value
@@ -227,3 +261,35 @@ def children(node: Node) -> Iterator[Node]:
             yield node.body
         case _:
             return
+
+
+def is_primitive(call: Call) -> bool:
+    """Whether `call` is to a primitive: no step, never a marker."""
+    function = call.function
+    return isinstance(function, Global) and function.primitive is not None
+
+
+def is_direct(call: Call) -> bool:
+    """Whether `call` never gives a marker and needs no frame but its own: a primitive's or a
+    native's.
+    """
+    function = call.function
+    return isinstance(function, Global) and (function.primitive or function.native) is not None
+
+
+def fits(call: Call, callee: Lambda) -> bool:
+    return callee.is_plain and len(callee.required) == len(call.arguments)
+
+
+def enters_loop(node: Letrec) -> Lambda | None:
+    """The Lambda of `(letrec ((loop (lambda ...))) (loop init ...))`, the shape of named let and
+    do.
+    """
+    if len(node.variables) != 1 or node.variables[0].assigned:
+        return None
+    init, body = node.inits[0], node.body
+    if not isinstance(init, Lambda) or not isinstance(body, Call):
+        return None
+    if not isinstance(body.function, Local) or body.function.var is not node.variables[0]:
+        return None
+    return init if fits(body, init) else None

@@ -1,13 +1,15 @@
 """The data Lisp programs are made of, as the Python objects a host sees.
 
-Owns: Symbol, Keyword, Char, Pair, Nil, Eof, Values, HashTable, Record, and the conversions between lists and pairs.
+Owns: Symbol, Keyword, Char, Pair, Nil, Eof, Values, HashTable, Record, and the conversions between
+lists and pairs.
 Refuses: printing (printer.py), equality (equality.py), reading (reader.py).
 
-Integers, rationals and reals are int, Fraction and float; strings are str; vectors are list; bytevectors are
-bytearray; `#t` and `#f` are True and False; the unspecified value is None. Everything else is opaque.
+Integers, rationals and reals are int, Fraction and float; strings are str; vectors are list;
+bytevectors are bytearray; `#t` and `#f` are True and False; the unspecified value is None.
+Everything else is opaque.
 
-Invariant: no constructor of a type made in bulk runs a Python `__init__` from generated code, and no method here
-recurses on data: a million nested pairs are walked with a loop.
+Invariant: no constructor of a type made in bulk runs a Python `__init__` from generated code, and
+no method here recurses on data: a million nested pairs are walked with a loop.
 """
 
 from __future__ import annotations
@@ -112,7 +114,8 @@ Nil = NilType()
 
 
 class Pair:
-    """A mutable cons cell. Made by `cons`, or inline as `p = Pair(); p.car = a; p.cdr = d` (no `__init__`: speed).
+    """A mutable cons cell. Made by `cons`, or inline as `p = Pair(); p.car = a; p.cdr = d` (no
+    `__init__`: speed).
 
     Iterates over the elements of the list it starts; an improper tail raises ValueError.
     """
@@ -187,7 +190,9 @@ def to_list(items: Iterable[Any], tail: Any = Nil) -> Any:
 
 
 def list_items(lst: Any) -> list[Any] | None:
-    """The elements of a proper list as a Python list; None when `lst` is improper, circular or no list."""
+    """The elements of a proper list as a Python list; None when `lst` is improper, circular or no
+    list.
+    """
     items: list[Any] = []
     slow = lst
     at = lst

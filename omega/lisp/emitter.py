@@ -1,16 +1,18 @@
 """Core nodes to a Python syntax tree.
 
-Owns: `Emitter`. One text becomes one Python function `_unit`; each Lisp procedure becomes a Python function inside it;
-loops become `while` loops of the function they stand in. Spellings of names: names.py.
+Owns: `Emitter`. One text becomes one Python function `_unit`; each Lisp procedure becomes a Python
+function inside it; loops become `while` loops of the function they stand in. Spellings of names:
+names.py.
 Refuses: deciding anything analysis.py can decide.
 
-How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever statements must run
-before it; `stmt(node, dest)` appends statements that deliver the node's value to a destination. Operands stay in
+How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever
+statements must run before it; `stmt(node, dest)` appends statements that deliver the node's value
+to a destination. Operands stay in
 order: when a later operand needs statements, earlier ones move into temporaries first.
 
-Invariants: no Lisp code runs inside an `except` or `finally`; no call goes through C (`f(*args)`, `__call__`);
-expressions nest at most EXPR_DEPTH_MAX deep, statement chains are flat; every procedure that is entered with a step
-takes it before anything else.
+Invariants: no Lisp code runs inside an `except` or `finally`; no call goes through C (`f(*args)`,
+`__call__`); expressions nest at most EXPR_DEPTH_MAX deep, statement chains are flat; every
+procedure that is entered with a step takes it before anything else.
 """
 
 from __future__ import annotations
@@ -19,17 +21,7 @@ import ast
 from typing import Any
 
 from omega.lisp import inline
-from omega.lisp.analysis import (
-    Unit,
-    enters_loop,
-    fits,
-    is_direct,
-    is_primitive,
-    known_callee,
-    settle_types,
-    takes_ints,
-    type_of,
-)
+from omega.lisp.analysis import Unit, known_callee
 from omega.lisp.core import (
     Call,
     Const,
@@ -46,11 +38,16 @@ from omega.lisp.core import (
     SetLocal,
     Variable,
     children,
+    enters_loop,
+    fits,
+    is_direct,
+    is_primitive,
 )
 from omega.lisp.data import Char, Keyword, Nil, Symbol
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
 from omega.lisp.syntax import STORE, Block, Builder
+from omega.lisp.versions import settle_types, takes_ints, type_of
 
 EXPR_DEPTH_MAX = 40
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
@@ -60,9 +57,11 @@ _IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
 
 
 class Frame:
-    """A loop around the current position, in whose turn the position is last. `outer` is the loop it is last in."""
+    """A loop around the current position, in whose turn the position is last. `outer` is the loop
+    it is last in.
+    """
 
-    __slots__ = ("lambda_", "outer", "escapes")
+    __slots__ = ("escapes", "lambda_", "outer")
 
     def __init__(self, lambda_: Lambda | None, outer: Frame | None) -> None:
         self.lambda_ = lambda_
@@ -73,10 +72,11 @@ class Frame:
 class Dest:
     """Where a value goes: "return", "value" (into the temporary `name`) or "effect" (nowhere).
 
-    frame: the loop this position is the last of its turn in; delivering a value then leaves the loop.
+    frame: the loop this position is the last of its turn in; delivering a value then leaves the
+    loop.
     """
 
-    __slots__ = ("kind", "name", "frame")
+    __slots__ = ("frame", "kind", "name")
 
     def __init__(self, kind: str, name: str = "", frame: Frame | None = None) -> None:
         self.kind, self.name, self.frame = kind, name, frame
@@ -95,8 +95,9 @@ RETURN, EFFECT = Dest("return"), Dest("effect")
 
 class Emitter(Builder):
     def __init__(self, unit: Unit, entries: set[str], workers_of: set[str]) -> None:
-        """entries: program globals that some compiled text calls through their value entry. workers_of: those that
-        have had a worker. Both are added to; a definition that comes later keeps what they promise.
+        """entries: program globals that some compiled text calls through their value entry.
+        workers_of: those that have had a worker. Both are added to; a definition that comes later
+        keeps what they promise.
         """
         super().__init__()
         self.unit = unit
@@ -141,7 +142,9 @@ class Emitter(Builder):
     # -- the text ------------------------------------------------------------------------------
 
     def module(self) -> ast.Module:
-        """The text as a module holding one function, `_unit`, whose result is the last form's value."""
+        """The text as a module holding one function, `_unit`, whose result is the last form's
+        value.
+        """
         nodes = self.unit.nodes
         for node in nodes[:-1]:
             self.stmt(node, EFFECT)
@@ -268,7 +271,7 @@ class Emitter(Builder):
             case Const() | Local() | Global():
                 return True
             case If() | Call():
-                if isinstance(node, Call) and node.jump is not None or not _shallow(node):
+                if (isinstance(node, Call) and node.jump is not None) or not _shallow(node):
                     return False
                 for part in children(node):  # a plain loop: all() would recurse through C
                     if not self.is_simple(part):
@@ -327,7 +330,12 @@ class Emitter(Builder):
             self.at(node.span)
             return self.call(function, *arguments)
         worker = node.worker
-        if worker is not None and worker is self.owner and worker.worker and takes_ints(node, worker):
+        if (
+            worker is not None
+            and worker is self.owner
+            and worker.worker
+            and takes_ints(node, worker)
+        ):
             assert isinstance(node.function, Global)
             arguments = self.operands(node.arguments)
             self.at(node.span)
@@ -382,7 +390,9 @@ class Emitter(Builder):
         if left in exact and right in exact:
             # A product with a constant grows slowly; any other of integers is watched.
             watched = left == right == "int" and not any(isinstance(a, Const) for a in arguments)
-            return self._fill(kinds.get("ints", kinds["known"]) if watched else kinds["known"], arguments)
+            return self._fill(
+                kinds.get("ints", kinds["known"]) if watched else kinds["known"], arguments
+            )
         if left == "int" and self._is_atom(arguments[0]):
             return self._fill(kinds["a-known"], arguments)
         if right == "int" and self._is_atom(arguments[1]):
@@ -400,7 +410,9 @@ class Emitter(Builder):
         return None
 
     def _is_atom(self, node: Node) -> bool:
-        """Whether the operand can be written twice: no work, and nothing evaluated in between changes it."""
+        """Whether the operand can be written twice: no work, and nothing evaluated in between
+        changes it.
+        """
         if isinstance(node, Local):
             return not (node.var.assigned and node.var.captured)
         return isinstance(node, Const)
@@ -507,7 +519,9 @@ class Emitter(Builder):
         self.out.append(self.if_(test, block, []))
 
     def _chain(self, node: If, dest: Dest) -> None:
-        """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left by each branch."""
+        """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left
+        by each branch.
+        """
         length = 0
         at: Node = node
         while isinstance(at, If) and length <= CHAIN_MAX:
@@ -574,7 +588,9 @@ class Emitter(Builder):
         if node.library:
             return
         known = self.unit.known.get(node.name)
-        sure = known is not None and known is node.value  # the only definition there will be, as far as we see
+        sure = (
+            known is not None and known is node.value
+        )  # the only definition there will be, as far as we see
         if sure and known is not None and not known.marks and known.is_plain:
             self._alias(name, "ǁv", self.name(name))
         elif node.name in self.entries:
@@ -587,7 +603,9 @@ class Emitter(Builder):
         self.out.append(self.assign(name + suffix, value))
 
     def _tail_call(self, node: Call) -> None:
-        """Leave callee and arguments in the register and return the marker: the caller makes the call."""
+        """Leave callee and arguments in the register and return the marker: the caller makes the
+        call.
+        """
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
         self.globals.add("_t")
@@ -697,7 +715,9 @@ class Emitter(Builder):
         if len(moves) == 1:
             self.out.append(self.assign(*moves[0]))
         elif moves:
-            self.out.append(self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves])))
+            self.out.append(
+                self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves]))
+            )
         self.out += self._continue(target, dest.frame)
 
     # -- procedures ----------------------------------------------------------------------------
@@ -705,8 +725,8 @@ class Emitter(Builder):
     def procedures(self, group: list[Lambda], names: list[str]) -> list[str]:
         """Make procedures that may name each other, under `names`.
 
-        A variable of a loop around them that they capture is passed to a factory, so each turn's procedures keep
-        that turn's value.
+        A variable of a loop around them that they capture is passed to a factory, so each turn's
+        procedures keep that turn's value.
         """
         own = set(names)
         turned = sorted(
@@ -716,13 +736,19 @@ class Emitter(Builder):
         if not turned:
             self.out += defs
             return names
-        made = self.tuple([self.name(name) for name in names]) if len(names) > 1 else self.name(names[0])
+        made = (
+            self.tuple([self.name(name) for name in names])
+            if len(names) > 1
+            else self.name(names[0])
+        )
         factory = self.temp()
         for definition in defs:
             assert isinstance(definition, ast.FunctionDef)
         self.out.append(self.def_(factory, turned, [*defs, self.return_(made)]))
         call = self.call(factory, *(self.name(name) for name in turned))
-        self.out.append(self.assign_all(names, call) if len(names) > 1 else self.assign(names[0], call))
+        self.out.append(
+            self.assign_all(names, call) if len(names) > 1 else self.assign(names[0], call)
+        )
         return names
 
     def _turning(self, fn: Lambda) -> list[Variable]:
@@ -789,9 +815,13 @@ class Emitter(Builder):
         self.out.append(self.forever([self.per_step(body, ran_out)]))
 
     def _versions(self, fn: Lambda, name: str) -> None:
-        """The code for integer arguments, before the code for any: in place, or as a worker that calls itself."""
+        """The code for integer arguments, before the code for any: in place, or as a worker that
+        calls itself.
+        """
         types = [self.call("_type", self.name(n)) for n in self.named(fn.ints)]
-        test = ast.Compare(types[0], [ast.Is()] * len(types), [*types[1:], self.name("_int")], **self.place)
+        test = ast.Compare(
+            types[0], [ast.Is()] * len(types), [*types[1:], self.name("_int")], **self.place
+        )
         for var in fn.ints:
             var.type = "int"
         settle_types(fn.body)
@@ -875,4 +905,3 @@ def _shallow(node: Node, most: int = EXPR_DEPTH_MAX // 2) -> bool:
         if not level:
             return True
     return False
-

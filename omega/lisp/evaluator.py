@@ -1,11 +1,12 @@
 """Evaluating texts: the language's own front door, below the interpreter that hosts use.
 
-Owns: `Evaluator`: a runtime with its library loaded, the program's top level, the sources errors are shown from,
-and the decision whether a text is compiled or taken from the cache.
-Refuses: tasks, effects, grants (the host's).
+Owns: `Evaluator`: a runtime with its library loaded, the program's top level, the sources errors
+are shown from, and the decision whether a text is compiled or taken from the cache.
+Refuses: tasks,
+effects, grants (the host's).
 
-A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Compiling happens in `prepare`, on the
-caller's stack.
+A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Compiling happens in
+`prepare`, on the caller's stack.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SOURCES_MAX = 1_000  # texts kept for showing errors
 
 
 class Evaluator:
-    def __init__(self, host: Host, limits: RuntimeLimits | None = None, *, use_cache: bool = True) -> None:
+    def __init__(
+        self, host: Host, limits: RuntimeLimits | None = None, *, use_cache: bool = True
+    ) -> None:
         self.runtime = Runtime(host, limits)
         self.use_cache = use_cache
         self.sources: dict[str, Source] = {}
@@ -62,7 +65,9 @@ class Evaluator:
     def prepare(
         self, text: str, filename: str = "<eval>"
     ) -> tuple[Callable[[], Any], list[Finding]]:
-        """(thunk, findings) of a text; see findings.py. Raises what reading and expanding raise, with the report attached."""
+        """(thunk, findings) of a text; see findings.py. Raises what reading and expanding raise,
+        with the report attached.
+        """
         source = self._remember(Source(filename, text))
         try:
             return self._unit(source, self._options(), library=False)
@@ -87,14 +92,19 @@ class Evaluator:
             cached = cache.load(source.text, key)
         if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
             code, literals, facts = cached
-            found = [(kind, name, fact, _unpacked(place)) for kind, name, fact, place in facts["findings"]]
+            found = [
+                (kind, name, fact, _unpacked(place))
+                for kind, name, fact, place in facts["findings"]
+            ]
         else:
             compiler = self.compiler
             top = compiler.library if library else compiler.program
             compiled = compiler.compile(source, top, limit=self.runtime.limits.source_bytes)
             code, literals, facts = compiled.code, compiled.literals, compiled.facts
             found = compiled.findings
-            facts["findings"] = [(kind, name, fact, _packed(span)) for kind, name, fact, span in found]
+            facts["findings"] = [
+                (kind, name, fact, _packed(span)) for kind, name, fact, span in found
+            ]
             if usable:
                 cache.save(source.text, key, code, literals, facts)
             if facts["macros"] and not library:
@@ -107,7 +117,9 @@ class Evaluator:
                 self._compiler.program.defined.update(facts["defined"])
         return _loaded(code, literals, registers), found
 
-    _keeps_syntax = True  # macros of one text serve the next; False where there is no next (a script)
+    _keeps_syntax = (
+        True  # macros of one text serve the next; False where there is no next (a script)
+    )
 
     @property
     def compiler(self) -> Compiler:
@@ -175,11 +187,12 @@ def _loaded(code: Any, literals: list[Any], registers: dict[str, Any]) -> Functi
 
 
 def _packed(span: Span | None) -> tuple[Any, ...] | None:
-    return None if span is None else (span.file, span.line, span.column, span.end_line, span.end_column)
+    return (
+        None
+        if span is None
+        else (span.file, span.line, span.column, span.end_line, span.end_column)
+    )
 
 
 def _unpacked(place: tuple[Any, ...] | None) -> Span | None:
     return None if place is None else Span(*place)
-
-
-

@@ -1,6 +1,8 @@
 """What can be said of a program without running it: names nothing binds, calls that cannot fit.
 
-Owns: `findings`. Refuses: stopping anything: a finding is a warning when a program runs, and what `omega check` is for.
+Owns: `findings`.
+Refuses: stopping anything: a finding is a warning when a program runs, and what
+`omega check` is for.
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ def findings(unit: Unit, registers: dict[str, Any]) -> list[Finding]:
     work: list[Node] = list(reversed(unit.nodes))
     while work:
         node = work.pop()
-        if isinstance(node, Global) and node.name not in unbound and _is_unbound(node, unit, registers):
+        if (
+            isinstance(node, Global)
+            and node.name not in unbound
+            and _is_unbound(node, unit, registers)
+        ):
             unbound.add(node.name)
             found.append(("unbound-variable", node.name, f"`{node.name}` is not bound", node.span))
         elif isinstance(node, Call):

@@ -1,7 +1,8 @@
 """The seam between the language and whatever runs it: the Host protocol and the trivial host.
 
-Owns: the four calls the language makes outwards (slice_end, new_stack, wait, perform), the dynamic state a task
-carries, and `PlainHost`, which runs one program on the caller's own stack, without a scheduler.
+Owns: the four calls the language makes outwards (slice_end, new_stack, wait, perform), the dynamic
+state a task carries, and `PlainHost`, which runs one program on the caller's own stack, without a
+scheduler.
 Refuses: greenlets, clocks, files, network.
 """
 
@@ -18,7 +19,8 @@ class Dynamics:
     """The dynamic state of one thread of evaluation; a task inherits a snapshot of its parent's.
 
     handlers: condition handlers, innermost first, as nested (handler, outer) tuples or None.
-    parameters: parameter object -> value, never mutated in place. effects: effect handlers, likewise nested tuples.
+    parameters: parameter object -> value, never mutated in place. effects: effect handlers,
+    likewise nested tuples.
     """
 
     __slots__ = ("abort", "effects", "handlers", "parameters")
@@ -30,7 +32,9 @@ class Dynamics:
         self.abort: Any = None
 
     def snapshot(self) -> Dynamics:
-        """What a task spawned here starts with. Condition handlers stay behind: they belong to this stack."""
+        """What a task spawned here starts with. Condition handlers stay behind: they belong to this
+        stack.
+        """
         copy = Dynamics()
         copy.parameters = self.parameters
         copy.effects = self.effects
@@ -40,8 +44,8 @@ class Dynamics:
 class Host(Protocol):
     """What the language asks of its host.
 
-    registers: the globals dict of the generated code; the host keeps `registers["_it"]` the step iterator of whatever
-    runs now (an `itertools.repeat(None, n)`: n steps are left in the slice).
+    registers: the globals dict of the generated code; the host keeps `registers["_it"]` the step
+    iterator of whatever runs now (an `itertools.repeat(None, n)`: n steps are left in the slice).
     """
 
     registers: dict[str, Any]
@@ -50,28 +54,38 @@ class Host(Protocol):
         """The dynamic state of whatever runs now."""
 
     def slice_end(self) -> None:
-        """`_it` ran out (or a stale one did). Account, maybe switch, reload. May raise Cancelled or LimitExceeded."""
+        """`_it` ran out (or a stale one did). Account, maybe switch, reload. May raise Cancelled or
+        LimitExceeded.
+        """
 
     def charge(self, steps: int) -> None:
         """Count `steps` more steps for work a primitive did."""
 
     def shielded(self, body: Callable[[], Any]) -> Any:
-        """Run cleanup (`dynamic-wind` afters) out of reach of cancellation, within the host's deadline."""
+        """Run cleanup (`dynamic-wind` afters) out of reach of cancellation, within the host's
+        deadline.
+        """
 
     def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         """The effect door: the reply, or a raised condition."""
 
     def no_switch(self, name: str) -> Any:
-        """A context manager: host code called `name` is on the stack; nothing may wait until it has left."""
+        """A context manager: host code called `name` is on the stack; nothing may wait until it has
+        left.
+        """
 
 
 SLICE_STEPS = 1000
 
 
 class PlainHost:
-    """Runs one program on the caller's stack: no tasks, no effects but what `effects` grants, fuel if given."""
+    """Runs one program on the caller's stack: no tasks, no effects but what `effects` grants, fuel
+    if given.
+    """
 
-    def __init__(self, fuel: int | None = None, effects: dict[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self, fuel: int | None = None, effects: dict[str, Callable[..., Any]] | None = None
+    ) -> None:
         self.registers: dict[str, Any] = {}
         self._dynamics = Dynamics()
         self._effects = effects or {}

@@ -1,8 +1,9 @@
 """Primitives the compiler writes out as Python operators, with the checks Lisp needs.
 
-Owns: the table of templates. `A` and `B` are the operands; `A_` and `B_` stand where each is evaluated (first, and in
-order). The test decides; the slow path on the right is the primitive itself, which does every other type and makes
-every error. So a template never changes what a primitive does.
+Owns: the table of templates. `A` and `B` are the operands; `A_` and `B_` stand where each is
+evaluated (first, and in order). The test decides; the slow path on the right is the primitive
+itself, which does every other type and makes every error. So a template never changes what a
+primitive does.
 Refuses: emitting calls of procedures.
 """
 
@@ -25,7 +26,8 @@ def _arithmetic(op: str, slow: str) -> dict[str, str]:
     }
 
 
-# Products grow by doubling: one beyond 4,096 bits is charged for, and refused beyond the limit. `R` is the result.
+# Products grow by doubling: one beyond 4,096 bits is charged for, and refused beyond the limit. `R`
+# is the result.
 _WATCHED = "(R if -_BIG < (R := {}) < _BIG else _product(R))"
 _PRODUCT = {
     "known": "A_ * B_",
@@ -90,19 +92,23 @@ _STORES = {
 }
 
 TERNARY: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _TERNARY.items()
+    name: parse_template(text.replace("{slow}", library_name(name)))
+    for name, text in _TERNARY.items()
 }
 STORES: dict[str, tuple[ast.expr, ast.expr]] = {
     name: (parse_template(test), parse_template(place)) for name, (test, place) in _STORES.items()
 }
 UNARY: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _UNARY.items()
+    name: parse_template(text.replace("{slow}", library_name(name)))
+    for name, text in _UNARY.items()
 }
 CHECKED: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name))) for name, text in _CHECKED.items()
+    name: parse_template(text.replace("{slow}", library_name(name)))
+    for name, text in _CHECKED.items()
 }
 BINARY: dict[str, dict[str, ast.expr]] = {
-    name: {kind: parse_template(text) for kind, text in kinds.items()} for name, kinds in _BINARY.items()
+    name: {kind: parse_template(text) for kind, text in kinds.items()}
+    for name, kinds in _BINARY.items()
 }
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})

@@ -1,6 +1,8 @@
-"""Literals in code objects: what `marshal` cannot hold stands as a placeholder constant until the code is loaded.
+"""Literals in code objects: what `marshal` cannot hold stands as a placeholder constant until the
+code is loaded.
 
-Owns: `LITERAL`, the mark of a placeholder (a tuple (LITERAL, index), which no Lisp constant can be), and `patch`.
+Owns: `LITERAL`, the mark of a placeholder (a tuple (LITERAL, index), which no Lisp constant can
+be), and `patch`.
 """
 
 from __future__ import annotations

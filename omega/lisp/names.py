@@ -1,7 +1,9 @@
-"""How Lisp names are spelled in Python: injective, readable, and unable to reach anything of Python's.
+"""How Lisp names are spelled in Python: injective, readable, and unable to reach anything of
+Python's.
 
-`x-y` is `x_y`, `null?` is `nullʔ`, `set!` is `setǃ`, `->` is `ǁ2dǁᐳ`; any other character is `ǁhexǁ`. A mangled name
-never starts or ends with an underscore; a Python keyword gets `ǁǁ` behind it. So the spellings below cannot collide:
+`x-y` is `x_y`, `null?` is `nullʔ`, `set!` is `setǃ`, `->` is `ǁ2dǁᐳ`; any other character is
+`ǁhexǁ`. A mangled name never starts or ends with an underscore; a Python keyword gets `ǁǁ` behind
+it. So the spellings below cannot collide:
   name    a global or local of the program        name_   a global of the library
   _name   the emitter's own (`_it`, `_drive`)     nameǁ2  the second local of that name in one text
 """
@@ -10,7 +12,17 @@ from __future__ import annotations
 
 import keyword
 
-_LETTERS = {"?": "ʔ", "!": "ǃ", ">": "ᐳ", "<": "ᐸ", "*": "ж", "/": "ノ", "=": "ニ", "+": "十", "-": "_"}
+_LETTERS = {
+    "?": "ʔ",
+    "!": "ǃ",
+    ">": "ᐳ",
+    "<": "ᐸ",
+    "*": "ж",
+    "/": "ノ",
+    "=": "ニ",
+    "+": "十",
+    "-": "_",
+}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _BACK = {python: lisp for lisp, python in _LETTERS.items()}
 _cache: dict[str, str] = {}

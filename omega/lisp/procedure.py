@@ -3,9 +3,9 @@
 Owns: `Procedure`, `Seam` (one per interpreter: to_host, from_host).
 Refuses: running anything itself: a call goes to the interpreter's `enter`.
 
-Inside, a procedure is a bare Python function that may answer with the tail-call marker; outside it is a `Procedure`,
-one live wrapper per function, which unwraps back to the same function. Dicts and tuples of the host become hash
-tables and vectors (copies); every other object crosses as itself.
+Inside, a procedure is a bare Python function that may answer with the tail-call marker; outside it
+is a `Procedure`, one live wrapper per function, which unwraps back to the same function. Dicts and
+tuples of the host become hash tables and vectors (copies); every other object crosses as itself.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ Enter = Callable[[Any, tuple[Any, ...], str], Any]
 
 
 class Procedure:
-    """A Lisp procedure. Call it: `f(1, model="x")`; `await f.call_async(...)` inside a running asyncio loop.
+    """A Lisp procedure. Call it: `f(1, model="x")`; `await f.call_async(...)` inside a running
+    asyncio loop.
 
-    name, signature, doc: as defined. Raises what the procedure raises, as omega.LispError and its kin.
+    name, signature, doc: as defined. Raises what the procedure raises, as omega.LispError and its
+    kin.
     """
 
     __slots__ = ("__weakref__", "_seam", "function")
@@ -56,7 +58,11 @@ class Procedure:
     @property
     def doc(self) -> str | None:
         text = self.function.__doc__ or ""
-        _, _, rest = text.partition("\n\n") if not text.startswith("(") or " -> " not in text else (text, "", text)
+        _, _, rest = (
+            text.partition("\n\n")
+            if not text.startswith("(") or " -> " not in text
+            else (text, "", text)
+        )
         return rest or None
 
     def __repr__(self) -> str:
@@ -143,7 +149,9 @@ def host_failure(name: str, error: Exception) -> OmegaError:
     """The condition for an exception a host function raised."""
     if isinstance(error, OmegaError):
         return error
-    raised = HostFunctionError(f"host function `{name}` raised {type(error).__name__}: {_text(error)}")
+    raised = HostFunctionError(
+        f"host function `{name}` raised {type(error).__name__}: {_text(error)}"
+    )
     raised.__cause__ = error
     return raised
 

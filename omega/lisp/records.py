@@ -1,7 +1,8 @@
 """Record types: the classes and procedures behind `define-record-type`. R7RS 5.5.
 
-Owns: the %record- procedures. Each record type is a class with slots f0, f1, ...; constructors and accessors are
-small Python functions made from a template once per shape, so using a record costs one call and no C frame.
+Owns: the %record- procedures. Each record type is a class with slots f0, f1, ...; constructors and
+accessors are small Python functions made from a template once per shape, so using a record costs
+one call and no C frame.
 """
 
 from __future__ import annotations
@@ -57,20 +58,28 @@ def predicate(cls: type[Record], name: Any) -> FunctionType:
 
 
 def accessor(cls: type[Record], name: Any, index: int) -> FunctionType:
-    text = f" def get(r):\n  if type(r) is cls:\n   return r.f{index}\n  raise wrong(r)\n return get\n"
-    return _named(_make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name}")
+    text = (
+        f" def get(r):\n  if type(r) is cls:\n   return r.f{index}\n  raise wrong(r)\n return get\n"
+    )
+    return _named(
+        _make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name}"
+    )
 
 
 def modifier(cls: type[Record], name: Any, index: int) -> FunctionType:
     text = f" def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n  r.f{index} = value\n return put\n"
-    return _named(_make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name} value")
+    return _named(
+        _make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name} value"
+    )
 
 
 def _wrong(cls: type[Record], name: Any) -> Callable[[Any], LispTypeError]:
     def wrong(value: Any) -> LispTypeError:
         from omega.lisp.printer import shorten
 
-        return LispTypeError(f"`{name.name}` expected a {cls.type_name} as argument 1, got {shorten(value, 60)}")
+        return LispTypeError(
+            f"`{name.name}` expected a {cls.type_name} as argument 1, got {shorten(value, 60)}"
+        )
 
     return wrong
 

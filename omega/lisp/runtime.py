@@ -1,18 +1,21 @@
-"""One interpreter's inside: the globals dict of its generated code and everything that code leans on.
+"""One interpreter's inside: the globals dict of its generated code and everything that code leans
+on.
 
-Owns: `Runtime`: the registers (globals dict), the marker and its driver, safepoint helpers, installation of
-primitives, control procedures and the library, what printing and errors need to know of procedures.
-Refuses: compiling (compiler.py), scheduling (the host), talking to the outside (the host's `perform`).
+Owns: `Runtime`: the registers (globals dict), the marker and its driver, safepoint helpers,
+installation of primitives, control procedures and the library, what printing and errors need to
+know of procedures.
+Refuses: compiling (compiler.py), scheduling (the host), talking to the outside
+(the host's `perform`).
 
 Read emitter.py first: the names set up here (`_it`, `_M`, `_drive`, ...) are the ones it emits.
 
-Invariants: generated code sees no Python builtins; a tail-call marker is consumed by whoever called; between setting
-the register `_t` and the driver reading it nothing else runs.
+Invariants: generated code sees no Python builtins; a tail-call marker is consumed by whoever
+called; between setting the register `_t` and the driver reading it nothing else runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from types import FunctionType, MethodType
@@ -41,8 +44,9 @@ UNSET = object()
 
 
 class RuntimeLimits:
-    """depth: Python frames per task. output_bytes: None or the most a program may write. alloc_items: the largest
-    single vector, string or list a primitive makes. source_bytes: the largest text that is read.
+    """depth: Python frames per task. output_bytes: None or the most a program may write.
+    alloc_items: the largest single vector, string or list a primitive makes. source_bytes: the
+    largest text that is read.
     """
 
     __slots__ = ("alloc_items", "depth", "output_bytes", "source_bytes")
@@ -115,7 +119,9 @@ class Runtime:
         self.install("%assertion-failed", self._assertion_failed, Native("%assertion-failed"))
 
     def install(self, name: str, function: Any, kind: Primitive | Native | None = None) -> None:
-        """Put a procedure into the library. kind: what the compiler may rely on; None: nothing, as of a Lisp one."""
+        """Put a procedure into the library. kind: what the compiler may rely on; None: nothing, as
+        of a Lisp one.
+        """
         self.registers[library_name(name)] = function
         self.library[name] = kind
 
@@ -143,7 +149,10 @@ class Runtime:
             return _CALLERS[len(call) - 1](call)
         if self._wide_depth >= WIDE_DEPTH_MAX:
             raise LimitExceeded(
-                "native-depth", self._wide_depth, WIDE_DEPTH_MAX, f"nested calls with over {WIDE_MAX} arguments"
+                "native-depth",
+                self._wide_depth,
+                WIDE_DEPTH_MAX,
+                f"nested calls with over {WIDE_MAX} arguments",
             )
         self._wide_depth += 1
         try:
@@ -152,7 +161,9 @@ class Runtime:
             self._wide_depth -= 1
 
     def _slice_end_at_entry(self) -> None:
-        """A procedure's entry found the slice used up: start the next one and take the step from it."""
+        """A procedure's entry found the slice used up: start the next one and take the step from
+        it.
+        """
         self.host.slice_end()
         for _ in self.registers["_it"]:
             return
@@ -165,7 +176,8 @@ class Runtime:
         before = [registers[name] for name in names]
 
         def used_up() -> None:
-            # A loop that still holds an older iterator comes here too; it goes on with the one in force.
+            # A loop that still holds an older iterator comes here too; it goes on with the one in
+            # force.
             if not registers["_it"].__length_hint__():
                 raise LimitExceeded("fuel", steps, steps, f"steps {where}")
 
@@ -191,7 +203,9 @@ class Runtime:
         return entry
 
     def _worker_entry(self, function: Any) -> Any:
-        """What an earlier definition's worker, still running, calls after a redefinition: only integers will do."""
+        """What an earlier definition's worker, still running, calls after a redefinition: only
+        integers will do.
+        """
 
         def entry(*arguments: Any) -> Any:
             value = self.call(function, *arguments)
@@ -220,9 +234,16 @@ class Runtime:
         return (*items[:n], to_list(items[n:]))
 
     def _bind_keywords(
-        self, signature: str, given: tuple[Any, ...], optional: int, keywords: tuple[str, ...], others: bool
+        self,
+        signature: str,
+        given: tuple[Any, ...],
+        optional: int,
+        keywords: tuple[str, ...],
+        others: bool,
     ) -> tuple[Any, ...]:
-        """Values for optional parameters, then keyword ones (UNSET: use the default), then the table of others."""
+        """Values for optional parameters, then keyword ones (UNSET: use the default), then the
+        table of others.
+        """
         at = 0
         values: list[Any] = []
         while at < len(given) and len(values) < optional and not isinstance(given[at], Keyword):
@@ -233,9 +254,15 @@ class Runtime:
         while at < len(given):
             keyword = given[at]
             if not isinstance(keyword, Keyword):
-                raise ArityError(f"{signature} was given too many arguments", hint=f"keyword arguments are {_shown(keywords)}")
+                raise ArityError(
+                    f"{signature} was given too many arguments",
+                    hint=f"keyword arguments are {_shown(keywords)}",
+                )
             if keyword.name not in keywords and not others:
-                raise ArityError(f"{signature} has no keyword :{keyword.name}", hint=f"it takes {_shown(keywords)}")
+                raise ArityError(
+                    f"{signature} has no keyword :{keyword.name}",
+                    hint=f"it takes {_shown(keywords)}",
+                )
             if at + 1 >= len(given):
                 raise ArityError(f"{signature}: keyword :{keyword.name} has no value")
             if keyword.name in found:
@@ -279,8 +306,12 @@ class Runtime:
 
         meter = Meter()
         make = self.registers[library_name("make-parameter")]
-        output = TextOutput("standard output", lambda text: self.perform("stdout.write", text), meter=meter)
-        error = TextOutput("standard error", lambda text: self.perform("stderr.write", text), meter=meter)
+        output = TextOutput(
+            "standard output", lambda text: self.perform("stdout.write", text), meter=meter
+        )
+        error = TextOutput(
+            "standard error", lambda text: self.perform("stderr.write", text), meter=meter
+        )
         lines = LineHandle(lambda: str(self.perform("stdin.read-line")))
         self._ports = {
             "current-output-port": make(output),
@@ -325,7 +356,11 @@ class Runtime:
         """`(name param ...)` as shown to people."""
         doc = getattr(function, "__doc__", None) or ""
         line: str = doc.split("\n", 1)[0]
-        return line.split(" -> ", 1)[0].strip() if line.startswith("(") else f"({demangle(function.__name__)} ...)"
+        return (
+            line.split(" -> ", 1)[0].strip()
+            if line.startswith("(")
+            else f"({demangle(function.__name__)} ...)"
+        )
 
     def signature_named(self, spelled: str, traceback: Any) -> str | None:
         """The signature of the procedure a failed call named, if it can be found."""
@@ -334,24 +369,37 @@ class Runtime:
         places: list[Any] = [traceback.tb_frame.f_locals] if traceback is not None else []
         places.append(self.registers)
         for scope in places:
-            for key in (spelled, mangle(spelled) if not spelled.isidentifier() else spelled, spelled + "_", library_name(spelled)):
+            for key in (
+                spelled,
+                mangle(spelled) if not spelled.isidentifier() else spelled,
+                spelled + "_",
+                library_name(spelled),
+            ):
                 function = scope.get(key)
                 if isinstance(function, (FunctionType, MethodType)) and function.__doc__:
                     return self.signature(function)
         return None
 
     def arity_error(self, name: str, given: int, signatures: list[str]) -> ArityError:
-        return ArityError(f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures))
+        return ArityError(
+            f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures)
+        )
 
     def suggest(self, name: str) -> str | None:
         """A hint for an unbound name: the nearest bound ones."""
         from difflib import get_close_matches
 
         known = {n for n in self.library if not n.startswith("%")}
-        known |= {demangle(key) for key in self.registers if key[:1] != "_" and not key.endswith(("_", "ǁv"))}
+        known |= {
+            demangle(key)
+            for key in self.registers
+            if key[:1] != "_" and not key.endswith(("_", "ǁv"))
+        }
         near = get_close_matches(name, known, n=3, cutoff=0.7)
         if not near:
-            near = sorted(k for k in known if k.endswith("-" + name) or k.startswith(name + "-"))[:3]
+            near = sorted(k for k in known if k.endswith("-" + name) or k.startswith(name + "-"))[
+                :3
+            ]
         return f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else None
 
     # -- printing ------------------------------------------------------------------------------
@@ -367,7 +415,8 @@ class Runtime:
         return shorten(value, most)
 
 
-# The names below exist in the registers, which are the globals of `_drive` once a runtime has made it its own.
+# The names below exist in the registers, which are the globals of `_drive` once a runtime has made
+# it its own.
 _t: Any = ()
 _M: Any = MARKER
 _len = len
@@ -375,7 +424,9 @@ _wide: Any = None
 
 
 def _drive() -> Any:
-    """The driver: makes the call the register `_t` holds (callee and arguments), and the next, until a value comes."""
+    """The driver: makes the call the register `_t` holds (callee and arguments), and the next,
+    until a value comes.
+    """
     while True:
         call = _t
         match _len(call):
@@ -436,7 +487,11 @@ def _any_entry(rt: Runtime, function: Any) -> Any:
 def _bound_to(function: FunctionType, rt: Runtime) -> FunctionType:
     """The function with its keyword-only parameter `rt` filled in."""
     bound = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
     bound.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "rt": rt}
     bound.__qualname__, bound.__doc__ = function.__qualname__, function.__doc__

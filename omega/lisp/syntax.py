@@ -93,7 +93,9 @@ class Builder:
         return ast.While(self.const(True), body, [], **self.place)
 
     def per_step(self, body: Block, ran_out: Block) -> ast.For:
-        """`for _ in _it: body` / `else: ran_out`: one step of the slice, or what to do when none is left."""
+        """`for _ in _it: body` / `else: ran_out`: one step of the slice, or what to do when none is
+        left.
+        """
         target = ast.Name("_", STORE, **self.place)
         return ast.For(target, self.name("_it"), body, ran_out, **self.place)
 

@@ -1,7 +1,7 @@
 """The library's Lisp sources: PRELUDE (procedures) and MACROS (syntax-rules).
 
-Owns: where these texts are. Whatever calls a Lisp procedure back is written here, in Lisp, so that it can wait, be
-cancelled and count steps like any other Lisp code.
+Owns: where these texts are. Whatever calls a Lisp procedure back is written here, in Lisp, so that
+it can wait, be cancelled and count steps like any other Lisp code.
 """
 
 from __future__ import annotations

@@ -1,0 +1,231 @@
+"""Types of variables, and procedures that get a version of their code for integers.
+
+Owns: `type_of`, `settle_types`, `choose_versions`. A type is a primitive's result tag ("int",
+"float", "bool", ...) or None; it is what a value surely is, whatever happens.
+Refuses: guessing. A version for integers runs only after a test of the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omega.lisp.core import (
+    Call,
+    Const,
+    Global,
+    If,
+    Lambda,
+    Let,
+    Letrec,
+    Local,
+    Node,
+    Receive,
+    Seq,
+    Variable,
+    children,
+    enters_loop,
+    fits,
+    is_primitive,
+)
+
+CalleeOf = Callable[[Call], Lambda | None]
+
+_SUMS = frozenset({"+", "-", "*"})
+_RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
+
+TYPE_ROUNDS = 3
+
+
+def settle_types(node: Node) -> None:
+    """Variable.type of what is bound below `node`: from inits; loop variables to a fixed point."""
+    if isinstance(node, Let):
+        for var, init in zip(node.variables, node.inits, strict=True):
+            settle_types(init)
+            var.type = None if var.assigned else type_of(init)
+        settle_types(node.body)
+        return
+    if isinstance(node, Letrec):
+        loop = enters_loop(node)
+        if loop is not None and loop.loop:
+            assert isinstance(node.body, Call)
+            for argument in node.body.arguments:
+                settle_types(argument)
+            _settle_loop(loop, node.body)
+            return
+    for child in children(node):
+        settle_types(child)
+
+
+def _settle_loop(loop: Lambda, entry: Call) -> None:
+    for var, init in zip(loop.required, entry.arguments, strict=True):
+        var.type = None if var.assigned else type_of(init)
+    for _ in range(TYPE_ROUNDS):
+        settle_types(loop.body)
+        if not _weaken(loop):
+            return
+    for var in loop.required:
+        var.type = None
+    settle_types(loop.body)
+
+
+def _weaken(loop: Lambda) -> bool:
+    """Forget what a jump contradicts; whether there was such a type."""
+    changed = False
+    for call in _jumps(loop.body, loop):
+        for var, argument in zip(loop.required, call.arguments, strict=True):
+            if var.type is not None and type_of(argument) != var.type:
+                var.type, changed = None, True
+    return changed
+
+
+def _jumps(node: Node, loop: Lambda) -> list[Call]:
+    found: list[Call] = []
+    work = [node]
+    while work:
+        at = work.pop()
+        if isinstance(at, Call) and at.jump is loop:
+            found.append(at)
+        if not (isinstance(at, Lambda) and not at.loop):
+            work.extend(children(at))
+    return found
+
+
+VERSION_NODES_MAX = 150  # larger procedures have one version
+_ARITHMETIC = frozenset(
+    {"+", "-", "*", "=", "<", ">", "<=", ">=", "zero?", "positive?", "negative?", "even?", "odd?",
+     "quotient", "remainder", "modulo"}
+)  # fmt: skip
+
+
+def choose_versions(known: dict[str, Lambda], callee_of: CalleeOf) -> None:
+    """Lambda.ints, worker and result of known procedures that compute with their parameters."""
+    for lambda_ in known.values():
+        if not lambda_.is_plain:
+            continue
+        nodes = _own_nodes(lambda_)
+        if nodes is None:
+            continue
+        ints = [v for v in lambda_.required if not v.assigned and v in _operands(nodes)]
+        if ints:
+            calls = [
+                node
+                for node in nodes
+                if isinstance(node, Call) and node.jump is None and callee_of(node) is lambda_
+            ]
+            _choose_version(lambda_, ints, calls)
+
+
+def _own_nodes(lambda_: Lambda) -> list[Node] | None:
+    """The nodes of the body; None when there are too many, or closures, which would be made twice."""
+    found: list[Node] = []
+    work: list[Node] = [lambda_.body]
+    while work:
+        node = work.pop()
+        if len(found) > VERSION_NODES_MAX or (isinstance(node, Lambda) and not node.loop):
+            return None
+        found.append(node)
+        work.extend(children(node))
+    return found
+
+
+def _operands(nodes: list[Node]) -> set[Variable]:
+    found: set[Variable] = set()
+    for node in nodes:
+        if isinstance(node, Call) and is_primitive(node):
+            assert isinstance(node.function, Global)
+            if node.function.name in _ARITHMETIC:
+                found |= {a.var for a in node.arguments if isinstance(a, Local)}
+    return found
+
+
+def _choose_version(lambda_: Lambda, ints: list[Variable], calls: list[Call]) -> None:
+    for call in calls:
+        call.worker = lambda_
+    while ints:
+        lambda_.ints, lambda_.worker, lambda_.result = ints, bool(calls), "int"
+        for var in lambda_.required:
+            var.type = "int" if var in ints else None
+        settle_types(lambda_.body)
+        if _result_of(lambda_.body, lambda_) != {"int"}:
+            lambda_.result = None
+            settle_types(lambda_.body)
+        again = [
+            var
+            for i, var in enumerate(lambda_.required)
+            if var in ints
+            and all(type_of(jump.arguments[i]) == "int" for jump in _jumps(lambda_.body, lambda_))
+        ]
+        if again == ints:
+            break
+        ints = again
+    if not ints:
+        lambda_.ints, lambda_.worker, lambda_.result = [], False, None
+    elif calls and not any(takes_ints(call, lambda_) for call in calls):
+        lambda_.worker, lambda_.result = False, None
+    for var in lambda_.required:
+        var.type = None
+    settle_types(lambda_.body)
+
+
+def takes_ints(call: Call, callee: Lambda) -> bool:
+    """Whether the call gives integers for all of `callee.ints`."""
+    if not fits(call, callee):
+        return False
+    for var, argument in zip(callee.required, call.arguments, strict=True):
+        if var in callee.ints and type_of(argument) != "int":
+            return False
+    return True
+
+
+def _result_of(node: Node, lambda_: Lambda) -> set[str | None]:
+    """The types of what the procedure gives, jumps aside."""
+    match node:
+        case If():
+            return _result_of(node.then, lambda_) | _result_of(node.other, lambda_)
+        case Seq():
+            return _result_of(node.body[-1], lambda_)
+        case Let() | Receive():
+            return _result_of(node.body, lambda_)
+        case Letrec():
+            loop = enters_loop(node)
+            return _result_of(loop.body if loop is not None and loop.loop else node.body, lambda_)
+        case Call() if node.jump is not None:
+            return set()
+    return {type_of(node)}
+
+
+def type_of(node: Node) -> str | None:
+    """What the value of `node` surely is: a primitive's result tag, or None."""
+    match node:
+        case Const():
+            return {int: "int", float: "float", bool: "bool", str: "string"}.get(type(node.value))
+        case Local():
+            return node.var.type
+        case If():
+            then = type_of(node.then)
+            return then if then is not None and then == type_of(node.other) else None
+        case Seq():
+            return type_of(node.body[-1])
+        case Let() | Receive():
+            return type_of(node.body)
+        case Lambda():
+            return "procedure"
+        case Call() if isinstance(node.function, Global):
+            if node.function.primitive is not None:
+                return _primitive_type(node.function.primitive.name, node)
+            worker = node.worker
+            if worker is not None and worker.result is not None and takes_ints(node, worker):
+                return worker.result
+    return None
+
+
+def _primitive_type(name: str, node: Call) -> str | None:
+    if name in _SUMS and node.arguments:
+        kinds = {type_of(argument) for argument in node.arguments}
+        if kinds == {"int"}:
+            return "int"
+        return "float" if kinds <= {"int", "float"} else None
+    if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
+        return "int"
+    assert isinstance(node.function, Global) and node.function.primitive is not None
+    return node.function.primitive.result
