@@ -11,16 +11,15 @@ users and its I/O get their turn. Other threads and signal handlers reach it onl
 
 from __future__ import annotations
 
-import sys
 from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Any
 
 from omega.concurrency import clock, idle
-from omega.concurrency.driver import Driver
+from omega.concurrency.driver import Driver, refuse_running_loop, running_loop
 from omega.concurrency.outside import External
 from omega.concurrency.threads import ThreadPool
-from omega.errors import Cancelled, HostError, LoopIsRunning
+from omega.errors import Cancelled, HostError
 
 BATCH_US = 200  # how long tasks run before the loop gets its turn
 CALLS_BATCH_US = 50  # the same while calls of ours are in flight: their I/O is waited for
@@ -95,11 +94,7 @@ class AsyncioDriver(Driver):
     # ------------------------------------------------------------------ without a host's loop
 
     def drive(self, done: Callable[[], bool]) -> None:
-        if running_loop() is not None:
-            raise LoopIsRunning(
-                "an asyncio loop is running in this thread",
-                hint="await wait_async(...) or run_async() instead",
-            )
+        refuse_running_loop()
         while not done():
             if self._needs_loop or self._runner is not None:
                 self._drive_private(done)
@@ -341,9 +336,3 @@ class AsyncioDriver(Driver):
         self._loop = None
         if runner is not None:
             runner.close()
-
-
-def running_loop() -> Any:
-    """The asyncio loop running in this thread, if any; does not import asyncio to find out."""
-    events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()

@@ -70,8 +70,12 @@ class GroupEvent(Event):
             if each.watchers is not None:
                 each.watchers.pop(self, None)
 
+    @property
+    def links(self) -> bool:  # type: ignore[override]
+        return not self.until_failure
+
     def waits_on(self) -> list[Task]:
-        return list(self.left)
+        return [each for each in self.tasks if not each.is_done]
 
     def describe(self) -> str:
         count = len(self.left)

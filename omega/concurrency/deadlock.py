@@ -37,7 +37,7 @@ def check_cycle(me: Task, event: Event) -> None:
             continue
         came_from[task] = source
         waiting = task.waiting
-        if isinstance(waiting, (Event, Scope)) and not getattr(waiting, "any_of", False):
+        if isinstance(waiting, Scope) or (isinstance(waiting, Event) and waiting.links):
             work.extend((task, target) for target in waiting.waits_on())
 
 

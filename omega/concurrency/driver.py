@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from omega.concurrency import idle
 from omega.concurrency.clock import to_us
 from omega.concurrency.outside import External
-from omega.errors import Cancelled, HostError
+from omega.errors import Cancelled, HostError, LoopIsRunning
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -152,6 +152,7 @@ class VirtualDriver(Driver):
         return False
 
     def drive(self, done: Callable[[], bool]) -> None:
+        refuse_running_loop()
         while self._advance(done, closed=True):
             pass
 
@@ -267,3 +268,18 @@ def _cancelled_class() -> type[BaseException]:
     asyncio = sys.modules.get("asyncio")
     found = getattr(asyncio, "CancelledError", None)
     return found if isinstance(found, type) else Cancelled
+
+
+def running_loop() -> Any:
+    """The asyncio loop running in this thread, if any; does not import asyncio to find out."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()
+
+
+def refuse_running_loop() -> None:
+    """Raise LoopIsRunning inside a running asyncio loop: to wait there would stop it."""
+    if running_loop() is not None:
+        raise LoopIsRunning(
+            "an asyncio loop is running in this thread",
+            hint="await wait_async(...) or run_async() instead",
+        )

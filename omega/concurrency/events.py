@@ -44,6 +44,7 @@ class Event:
     __slots__ = ()
     stays = False
     composed = False
+    links = False  # `waits_on` is the whole truth: a cycle through it is a deadlock
 
     def try_now(self, scheduler: Kernel, task: Task) -> Any:
         return UNREADY
@@ -116,6 +117,7 @@ class TaskEvent(Event):
 
     __slots__ = ("task",)
     stays = True
+    links = True
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -32,7 +32,7 @@ from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-u
 from omega.concurrency import deadlock, depth, endings, hub, limits, listing, scopes, waits
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import COMPLETED, ERROR, PENDING, RUNNING, SUSPENDED, State
-from omega.concurrency.events import UNREADY, Event, TaskEvent
+from omega.concurrency.events import UNREADY, Event
 from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
@@ -327,7 +327,7 @@ class Kernel(KernelState):
             return value
         if me.holds:
             limits.refuse_wait(me)
-        if isinstance(event, TaskEvent):
+        if event.links:
             deadlock.check_cycle(me, event)
         event.block(self, me, 0)
         self.park(me, event)

@@ -77,6 +77,7 @@ class Semaphore:
 
 class SlotEvent(Event):
     __slots__ = ("of",)
+    links = True
 
     def __init__(self, of: Semaphore) -> None:
         self.of = of

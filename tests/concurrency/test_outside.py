@@ -392,8 +392,9 @@ def test_two_schedulers_in_two_threads_do_not_meet():
 # ---------------------------------------------------------------------- asyncio
 
 
-def test_wait_and_run_inside_a_running_loop_raise(kit):
-    s = kit.scheduler(driver=AsyncioDriver())
+@pytest.mark.parametrize("driver", [AsyncioDriver, VirtualDriver])
+def test_wait_and_run_inside_a_running_loop_raise(kit, driver):
+    s = kit.scheduler(driver=driver())
 
     async def main():
         with pytest.raises(LoopIsRunning, match="running"):

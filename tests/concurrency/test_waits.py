@@ -392,10 +392,34 @@ def test_a_cycle_is_found_at_once_and_named(s, run):
 def test_await_all_of_oneself_is_a_cycle_too(s, run):
     def body():
         other = sleeper(s, 1)
-        with pytest.raises(Deadlock):
+        with pytest.raises(Deadlock, match="waits for itself"):
             s.await_all([other, s.current])
+        return s.driver.now()
 
-    run(body)
+    assert run(body) < 1
+
+
+def test_taking_a_mutex_twice_or_in_a_circle_is_an_immediate_deadlock(s, run):
+    from omega.concurrency import Mutex
+
+    def body():
+        a, b = Mutex(s, "a"), Mutex(s, "b")
+        a.acquire()
+        with pytest.raises(Deadlock, match="waits for itself"):
+            a.acquire()
+
+        def other():
+            b.acquire()
+            a.acquire()
+
+        s.spawn(other)
+        s.yield_now()
+        with pytest.raises(Deadlock, match=r"task 1 waits for task 1\.1 waits for task 1"):
+            b.acquire()
+        a.release()
+        return s.driver.now()
+
+    assert run(body) < 1
 
 
 def test_waits_outside_of_tasks_are_refused(s):
