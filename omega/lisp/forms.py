@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.errors import Span
+from omega.errors import LispSyntaxError, Span
 from omega.lisp.core import (
     Call,
     Const,
@@ -28,11 +28,20 @@ from omega.lisp.core import (
     Variable,
 )
 from omega.lisp.data import Keyword, Nil, Pair, Symbol, to_list
-from omega.lisp.environment import Alias, GlobalBinding, Scope, Special, lookup, strip, symbol_of
+from omega.lisp.environment import (
+    Alias,
+    GlobalBinding,
+    Macro,
+    Scope,
+    Special,
+    lookup,
+    strip,
+    symbol_of,
+)
 from omega.lisp.expander import AnyScope, Expander, Part, spine
 from omega.lisp.reader import HASH_LITERAL
 
-SPECIALS: dict[str, Special] = {}
+SPECIALS: dict[str, Special | Macro] = {}
 
 Handler = Callable[[Expander, Any, AnyScope, Span | None], Any]
 
@@ -649,6 +658,69 @@ def unquote(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node
 @special(HASH_LITERAL.name)
 def hash_literal(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     return ex.library_call("hash-table", ex.each(ex.parts(form)[1:], scope), span)
+
+
+# -- syntax that chooses or refuses at expansion ---------------------------------------------------
+
+FEATURES = frozenset({"omega", "r7rs", "exact-closed", "ratios", "full-unicode", "else"})
+
+
+@special("syntax-error")
+def syntax_error(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
+    """(syntax-error "message" form ...): what a macro's rule says of a wrong use. R7RS 4.3.3."""
+    from omega.lisp.printer import display_string, write_string
+
+    parts = _args(ex, form, span, 1, None, '(syntax-error "message" form ...)')
+    shown = [write_string(strip(datum)) for datum, _ in parts[1:]]
+    raise ex.error(" ".join([display_string(strip(parts[0][0])), *shown]), span)
+
+
+def _cond_expand(form: Any, scope: AnyScope) -> Any:
+    """(cond-expand (requirement form ...) ...): the forms of the first requirement that holds. R7RS 4.2.1."""
+    for clause in spine(form.cdr):
+        if not isinstance(clause, Pair):
+            raise _malformed("cond-expand", clause)
+        if _holds(clause.car):
+            return _begin_form(clause.cdr)
+    return _begin_form(Nil)
+
+
+def _holds(requirement: Any) -> bool:
+    if isinstance(requirement, (Symbol, Alias)):
+        return symbol_of(requirement).name in FEATURES
+    if not isinstance(requirement, Pair) or not isinstance(requirement.car, (Symbol, Alias)):
+        raise _malformed("cond-expand", requirement)
+    parts = spine(requirement.cdr)
+    match symbol_of(requirement.car).name:
+        case "and":
+            return all([_holds(part) for part in parts])
+        case "or":
+            return any([_holds(part) for part in parts])
+        case "not" if len(parts) == 1:
+            return not _holds(parts[0])
+        case "library" if len(parts) == 1:
+            names = [str(strip(part)) for part in spine(parts[0])]
+            return names[:1] == ["scheme"]
+    raise _malformed("cond-expand", requirement)
+
+
+def _malformed(name: str, datum: Any) -> LispSyntaxError:
+    from omega.lisp.printer import shorten
+
+    return LispSyntaxError(
+        f"malformed `{name}`: {shorten(strip(datum), 60)}",
+        span=getattr(datum, "span", None),
+        hint="a requirement is a feature, (and ...), (or ...), (not ...), (library ...) or else",
+    )
+
+
+def _begin_form(body: Any) -> Any:
+    pair = Pair()
+    pair.car, pair.cdr = Alias(Symbol.of("begin"), _specials_scope()), body
+    return pair
+
+
+SPECIALS["cond-expand"] = Macro("cond-expand", _cond_expand)
 
 
 @special("assert")
