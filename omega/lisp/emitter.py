@@ -7,11 +7,10 @@ Refuses: deciding anything analysis.py can decide.
 
 How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever
 statements must run before it; `stmt(node, dest)` appends statements that deliver the node's value
-to a destination. Operands stay in
-order: when a later operand needs statements, earlier ones move into temporaries first.
+to a destination. Operands stay in order: when a later operand needs statements, earlier ones move
+into temporaries first. Expressions are in expressions.py, statements and procedures here.
 
-Invariants: no Lisp code runs inside an `except` or `finally`; no call goes through C (`f(*args)`,
-`__call__`); expressions nest at most EXPR_DEPTH_MAX deep, statement chains are flat; every
+Invariants: no Lisp code runs inside an `except` or `finally`; statement chains are flat; every
 procedure that is entered with a step takes it before anything else.
 """
 
@@ -21,10 +20,8 @@ import ast
 from typing import Any
 
 from omega.lisp import inline
-from omega.lisp.analysis import Unit, known_callee
 from omega.lisp.core import (
     Call,
-    Const,
     Global,
     If,
     Lambda,
@@ -39,21 +36,15 @@ from omega.lisp.core import (
     Variable,
     children,
     enters_loop,
-    fits,
     is_direct,
     is_primitive,
 )
-from omega.lisp.data import Char, Keyword, Nil, Symbol
-from omega.lisp.literals import LITERAL
-from omega.lisp.names import library_name, mangle
-from omega.lisp.syntax import STORE, Block, Builder
-from omega.lisp.versions import settle_types, takes_ints, type_of
+from omega.lisp.expressions import Expressions, is_or
+from omega.lisp.names import library_name
+from omega.lisp.syntax import STORE, Block
+from omega.lisp.versions import settle_types
 
-EXPR_DEPTH_MAX = 40
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
-
-_LEAVES = (Const, Local, Global, Lambda)
-_IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
 
 
 class Frame:
@@ -93,52 +84,7 @@ class Dest:
 RETURN, EFFECT = Dest("return"), Dest("effect")
 
 
-class Emitter(Builder):
-    def __init__(self, unit: Unit, entries: set[str], workers_of: set[str]) -> None:
-        """entries: program globals that some compiled text calls through their value entry.
-        workers_of: those that have had a worker. Both are added to; a definition that comes later
-        keeps what they promise.
-        """
-        super().__init__()
-        self.unit = unit
-        self.entries, self.workers_of = entries, workers_of
-        self.literals: list[Any] = []
-        self.out: Block = []
-        self.owner: Any = unit
-        self.globals: set[str] = set()  # assigned by the function being emitted
-        self.nonlocals: set[str] = set()
-        self.taken = {self.global_name(name, lib) for name, lib in unit.globals}
-        self.counts: dict[str, int] = {}
-        self.depth = 0
-        self.pinned = 0
-        self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
-        self.made_workers: Block = []
-        self._simple: dict[int, bool] = {}
-
-    # -- names ---------------------------------------------------------------------------------
-
-    def global_name(self, name: str, library: bool | None) -> str:
-        return library_name(name) if library else mangle(name)
-
-    def fresh(self, name: str) -> str:
-        """A Python name for a local called `name`, used nowhere else in this text."""
-        base = mangle(name)
-        while True:
-            n = self.counts[base] = self.counts.get(base, 0) + 1
-            spelled = base if n == 1 else f"{base}ǁ{n}"
-            if spelled not in self.taken:
-                return spelled
-
-    def temp(self) -> str:
-        n = self.counts["_"] = self.counts.get("_", 0) + 1
-        return f"_{n}"
-
-    def named(self, variables: list[Variable]) -> list[str]:
-        for var in variables:
-            if not var.python:
-                var.python = self.fresh(var.name)
-        return [var.python for var in variables]
-
+class Emitter(Expressions):
     # -- the text ------------------------------------------------------------------------------
 
     def module(self) -> ast.Module:
@@ -161,283 +107,13 @@ class Emitter(Builder):
             head.append(self.nonlocal_(sorted(self.nonlocals)))
         return head + body
 
-    # -- expressions ---------------------------------------------------------------------------
-
-    def expr(self, node: Node) -> ast.expr:
-        """A Python expression for the value; statements it needs go to `self.out` first."""
-        self.depth += 1
-        place = self.place
-        try:
-            if self.depth > EXPR_DEPTH_MAX and not self.pinned and not isinstance(node, _LEAVES):
-                depth, self.depth = self.depth, 0
-                name = self._into_temp(node)
-                self.depth = depth
-                return self.name(name)
-            self.at(node.span)
-            return self._expr(node)
-        finally:
-            self.depth -= 1
-            self.place = place
-
-    def _expr(self, node: Node) -> ast.expr:
-        match node:
-            case Const():
-                return self.constant(node.value)
-            case Local():
-                return self.name(self.named([node.var])[0])
-            case Global():
-                return self.name(self.global_name(node.name, node.library))
-            case Call() if node.jump is None:
-                return self.call_expr(node)
-            case If() if self.is_simple(node):
-                test = self.test(node.test)
-                self.pinned += 1  # what a branch needs must not move out of it
-                then, other = self.expr(node.then), self.expr(node.other)
-                self.pinned -= 1
-                return self.choose(test, then, other)
-            case Let() if self.is_simple(node):
-                self.pinned += 1
-                either = self._or_expr(node)
-                self.pinned -= 1
-                return either
-            case Lambda():
-                return self.name(self.procedures([node], [self.fresh(node.name)])[0])
-            case Seq():
-                for part in node.body[:-1]:
-                    self.stmt(part, EFFECT)
-                return self.expr(node.body[-1])
-            case SetLocal() | SetGlobal():
-                self.stmt(node, EFFECT)
-                return self.const(None)
-        return self.name(self._into_temp(node))
-
-    def _into_temp(self, node: Node) -> str:
+    def into_temp(self, node: Node) -> str:
         name = self.temp()
         self.stmt(node, Dest("value", name))
         return name
 
-    def _or_expr(self, node: Let) -> ast.expr:
-        """`(or a b)` in value position: `t if (t := a) is not False else b`."""
-        assert isinstance(node.body, If)
-        name = self.temp()
-        first = self.walrus(name, self.expr(node.inits[0]))
-        test = self.compare(first, ast.IsNot(), self.const(False))
-        return self.choose(test, self.name(name), self.expr(node.body.other))
-
-    def constant(self, value: Any) -> ast.expr:
-        if value is Nil:
-            return self.name("_Nil")
-        if value is None or type(value) in (bool, int, float, str):
-            return self.const(value)
-        for i, known in enumerate(self.literals[-64:], max(0, len(self.literals) - 64)):
-            if known is value:
-                return self.const((LITERAL, i))
-        self.literals.append(value)
-        return self.const((LITERAL, len(self.literals) - 1))
-
-    def operands(self, nodes: list[Node]) -> list[ast.expr]:
-        """Expressions of `nodes`, evaluated in order also when some need statements."""
-        done: list[ast.expr] = []
-        for i, node in enumerate(nodes):
-            outer, self.out = self.out, []
-            value = self.expr(node)
-            before, self.out = self.out, outer
-            if before:
-                for j in range(i):
-                    if not self._is_stable(nodes[j], done[j]):
-                        name = self.temp()
-                        self.out.append(self.assign(name, done[j]))
-                        done[j] = self.name(name)
-                self.out += before
-            done.append(value)
-        return done
-
-    def _is_stable(self, node: Node, value: ast.expr) -> bool:
-        if isinstance(value, ast.Constant):
-            return True
-        if isinstance(value, ast.Name) and value.id.startswith("_"):
-            return True
-        return isinstance(node, Local) and not node.var.assigned and isinstance(value, ast.Name)
-
-    def is_simple(self, node: Node) -> bool:
-        """Whether `expr(node)` needs no statements."""
-        known = self._simple.get(id(node))
-        if known is None:
-            known = self._simple[id(node)] = self._is_simple(node)
-        return known
-
-    def _is_simple(self, node: Node) -> bool:
-        match node:
-            case Const() | Local() | Global():
-                return True
-            case If() | Call():
-                if (isinstance(node, Call) and node.jump is not None) or not _shallow(node):
-                    return False
-                for part in children(node):  # a plain loop: all() would recurse through C
-                    if not self.is_simple(part):
-                        return False
-                return True
-            case Let():
-                if not _is_or(node) or not _shallow(node):
-                    return False
-                assert isinstance(node.body, If)
-                return self.is_simple(node.inits[0]) and self.is_simple(node.body.other)
-        return False
-
-    # -- tests ---------------------------------------------------------------------------------
-
-    def test(self, node: Node) -> ast.expr:
-        """A Python expression that is truthy iff the node's value is not #f."""
-        self.at(node.span)
-        match node:
-            case Const():
-                return self.const(node.value is not False)
-            case If() if _is_const(node.other, False) and self.is_simple(node.then):
-                return self._either(ast.And(), node.test, node.then)
-            case If() if _is_const(node.then, True) and self.is_simple(node.other):
-                return self._either(ast.Or(), node.test, node.other)
-            case Let() if _is_or(node) and self.is_simple(node):
-                assert isinstance(node.body, If)
-                return self._either(ast.Or(), node.inits[0], node.body.other)
-            case Call() if _names(node, "not") and len(node.arguments) == 1:
-                return self.not_(self.test(node.arguments[0]))
-        value = self.expr(node)
-        if type_of(node) == "bool" or _is_inlined_boolean(node):
-            return value
-        return self.compare(value, ast.IsNot(), self.const(False))
-
-    def _either(self, op: ast.boolop, first: Node, second: Node) -> ast.expr:
-        tests = [self.test(first)]
-        self.pinned += 1
-        tests.append(self.test(second))
-        self.pinned -= 1
-        return self.both(op, tests)
-
-    # -- calls ---------------------------------------------------------------------------------
-
-    def call_expr(self, node: Call) -> ast.expr:
-        """A call that is not the last thing its procedure does: its value, never a marker."""
-        if is_primitive(node):
-            assert isinstance(node.function, Global)
-            inlined = self._inline(node, node.function.name)
-            if inlined is not None:
-                return inlined
-            arguments = self.operands(node.arguments)
-            self.at(node.span)
-            return self.call(library_name(node.function.name), *arguments)
-        if is_direct(node):
-            function, *arguments = self.operands([node.function, *node.arguments])
-            self.at(node.span)
-            return self.call(function, *arguments)
-        worker = node.worker
-        if (
-            worker is not None
-            and worker is self.owner
-            and worker.worker
-            and takes_ints(node, worker)
-        ):
-            assert isinstance(node.function, Global)
-            arguments = self.operands(node.arguments)
-            self.at(node.span)
-            return self._checked(
-                self.call(self._worker_name(node.function.name), *arguments), not worker.marks
-            )
-        callee = known_callee(node, self.unit)
-        sure = callee is not None and not callee.marks and fits(node, callee)
-        if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
-            arguments = self.operands(node.arguments)
-            self.entries.add(node.function.name)
-            self.at(node.span)
-            return self.call(mangle(node.function.name) + "ǁv", *arguments)
-        function, *arguments = self.operands([node.function, *node.arguments])
-        self.at(node.span)
-        call = self.call(function, *arguments)
-        return self._checked(call, sure)
-
-    def _checked(self, call: ast.expr, sure: bool) -> ast.expr:
-        """The value of a call that may answer with the marker, unless it is sure not to."""
-        if sure:
-            return call
-        name = self.temp()
-        test = self.compare(self.walrus(name, call), ast.Is(), self.name("_M"))
-        return self.choose(test, self.call("_drive"), self.name(name))
-
-    def _worker_name(self, name: str) -> str:
-        return self.global_name(name, self.unit.top.is_library) + "ǁi"
-
-    def _inline(self, node: Call, name: str) -> ast.expr | None:
-        arguments = node.arguments
-        if len(arguments) == 1 and name in inline.UNARY:
-            return self._fill(inline.UNARY[name], arguments)
-        if len(arguments) == 3 and name in inline.TERNARY and self._is_atom(arguments[2]):
-            return self._fill(inline.TERNARY[name], arguments)
-        if len(arguments) != 2 and not (name in ("+", "*") and len(arguments) > 2):
-            return None
-        if name in ("eq?", "eqv?"):
-            return self._inline_same(arguments, name)
-        if name in inline.CHECKED:
-            if not self._is_atom(arguments[1]) and not self.is_simple(arguments[1]):
-                return None
-            return self._fill(inline.CHECKED[name], arguments)
-        if name not in inline.BINARY:
-            return None
-        if len(arguments) > 2:  # left to right, as the primitive folds
-            rest = Call(node.span, node.function, arguments[:-1])
-            return self._inline(Call(node.span, node.function, [rest, arguments[-1]]), name)
-        left, right = type_of(arguments[0]), type_of(arguments[1])
-        kinds = inline.BINARY[name]
-        exact = {"int", "float"}
-        if left in exact and right in exact:
-            # A product with a constant grows slowly; any other of integers is watched.
-            watched = left == right == "int" and not any(isinstance(a, Const) for a in arguments)
-            return self._fill(
-                kinds.get("ints", kinds["known"]) if watched else kinds["known"], arguments
-            )
-        if left == "int" and self._is_atom(arguments[0]):
-            return self._fill(kinds["a-known"], arguments)
-        if right == "int" and self._is_atom(arguments[1]):
-            return self._fill(kinds["b-known"], arguments)
-        return self._fill(kinds["both"], arguments)
-
-    def _inline_same(self, arguments: list[Node], name: str) -> ast.expr | None:
-        for one, other in (arguments, reversed(arguments)):
-            if isinstance(other, Const) and isinstance(other.value, _IDENTITY):
-                del one
-                left, right = self.operands(arguments)
-                return self.compare(left, ast.Is(), right)
-        if name == "eqv?" and isinstance(arguments[1], Const) and type(arguments[1].value) is int:
-            return self._fill(inline.EQV_INT, arguments)
-        return None
-
-    def _is_atom(self, node: Node) -> bool:
-        """Whether the operand can be written twice: no work, and nothing evaluated in between
-        changes it.
-        """
-        if isinstance(node, Local):
-            return not (node.var.assigned and node.var.captured)
-        return isinstance(node, Const)
-
-    def _fill(self, template: ast.expr, nodes: list[Node]) -> ast.expr:
-        values = self.operands(nodes)
-        parts: dict[str, Any] = {}
-        again = {part.id for part in ast.walk(template) if isinstance(part, ast.Name)}
-        for letter, node, value in zip("ABC", nodes, values, strict=False):
-            is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
-            # Python would fold a subscript of the tuple that stands for a literal.
-            is_literal = (
-                letter + "_" in again
-                and isinstance(value, ast.Constant)
-                and isinstance(value.value, tuple)
-            )
-            if (self._is_atom(node) and not is_literal) or is_temp or letter not in again:
-                parts[letter] = parts[letter + "_"] = value
-            else:
-                name = self.temp()
-                parts[letter] = self.name(name)
-                parts[letter + "_"] = self.walrus(name, value)
-        if "R" in again:
-            parts["R"] = self.name(self.temp())
-        return self.fill(template, parts)
+    def effect(self, node: Node) -> None:
+        self.stmt(node, EFFECT)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -450,7 +126,7 @@ class Emitter(Builder):
                     for part in node.body[:-1]:
                         self.stmt(part, EFFECT)
                     node = node.body[-1]
-                case Let() if not (_is_or(node) and self.is_simple(node)):
+                case Let() if not (is_or(node) and self.is_simple(node)):
                     self._bind(node)
                     node = node.body
                 case Receive():
@@ -865,43 +541,3 @@ class Emitter(Builder):
         for _, var, default in fn.keys:
             self._default(var, default)
         return rest
-
-
-# -- shapes ----------------------------------------------------------------------------------------
-
-
-def _is_const(node: Node, value: Any) -> bool:
-    return isinstance(node, Const) and node.value is value
-
-
-def _is_or(node: Node) -> bool:
-    """`(let ((t a)) (if t t b))`, what `or` expands to, where b does not use t."""
-    if not (isinstance(node, Let) and len(node.variables) == 1 and isinstance(node.body, If)):
-        return False
-    var, branch = node.variables[0], node.body
-    if var.assigned or var.captured or var.uses != 2:
-        return False
-    return all(isinstance(part, Local) and part.var is var for part in (branch.test, branch.then))
-
-
-def _names(node: Call, name: str) -> bool:
-    return is_primitive(node) and isinstance(node.function, Global) and node.function.name == name
-
-
-def _is_inlined_boolean(node: Node) -> bool:
-    return (
-        isinstance(node, Call)
-        and is_primitive(node)
-        and isinstance(node.function, Global)
-        and node.function.name in inline.BOOLEANS
-    )
-
-
-def _shallow(node: Node, most: int = EXPR_DEPTH_MAX // 2) -> bool:
-    """Whether the tree under `node` is at most `most` deep."""
-    level = [node]
-    for _ in range(most):
-        level = [child for parent in level for child in children(parent)]
-        if not level:
-            return True
-    return False

@@ -10,6 +10,7 @@ Refuses: emitting calls of procedures.
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 from omega.lisp.names import library_name
 from omega.lisp.syntax import parse_template
@@ -68,15 +69,17 @@ _UNARY = {
     "eof-object?": "A_ is _Eof",
 }
 
-# Templates over two operands whose test needs more than their types.
+# Templates over two operands whose test needs more than their types: (fast, what the test asks of A,
+# of B, and of both).
 _CHECKED = {
-    "quotient": f"A // B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
-    "remainder": f"A % B if {_INTS} and A >= 0 and B > 0 else {{slow}}(A, B)",
-    "modulo": f"A % B if {_INTS} and B != 0 else {{slow}}(A, B)",
-    "cons": "_cons(A_, B_)",
-    "string-append": "A + B if _type(A_) is _type(B_) is _str and _len(A) < 100000 > _len(B) else {slow}(A, B)",
-    "vector-ref": "A[B] if (_type(A_) is _list) & (_type(B_) is _int) and -1 < B < _len(A) else {slow}(A, B)",
+    "quotient": ("A // B", "int", "int", "A >= 0 and B > 0"),
+    "remainder": ("A % B", "int", "int", "A >= 0 and B > 0"),
+    "modulo": ("A % B", "int", "int", "B != 0"),
+    "cons": ("_cons(A, B)", None, None, ""),
+    "string-append": ("A + B", "string", "string", "_len(A) < 100000 > _len(B)"),
+    "vector-ref": ("A[B]", "vector", "int", "-1 < B < _len(A)"),
 }
+_CLASSES = {"int": "_int", "string": "_str", "vector": "_list"}
 
 # Templates over three operands, of which the last must be an atom.
 _TERNARY = {
@@ -102,10 +105,6 @@ UNARY: dict[str, ast.expr] = {
     name: parse_template(text.replace("{slow}", library_name(name)))
     for name, text in _UNARY.items()
 }
-CHECKED: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name)))
-    for name, text in _CHECKED.items()
-}
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}
     for name, kinds in _BINARY.items()
@@ -116,3 +115,28 @@ BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?", "symbol?",
      "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
 )  # fmt: skip
+CHECKED = frozenset(_CHECKED)
+
+
+@cache
+def checked(name: str, a: str | None, b: str | None, divisor: object) -> ast.expr:
+    """The template of a primitive of CHECKED for operands of types `a` and `b`; what they make sure
+    is not tested. divisor: the second operand, if it is a constant.
+    """
+    fast, want_a, want_b, more = _CHECKED[name]
+    tests = []
+    if type(divisor) is int and divisor > 0 and want_b == "int" and want_a == "int":
+        more = "" if name == "modulo" else "A >= 0"
+    if a != want_a and b != want_b and want_a == want_b and want_a is not None:
+        tests.append(f"_type(A_) is _type(B_) is {_CLASSES[want_a]}")
+    else:
+        # Both operands are evaluated whatever the first turns out to be.
+        parts = [f"(_type(A_) is {_CLASSES[want_a]})"] if want_a is not None and a != want_a else []
+        if want_b is not None and b != want_b:
+            parts.append(f"(_type(B_) is {_CLASSES[want_b]})")
+        tests += [" & ".join(parts)] if parts else []
+    if more:
+        tests.append(more)
+    if not tests:
+        return parse_template(fast.replace("A", "A_").replace("B", "B_"))
+    return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}(A, B)")
