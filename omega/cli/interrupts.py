@@ -53,7 +53,7 @@ class Watch:
 class Interrupts:
     """A context manager: while inside, Ctrl-C calls `cancel` on the scheduler's hub.
 
-    The scheduler may belong to another thread; signals come to the main one, which has to enter this.
+    The scheduler may belong to another thread; signals come to the main one, which enters this.
     insist: called in the signal handler; what it raises is raised in the main thread.
     """
 

@@ -34,8 +34,8 @@ COMMANDS = (
         "run",
         "FILE [ARGS...]",
         "run a program\n\n"
-        "Options come before FILE; what follows it is the program's, see (command-line). FILE `-` is\n"
-        "standard input. At the end the program's tasks are waited for.",
+        "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
+        "is standard input. At the end the program's tasks are waited for.",
         PROGRAM_OPTIONS,
         "run",
     ),
@@ -73,7 +73,10 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status. Without `argv`: the process's own, and the process ends here."""
+    """Run a command line; the exit status.
+
+    Without `argv`: the process's own, and the process ends here.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     gc.disable()  # what is made at the start stays; program.py turns it on
     status = _guarded(words)

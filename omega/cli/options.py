@@ -18,8 +18,10 @@ LINE_WIDTH = 100
 
 
 class Option:
-    """name: without dashes. value: what the help calls its value, None for a flag. takes: text -> value, raising
-    ValueError. optional: the value may be left out (then True), and is given with `=` only.
+    """name: without dashes. value: what the help calls its value, None for a flag.
+
+    takes: text -> value, raising ValueError. optional: the value may be left out (then True), and
+    is given with `=` only.
     """
 
     __slots__ = ("name", "optional", "takes", "text", "value")
@@ -45,8 +47,9 @@ class Option:
 
 
 class Command:
-    """name; arguments: as the usage line shows them; text: what it does, first line short; options. Its code is
-    `run(given, arguments) -> exit status` in the module omega.cli.<module>.
+    """name; arguments: as the usage line shows them; text: what it does, first line short; options.
+
+    Its code is `run(given, arguments) -> exit status` in the module omega.cli.<module>.
     """
 
     __slots__ = ("arguments", "module", "name", "options", "text")
@@ -125,10 +128,18 @@ PROGRAM_OPTIONS = (
         "grant the program no files, environment or standard input, only what --allow-... adds",
     ),
     Option(
-        "allow-read", "PATHS", "with --sandbox: grant reading, of all or these", names, optional=True
+        "allow-read",
+        "PATHS",
+        "with --sandbox: grant reading, of all or these",
+        names,
+        optional=True,
     ),
     Option(
-        "allow-write", "PATHS", "with --sandbox: grant writing, of all or these", names, optional=True
+        "allow-write",
+        "PATHS",
+        "with --sandbox: grant writing, of all or these",
+        names,
+        optional=True,
     ),
     Option(
         "allow-env",
@@ -139,7 +150,9 @@ PROGRAM_OPTIONS = (
     ),
     Option("stats", None, "at the end, print totals on standard error"),
     Option("events", "FILE", "write the event stream, a line per event"),
-    Option("no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"),
+    Option(
+        "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
+    ),
     HOST_TRACEBACK,
 )
 
@@ -246,7 +259,7 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "  omega COMMAND --help      the options of a command",
         "  omega --version           the version",
         "",
-        "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a file that",
-        "cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
+        "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a file",
+        "that cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
     ]
     return "\n".join(lines)

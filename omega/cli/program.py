@@ -77,7 +77,10 @@ def run_program(
     arguments: list[str],
     shown: Callable[[Interpreter, Any], str] | None = None,
 ) -> int:
-    """Run a text as a program; its exit status. shown: the line to print of its value, '' for none."""
+    """Run a text as a program; its exit status.
+
+    shown: what to print of its value, '' for nothing.
+    """
     return _Run(given).run(text, filename, arguments, shown)
 
 
@@ -160,29 +163,37 @@ class _Run:
         return self._verdict(failure)
 
     def _verdict(self, failure: OmegaError | None) -> int:
-        """Report what failed: the main task's failure, then those nobody observed. The status of the first."""
+        """Report what failed: the main task's failure, then those nobody observed.
+
+        The status is that of the first.
+        """
         if self.output.is_broken and not isinstance(failure, LispFileError):
             return OK
         if isinstance(failure, TaskCancelled) and self._was_asked_to_end():
             return OK  # the caller knows why
         status = OK if failure is None else self._failed(failure)
-        lost = [task.error for task in self.scheduler.unobserved_failures()]
-        failures = [error for error in lost if isinstance(error, OmegaError)]
-        failures = [error for error in failures if not isinstance(error, Exit)]
-        known = {failure.message} if isinstance(failure, LimitExceeded) else set()
-        reported = 0
-        for error in failures:
-            if isinstance(error, LimitExceeded):  # one limit stops every task
-                if error.message in known or known and error.limit == getattr(failure, "limit", ""):
-                    continue
-                known.add(error.message)
-            if reported == FAILURES_MAX:
-                terminal.say(f"... and {len(failures) - reported} more failures nobody observed")
-                break
-            reported += 1
+        lost = self._lost(failure)
+        for error in lost[:FAILURES_MAX]:
             code = self._failed(error)
             status = status or code
+        if len(lost) > FAILURES_MAX:
+            terminal.say(f"... and {len(lost) - FAILURES_MAX} more failures nobody observed")
         return status
+
+    def _lost(self, failure: OmegaError | None) -> list[OmegaError]:
+        """The failures nobody observed, in spawn order. One limit stops every task: it counts once."""
+        limits = {failure.limit} if isinstance(failure, LimitExceeded) else set()
+        lost: list[OmegaError] = []
+        for task in self.scheduler.unobserved_failures():
+            error = task.error
+            if not isinstance(error, OmegaError) or isinstance(error, Exit):
+                continue
+            if isinstance(error, LimitExceeded) and error.limit in ("fuel", "wall", "output"):
+                if error.limit in limits:
+                    continue
+                limits.add(error.limit)
+            lost.append(error)
+        return lost
 
     def _failed(self, error: OmegaError) -> int:
         """Report an error; the status it means."""
@@ -212,7 +223,9 @@ class _Run:
     # ------------------------------------------------------------------ endings asked for
 
     def _was_asked_to_end(self) -> bool:
-        return self.interpreter.exit_status is not None or self.output.is_broken or self._interrupted
+        return (
+            self.interpreter.exit_status is not None or self.output.is_broken or self._interrupted
+        )
 
     _interrupted = False
 
@@ -234,7 +247,7 @@ class _Run:
     def _end_tasks(self) -> None:
         """Cancel what is left, cleanup included, and close connections.
 
-        A thread that waits for standard input cannot be stopped: then only the tasks are waited for.
+        A thread that waits for standard input cannot be stopped: then only tasks are waited for.
         """
         scheduler = self.scheduler
         if any(external.function is not None for external in scheduler.externals):

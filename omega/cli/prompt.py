@@ -1,7 +1,7 @@
 """Where the REPL's lines come from: a terminal with history and completion, or a pipe.
 
-Owns: readline, the history file, the prompt, and keeping what tasks print apart from the line that is
-being typed. Refuses: to know what a line means.
+Owns: readline, the history file, the prompt, and keeping what tasks print apart from the line that
+is being typed. Refuses: to know what a line means.
 
 Lines are read in the main thread, which therefore gets Ctrl-C; whatever prints does so in another.
 """

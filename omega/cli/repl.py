@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from omega import __version__
@@ -41,9 +42,7 @@ class Abandoned(Exception):
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     if arguments:
-        raise usage(
-            "repl takes no arguments", f"to run a program: omega run {' '.join(arguments)}"
-        )
+        raise usage("repl takes no arguments", f"to run a program: omega run {' '.join(arguments)}")
     return Repl(given).run()
 
 
@@ -84,27 +83,32 @@ class Repl:
         return status
 
     def _loop(self) -> int:
-        while True:
+        """Texts, one after the other; the exit status."""
+        goes_on = True
+        while goes_on:
             try:
                 text = self._read()
             except KeyboardInterrupt:
-                if self.interpreter.exit_status is None and self.prompt.is_terminal:
-                    sys.stdout.write("\n")
-                    continue
-                text = None
-                if self.interpreter.exit_status is None:
+                if self.interpreter.exit_status is None and not self.prompt.is_terminal:
                     return INTERRUPTED
-            if text is not None and text.lstrip().startswith(","):
-                if not self._do(lambda line=text.strip(): commands.run(self, line)):  # type: ignore[misc]
-                    text = None
-            elif text is not None:
-                self._evaluate(text)
+                sys.stdout.write("\n")
+            else:
+                goes_on = self._act_on(text)
             if self.interpreter.exit_status is not None:
                 return int(self.interpreter.exit_status)
-            if text is None:
-                if self.prompt.is_terminal:
-                    sys.stdout.write("\n")
-                return OK
+        return OK
+
+    def _act_on(self, text: str | None) -> bool:
+        """Do what a text says. False: leave."""
+        if text is None:
+            if self.prompt.is_terminal:
+                sys.stdout.write("\n")
+            return False
+        line = text.strip()
+        if line.startswith(","):
+            return self._do(lambda: commands.run(self, line))
+        self._evaluate(text)
+        return True
 
     def _read(self) -> str | None:
         """The next text: lines until every bracket is closed; None at the end."""
@@ -140,12 +144,15 @@ class Repl:
             # The form where it stands, so that its places are those of what was typed.
             gap = "\n" * (span.line - 1) + " " * (span.column - 1)
             form = gap + text[at:end].lstrip() if at else text[:end]
-            if not self._do(lambda form=form: self._run_form(form)):  # type: ignore[misc]
+            if not self._do(partial(self._run_form, form)):
                 return
             at, line, column = end, span.end_line, span.end_column
 
     def _do(self, job: Callable[[], bool]) -> bool:
-        """Have the interpreter's thread do a job, and wait for its answer. Ctrl-C goes to the form meanwhile."""
+        """Have the interpreter's thread do a job, and wait for its answer.
+
+        Ctrl-C goes to the form meanwhile.
+        """
         answer: list[bool] = []
         done = threading.Event()
 
@@ -213,9 +220,10 @@ class Repl:
         scheduler.set_wall_deadline(self.given.get("timeout"))
         try:
             self.form = interpreter.spawn_text(text, f"<repl {self.count}>")
-            for warning in interpreter.findings:
-                terminal.complain(warning, interpreter.source, level="warning")
+            findings = interpreter.findings
             value = self._wait(self.form)
+            for warning in findings:  # of a form that failed, its error says enough
+                terminal.complain(warning, interpreter.source, level="warning")
         except Exit:
             return False
         except TaskCancelled as error:
@@ -273,12 +281,11 @@ class Repl:
             self._reported.add(task)
             error = task.outcome
             if isinstance(error, OmegaError) and not isinstance(error, Exit):
-                source_of = self.interpreter.source
-                self.prompt.around(lambda e=error: terminal.complain(e, source_of))  # type: ignore[misc]
+                self.prompt.around(partial(terminal.complain, error, self.interpreter.source))
 
 
 class _Output(terminal.Output):
-    """Standard output at a prompt: what tasks print while a line is typed stands above that line."""
+    """Standard output at a prompt: what tasks print while a line is typed stands above it."""
 
     def __init__(self, repl: Repl) -> None:
         super().__init__(self._reader_left)
