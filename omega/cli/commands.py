@@ -6,19 +6,18 @@ They run in the interpreter's thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
 from omega.cli.options import nearest
+from omega.concurrency.clock import now_us
 from omega.errors import OmegaError
 
 if TYPE_CHECKING:
     from omega.cli.repl import Repl
 
 WIDTH_MAX = 60  # columns of a name or a wait that are shown
-_began_s = time.perf_counter()
 
 
 def run(repl: Repl, line: str) -> bool:
@@ -66,7 +65,7 @@ def _cancel(repl: Repl, argument: str) -> str:
 def _stats(repl: Repl, argument: str) -> str:
     from omega.cli.program import stats_text
 
-    return stats_text(repl.interpreter, time.perf_counter() - _began_s)
+    return stats_text(repl.interpreter, now_us() / 1e6 - repl.began_s)
 
 
 def _doc(repl: Repl, argument: str) -> str:

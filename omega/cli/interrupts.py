@@ -13,11 +13,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 from omega.concurrency import Scheduler
+from omega.concurrency.clock import now_us
 
 AGAIN_S = 1.0
 HEED_S = 2.0
@@ -82,7 +82,7 @@ class Interrupts:
         self._scheduler.on_interrupt = None
 
     def _signal(self, number: int, frame: object) -> None:
-        now_s = time.monotonic()
+        now_s = now_us() / 1e6
         self.count += 1
         if self.count > 2:
             leave_now()

@@ -259,7 +259,7 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "  omega COMMAND --help      the options of a command",
         "  omega --version           the version",
         "",
-        "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a file",
-        "that cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
+        "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a",
+        "file that cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
     ]
     return "\n".join(lines)

@@ -11,7 +11,6 @@ failed); failures nobody observed are reported in spawn order; what is left is c
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from omega.cli import terminal
 from omega.cli.interrupts import Interrupts
 from omega.cli.main import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.concurrency import SchedulerConfig
+from omega.concurrency.clock import now_us
 from omega.effects import Grants
 from omega.errors import (
     Deadlock,
@@ -86,7 +86,7 @@ def run_program(
 
 class _Run:
     def __init__(self, given: dict[str, Any]) -> None:
-        self.began_s = time.perf_counter()
+        self.began_s = now_us() / 1e6
         self.given = given
         self.host_traceback = bool(given.get("host-traceback"))
         self.interpreter = make_interpreter(given)
@@ -181,7 +181,7 @@ class _Run:
         return status
 
     def _lost(self, failure: OmegaError | None) -> list[OmegaError]:
-        """The failures nobody observed, in spawn order. One limit stops every task: it counts once."""
+        """The failures nobody observed, in spawn order; a limit that ends every task counts once."""
         limits = {failure.limit} if isinstance(failure, LimitExceeded) else set()
         lost: list[OmegaError] = []
         for task in self.scheduler.unobserved_failures():
@@ -272,7 +272,7 @@ class _Run:
         self.scheduler.listeners.append(EventWriter(self.events))
 
     def _stats(self) -> str:
-        return stats_text(self.interpreter, time.perf_counter() - self.began_s)
+        return stats_text(self.interpreter, now_us() / 1e6 - self.began_s)
 
 
 def stats_text(interpreter: Interpreter, took_s: float) -> str:

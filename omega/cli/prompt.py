@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 HISTORY_LINES_MAX = 2_000
@@ -68,7 +69,7 @@ class Prompt:
         path = history_path()
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            Path(path).touch(0o600)
             os.chmod(path, 0o600)
             self._readline.set_history_length(HISTORY_LINES_MAX)
             self._readline.write_history_file(path)

@@ -26,6 +26,7 @@ from omega.cli.main import INTERRUPTED, OK, report_bug
 from omega.cli.options import usage
 from omega.cli.program import make_interpreter
 from omega.cli.prompt import Prompt
+from omega.concurrency.clock import now_us
 from omega.errors import OmegaError, ReadError, Source, TaskCancelled
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
 class Repl:
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
+        self.began_s = now_us() / 1e6
         self.host_traceback = bool(given.get("host-traceback"))
         self.interpreter: Any = None
         self.count = 0  # of forms
