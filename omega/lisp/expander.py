@@ -212,15 +212,12 @@ class Expander:
 
     def _call(self, form: Pair, scope: AnyScope, span: Span | None) -> Node:
         parts = self.parts(form)
-        function = self.expand(*self._in(parts[0], scope))
-        arguments = [self.expand(*self._in(part, scope)) for part in parts[1:]]
+        function = self.expand(parts[0][0], scope, parts[0][1])  # f(*args) would recurse through C
+        arguments = self.each(parts[1:], scope)
         if isinstance(function, Lambda) and function.is_plain:
             if len(function.required) == len(arguments):
                 return Let(span, function.required, arguments, function.body)
         return Call(span, function, arguments)
-
-    def _in(self, part: Part, scope: AnyScope) -> tuple[Any, AnyScope, Span | None]:
-        return part[0], scope, part[1]
 
     def each(self, parts: list[Part], scope: AnyScope) -> list[Node]:
         return [self.expand(datum, scope, span) for datum, span in parts]
