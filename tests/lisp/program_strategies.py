@@ -145,7 +145,7 @@ class Programs:
         if not known:
             return self._note(scope, depth)
         name, arity = known[self.pick(len(known))]
-        if self.pick(20) == 0:
+        if name != "k" and self.pick(20) == 0:
             arity = self.pick(3)
         return [name, *(self.expr(scope, depth) for _ in range(arity))]
 

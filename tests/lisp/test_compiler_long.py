@@ -181,3 +181,42 @@ def test_nesting_beyond_the_limit_is_an_error(depth: int) -> None:
         return
     with pytest.raises(LimitExceeded, match="nesting"):
         value_of(program)
+
+
+DEEP = {
+    "let": ("(let ((x 1)) ", ")"),
+    "begin": ("(begin 1 ", ")"),
+    "if": ("(if 1 ", " 0)"),
+    "cond": ("(cond (1 ", "))"),
+    "when": ("(when 1 ", ")"),
+    "and": ("(and 1 ", ")"),
+    "or": ("(or #f ", ")"),
+    "not": ("(not ", ")"),
+    "called lambda": ("((lambda (x) ", ") 1)"),
+    "list": ("(list 1 ", ")"),
+    "quasiquote": ("`(1 ,", ")"),
+    "named let": ("(let loop ((x 1)) ", ")"),
+    "case": ("(case 1 ((1) ", "))"),
+    "letrec": ("(letrec ((x 1)) ", ")"),
+    "let-values": ("(let-values (((x) 1)) ", ")"),
+    "macro": ("(receive (x) 1 ", ")"),
+    "set!": ("(set! x ", ")"),
+    "vector-ref": ("(+ 1 (vector-ref (vector 1) ", "))"),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_nesting_of_each_form(name: str) -> None:
+    """Passes over forms and nodes must not use up the C stack, which Python 3.12 limits most."""
+    opening, closing = DEEP[name]
+    if name != "vector-ref":
+        value_of("(define x 1)" + opening * 490 + "0" + closing * 490)
+    value_of(f"(define x 1) (define (f) {opening * 400}x{closing * 400})")
+
+
+@pytest.mark.parametrize(
+    "opening", ["(lambda (x) ", "(delay ", "(guard (e (1 e)) ", "(let f () (define (g) "]
+)
+def test_nested_procedures_up_to_a_limit(opening: str) -> None:
+    closing = ") (g))" if "define" in opening else ")"
+    value_of(opening * 60 + "0" + closing * 60)
