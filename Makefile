@@ -11,7 +11,8 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/omega run examples/triage.omega examples/tickets.csv
+	@mkdir -p build
+	$(BIN)/omega run --llm scripted:examples/triage-rules.json examples/triage.omega examples/tickets.csv build/triaged.csv
 
 test: lint
 	$(BIN)/python -m pytest -n auto

@@ -1,11 +1,11 @@
-"""Writes docs/reference.md: every procedure of the library, from its own documentation.
+"""Writes what documentation can be taken from the source.
 
-    python docs/generate.py            writes the file
-    python docs/generate.py --check    says whether it is current (exit code 1 when not)
+    python docs/generate.py            writes docs/reference.md and the list in docs/internals.md
+    python docs/generate.py --check    says whether they are current (exit code 1 when not)
 
-Owns: how the page is cut into sections. The words are the docstrings', in omega/lisp/primitives,
-omega/lisp/control.py,
-omega/lisp/library/*.omega and omega/bindings.py.
+Owns: how the reference is cut into sections; where the list of modules begins and ends. The words
+are the docstrings', in omega/lisp/primitives, omega/lisp/control.py, omega/lisp/library/*.omega,
+omega/bindings.py, and at the head of every module.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# The library, procedure by procedure
 
 Written by `python docs/generate.py` from the documentation in the source; change it there.
-`omega repl` shows the same with `,doc NAME`. The forms (`if`, `let`, `with-timeout` ...) are in [language.md](language.md).
+`omega repl` shows the same with `,doc NAME`. The forms (`if`, `let`, `with-timeout` ...) are in
+[language.md](language.md).
 
-A shape such as `(string-split s [separator])` shows optional arguments in brackets and repeated ones by
-dots; what follows the arrow is the value. Times are milliseconds.
+A shape such as `(string-split s [separator])` shows optional arguments in brackets and repeated
+ones by dots; what follows the arrow is the value. Times are milliseconds.
 """
 
 # Sections in order: the title, and where its procedures are defined: a module of omega, a file of
@@ -182,17 +183,51 @@ def page(documented: Iterable[Entry]) -> str:
     return "\n".join(parts)
 
 
+# -- the list of modules ---------------------------------------------------------------------------
+
+BEGIN, END = "<!-- modules: python docs/generate.py -->", "<!-- end of modules -->"
+
+
+def first_line(path: Path) -> str:
+    """What a file says it is: the first paragraph of its docstring, or sentence of its comment."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        paragraph = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
+        return " ".join(paragraph.split())
+    head = " ".join(line.lstrip(";/ ") for line in text.splitlines()[:3])
+    return head.split(". ")[0].rstrip(".") + "."
+
+
+def with_modules(text: str) -> str:
+    """The page's text with the list of modules in its place, a section per folder."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "omega").rglob("*")):
+        if path.suffix in (".py", ".omega", ".lark") and path.read_text("utf-8").strip():
+            name = path.relative_to(ROOT).as_posix()
+            folders.setdefault(path.parent.relative_to(ROOT).as_posix(), []).append(
+                f"- `{name}` {first_line(path)}"
+            )
+    parts = [f"### {folder}/\n\n" + "\n".join(folders[folder]) for folder in sorted(folders)]
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
+
+
 def main() -> int:
+    sys.path.insert(0, str(ROOT))
     documented, undocumented = entries()
-    text = page(documented)
+    internals = ROOT / "docs" / "internals.md"
+    pages = {PAGE: page(documented), internals: with_modules(internals.read_text("utf-8"))}
     if undocumented:
         print("without documentation: " + " ".join(undocumented), file=sys.stderr)
+    stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]
     if "--check" in sys.argv:
-        is_current = PAGE.exists() and PAGE.read_text("utf-8") == text
-        if not is_current:
-            print("docs/reference.md is not current: run python docs/generate.py", file=sys.stderr)
-        return 0 if is_current else 1
-    PAGE.write_text(text, encoding="utf-8")
+        for path in stale:
+            name = path.relative_to(ROOT)
+            print(f"{name} is not current: run python docs/generate.py", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(pages[path], encoding="utf-8")
     return 0
 
 
