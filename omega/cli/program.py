@@ -181,7 +181,7 @@ class _Run:
         return status
 
     def _lost(self, failure: OmegaError | None) -> list[OmegaError]:
-        """The failures nobody observed, in spawn order; a limit that ends every task counts once."""
+        """The failures nobody observed, in spawn order; a limit that ends all of them once."""
         limits = {failure.limit} if isinstance(failure, LimitExceeded) else set()
         lost: list[OmegaError] = []
         for task in self.scheduler.unobserved_failures():
