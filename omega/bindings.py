@@ -59,9 +59,14 @@ class _Bindings:
         rt = self.rt
         if not rt.is_procedure(thunk):
             raise wrong_type("async", 1, "a procedure without arguments", thunk)
-        locals_ = rt.host.dynamics().snapshot()
+        dynamics = rt.host.dynamics()
+        # A task that inherits nothing makes its dynamic state when it first needs one.
+        inherits = dynamics.parameters or dynamics.effects is not None
         task: Task = self.scheduler.spawn(
-            self.interpreter.task_body(lambda: rt.call(thunk)), locals=locals_, span=thunk.__name__, **options
+            self.interpreter.procedure_body(thunk),
+            locals=dynamics.snapshot() if inherits else None,
+            span=thunk.__name__,
+            **options,
         )
         return task
 
@@ -132,6 +137,8 @@ def _tasks(b: _Bindings, table: Table) -> None:
     scheduler = b.scheduler
 
     def spawn(name: str, thunk: Any, rest: tuple[Any, ...], **more: Any) -> Task:
+        if not rest:
+            return b.spawn(thunk, **more)
         given = options(name, rest, name=None, priority=None, timeout=None, queue_timeout=None, daemon=False)
         if given["name"] is not None and not isinstance(given["name"], (str, Symbol)):
             raise LispTypeError(f"`{name}` expected a string for :name, got {_shown(given['name'])}")

@@ -42,7 +42,7 @@ from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
 from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
-from omega.lisp.runtime import RuntimeLimits
+from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 
 
@@ -239,7 +239,6 @@ class Interpreter:
 
     def task_body(self, run: Callable[[], Any]) -> Callable[[], Any]:
         """A task's body: failures leave it as conditions, with their place and the task they happened in."""
-        conditions, scheduler = self.runtime.conditions, self.scheduler
 
         def body() -> Any:
             failure: BaseException | None = None
@@ -247,13 +246,32 @@ class Interpreter:
                 return run()
             except Exception as raised:
                 failure = raised
-            error = conditions.as_condition(failure)
-            error.signalled = False  # whoever awaits the task has handlers of its own
-            if error.task is None and scheduler.current is not None:
-                error.task = scheduler.current.name or scheduler.current.id
-            raise error
+            raise self._task_failure(failure)
 
         return body
+
+    def procedure_body(self, function: Any) -> Callable[[], Any]:
+        """`task_body` of a call of a Lisp procedure without arguments."""
+        drive = self.runtime.drive
+
+        def body() -> Any:
+            failure: BaseException | None = None
+            try:
+                value = function()
+                return drive() if value is MARKER else value
+            except Exception as raised:
+                failure = raised
+            raise self._task_failure(failure)
+
+        return body
+
+    def _task_failure(self, failure: BaseException) -> OmegaError:
+        error = self.runtime.conditions.as_condition(failure)
+        error.signalled = False  # whoever awaits the task has handlers of its own
+        current = self.scheduler.current
+        if error.task is None and current is not None:
+            error.task = current.name or current.id
+        return error
 
     def _finish(self, run: Callable[[], Any]) -> Any:
         try:

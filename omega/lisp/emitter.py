@@ -42,7 +42,7 @@ from omega.lisp.core import (
 from omega.lisp.expressions import Expressions, is_or
 from omega.lisp.names import library_name
 from omega.lisp.syntax import STORE, Block
-from omega.lisp.versions import settle_types
+from omega.lisp.versions import settle_types, type_of
 
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
 
@@ -292,24 +292,26 @@ class Emitter(Expressions):
         """A primitive that stores, as an assignment; False when it is none of those."""
         if not is_primitive(node) or not isinstance(node.function, Global):
             return False
-        shape = inline.STORES.get(node.function.name)
+        name = node.function.name
         primitive = node.function.primitive
-        if shape is None or primitive is None or len(node.arguments) != primitive.low:
+        if name not in inline.STORES or primitive is None or len(node.arguments) != primitive.low:
             return False
+        kinds = [type_of(argument) for argument in node.arguments]
         values = self.operands(node.arguments)
         self.at(node.span)
         parts: dict[str, Any] = {}
         for letter, argument, value in zip("ABC", node.arguments, values, strict=False):
             if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(argument):
-                name = self.temp()
-                self.out.append(self.assign(name, value))
-                value = self.name(name)
+                temp = self.temp()
+                self.out.append(self.assign(temp, value))
+                value = self.name(temp)
             parts[letter] = value
-        target: Any = self.fill(shape[1], parts)
+        test, place = inline.store(name, kinds[0], kinds[1])
+        target: Any = self.fill(place, parts)
         target.ctx = STORE
         stored = ast.Assign([target], list(parts.values())[-1], **self.place)
-        slow = self.call(library_name(node.function.name), *parts.values())
-        self.out.append(self.if_(self.fill(shape[0], parts), [stored], [self.evaluate(slow)]))
+        slow = self.call(library_name(name), *parts.values())
+        self.out.append(self.if_(self.fill(test, parts), [stored], [self.evaluate(slow)]))
         return True
 
     # -- loops ---------------------------------------------------------------------------------

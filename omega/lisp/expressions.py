@@ -310,7 +310,11 @@ class Expressions(Builder):
             return self._fill(inline.UNARY[name], arguments)
         if len(arguments) == 3 and name in inline.TERNARY and self._is_atom(arguments[2]):
             return self._fill(inline.TERNARY[name], arguments)
-        if len(arguments) != 2 and not (name in ("+", "*") and len(arguments) > 2):
+        if len(arguments) > 2 and name in ("+", "*"):
+            # The primitive evaluates all operands before it adds any: only what is no work can wait.
+            if not all(self._is_atom(argument) for argument in arguments[2:]):
+                return None
+        elif len(arguments) != 2:
             return None
         if name in ("eq?", "eqv?"):
             return self._inline_same(arguments, name)

@@ -86,20 +86,19 @@ _TERNARY = {
     "hash-ref": "A._data.get(B, C) if (_type(A_) is _HashTable) & (_type(B_) in _PLAIN) else {slow}(A, B, C)",
 }
 
-# Where the value is not used: test, and the place that is assigned the last operand.
+# Where the value is not used: what is tested of A, of B, and of both; the place that is assigned
+# the last operand.
 _STORES = {
-    "vector-set!": ("_type(A) is _list and _type(B) is _int and -1 < B < _len(A)", "A[B]"),
-    "hash-set!": ("_type(A) is _HashTable and _type(B) in _PLAIN", "A._data[B]"),
-    "set-car!": ("_type(A) is _Pair", "A.car"),
-    "set-cdr!": ("_type(A) is _Pair", "A.cdr"),
+    "vector-set!": ("vector", "int", "-1 < B < _len(A)", "A[B]"),
+    "hash-set!": (None, None, "_type(A) is _HashTable and _type(B) in _PLAIN", "A._data[B]"),
+    "set-car!": (None, None, "_type(A) is _Pair", "A.car"),
+    "set-cdr!": (None, None, "_type(A) is _Pair", "A.cdr"),
 }
+STORES = frozenset(_STORES)
 
 TERNARY: dict[str, ast.expr] = {
     name: parse_template(text.replace("{slow}", library_name(name)))
     for name, text in _TERNARY.items()
-}
-STORES: dict[str, tuple[ast.expr, ast.expr]] = {
-    name: (parse_template(test), parse_template(place)) for name, (test, place) in _STORES.items()
 }
 UNARY: dict[str, ast.expr] = {
     name: parse_template(text.replace("{slow}", library_name(name)))
@@ -140,3 +139,15 @@ def checked(name: str, a: str | None, b: str | None, divisor: object) -> ast.exp
     if not tests:
         return parse_template(fast.replace("A", "A_").replace("B", "B_"))
     return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}(A, B)")
+
+
+@cache
+def store(name: str, a: str | None, b: str | None) -> tuple[ast.expr, ast.expr]:
+    """(test, place) of a primitive of STORES for operands of types `a` and `b`."""
+    want_a, want_b, more, place = _STORES[name]
+    tests = []
+    if want_a is not None and a != want_a:
+        tests.append(f"_type(A) is {_CLASSES[want_a]}")
+    if want_b is not None and b != want_b:
+        tests.append(f"_type(B) is {_CLASSES[want_b]}")
+    return parse_template(" and ".join([*tests, more])), parse_template(place)

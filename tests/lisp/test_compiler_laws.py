@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from omega.errors import OmegaError
@@ -119,6 +118,5 @@ def test_compiled_program_equals_direct_evaluation(forms: list[Any]) -> None:
     check(forms)
 
 
-@pytest.mark.xfail(strict=True, reason="compiled sums check operands one by one")
 def test_operands_are_all_evaluated_before_their_types_are_checked() -> None:
     check([["+", 1, True, ["note", 5]]])
