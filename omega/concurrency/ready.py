@@ -79,6 +79,12 @@ class PriorityQueue:
         return (entry[2] for entry in self._heap)
 
 
+class PassedQueue(PriorityQueue):
+    """Tasks that were passed over: they keep the rank, and so the age, they got when ready."""
+
+    append = PriorityQueue.appendleft
+
+
 class PickedQueue:
     """The order a test chooses: each pop asks `pick(n, tag)` which ready task goes on."""
 

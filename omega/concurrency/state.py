@@ -23,7 +23,7 @@ from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.config import SchedulerConfig
 from omega.concurrency.driver import Driver
 from omega.concurrency.outside import External, Inbox
-from omega.concurrency.ready import PickedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.ready import PassedQueue, PickedQueue, PriorityQueue, Ready, fifo_queue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
@@ -138,18 +138,19 @@ class KernelState:
         queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
         self._woken += len(self._passed_ready)
         self._passed_ready.clear()
-        self._passed_new = self._new_queue()
+        self._passed_new = self._new_queue(passed=True)
         self._ready = self._new_queue()
         for task in queued:
             self._ready.append(task)
         if self.finished.maxlen != config.keep_finished:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
 
-    def _new_queue(self) -> Ready:
+    def _new_queue(self, passed: bool = False) -> Ready:
         if self.picker is not None:
             return PickedQueue(self.pick)
         if self.config.fairness_mode == "priority":
-            return PriorityQueue(self.config.ageing, lambda: self.turns)
+            kind = PassedQueue if passed else PriorityQueue
+            return kind(self.config.ageing, lambda: self.turns)
         return fifo_queue()
 
     def configure(self, **changes: Any) -> None:

@@ -323,6 +323,22 @@ def test_priority_preempts_at_slice_ends(kit):
     assert log.index("high") in (2, 3)
 
 
+def test_tasks_passed_over_for_a_slot_keep_their_rank(kit):
+    """Two queues once numbered their entries separately, and equal numbers compared tasks."""
+    s = kit.scheduler(fairness_mode="priority", max_concurrent_tasks=2)
+    order = []
+
+    def body():
+        order.append(s.current.priority)
+        s.sleep(0.001)
+        s.yield_now()
+
+    for i in range(18):
+        s.spawn(body, priority=i % 3)
+    s.run()
+    assert order == [2] * 6 + [1] * 6 + [0] * 6
+
+
 def test_children_inherit_the_priority_of_their_parent(s, run):
     assert s.wait(s.spawn(lambda: s.spawn(lambda: 1).priority, priority=7)) == 7
 
