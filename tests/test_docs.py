@@ -1,4 +1,4 @@
-"""The documentation is true: its programs run, and what is public is documented, in both directions.
+"""The documentation is true: its programs run, and what is public is documented, both ways.
 
 Fenced blocks of README.md and docs/, by the first word after the fence:
 
@@ -9,8 +9,8 @@ Fenced blocks of README.md and docs/, by the first word after the fence:
 - `python`: a whole program, in a process of its own, in a copy of the repository's examples/.
 - `sh`: each line that begins with `omega ` runs in that copy. Lines that begin with `#` are notes.
 - `output`, right after one of these: what it printed, to the letter.
-- `console`, `text`, `json` and the like are not run; so is what says `not-run` (sparingly: what needs
-  a key, a network, or a minute).
+- `console`, `text`, `json` and the like are not run, nor is what says `not-run` (sparingly: what
+  needs a key, a network, or a minute).
 """
 
 from __future__ import annotations

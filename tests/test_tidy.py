@@ -57,6 +57,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         {
             "omega.concurrency.threads": "owns the pool of threads and the inbox",
             "omega.concurrency.asyncio_driver": "one lock around its wake-up",
+            "omega.cli.repl": "one thread waits for lines, one owns the interpreter: see there",
             "omega.concurrency.depth": "the recursion limit belongs to the whole process",
             "omega.testing.loopback": "a real server needs a real thread",
         },
