@@ -111,11 +111,11 @@ class _Run:
         self._open_events()
         self.interpreter.only_text()
         with Interrupts(self.scheduler, self._interrupt) as interrupts:
-            try:
-                status = self._whole(text, filename, shown)
-            finally:
-                if self.events is not None:
-                    self.events.close()
+            status = self._whole(text, filename, shown)
+        if self.events is not None:
+            lost = self.events.close()
+            if lost is not None:
+                status = status or self._failed(lost)
         return INTERRUPTED if interrupts.count else status
 
     def _whole(
@@ -264,15 +264,43 @@ class _Run:
             return
         from omega.concurrency import EventWriter
 
-        try:
-            self.events = open(path, "w", encoding="utf-8")  # noqa: SIM115
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise LispFileError(f"cannot write {path}: {reason.lower()}") from None
+        self.events = _EventsFile(path)
         self.scheduler.listeners.append(EventWriter(self.events))
 
     def _stats(self) -> str:
         return stats_text(self.interpreter, now_us() / 1e6 - self.began_s)
+
+
+class _EventsFile:
+    """The file of --events. Trouble with it never reaches the scheduler: `close` tells of it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lost: LispFileError | None = None
+        try:
+            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            raise self._failure(error) from None
+
+    def write(self, text: str) -> None:
+        self._try(lambda: self._file.write(text))
+
+    def close(self) -> LispFileError | None:
+        """What went wrong since it was opened."""
+        self._try(self._file.close)
+        return self._lost
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if self._lost is not None:
+            return
+        try:
+            act()
+        except OSError as error:
+            self._lost = self._failure(error)
+
+    def _failure(self, error: Exception) -> LispFileError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return LispFileError(f"cannot write {self._path}: {reason.lower()}")
 
 
 def stats_text(interpreter: Interpreter, took_s: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 
@@ -96,6 +98,13 @@ def test_the_event_stream_is_equal_in_equal_runs(omega, tmp_path):
         streams.append((tmp_path / name).read_text())
     assert streams[0] == streams[1]
     assert streams[0].startswith("TaskCreated ")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_events_that_cannot_be_written_make_the_run_fail(omega):
+    done = omega("eval", "--events", "/dev/full", "1")
+    assert (done.returncode, done.stdout) == (1, "1\n")
+    assert "cannot write /dev/full: no space left on device" in done.stderr
 
 
 def test_options_reach_the_scheduler(omega):
