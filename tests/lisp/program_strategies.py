@@ -55,10 +55,7 @@ class Programs:
 
     def _wide(self, scope: dict[str, int], depth: int) -> Any:
         operator = ["+", "*", "vector", "<", "-"][self.pick(5)]
-        operands = self.some(scope, depth, 2, 4)
-        if operator in ("+", "*"):  # see test_operands_are_all_evaluated_before_...
-            operands[2:] = [self.atom(scope) for _ in operands[2:]]
-        return [operator, *operands]
+        return [operator, *self.some(scope, depth, 2, 4)]
 
     def _test(self, scope: dict[str, int], depth: int) -> Any:
         operator = ["<", "=", ">=", "eqv?"][self.pick(4)]
