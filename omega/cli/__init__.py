@@ -1,5 +1,6 @@
-"""The command line: one module per command, `main.py` dispatches. Nothing imports this package.
+"""The command line: one module per command. Nothing imports this package.
 
-`options.py` holds the table every option is parsed and documented from; `program.py` is what
-running a program means: warnings, waiting, reports, exit codes.
+`main.py` begins and ends the process, `dispatch.py` finds the command; `options.py` holds the table
+every option is parsed and documented from; `program.py` is what running a program means: warnings,
+waiting, reports, exit codes.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.cli import terminal
-from omega.cli.main import FAILED, LIMIT, OK
+from omega.cli.dispatch import FAILED, LIMIT, OK
 from omega.cli.options import usage
 from omega.errors import OmegaBug, OmegaError, ReadError, Source, Span
 

@@ -11,7 +11,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     if len(arguments) != 1:
         raise usage("compile takes one FILE", "omega compile --show-python FILE")
     from omega.cli import terminal
-    from omega.cli.main import FAILED, OK, show
+    from omega.cli.dispatch import FAILED, OK, show
     from omega.cli.run import read_program
     from omega.errors import OmegaError, Source
     from omega.interpreter import Interpreter

@@ -1,176 +1,44 @@
-"""`omega`: finds the command, parses its options, runs it, ends the process.
+"""`omega`: begins and ends the process. What lies between is dispatch.py.
 
-Owns: the table of commands, the last resort (no input whatever shows a Python traceback).
-Refuses: to do what a command does.
+Owns: Ctrl-C until a command takes it over; leaving without taking the interpreter apart.
+Refuses: to import anything before Ctrl-C is quiet: Python would show where in an import it came.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
-
-from omega import __version__
-from omega.cli import terminal
-from omega.cli.options import (
-    HOST_TRACEBACK,
-    PROGRAM_OPTIONS,
-    Command,
-    Option,
-    help_of,
-    nearest,
-    overview,
-    parse,
-    usage,
-)
-from omega.errors import LispFileError, OmegaBug, OmegaError
-
-OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
-
-COMMANDS = (
-    Command(
-        "run",
-        "FILE [ARGS...]",
-        "run a program\n\n"
-        "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
-        "is standard input. At the end the program's tasks are waited for.",
-        PROGRAM_OPTIONS,
-        "run",
-    ),
-    Command(
-        "eval",
-        "EXPR",
-        "evaluate an expression and print its value",
-        PROGRAM_OPTIONS,
-        "eval",
-    ),
-    Command(
-        "repl",
-        "",
-        "read, evaluate and print, again and again\n\n"
-        "Tasks go on while the prompt waits. `,help` lists the commands of the prompt.",
-        PROGRAM_OPTIONS,
-        "repl",
-    ),
-    Command(
-        "check",
-        "FILE",
-        "find what is wrong with a program without running it\n\n"
-        "Exit code 0 when nothing was found, 1 when something was.",
-        (HOST_TRACEBACK,),
-        "check",
-    ),
-    Command(
-        "compile",
-        "FILE",
-        "compile a program; with --show-python, print what it is compiled to",
-        (Option("show-python", None, "print the generated Python"), HOST_TRACEBACK),
-        "compile",
-    ),
-)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status.
 
     Without `argv`: the process's own, and the process ends here.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _quiet_interrupts()
+    import gc
+
     gc.disable()  # what is made at the start stays; program.py turns it on
-    status = _guarded(words)
+    from omega.cli.dispatch import run
+
+    status = run(list(sys.argv[1:] if argv is None else argv))
     if argv is None:
         _leave(status)
     gc.enable()
     return status
 
 
-def _guarded(words: list[str]) -> int:
-    """Run it; whatever goes wrong becomes one message and a status."""
-    bug: BaseException
-    try:
-        return _dispatch(words)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        return OK
-    except OmegaError as error:
-        if not isinstance(error, OmegaBug):
-            terminal.complain(error, host_traceback="--host-traceback" in words)
-            return status_at_start(error)
-        bug = error
-    except MemoryError:
-        terminal.say("error[E801]: memory limit exceeded: the machine has no more")
-        return LIMIT
-    except Exception as error:
-        bug = error
-    return report_bug(bug, "--host-traceback" in words)
+def _quiet_interrupts() -> None:
+    """Ctrl-C ends the process with 130, at once, until somebody knows better."""
+    import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which a warm start would wait for
 
-
-def report_bug(bug: BaseException, host_traceback: bool) -> int:
-    """Say that Omega itself went wrong."""
-    kind = "" if isinstance(bug, OmegaBug) else f"{type(bug).__name__}: "
-    error = OmegaBug(
-        f"Omega went wrong: {kind}{bug}",
-        hint=None if host_traceback else "--host-traceback shows where",
-    )
-    error.__cause__ = bug
-    terminal.complain(error, host_traceback=host_traceback)
-    return FAILED
-
-
-def status_at_start(error: OmegaError) -> int:
-    """The status of an error outside of any program: the command line, its files, its provider."""
-    if error.kind == "limit-exceeded":
-        return LIMIT
-    if error.kind in ("usage", "llm-configuration") or isinstance(error, LispFileError):
-        return USAGE
-    return FAILED
-
-
-def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("--help", "-h", "help"):
-        text = overview(COMMANDS, __version__)
-        if not words:
-            terminal.say(text)
-            return USAGE
-        return show(text)
-    if words[0] in ("--version", "-V"):
-        return show(f"omega {__version__}")
-    command = next((command for command in COMMANDS if command.name == words[0]), None)
-    if command is None:
-        raise _no_command(words[0])
-    given, arguments = parse(command, words[1:])
-    if given.get("help"):
-        return show(help_of(command))
-    from importlib import import_module
-
-    module: Any = import_module(f"omega.cli.{command.module}")
-    status: int = module.run(given, arguments)
-    return status
-
-
-def _no_command(word: str) -> OmegaError:
-    if word.startswith("-"):
-        return usage(f"unknown option {word}", "options follow the command; see omega --help")
-    if word.endswith((".omega", ".scm")) or os.path.exists(word):
-        return usage(f"unknown command {word}", f"to run a program: omega run {word}")
-    near = nearest(word, [command.name for command in COMMANDS])
-    hint = f"did you mean {near}?" if near else "see omega --help"
-    return usage(f"unknown command {word}", hint)
-
-
-def show(text: str) -> int:
-    """Print a text that was asked for, on standard output."""
-    output = terminal.Output(BrokenPipeError)
-    output.write(text + "\n")
-    output.flush()
-    return OK
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, lambda number, frame: os._exit(130))
 
 
 def _leave(status: int) -> None:
-    """End the process without taking the interpreter apart: nothing in it is waited for any more.
+    """End the process: nothing in it is waited for any more.
 
     A thread that still reads standard input would otherwise hold up, or break, Python's own end.
     """

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from omega.bindings import Exit
 from omega.cli import terminal
+from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.cli.interrupts import Interrupts
-from omega.cli.main import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.concurrency import SchedulerConfig
 from omega.concurrency.clock import now_us
 from omega.effects import Grants

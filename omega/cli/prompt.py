@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from omega.cli.terminal import is_terminal
+
 HISTORY_LINES_MAX = 2_000
 CLEAR_LINE = "\r\033[K"
 DELIMITERS = " \t\n()[]{}'`,;\""
@@ -23,7 +25,7 @@ class Prompt:
     """names: for completion, asked when Tab is pressed."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        self.is_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
+        self.is_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)
         self._names = names
         self._shown: str | None = None  # the prompt on the screen, while a line is typed
         self._readline: Any = None
@@ -100,10 +102,3 @@ class Prompt:
 def history_path() -> str:
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(base, "omega", "history")
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from omega import __version__
 from omega.bindings import Exit
 from omega.cli import commands, terminal
+from omega.cli.dispatch import INTERRUPTED, OK, report_bug
 from omega.cli.eval import written
 from omega.cli.interrupts import Interrupts
-from omega.cli.main import INTERRUPTED, OK, report_bug
 from omega.cli.options import usage
 from omega.cli.program import make_interpreter
 from omega.cli.prompt import Prompt
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STACK_BYTES = 64 << 20  # of the interpreter's thread: CPython's compiler recurses in C
 CLOSE_S = 10.0  # how long leaving waits for the cleanup of tasks
+# Python may notice a signal only after a wait that began just when it came: so waits are short.
+LOOK_S = 0.1
 FIRST, NEXT = "omega> ", "  ...> "
 
 
@@ -60,13 +62,15 @@ class Repl:
         self._jobs: deque[Callable[[], None]] = deque()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self._leaving = False
+        self._leaving = threading.Event()
         self._abandoned = False
         self._reported: set[Task] = set()
 
     # ------------------------------------------------------------------ the main thread
 
     def run(self) -> int:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # ends the reading of a line
         threading.stack_size(STACK_BYTES)
         thread = threading.Thread(target=self._serve, name="omega-interpreter", daemon=True)
         thread.start()
@@ -79,7 +83,7 @@ class Repl:
             status = self._loop()
         finally:
             self.prompt.close()
-            self._leaving = True
+            self._leaving.set()
             self._wake()
             thread.join(CLOSE_S)
         return status
@@ -172,7 +176,8 @@ class Repl:
         try:
             with Interrupts(self.interpreter.scheduler, self._cancel_form, self._abandon):
                 self._wake()
-                done.wait()
+                while not done.wait(LOOK_S):
+                    pass
         except Abandoned:
             self._abandoned = True
             self._wake()
@@ -198,13 +203,14 @@ class Repl:
         interpreter, scheduler = self.interpreter, self.interpreter.scheduler
         interpreter.door.output = self.output
         interpreter.door.arguments = ["<repl>"]
-        interpreter.on_exit = self._exiting
         interpreter.forget_compiled()
-        while not self._leaving:
+        while not self._leaving.is_set():
             # Somebody sits at the prompt and may yet act: nothing is a deadlock here.
             with scheduler.hold_external():
-                scheduler.run_until(lambda: bool(self._jobs) or self._leaving or self._has_news())
+                scheduler.run_until(self._has_to_act)
             self._report_lost()
+            if interpreter.exit_status is not None:
+                self._end_reading()
             if self._jobs:
                 self._jobs.popleft()()
         if any(external.function is not None for external in scheduler.externals):
@@ -264,14 +270,18 @@ class Repl:
         if self.form is not None:
             self.interpreter.scheduler.cancel(self.form, "interrupted", "host")
 
-    def _exiting(self) -> None:
-        """`(exit n)` in a task while the prompt waits: interrupt the reading."""
-        if self.prompt.is_waiting and hasattr(signal, "pthread_kill"):
-            main = threading.main_thread().ident
-            assert main is not None
-            signal.pthread_kill(main, signal.SIGINT)
+    def _end_reading(self) -> None:
+        """`(exit n)` in a task while the prompt waits: interrupt the reading till it ends."""
+        main = threading.main_thread().ident
+        assert main is not None
+        while not self._leaving.wait(LOOK_S) and not self._jobs:
+            if self.prompt.is_waiting and hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(main, signal.SIGINT)
 
-    def _has_news(self) -> bool:
+    def _has_to_act(self) -> bool:
+        """Whether the scheduler is to be left for a moment: a job, a failure to tell, the end."""
+        if self._jobs or self._leaving.is_set() or self.interpreter.exit_status is not None:
+            return True
         failures = self.interpreter.scheduler.failures
         return bool(failures) and any(t not in self._reported and not t.observed for t in failures)
 

@@ -30,11 +30,9 @@ def say(text: str) -> None:
 
 
 def has_colour(stream: Any) -> bool:
-    try:
-        is_terminal = stream.isatty()
-    except (AttributeError, ValueError):
-        return False
-    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def complain(
@@ -87,8 +85,9 @@ class Output:
         self._stopped = stopped
         self._stream: Any = sys.stdout
         self.is_broken = False
+        self._is_terminal = is_terminal(self._stream)  # then parts of a line are seen at once
         if self._stream is not None and hasattr(self._stream, "reconfigure"):
-            # A terminal or a pipe has a reader who waits; a file has not.
+            # A pipe has a reader who waits for lines; a file has not.
             self._stream.reconfigure(
                 errors="backslashreplace", line_buffering=not _is_file(self._stream)
             )
@@ -97,6 +96,8 @@ class Output:
         if self.is_broken:
             raise self._stopped()
         self._act(lambda stream: stream.write(text))
+        if self._is_terminal:
+            self.flush()
 
     def flush(self) -> None:
         """Hand on what is buffered. Raises LispFileError when it cannot be written."""
@@ -118,6 +119,13 @@ class Output:
             reason = (error.strerror or type(error).__name__).lower()
             failure = LispFileError(f"cannot write to {STDOUT}: {reason}")
         raise failure
+
+
+def is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
 
 
 def _is_file(stream: Any) -> bool:

@@ -146,7 +146,7 @@ def test_version_and_help_go_to_standard_output(omega):
 
 
 def test_every_option_is_in_the_help_of_its_command():
-    from omega.cli.main import COMMANDS
+    from omega.cli.dispatch import COMMANDS
     from omega.cli.options import help_of
 
     for command in COMMANDS:
