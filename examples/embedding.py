@@ -1,6 +1,6 @@
 """Omega inside an asyncio program: Lisp tasks and asyncio tasks share one thread and one loop.
 
-    python examples/embedding.py
+python examples/embedding.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from omega import Interpreter, LispError, TaskCancelled
 PROGRAM = """
 (define (enrich name)
   "(enrich name) -> what is known about a customer"
-  (string-append name ": " (lookup name)))         ; `lookup` is the host's, below; it suspends only this task
+  (string-append name ": " (lookup name)))  ; `lookup` is the host's, below
 
 (define (enrich-all names) (par-map enrich names))
 """

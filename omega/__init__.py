@@ -1,6 +1,8 @@
-"""Omega: an embeddable Lisp on one deterministic scheduler, for programs whose slow instructions are LLM calls.
+"""Omega: an embeddable Lisp on one deterministic scheduler, for programs whose slow instructions
+are LLM calls.
 
-`Interpreter` is where a host starts. Names are loaded when first used: importing `omega` costs next to nothing.
+`Interpreter` is where a host starts. Names are loaded when first used: importing `omega` costs next
+to nothing.
 """
 
 from __future__ import annotations

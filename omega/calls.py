@@ -34,7 +34,7 @@ class _Call:
 
 
 class Calls:
-    """One interpreter's LLM calls. calls, retries, failures, input_tokens, output_tokens: totals."""
+    """One interpreter's LLM calls. calls, retries, failures and tokens are totals."""
 
     def __init__(
         self,
@@ -102,7 +102,8 @@ class Calls:
             self._timer = None
         due_s = self.governor.next_due_s()
         if due_s is not None:
-            self._timer = self.scheduler.call_at(max(due_s, now_s), self._admit)
+            # The scheduler counts in microseconds: a call before the moment would be for nothing.
+            self._timer = self.scheduler.call_at(max(due_s, now_s) + 2e-6, self._admit)
 
     def _start(self, call: _Call) -> None:
         self.governor.started(call.identity)

@@ -106,7 +106,7 @@ class Door:
     def _handled(
         self, dyn: Any, handler: Any, tag: Any, outer: Any, arguments: tuple[Any, ...]
     ) -> Any:
-        """Run a handler where the effect was performed, seeing only the handlers outside its form."""
+        """Run a handler where the effect was performed; it sees the handlers outside its form."""
         saved, saved_tag = dyn.effects, dyn.abort
         dyn.effects, dyn.abort = outer, tag
         failure: BaseException | None = None
@@ -203,7 +203,7 @@ class Door:
             raise LispFileError(f"cannot open {path}: it is a directory")
         if binary:
             return self._open(allowed, "rb")
-        return self._open(allowed, "r", encoding="utf-8", newline="")
+        return _TextFile(self._open(allowed, "r", encoding="utf-8-sig", newline=""), path)
 
     def _open_write(self, path: Any, append: bool = False, binary: bool = False) -> Any:
         allowed = self._allow(path, self.grants.write, "writing", "write")
@@ -221,6 +221,32 @@ class Door:
             os.unlink(allowed)
         except OSError as error:
             raise LispFileError(f"cannot delete {path}: {_reason(error)}") from None
+
+
+class _TextFile:
+    """A text file's handle; what is not UTF-8 is a condition that says where."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file, self._path, self._lines = file, path, 0
+
+    def read(self, n: int) -> str:
+        try:
+            text: str = self._file.read(n)
+        except UnicodeDecodeError as error:
+            line = self._lines + error.object.count(b"\n", 0, error.start) + 1
+            raise LispFileError(
+                f"{self._path} is not UTF-8 text: byte 0x{error.object[error.start]:02x}, in line "
+                f"{line} or soon after",
+                kind="bad-encoding",
+                hint="save the file as UTF-8",
+            ) from None
+        except OSError as error:
+            raise LispFileError(f"cannot read {self._path}: {_reason(error)}") from None
+        self._lines += text.count("\n")
+        return text
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _reason(error: OSError) -> str:

@@ -185,7 +185,7 @@ class LispError(OmegaError):
 
 
 class Raised(LispError):
-    """`(raise payload)` of an object that is no condition, on its way to a handler or to the host."""
+    """`(raise payload)` of what is no condition, on its way to a handler or to the host."""
 
     kind = "raised"
 

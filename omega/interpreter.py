@@ -1,10 +1,12 @@
-"""The interpreter: evaluator, scheduler, effect door and LLM calls put together. What a host creates.
+"""The interpreter: evaluator, scheduler, effect door and LLM calls put together. What a host
+creates.
 
 Owns: `Interpreter`, `Limits`, `SchedulerHost` (the language's Host on the scheduler).
-Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py, the Lisp names of
-tasks and models are bindings.py.
+Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py,
+the Lisp names of tasks and models are bindings.py.
 
-Invariant: an interpreter belongs to the thread that made it; two interpreters share nothing mutable but intern tables.
+Invariant: an interpreter belongs to the thread that made it; two interpreters share nothing mutable
+but intern tables.
 """
 
 from __future__ import annotations
@@ -45,17 +47,18 @@ from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 
-
 UTF8_BYTES = 4  # of one character, at most
-LOOP_CALL_STEPS_MAX = 100_000_000  # steps of a procedure called, not awaited, inside a running asyncio loop
+# steps of a procedure called, not awaited, inside a running asyncio loop
+LOOP_CALL_STEPS_MAX = 100_000_000
 
 
 class Limits:
     """What a program may use up. None: no limit.
 
-    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to ports in all.
-    wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items: the largest
-    single vector, string or list.
+    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to
+    ports in all.
+    wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items:
+    the largest single vector, string or list.
     """
 
     __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "wall_s")
@@ -70,7 +73,12 @@ class Limits:
         source_bytes: int = 4_000_000,
         alloc_items: int = 50_000_000,
     ) -> None:
-        for name, value in (("fuel", fuel), ("depth", depth), ("wall_s", wall_s), ("output_bytes", output_bytes)):
+        for name, value in (
+            ("fuel", fuel),
+            ("depth", depth),
+            ("wall_s", wall_s),
+            ("output_bytes", output_bytes),
+        ):
             if value is not None and (isinstance(value, bool) or value <= 0):
                 raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
         self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
@@ -78,8 +86,14 @@ class Limits:
 
     @classmethod
     def untrusted(cls) -> Limits:
-        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB of output, a minute."""
-        return cls(fuel=10_000_000, depth=50_000, output_bytes=1_000_000, wall_s=60.0, alloc_items=1_000_000)
+        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB out, a minute."""
+        return cls(
+            fuel=10_000_000,
+            depth=50_000,
+            output_bytes=1_000_000,
+            wall_s=60.0,
+            alloc_items=1_000_000,
+        )
 
 
 class SchedulerHost:
@@ -112,9 +126,10 @@ class SchedulerHost:
 class Interpreter:
     """One Lisp world: its globals, tasks, effects and limits. A context manager.
 
-    llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed: of all randomness.
-    virtual_time: time jumps to the next timer instead of passing. output: where `display` writes, an object with
-    `write(text)`; standard output when None.
+    llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed:
+    of all randomness.
+    virtual_time: time jumps to the next timer instead of passing. output: where `display` writes,
+    an object with `write(text)`; standard output when None.
     """
 
     def __init__(
@@ -131,9 +146,13 @@ class Interpreter:
     ) -> None:
         self._thread = threading.get_ident()
         self.limits = limits or Limits()
-        provider = provider_from_spec(llm or "scripted") if llm is None or isinstance(llm, str) else llm
+        provider = (
+            provider_from_spec(llm or "scripted") if llm is None or isinstance(llm, str) else llm
+        )
         if virtual_time and provider.needs_real_time:
-            raise HostError(f"the provider `{provider.name}` needs real time", hint="leave out virtual_time")
+            raise HostError(
+                f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"
+            )
         driver = VirtualDriver() if virtual_time else AsyncioDriver()
         self.scheduler = Scheduler(
             scheduler or SchedulerConfig(), driver=driver, registers={}, depth_max=self.limits.depth
@@ -144,7 +163,10 @@ class Interpreter:
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
             RuntimeLimits(
-                self.limits.depth, self.limits.output_bytes, self.limits.alloc_items, self.limits.source_bytes
+                self.limits.depth,
+                self.limits.output_bytes,
+                self.limits.alloc_items,
+                self.limits.source_bytes,
             ),
             use_cache=use_cache,
         )
@@ -153,7 +175,8 @@ class Interpreter:
         self._seam.host_function = self._host_function
         self._closed = False
         self._manager: ConcurrencyManager | None = None
-        self.findings: list[OmegaError] = []  # of the last text: what will go wrong if it is reached
+        # of the last text: what will go wrong if it is reached
+        self.findings: list[OmegaError] = []
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.door.output = output
@@ -174,7 +197,8 @@ class Interpreter:
     def eval(self, text: str, *, filename: str = "<eval>") -> Any:
         """Evaluate a text; the value of its last form. Tasks it leaves go on at the next call.
 
-        Raises LispError and its kin, with the report as their text; LoopIsRunning inside an asyncio loop.
+        Raises LispError and its kin, with the report as their text; LoopIsRunning inside an asyncio
+        loop.
         """
         self._check("eval", "eval_async")
         return self._finish(lambda: self.scheduler.wait(self.spawn_text(text, filename)))
@@ -200,7 +224,9 @@ class Interpreter:
         priority: int = 0,
         timeout: float | None = None,
     ) -> Task:
-        """A task for a text or a procedure; `manager.wait(task)` gives its value. timeout: seconds from its start."""
+        """A task for a text or a procedure; `manager.wait(task)` gives its value. timeout: seconds
+        from its start.
+        """
         self._check_open()
         if isinstance(program, Procedure):
             function = program.function
@@ -208,14 +234,17 @@ class Interpreter:
         else:
             thunk = self._prepared(program, "<submit>")
             body = self.task_body(lambda: self._seam.to_host(self.runtime.call(thunk)))
-        return self.scheduler.spawn(body, name=name, priority=priority, timeout=timeout, locals=Dynamics())
+        return self.scheduler.spawn(
+            body, name=name, priority=priority, timeout=timeout, locals=Dynamics()
+        )
 
     def submit_threadsafe(self, program: str | Procedure, **options: Any) -> None:
         """`submit` from any thread; the task starts when the owner next runs the scheduler."""
         self.scheduler.post(lambda: void(self.submit(program, **options)))
 
     def spawn_text(self, text: str, filename: str) -> Task:
-        """A task for a program's text, read and compiled before this returns; `findings` then tells what can be seen to be wrong.
+        """A task for a program's text, read and compiled before this returns; `findings` then tells
+        what can be seen to be wrong.
 
         Raises what reading and compiling raise, explained.
         """
@@ -238,7 +267,9 @@ class Interpreter:
         return LispError(fact, kind=kind, span=span, hint=hint)
 
     def task_body(self, run: Callable[[], Any]) -> Callable[[], Any]:
-        """A task's body: failures leave it as conditions, with their place and the task they happened in."""
+        """A task's body: failures leave it as conditions, with their place and the task they
+        happened in.
+        """
 
         def body() -> Any:
             failure: BaseException | None = None
@@ -280,11 +311,15 @@ class Interpreter:
             raise self.explained(error) from error.__cause__
 
     def only_text(self) -> None:
-        """Say that the next text is the only one (a script): compiled code is kept even when it defines macros."""
+        """Say that the next text is the only one (a script): compiled code is kept even when it
+        defines macros.
+        """
         self._evaluator.only_text()
 
     def forget_compiled(self) -> None:
-        """Say that texts from now on are seldom evaluated again (a prompt's): their compiled code is not kept."""
+        """Say that texts from now on are seldom evaluated again (a prompt's): their compiled code
+        is not kept.
+        """
         self._evaluator.use_cache = False
 
     def keep(self, name: str, value: Any) -> None:
@@ -297,7 +332,9 @@ class Interpreter:
         return sorted({*library, *self._evaluator.defined})
 
     def python(self, source: Source) -> str:
-        """What a text is compiled to, as Python for people to read. Raises what reading and expanding raise."""
+        """What a text is compiled to, as Python for people to read. Raises what reading and
+        expanding raise.
+        """
         return self._evaluator.compiler.python(source)
 
     def source(self, file: str) -> Source | None:
@@ -328,11 +365,14 @@ class Interpreter:
         except KeyError:
             raise KeyError(f"`{name}` is not bound") from None
 
-    def define(self, name: str, value: Any, *, blocking: bool = False, reentrant: bool = False) -> None:
+    def define(
+        self, name: str, value: Any, *, blocking: bool = False, reentrant: bool = False
+    ) -> None:
         """Bind a global of the program. A callable becomes a procedure (and is thereby granted).
 
-        blocking: run it in the pool of threads, suspending only the calling task. reentrant: Lisp procedures it calls
-        may wait. An `async def` function suspends the calling task until it is done.
+        blocking: run it in the pool of threads, suspending only the calling task. reentrant: Lisp
+        procedures it calls may wait. An `async def` function suspends the calling task until it is
+        done.
         """
         self._check_open()
         if callable(value) and not isinstance(value, (type, Procedure)):
@@ -359,7 +399,9 @@ class Interpreter:
         def call(arguments: tuple[Any, ...]) -> Any:
             positional, keywords = _split_keywords(name, [seam.to_host(a) for a in arguments])
             if blocking and scheduler.current is not None:
-                external = scheduler.blocking(lambda: function(*positional, **keywords), waits_for=name)
+                external = scheduler.blocking(
+                    lambda: function(*positional, **keywords), waits_for=name
+                )
                 return scheduler.sync(external.event)
             if reentrant:
                 return function(*positional, **keywords)
@@ -398,11 +440,16 @@ class Interpreter:
             return self._seam.to_host(self.runtime.call(function, *arguments))
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"
-            with self.scheduler.no_switch(where), self.runtime.metered(self._steps_left(), f"in {where}"):
+            with (
+                self.scheduler.no_switch(where),
+                self.runtime.metered(self._steps_left(), f"in {where}"),
+            ):
                 return self._finish(self.task_body(lambda: self.runtime.call(function, *arguments)))
         self._check("call a procedure", "call_async")
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
-        return self._finish(lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics())))
+        return self._finish(
+            lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics()))
+        )
 
     def _steps_left(self) -> int:
         left = LOOP_CALL_STEPS_MAX
@@ -431,13 +478,16 @@ class Interpreter:
             raise Closed("this interpreter is closed")
         if threading.get_ident() != self._thread:
             raise WrongThread(
-                "this interpreter belongs to another thread", hint="use submit_threadsafe, or one interpreter a thread"
+                "this interpreter belongs to another thread",
+                hint="use submit_threadsafe, or one interpreter a thread",
             )
 
     def _check(self, doing: str, instead: str) -> None:
         self._check_open()
         if self.scheduler.driver.is_guest_now():
-            raise LoopIsRunning(f"cannot {doing} while an asyncio loop is running here", hint=f"use {instead}")
+            raise LoopIsRunning(
+                f"cannot {doing} while an asyncio loop is running here", hint=f"use {instead}"
+            )
 
     def close(self) -> None:
         """Cancel every task, unwind every stack, close connections. A second close does nothing."""
@@ -445,11 +495,17 @@ class Interpreter:
             return
         self._check_open()
         self._closed = True
-        if self.calls.used and self.calls.provider.needs_real_time and not self.scheduler.driver.is_guest_now():
+        if (
+            self.calls.used
+            and self.calls.provider.needs_real_time
+            and not self.scheduler.driver.is_guest_now()
+        ):
             self.scheduler.set_wall_deadline(None)
             self.scheduler.set_fuel(None)
             self.scheduler.cancel_all("the interpreter is closing")
-            closing = self.scheduler.external(self.calls.provider.aclose, waits_for="closing connections")
+            closing = self.scheduler.external(
+                self.calls.provider.aclose, waits_for="closing connections"
+            )
             self.scheduler.run_until(lambda: closing.done)
         self.scheduler.close()
 
@@ -474,7 +530,9 @@ def _split_keywords(name: str, arguments: list[Any]) -> tuple[list[Any], dict[st
     at = next((i for i, a in enumerate(arguments) if type(a) is Keyword), len(arguments))
     pairs = arguments[at:]
     if len(pairs) % 2 or not all(type(k) is Keyword for k in pairs[::2]):
-        raise HostError(f"`{name}`: keyword arguments come last, as :name value pairs", kind="arity-error")
+        raise HostError(
+            f"`{name}`: keyword arguments come last, as :name value pairs", kind="arity-error"
+        )
     keywords = {k.name.replace("-", "_"): v for k, v in zip(pairs[::2], pairs[1::2], strict=True)}
     if len(keywords) * 2 != len(pairs):
         raise HostError(f"`{name}`: a keyword is given twice", kind="arity-error")
@@ -496,12 +554,18 @@ def read_source(path: str, characters_max: int | None = None) -> str:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read() if characters_max is None else file.read(UTF8_BYTES * characters_max + 1)
+            data = (
+                file.read()
+                if characters_max is None
+                else file.read(UTF8_BYTES * characters_max + 1)
+            )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LispFileError(f"cannot open {path}: {reason.lower()}") from None
     if characters_max is not None and len(data) > UTF8_BYTES * characters_max:
-        raise LimitExceeded("source-size", None, None, f"{path} is longer than {characters_max:,} characters")
+        raise LimitExceeded(
+            "source-size", None, None, f"{path} is longer than {characters_max:,} characters"
+        )
     return decoded(data, path)
 
 
@@ -512,7 +576,8 @@ def decoded(data: bytes, path: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LispFileError(
-            f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}",
+            f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} at offset "
+            f"{error.start}",
             kind="bad-encoding",
             hint="save the file as UTF-8",
         ) from None

@@ -3,14 +3,15 @@
 Owns: `Conditions`, one per runtime: `signal`, the boundary rule, `as_condition`, Lisp backtraces.
 Refuses: formatting reports (report.py).
 
-How a failure meets its handlers. `raise` and `error` call the handlers where they stand. Anything else that goes
-wrong (a primitive, an arity error, an unbound name) is a Python exception on its way up; the first form it meets that
-holds dynamic state (guard, with-exception-handler, dynamic-wind, parameterize) is a *boundary*: there the dynamic
-state is still that of the failing call, so the boundary runs the handlers before anything is undone, exactly once
-(`signalled`). Handlers therefore always run before unwinding. R7RS 6.11.
+How a failure meets its handlers. `raise` and `error` call the handlers where they stand. Anything
+else that goes wrong (a primitive, an arity error, an unbound name) is a Python exception on its way
+up; the first form it meets that holds dynamic state (guard, with-exception-handler, dynamic-wind,
+parameterize) is a *boundary*: there the dynamic state is still that of the failing call, so the
+boundary runs the handlers before anything is undone, exactly once (`signalled`). Handlers therefore
+always run before unwinding. R7RS 6.11.
 
-Invariant: Cancelled, GuardExit and ContinuationEscape are BaseExceptions and meet no handler; LimitExceeded is an
-Exception and is passed on untouched.
+Invariant: Cancelled, GuardExit and ContinuationEscape are BaseExceptions and meet no handler;
+LimitExceeded is an Exception and is passed on untouched.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Conditions:
     # -- signalling ----------------------------------------------------------------------------
 
     def signal(self, condition: Any, handlers: Any, continuable: bool) -> Any:
-        """Offer `condition` (any object) to `handlers`, innermost first. Comes back only with the value of a handler
-        that returned from a continuable condition.
+        """Offer `condition` (any object) to `handlers`, innermost first. Comes back only with the
+        value of a handler that returned from a continuable condition.
         """
         dyn = self.rt.host.dynamics()
         call: Callable[..., Any] = self.rt.call
@@ -114,7 +115,9 @@ class Conditions:
         return error
 
     def at_boundary(self, failure: BaseException, handlers: Any) -> BaseException:
-        """What goes on from a boundary that `failure` reached with `handlers` in force: handlers run here, once."""
+        """What goes on from a boundary that `failure` reached with `handlers` in force: handlers
+        run here, once.
+        """
         if not isinstance(failure, Exception):
             return failure
         error = self.as_condition(failure)
@@ -133,7 +136,9 @@ class Conditions:
     # -- Python exceptions to conditions -------------------------------------------------------
 
     def as_condition(self, failure: BaseException) -> OmegaError:
-        """The condition for any Python exception that came out of Lisp code; places and backtrace filled in."""
+        """The condition for any Python exception that came out of Lisp code; places and backtrace
+        filled in.
+        """
         error = failure if isinstance(failure, OmegaError) else self._translate(failure)
         if not error.lisp_traceback:
             error.lisp_traceback = self.backtrace(failure.__traceback__)
@@ -173,6 +178,8 @@ class Conditions:
     def _unbound(self, failure: NameError) -> OmegaError:
         match = re.search(r"'([^']*)'", str(failure))
         spelled = failure.name or (match.group(1) if match else "?")
+        if spelled.startswith("_"):
+            return OmegaBug(f"{type(failure).__name__}: {failure}")
         name = demangle(spelled)
         if "free variable" in str(failure) or isinstance(failure, UnboundLocalError):
             return UnboundVariable(
@@ -194,7 +201,9 @@ class Conditions:
         if match := re.match(r"(.+?)\(\) missing (\d+) required positional arguments?: (.*)", text):
             missing = [demangle(name) for name in re.findall(r"'([^']*)'", match.group(3))]
             return self._arity(match.group(1), None, missing, failure)
-        if match := re.match(r"(.+?)\(\) takes no arguments|(.+?)\(\) missing .* keyword-only", text):
+        if match := re.match(
+            r"(.+?)\(\) takes no arguments|(.+?)\(\) missing .* keyword-only", text
+        ):
             return self._arity(match.group(1) or match.group(2), None, None, failure)
         return None
 
@@ -208,20 +217,26 @@ class Conditions:
         shape = signature or f"({name} ...)"
         if given is not None:
             fact = f"it was given {given} argument{'' if given == 1 else 's'}"
-        elif missing:
+        elif missing and all(m in shape for m in missing):
             fact = f"no argument was given for {' and '.join(f'`{m}`' for m in missing)}"
+        elif missing:
+            fact = f"{len(missing)} argument{' is' if len(missing) == 1 else 's are'} missing"
         else:
             fact = "it was given the wrong number of arguments"
         return ArityError(f"`{name}` is called as {shape}, but {fact}")
 
     def _driven(self, traceback: TracebackType | None) -> str | None:
-        """The signature of the procedure the driver was calling when it failed; None when another did."""
+        """The signature of the procedure the driver was calling when it failed; None when another
+        did.
+        """
         while traceback is not None and traceback.tb_next is not None:
             traceback = traceback.tb_next
         if traceback is None or traceback.tb_frame.f_code is not self.rt.drive.__code__:
             return None
         function = traceback.tb_frame.f_locals.get("f")
-        shown: str | None = self.rt.signature(function) if isinstance(function, FunctionType) else None
+        shown: str | None = (
+            self.rt.signature(function) if isinstance(function, FunctionType) else None
+        )
         return shown
 
     # -- backtraces ----------------------------------------------------------------------------
@@ -256,15 +271,17 @@ def place_in(code: Any, instruction: int) -> Span | None:
         line, end_line, column, end_column = place
         if line is None or column is None:
             return None
-        return Span(code.co_filename, line, column + 1, end_line or line, (end_column or column) + 1)
+        return Span(
+            code.co_filename, line, column + 1, end_line or line, (end_column or column) + 1
+        )
     return None
 
 
 _TYPES = {
     "int": "integer", "float": "real", "Fraction": "rational", "str": "string", "bool": "boolean",
     "NoneType": "unspecified", "list": "vector", "bytearray": "bytevector", "NilType": "empty list",
-    "Pair": "pair", "SourcePair": "pair", "HashTable": "hash table", "Symbol": "symbol", "Keyword": "keyword",
-    "Char": "character",
+    "Pair": "pair", "SourcePair": "pair", "HashTable": "hash table", "Symbol": "symbol",
+    "Keyword": "keyword", "Char": "character",
 }  # fmt: skip
 
 

@@ -1,7 +1,9 @@
-"""The procedures that call procedures natively: apply, call/cc, values, dynamic-wind, handlers, parameters, promises.
+"""The procedures that call procedures natively: apply, call/cc, values, dynamic-wind, handlers,
+parameters, promises.
 
-Owns: `control_procedures(rt)`, the table of them for one runtime. Each is a Python function whose frames stand
-between Lisp frames, so none goes through C, and none runs Lisp code inside an `except` or `finally`.
+Owns: `control_procedures(rt)`, the table of them for one runtime. Each is a Python function whose
+frames stand between Lisp frames, so none goes through C, and none runs Lisp code inside an `except`
+or `finally`.
 Refuses: what can be written in Lisp (library/).
 
 A function here may answer with the tail-call marker: `rt.tail(f, args)`.
@@ -34,7 +36,9 @@ def control_procedures(rt: Any) -> Table:
 
 def _calls(rt: Any, table: Table) -> None:
     def apply(f: Any, *arguments: Any) -> Any:
-        """(apply f arg ... list) -> the value of f called with the args and the elements of the list"""
+        """(apply f arg ... list) -> the value of f called with the args and the elements of the
+        list
+        """
         if not arguments:
             return rt.tail(f, ())
         last = list_items(arguments[-1])
@@ -43,7 +47,9 @@ def _calls(rt: Any, table: Table) -> None:
         return rt.tail(f, (*arguments[:-1], *last))
 
     def call_with_values(producer: Any, consumer: Any) -> Any:
-        """(call-with-values producer consumer) -> the value of consumer called with the values of producer"""
+        """(call-with-values producer consumer) -> the value of consumer called with the values of
+        producer
+        """
         value = rt.call(producer)
         return rt.tail(consumer, tuple(value.items) if type(value) is Values else (value,))
 
@@ -68,7 +74,9 @@ def _calls(rt: Any, table: Table) -> None:
 
 def _continuations(rt: Any, table: Table) -> None:
     def call_cc(f: Any) -> Any:
-        """(call/cc f) -> the value of (f k); calling k before that ends makes its arguments the value"""
+        """(call/cc f) -> the value of (f k); calling k before that ends makes its arguments the
+        value
+        """
         dyn = rt.host.dynamics()
         handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         tag: list[bool] = [True]  # whether the extent still lasts
@@ -79,7 +87,7 @@ def _continuations(rt: Any, table: Table) -> None:
                 raise LispError(
                     "this continuation has ended: its call/cc has already returned",
                     kind="continuation-error",
-                    hint="continuations escape only; for re-entry use a generator or a channel",
+                    hint="continuations escape only; to go on later use a task and a channel",
                 )
             if rt.host.dynamics() is not dyn:
                 raise LispError(
@@ -107,7 +115,9 @@ def _continuations(rt: Any, table: Table) -> None:
         return escaped[0] if len(escaped) == 1 else Values(escaped)
 
     def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
-        """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is left"""
+        """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is
+        left
+        """
         dyn = rt.host.dynamics()
         rt.call(before)
         handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
@@ -162,7 +172,9 @@ def _conditions(rt: Any, table: Table) -> None:
         return chosen if chosen is not None else lambda: value
 
     def with_exception_handler(handler: Any, thunk: Any) -> Any:
-        """(with-exception-handler handler thunk) -> the value of (thunk), conditions going to handler"""
+        """(with-exception-handler handler thunk) -> the value of (thunk), conditions going to
+        handler
+        """
         if not rt.is_procedure(handler):
             raise wrong_type("with-exception-handler", 1, "a procedure", handler)
         dyn = rt.host.dynamics()
@@ -207,7 +219,9 @@ def _conditions(rt: Any, table: Table) -> None:
 
 def _parameters(rt: Any, table: Table) -> None:
     def make_parameter(value: Any, converter: Any = None) -> Any:
-        """(make-parameter value [converter]) -> a procedure giving the value parameterize last gave it"""
+        """(make-parameter value [converter]) -> a procedure giving the value parameterize last gave
+        it
+        """
         if converter is not None:
             value = rt.call(converter, value)
 
@@ -253,7 +267,9 @@ def conditions_at(rt: Any, failure: BaseException) -> BaseException:
 
 
 class Promise:
-    """`box` is shared by promises chained with delay-force: [done, value or thunk]. R7RS 7.3, `make-promise`."""
+    """`box` is shared by promises chained with delay-force: [done, value or thunk]. R7RS 7.3,
+    `make-promise`.
+    """
 
     __slots__ = ("box",)
 

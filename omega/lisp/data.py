@@ -17,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
+REPR_MAX = 1_000  # characters of a pair's repr
+
 
 class Symbol:
-    """An interned name: `Symbol.of("x") is Symbol.of("x")`. `Symbol(name)` is uninterned (gensym)."""
+    """An interned name: `Symbol.of("x") is Symbol.of("x")`. `Symbol(name)` is a gensym."""
 
     __slots__ = ("name",)
     _table: ClassVar[dict[str, Symbol]] = {}
@@ -136,7 +138,9 @@ class Pair:
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"<Pair at {id(self):#x}>"  # never recurses: printing is printer.write's
+        from omega.lisp.printer import shorten
+
+        return shorten(self, REPR_MAX)  # as Lisp writes it; iterative, so depth does not matter
 
 
 class EofType:

@@ -297,6 +297,7 @@ class Emitter(Expressions):
         if name not in inline.STORES or primitive is None or len(node.arguments) != primitive.low:
             return False
         kinds = [type_of(argument) for argument in node.arguments]
+        self.at(node.span)
         values = self.operands(node.arguments)
         self.at(node.span)
         parts: dict[str, Any] = {}
@@ -360,7 +361,7 @@ class Emitter(Expressions):
         self.place = place
 
     def _after_loop(self, frame: Frame, dest: Dest) -> None:
-        """Behind a loop: go on with the outer loop it wanted to continue, or deliver what it left."""
+        """Behind a loop: continue the outer loop it wanted, or deliver what it left."""
         for number, target in enumerate(frame.escapes, 1):
             test = self.compare(self.name("_k"), ast.Eq(), self.const(number))
             self.out.append(self.if_(test, self._continue(target, frame.outer), []))

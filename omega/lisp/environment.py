@@ -3,9 +3,10 @@
 Owns: `Alias` (an identifier a macro template introduced), `Scope`, `TopLevel`, `lookup`, `strip`.
 Refuses: expanding anything.
 
-Hygiene by renaming: a template's symbol becomes a fresh Alias that remembers the scope of the macro's definition. A
-binding form binds the identifier object itself, so an Alias binds nothing the program wrote and a symbol of the
-program captures nothing of the template. An Alias no scope binds means what its symbol meant at the definition.
+Hygiene by renaming: a template's symbol becomes a fresh Alias that remembers the scope of the
+macro's definition. A binding form binds the identifier object itself, so an Alias binds nothing the
+program wrote and a symbol of the program captures nothing of the template. An Alias no scope binds
+means what its symbol meant at the definition.
 Source: the explicit-renaming model of R7RS implementations (chibi); R7RS section 4.3.
 """
 
@@ -43,12 +44,13 @@ def symbol_of(identifier: Identifier) -> Symbol:
 class Special:
     """A form the expander knows: `expand(expander, form, scope, span) -> Node`.
 
-    A form that defines has `names(form)` -> the names it defines, and its `expand` returns definitions instead:
-    (target, make) pairs, where target is an identifier, a list of identifiers (a rest one as a 1-tuple), or None for
-    what binds nothing at run time, and make(scope) gives the node.
+    A form that defines has `names(form)` -> the names it defines, and its `expand` returns
+    definitions instead: (target, make) pairs, where target is an identifier, a list of identifiers
+    (a rest one as a 1-tuple), or None for what binds nothing at run time, and make(scope) gives the
+    node.
     """
 
-    __slots__ = ("name", "expand", "names")
+    __slots__ = ("expand", "name", "names")
 
     def __init__(
         self,
@@ -72,8 +74,8 @@ class Macro:
 
 
 class GlobalBinding:
-    """A global variable. `library`: whose it is; None: the library's unless the program's text turns out to define
-    it. `kind`: a Primitive or Native when it names one.
+    """A global variable. `library`: whose it is; None: the library's unless the program's text
+    turns out to define it. `kind`: a Primitive or Native when it names one.
     """
 
     __slots__ = ("kind", "library", "name")
@@ -97,11 +99,13 @@ class Scope:
 class TopLevel:
     """The outermost scope of a program or of the library.
 
-    syntax: name -> Special or Macro. defined: names this program has defined or assigned, in this text or before.
-    library: name -> Primitive, Native or None, what the library offers. A program's own names win over both.
+    syntax: name -> Special or Macro. defined: names this program has defined or assigned, in this
+    text or before.
+    library: name -> Primitive, Native or None, what the library offers. A program's own names win
+    over both.
     """
 
-    __slots__ = ("syntax", "defined", "library", "is_library")
+    __slots__ = ("defined", "is_library", "library", "syntax")
 
     def __init__(
         self, syntax: dict[str, Any], library: dict[str, Any], *, is_library: bool = False
@@ -148,8 +152,9 @@ def same_meaning(
 
 
 def strip(datum: Any) -> Any:
-    """`datum` as plain data: aliases back to symbols, pairs with spans to plain pairs. Never recurses; shares nothing
-    with the form, so a constant of the program cannot be reached through its source.
+    """`datum` as plain data: aliases back to symbols, pairs with spans to plain pairs. Never
+    recurses; shares nothing with the form, so a constant of the program cannot be reached through
+    its source.
     """
     result: list[Any] = [None]
     # (target, slot) says where a stripped datum goes: a list index, or a pair's car (0) or cdr (1).
@@ -179,4 +184,3 @@ def strip(datum: Any) -> Any:
         else:
             target.cdr = done
     return result[0]
-

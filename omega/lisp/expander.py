@@ -2,10 +2,12 @@
 
 Owns: `Expander`. The special forms themselves are in forms.py and macros.py; each is a function
 `(expander, form, scope, span) -> Node` registered under its name.
-Refuses: evaluating anything but macro transformers, and those only through the `evaluate` it is given.
+Refuses: evaluating anything but macro transformers, and those only through the `evaluate` it is
+given.
 
-Invariants: operands are expanded, and so evaluated, left to right; every node made from a form with a known place
-carries that place, or the place of the nearest form around it; expansion never changes its input.
+Invariants: operands are expanded, and so evaluated, left to right; every node made from a form with
+a known place carries that place, or the place of the nearest form around it; expansion never
+changes its input.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ AnyScope = Scope | TopLevel
 class Expander:
     """Expands one program's top-level forms, one after the other.
 
-    top: the program's top level. evaluate: runs a transformer's Lambda node and returns the procedure;
+    top: the program's top level. evaluate: runs a transformer's Lambda node and returns the
+    procedure;
     call: calls such a procedure with data.
     """
 
@@ -66,7 +69,8 @@ class Expander:
         self.top = top
         self.evaluate = evaluate
         self.call = call
-        self.procedures: dict[str, SetGlobal] = {}  # this text's global procedures, for transformers
+        # this text's global procedures, for transformers
+        self.procedures: dict[str, SetGlobal] = {}
         self.places: dict[int, tuple[Pair, Span | None, Span | None]] = {}
         self.made_syntax = False
         self._depth = 0
@@ -86,7 +90,9 @@ class Expander:
         return nodes
 
     def _note_definition(self, form: Any) -> None:
-        """Make names defined anywhere at the top level of this text the program's own, before any is used."""
+        """Make names defined anywhere at the top level of this text the program's own, before any
+        is used.
+        """
         if not (isinstance(form, Pair) and isinstance(form.car, Symbol)):
             return
         meaning = lookup(form.car, self.top)
@@ -137,9 +143,7 @@ class Expander:
         body: list[Node] = []
         for var in required + rest:
             self.top.defined.add(var.name)
-            body.append(
-                SetGlobal(span, var.name, self.top.is_library, Local(span, var), True)
-            )
+            body.append(SetGlobal(span, var.name, self.top.is_library, Local(span, var), True))
         body.append(Const(span, None))
         return Receive(span, required, rest[0] if rest else None, producer, Seq(span, body))
 
@@ -177,7 +181,7 @@ class Expander:
             self._here = before
 
     def head(self, form: Any, scope: AnyScope, span: Span | None) -> tuple[Any, Any]:
-        """Expand macros at the head of `form` until none is left; the form and what its head means."""
+        """Expand macros at the head of `form`; what is left, and what its head means."""
         while isinstance(form, Pair) and isinstance(form.car, (Symbol, Alias)):
             meaning = lookup(form.car, scope)
             if not isinstance(meaning, Macro):
@@ -214,9 +218,12 @@ class Expander:
         parts = self.parts(form)
         function = self.expand(parts[0][0], scope, parts[0][1])  # f(*args) would recurse through C
         arguments = self.each(parts[1:], scope)
-        if isinstance(function, Lambda) and function.is_plain:
-            if len(function.required) == len(arguments):
-                return Let(span, function.required, arguments, function.body)
+        if (
+            isinstance(function, Lambda)
+            and function.is_plain
+            and len(function.required) == len(arguments)
+        ):
+            return Let(span, function.required, arguments, function.body)
         return Call(span, function, arguments)
 
     def each(self, parts: list[Part], scope: AnyScope) -> list[Node]:
@@ -312,7 +319,9 @@ class Expander:
     def lambda_(
         self, name: str, params: Any, body: list[Part], scope: AnyScope, span: Span | None
     ) -> Lambda:
-        """A procedure of a parameter list and a body. language.md, Forms: optional and keyword parameters."""
+        """A procedure of a parameter list and a body. language.md, Forms: optional and keyword
+        parameters.
+        """
         inner = Scope(scope)
         node = Lambda(span, name, [], Const(span, None))
         at = params
@@ -396,7 +405,9 @@ class Expander:
         return (known[1], known[2]) if known is not None and known[0] is pair else (None, None)
 
     def plain(self, datum: Any) -> Any:
-        """`datum` as plain data for a transformer; what it gives back keeps the places of the parts it kept."""
+        """`datum` as plain data for a transformer; what it gives back keeps the places of the parts
+        it kept.
+        """
         result = strip(datum)
         work = [(datum, result)]
         while work:
@@ -410,7 +421,9 @@ class Expander:
                 form, copy = form.cdr, copy.cdr
         return result
 
-    def error(self, message: str, span: Span | None = None, hint: str | None = None) -> LispSyntaxError:
+    def error(
+        self, message: str, span: Span | None = None, hint: str | None = None
+    ) -> LispSyntaxError:
         return LispSyntaxError(message, span=span or self._here, hint=hint)
 
     def is_literal(self, datum: Any, scope: AnyScope, name: str) -> bool:
@@ -443,5 +456,3 @@ def _shown(datum: Any) -> str:
 
 def _signature(name: str, params: Any) -> str:
     return _shown(cons(Symbol.of(name), params))
-
-

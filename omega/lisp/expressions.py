@@ -311,7 +311,8 @@ class Expressions(Builder):
         if len(arguments) == 3 and name in inline.TERNARY and self._is_atom(arguments[2]):
             return self._fill(inline.TERNARY[name], arguments)
         if len(arguments) > 2 and name in ("+", "*"):
-            # The primitive evaluates all operands before it adds any: only what is no work can wait.
+            # The primitive evaluates all operands before it adds any: only what is no work can
+            # wait.
             if not all(self._is_atom(argument) for argument in arguments[2:]):
                 return None
         elif len(arguments) != 2:

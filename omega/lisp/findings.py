@@ -66,4 +66,5 @@ def _misfit(node: Call, unit: Unit) -> str | None:
 
 
 def _fact(name: str, shape: str, given: int) -> str:
-    return f"`{name}` is called as {shape}, but it is given {given} argument{'' if given == 1 else 's'}"
+    plural = "" if given == 1 else "s"
+    return f"`{name}` is called as {shape}, but it is given {given} argument{plural}"

@@ -69,8 +69,8 @@ _UNARY = {
     "eof-object?": "A_ is _Eof",
 }
 
-# Templates over two operands whose test needs more than their types: (fast, what the test asks of A,
-# of B, and of both).
+# Templates over two operands whose test needs more than their types: (fast, what the test asks of
+# A, of B, and of both).
 _CHECKED = {
     "quotient": ("A // B", "int", "int", "A >= 0 and B > 0"),
     "remainder": ("A % B", "int", "int", "A >= 0 and B > 0"),
@@ -83,7 +83,8 @@ _CLASSES = {"int": "_int", "string": "_str", "vector": "_list"}
 
 # Templates over three operands, of which the last must be an atom.
 _TERNARY = {
-    "hash-ref": "A._data.get(B, C) if (_type(A_) is _HashTable) & (_type(B_) in _PLAIN) else {slow}(A, B, C)",
+    "hash-ref": "A._data.get(B, C) if (_type(A_) is _HashTable) & (_type(B_) in _PLAIN) else "
+    "{slow}(A, B, C)",
 }
 
 # Where the value is not used: what is tested of A, of B, and of both; the place that is assigned
@@ -111,8 +112,8 @@ BINARY: dict[str, dict[str, ast.expr]] = {
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
-    {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?", "symbol?",
-     "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
+    {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?",
+     "symbol?", "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
 )  # fmt: skip
 CHECKED = frozenset(_CHECKED)
 

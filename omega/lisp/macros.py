@@ -1,11 +1,11 @@
 """Macros of the program: `define-macro`, `define-syntax` and friends, and `syntax-rules`.
 
 Owns: the syntax-rules matcher and template filler, and the forms that bind macros.
-Hygiene: see environment.py. R7RS section 4.3.2; nested ellipses, `(... ...)`, custom ellipsis, literals, vectors,
-patterns with a tail after the ellipsis.
+Hygiene: see environment.py. R7RS section 4.3.2; nested ellipses, `(... ...)`, custom ellipsis,
+literals, vectors, patterns with a tail after the ellipsis.
 
-Invariant: what a template inserts is an Alias (one per symbol and use); what the use gave is passed on untouched,
-spans included.
+Invariant: what a template inserts is an Alias (one per symbol and use); what the use gave is passed
+on untouched, spans included.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.errors import OmegaError, Span
+from omega.lisp import binding_forms, data_forms, forms  # noqa: F401  fill the table
 from omega.lisp.core import Const, Node
 from omega.lisp.data import Keyword, Nil, Pair, Symbol, to_list
 from omega.lisp.environment import (
@@ -28,8 +29,8 @@ from omega.lisp.environment import (
 )
 from omega.lisp.equality import is_equal
 from omega.lisp.expander import AnyScope, Expander, spine
-from omega.lisp.forms import SPECIALS, special
 from omega.lisp.reader import SourcePair
+from omega.lisp.special import SPECIALS, special
 
 
 def _bind_syntax(ex: Expander, name: Any, macro: Any, scope: AnyScope) -> None:
@@ -50,7 +51,9 @@ def _first_name(form: Any) -> list[Any]:
 def define_syntax(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
     parts = ex.parts(form)[1:]
     if len(parts) != 2 or not isinstance(parts[0][0], (Symbol, Alias)):
-        raise ex.error("malformed `define-syntax`", span, "expected (define-syntax name (syntax-rules ...))")
+        raise ex.error(
+            "malformed `define-syntax`", span, "expected (define-syntax name (syntax-rules ...))"
+        )
     _bind_syntax(ex, parts[0][0], _transformer(ex, parts[1][0], scope, span, parts[0][0]), scope)
     return [(None, lambda _: Const(span, None))]
 
@@ -60,13 +63,17 @@ def define_syntax(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -
 def let_syntax(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     parts = ex.parts(form)[1:]
     if len(parts) < 2:
-        raise ex.error("malformed `let-syntax`", span, "expected (let-syntax ((name rules) ...) body ...)")
+        raise ex.error(
+            "malformed `let-syntax`", span, "expected (let-syntax ((name rules) ...) body ...)"
+        )
     inner = Scope(scope)
     seen = inner if symbol_of(form.car).name == "letrec-syntax" else scope
     for binding, at in ex.parts(parts[0][0]):
         items = ex.parts(binding)
         if len(items) != 2:
-            raise ex.error("malformed syntax binding", at or span, "expected (name (syntax-rules ...))")
+            raise ex.error(
+                "malformed syntax binding", at or span, "expected (name (syntax-rules ...))"
+            )
         inner.bindings[items[0][0]] = _transformer(ex, items[1][0], seen, at or span, items[0][0])
     return ex.body(parts[1:], inner, span, "`let-syntax`")
 
@@ -79,7 +86,9 @@ def _transformer(ex: Expander, form: Any, scope: AnyScope, span: Span | None, na
             return meaning
     form, meaning = ex.head(form, scope, span)
     if not (isinstance(meaning, Special) and meaning.name == "syntax-rules"):
-        raise ex.error("a macro is made by syntax-rules", span, "or by (define-macro (name arg ...) body ...)")
+        raise ex.error(
+            "a macro is made by syntax-rules", span, "or by (define-macro (name arg ...) body ...)"
+        )
     return Rules(ex, form, scope, symbol_of(name).name, ex.span_of(form, span)).macro()
 
 
@@ -90,10 +99,14 @@ def syntax_rules(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
 
 @special("define-macro", _first_name)
 def define_macro(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
-    """(define-macro (name . params) body ...) or (define-macro name procedure): unhygienic, gets and gives data."""
+    """(define-macro (name . params) body ...) or (define-macro name procedure): unhygienic, gets
+    and gives data.
+    """
     parts = ex.parts(form)[1:]
     if not parts:
-        raise ex.error("malformed `define-macro`", span, "expected (define-macro (name arg ...) body ...)")
+        raise ex.error(
+            "malformed `define-macro`", span, "expected (define-macro (name arg ...) body ...)"
+        )
     target, _ = parts[0]
     if isinstance(target, Pair):
         name = target.car
@@ -102,7 +115,9 @@ def define_macro(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
         name = target
         node = ex.expand(parts[1][0], ex.top, parts[1][1])
     else:
-        raise ex.error("malformed `define-macro`", span, "expected (define-macro (name arg ...) body ...)")
+        raise ex.error(
+            "malformed `define-macro`", span, "expected (define-macro (name arg ...) body ...)"
+        )
     text = _text(ex, name, span)
     transformer = ex.evaluate(node, dict(ex.procedures))
 
@@ -140,20 +155,32 @@ class _Many:
 class Rules:
     """One `syntax-rules`: its literals, ellipsis and (pattern, template) rules."""
 
-    def __init__(self, ex: Expander, form: Any, scope: AnyScope, name: str, span: Span | None) -> None:
+    def __init__(
+        self, ex: Expander, form: Any, scope: AnyScope, name: str, span: Span | None
+    ) -> None:
         self.ex, self.scope, self.name, self.span = ex, scope, name, span
         parts = [datum for datum, _ in ex.parts(form)[1:]]
         self.ellipsis: Any = Symbol.of("...")
-        if parts and isinstance(parts[0], (Symbol, Alias, Keyword)):  # R7RS's `:::` reads as a keyword
+        if parts and isinstance(
+            parts[0], (Symbol, Alias, Keyword)
+        ):  # R7RS's `:::` reads as a keyword
             self.ellipsis = parts.pop(0)
         if not parts:
-            raise ex.error("malformed `syntax-rules`", span, "expected (syntax-rules (literal ...) (pattern template) ...)")
+            raise ex.error(
+                "malformed `syntax-rules`",
+                span,
+                "expected (syntax-rules (literal ...) (pattern template) ...)",
+            )
         self.literals = spine(parts[0])
         self.rules: list[tuple[Any, Any]] = []
         for rule in parts[1:]:
             items = [datum for datum, _ in ex.parts(rule)] if isinstance(rule, Pair) else []
             if len(items) != 2 or not isinstance(items[0], Pair):
-                raise ex.error(f"malformed rule of `{name}`", ex.span_of(rule, span), "expected (pattern template)")
+                raise ex.error(
+                    f"malformed rule of `{name}`",
+                    ex.span_of(rule, span),
+                    "expected (pattern template)",
+                )
             self.rules.append((items[0].cdr, items[1]))
 
     def macro(self) -> Macro:
@@ -206,10 +233,14 @@ class Rules:
         if pattern is Nil:
             return datum is Nil
         if type(pattern) is list:
-            return type(datum) is list and self._match(to_list(pattern), to_list(datum), scope, bound)
+            return type(datum) is list and self._match(
+                to_list(pattern), to_list(datum), scope, bound
+            )
         return bool(is_equal(pattern, strip(datum)))
 
-    def _match_many(self, pattern: Pair, datum: Any, scope: AnyScope, bound: dict[Any, Any]) -> bool:
+    def _match_many(
+        self, pattern: Pair, datum: Any, scope: AnyScope, bound: dict[Any, Any]
+    ) -> bool:
         """`sub ... after`: as many `sub` as leave enough for `after`."""
         sub, after = pattern.car, pattern.cdr.cdr
         least = 0
@@ -244,9 +275,13 @@ class Rules:
                 work += (item.cdr, item.car)
             elif type(item) is list:
                 work += item
-            elif isinstance(item, (Symbol, Alias)) and symbol_of(item).name != "_":
-                if not self._is_ellipsis(item) and not any(item is lit for lit in self.literals):
-                    found.append(item)
+            elif (
+                isinstance(item, (Symbol, Alias))
+                and symbol_of(item).name != "_"
+                and not self._is_ellipsis(item)
+                and not any(item is literal for literal in self.literals)
+            ):
+                found.append(item)
         return found
 
     # -- filling in ----------------------------------------------------------------------------
@@ -271,7 +306,9 @@ class Rules:
 
     def _too_few(self, name: Any) -> Exception:
         return self.ex.error(
-            f"pattern variable `{symbol_of(name).name}` of `{self.name}` needs an ellipsis after it", self.span
+            f"pattern variable `{symbol_of(name).name}` of `{self.name}` needs an ellipsis "
+            f"after it",
+            self.span,
         )
 
     def _fill_list(self, template: Any, bound: dict[Any, Any], renamed: dict[Any, Alias]) -> Any:
@@ -299,10 +336,13 @@ class Rules:
     def _fill_many(
         self, template: Any, depth: int, bound: dict[Any, Any], renamed: dict[Any, Alias]
     ) -> list[Any]:
-        names = [v for v in dict.fromkeys(self._variables(template)) if isinstance(bound.get(v), _Many)]
+        names = [
+            v for v in dict.fromkeys(self._variables(template)) if isinstance(bound.get(v), _Many)
+        ]
         if not names:
             raise self.ex.error(
-                f"an ellipsis in a template of `{self.name}` follows nothing that repeats", self.span
+                f"an ellipsis in a template of `{self.name}` follows nothing that repeats",
+                self.span,
             )
         length = max(len(bound[v].items) for v in names)
         if any(len(bound[v].items) != length for v in names):

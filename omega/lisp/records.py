@@ -53,7 +53,11 @@ def constructor(cls: type[Record], name: Any, indices: list[int]) -> FunctionTyp
 
 
 def predicate(cls: type[Record], name: Any) -> FunctionType:
-    text = " def test(obj):\n  return obj.__class__ is cls if isinstance(obj, Record) else False\n return test\n"
+    text = (
+        " def test(obj):\n"
+        "  return obj.__class__ is cls if isinstance(obj, Record) else False\n"
+        " return test\n"
+    )
     return _named(_make(text, cls=cls, Record=Record), name, " obj")
 
 
@@ -67,7 +71,10 @@ def accessor(cls: type[Record], name: Any, index: int) -> FunctionType:
 
 
 def modifier(cls: type[Record], name: Any, index: int) -> FunctionType:
-    text = f" def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n  r.f{index} = value\n return put\n"
+    text = (
+        " def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n"
+        f"  r.f{index} = value\n return put\n"
+    )
     return _named(
         _make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name} value"
     )

@@ -1,4 +1,5 @@
-"""What a user sees of an error: place, code, fact, source line with caret, hint, Lisp backtrace, task.
+"""What a user sees of an error: place, code, fact, source line with caret, hint, Lisp backtrace,
+task.
 
 Owns: `report`. Refuses: colour and output (the command line's).
 """
@@ -16,7 +17,9 @@ TRACE_SHOWN = 6
 def report(
     error: OmegaError, source_of: Callable[[str], Source | None], *, level: str = "error"
 ) -> str:
-    """The report of an error, without a final newline. level: "error", or "warning" for what does not stop a program."""
+    """The report of an error, without a final newline. level: "error", or "warning" for what does
+    not stop a program.
+    """
     span = error.span
     head = f"{level}[{error.code}]: {error.message}{_irritants(error)}"
     lines = [f"{span}: {head}" if span is not None else head]
@@ -56,7 +59,8 @@ def excerpt(span: Span, source: Source | None) -> list[str]:
     end = span.end_column - 1 if span.end_line == span.line else len(line)
     cut = max(0, start - LINE_MAX // 2) if len(line) > LINE_MAX else 0
     shown = line[cut : cut + LINE_MAX]
-    # Tabs are kept in the line below, so that the caret stands under its place whatever a tab is worth.
+    # Tabs are kept in the line below, so that the caret stands under its place whatever a tab is
+    # worth.
     gap = "".join("\t" if c == "\t" else " " for c in line[cut:start])
     width = max(1, min(end, cut + LINE_MAX) - start)
     number = f"{span.line:>5}"

@@ -144,7 +144,7 @@ class Runtime:
         return self.drive() if value is MARKER else value
 
     def _wide_call(self, call: tuple[Any, ...]) -> Any:
-        """A call with many arguments. Beyond WIDE_MAX it goes through C, so its nesting is bounded."""
+        """A call with many arguments. Beyond WIDE_MAX it goes through C: its nesting is bounded."""
         if len(call) <= WIDE_MAX:
             return _CALLERS[len(call) - 1](call)
         if self._wide_depth >= WIDE_DEPTH_MAX:
@@ -213,7 +213,8 @@ class Runtime:
                 from omega.errors import LispTypeError
 
                 raise LispTypeError(
-                    f"`{function.__name__}` was redefined while it ran, and gave {self.shorten(value)} for an integer"
+                    f"`{function.__name__}` was redefined while it ran, and gave "
+                    f"{self.shorten(value)} for an integer"
                 )
             return value
 

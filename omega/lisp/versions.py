@@ -116,7 +116,7 @@ def choose_versions(known: dict[str, Lambda], callee_of: CalleeOf) -> None:
 
 
 def _own_nodes(lambda_: Lambda) -> list[Node] | None:
-    """The nodes of the body; None when there are too many, or closures, which would be made twice."""
+    """The nodes of the body; None when too many, or with closures, which would be made twice."""
     found: list[Node] = []
     work: list[Node] = [lambda_.body]
     while work:

@@ -37,7 +37,9 @@ def test_many_calls_overlap_up_to_the_cap_and_never_beyond(server: LoopbackServe
 def test_the_peak_is_the_cap_under_every_policy_with_one_task_slot(
     server: LoopbackServer, fairness: str
 ) -> None:
-    config = SchedulerConfig(max_concurrent_tasks=1, max_concurrent_llm_calls=5, fairness_mode=fairness)
+    config = SchedulerConfig(
+        max_concurrent_tasks=1, max_concurrent_llm_calls=5, fairness_mode=fairness
+    )
     with interpreter(server, scheduler=config) as omega:
         nested = """
           (define (ask i) (llm.infer (number->string i)))
@@ -82,9 +84,11 @@ def test_a_429_with_retry_after_is_tried_again_and_holds_no_slot_meanwhile(
     with interpreter(server, scheduler=config) as omega:
         seen: list[int] = []
         omega.scheduler.listeners.append(
-            lambda event: seen.append(omega.calls.governor.in_flight)
-            if event["event"] == "LLMFinished"
-            else None
+            lambda event: (
+                seen.append(omega.calls.governor.in_flight)
+                if event["event"] == "LLMFinished"
+                else None
+            )
         )
         assert omega.eval('(llm.infer "again")') == "re: again"
         assert omega.calls.retries == 1
@@ -111,10 +115,14 @@ def test_a_call_that_fails_for_good_is_a_condition_with_its_code(server: Loopbac
 
 
 def test_losers_of_a_race_stop_paying() -> None:
-    rules = [{"match": "slow", "reply": "late", "latency_ms": 60_000}, {"match": ".", "reply": "first", "latency_ms": 10}]
+    rules = [
+        {"match": "slow", "reply": "late", "latency_ms": 60_000},
+        {"match": ".", "reply": "first", "latency_ms": 10},
+    ]
     provider = ScriptedProvider(rules)
     with Interpreter(llm=provider, virtual_time=True) as omega:
-        text = '(race (lambda () (llm.infer "slow")) (lambda () (llm.infer "quick")) (lambda () (llm.infer "slow")))'
+        omega.eval("(define (ask q) (lambda () (llm.infer q)))")
+        text = '(race (ask "slow") (ask "quick") (ask "slow"))'
         assert omega.eval(text) == "first"
         assert omega.scheduler.driver.now() < 1.0
     assert sorted(call.outcome for call in provider.calls) == ["cancelled", "cancelled", "ok"]

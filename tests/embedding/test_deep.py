@@ -1,6 +1,7 @@
 """Deep programs and deep data: an answer or a clear limit on every Python, never a crash.
 
-Each program runs in a process of its own: a segmentation fault is then a failure, not the end of the tests.
+Each program runs in a process of its own: a segmentation fault is then a failure, not the end of
+the tests.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ PROGRAMS = {
         "1000000",
     ),
     "mutual tail calls": (
-        "(define (e? n) (if (= n 0) #t (o? (- n 1)))) (define (o? n) (if (= n 0) #f (e? (- n 1)))) (e? 1000000)",
+        "(define (e? n) (if (= n 0) #t (o? (- n 1)))) (define (o? n) (if (= n 0) #f (e? (- n "
+        "1)))) (e? 1000000)",
         "#t",
     ),
     "continuations as closures": (
-        "(define (c n k) (if (= n 0) (k 0) (c (- n 1) (lambda (v) (k (+ v 1)))))) (c 1000000 (lambda (v) v))",
+        "(define (c n k) (if (= n 0) (k 0) (c (- n 1) (lambda (v) (k (+ v 1)))))) (c 1000000 "
+        "(lambda (v) v))",
         "1000000",
     ),
     "lists in lists": (f"(define s {NEST.format('(list s)')}) (equal? s s)", "#t"),
@@ -33,7 +36,8 @@ PROGRAMS = {
     "tables in tables": (f"(define s {NEST.format('(hash-table 1 s)')}) (set! s #f) 1", "1"),
     "promises in promises": (f"(define s {NEST.format('(delay s)')}) (set! s #f) 1", "1"),
     "records in records": (
-        f"(define-record-type box (make-box v) box? (v unbox)) (define s {NEST.format('(make-box s)')}) (set! s #f) 1",
+        f"(define-record-type box (make-box v) box? (v unbox)) (define s "
+        f"{NEST.format('(make-box s)')}) (set! s #f) 1",
         "1",
     ),
     "nested data is written": (
@@ -42,7 +46,8 @@ PROGRAMS = {
         "2000002",
     ),
     "nested data is read": (
-        "(define s (read (open-input-string (string-append (make-string 300000 #\\() (make-string 300000 #\\))))))"
+        "(define s (read (open-input-string (string-append (make-string 300000 #\\() "
+        "(make-string 300000 #\\))))))"
         " (pair? s)",
         "#t",
     ),
@@ -56,7 +61,8 @@ PROGRAMS = {
         "caught",
     ),
     "dynamic-wind in dynamic-wind": (
-        "(define (w n) (dynamic-wind (lambda () 1) (lambda () (if (= n 0) 0 (+ 1 (w (- n 1))))) (lambda () 2)))"
+        "(define (w n) (dynamic-wind (lambda () 1) (lambda () (if (= n 0) 0 (+ 1 (w (- n 1))))) "
+        "(lambda () 2)))"
         " (w 100000)",
         "100000",
     ),
@@ -69,7 +75,8 @@ PROGRAMS = {
         "100000",
     ),
     "map in map": (
-        "(define (m n) (if (= n 0) 0 (+ 1 (car (map (lambda (x) (m (- n 1))) (list 1)))))) (m 50000)",
+        "(define (m n) (if (= n 0) 0 (+ 1 (car (map (lambda (x) (m (- n 1))) (list 1)))))) (m "
+        "50000)",
         "50000",
     ),
     "tasks awaiting tasks": (

@@ -1,4 +1,6 @@
-"""The Interpreter as a host uses it: values, names, functions both ways, grants, limits, loops, threads."""
+"""The Interpreter as a host uses it: values, names, functions both ways, grants, limits, loops,
+threads.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from omega import Deadlock, Grants, Interpreter, LimitExceeded, Limits, LispError, OmegaError, Procedure
+from omega import (
+    Deadlock,
+    Grants,
+    Interpreter,
+    LimitExceeded,
+    Limits,
+    LispError,
+    OmegaError,
+    Procedure,
+)
 from omega.errors import Closed, HostFunctionError, LoopIsRunning, PermissionDenied, WrongThread
 from omega.lisp.data import Keyword, Nil, Pair, Symbol
 from omega.lisp.table import HashTable
@@ -71,7 +82,7 @@ def test_definitions_stay_and_names_may_be_odd(omega: Interpreter) -> None:
 
 
 def test_keywords_cross_in_both_directions(omega: Interpreter) -> None:
-    omega.eval("(define (search q (limit 10) :model (model \"small\")) (list q limit model))")
+    omega.eval('(define (search q (limit 10) :model (model "small")) (list q limit model))')
     assert list(omega.get("search")("x", model="big")) == ["x", 10, "big"]
     omega.define("call", lambda *args, **kw: (list(args), sorted(kw.items())))
     assert omega.eval("(call 1 :max-tokens 5 :b 2)") == [[1], [["b", 2], ["max_tokens", 5]]] or True
@@ -114,7 +125,9 @@ def test_blocking_functions_run_beside_other_tasks() -> None:
         omega.define("wait-for-gate", wait_for_gate, blocking=True)
         omega.define("open-gate", gate.set)
         assert list(
-            omega.eval("(await-all (list (async wait-for-gate) (async (lambda () (open-gate) 'done))))")
+            omega.eval(
+                "(await-all (list (async wait-for-gate) (async (lambda () (open-gate) 'done))))"
+            )
         ) == ["opened", Symbol.of("done")]
 
 
@@ -180,9 +193,8 @@ def test_depth_and_output_and_wall_limits_hold() -> None:
         with pytest.raises(LimitExceeded) as caught:
             omega.eval("(let loop () (loop))")
         assert caught.value.limit == "wall"
-    with Interpreter(limits=Limits(wall_s=0.05)) as omega:
-        with pytest.raises(LimitExceeded):
-            omega.eval("(sleep 100000)")
+    with Interpreter(limits=Limits(wall_s=0.05)) as omega, pytest.raises(LimitExceeded):
+        omega.eval("(sleep 100000)")
 
 
 # -- grants ----------------------------------------------------------------------------------------
@@ -191,8 +203,10 @@ def test_depth_and_output_and_wall_limits_hold() -> None:
 def test_nothing_outside_is_granted_by_default(omega: Interpreter, tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     target.write_text("secret")
-    for text in (f'(read-file "{target}")', f'(write-file "{target}" "x")', '(get-environment-variable "HOME")',
-                 f'(file-exists? "{target}")', f'(delete-file "{target}")', "(read-line)"):  # fmt: skip
+    for text in (f'(read-file "{target}")', f'(write-file "{target}" '
+                                            f'"x")', '(get-environment-variable "HOME")',
+                 f'(file-exists? "{target}")', f'(delete-file '
+                                               f'"{target}")', "(read-line)"):  # fmt: skip
         with pytest.raises(PermissionDenied):
             omega.eval(text)
     assert target.read_text() == "secret"
@@ -207,7 +221,12 @@ def test_a_grant_reaches_its_folder_and_no_further(tmp_path: Path) -> None:
     (inside / "ok").write_text("fine")
     with Interpreter(grants=Grants(read=[str(inside)])) as omega:
         assert omega.eval(f'(read-file "{inside}/ok")') == "fine"
-        for path in (f"{inside}/link", f"{inside}/../outside/secret", f"{outside}/secret", f"{inside}x"):
+        for path in (
+            f"{inside}/link",
+            f"{inside}/../outside/secret",
+            f"{outside}/secret",
+            f"{inside}x",
+        ):
             with pytest.raises(PermissionDenied):
                 omega.eval(f'(read-file "{path}")')
         with pytest.raises(PermissionDenied):
@@ -218,7 +237,17 @@ def test_a_grant_reaches_its_folder_and_no_further(tmp_path: Path) -> None:
 
 
 def test_no_lisp_name_reaches_python(omega: Interpreter) -> None:
-    for name in ("__builtins__", "--builtins--", "__import__", "open", "_it", "_drive", "print", "None", "globals"):
+    for name in (
+        "__builtins__",
+        "--builtins--",
+        "__import__",
+        "open",
+        "_it",
+        "_drive",
+        "print",
+        "None",
+        "globals",
+    ):
         with pytest.raises(LispError) as caught:
             omega.eval(name)
         assert caught.value.code == "E201", name
@@ -244,7 +273,6 @@ def test_inside_a_running_loop_eval_refuses_and_eval_async_works() -> None:
                     await asyncio.sleep(0.001)
 
             ticker = asyncio.create_task(tick())
-            omega.eval_async
             assert await omega.eval_async("(sleep 30) (+ 1 2)") == 3
             assert ticks > 3
             ticker.cancel()
@@ -320,7 +348,10 @@ def test_a_redefinition_is_seen_by_what_was_compiled_before(omega: Interpreter) 
     assert omega.eval("(f 1)") == 20
     omega.eval("(define (g x) (if (> x 100) x (g (* x 2))))")
     assert omega.eval("(f 1)") == 1280
-    omega.eval("(define (even2? n) (if (= n 0) #t (odd2? (- n 1)))) (define (odd2? n) (if (= n 0) #f (even2? (- n 1))))")
+    omega.eval(
+        "(define (even2? n) (if (= n 0) #t (odd2? (- n 1)))) (define (odd2? n) (if (= n "
+        "0) #f (even2? (- n 1))))"
+    )
     omega.eval("(define (g x) (even2? x))")
     with pytest.raises(LispError) as caught:
         omega.eval("(f 4)")

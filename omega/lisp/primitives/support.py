@@ -14,7 +14,7 @@ from omega.lisp.primitives.registry import primitive
 
 @primitive("reverse!", result="list")
 def reverse_in_place(lst: Any) -> Any:
-    """(reverse! list) -> its pairs in reverse order; the list given is used up. SRFI 1"""
+    """(reverse! list) -> its pairs in reverse order; the list given is used up."""
     result: Any = Nil
     at = lst
     while type(at) is Pair:
@@ -26,7 +26,7 @@ def reverse_in_place(lst: Any) -> Any:
 
 @primitive("%wrong-type")
 def wrong_type_here(name: Any, position: Any, expected: Any, value: Any) -> Any:
-    """(%wrong-type name position expected value) -> never returns: the type-error a primitive
-    would raise
+    """(%wrong-type name position expected value) -> never returns: raises the type-error
+    of a primitive.
     """
     raise wrong_type(name, position, expected, value)

@@ -1,0 +1,31 @@
+"""The Lisp names backed by other packages: tasks, scopes, channels, locks, models, clock, chance.
+
+Owns: `install`, which puts them all into an interpreter's library.
+Refuses: mechanism. Each entry checks its arguments, converts units and calls the scheduler or the
+door.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.bindings.base import Bindings, Table
+from omega.bindings.tasks import groups, tasks
+from omega.bindings.waits import events, locks, scopes
+from omega.bindings.world import Exit, models, world
+from omega.lisp.primitives.registry import Native
+
+
+def install(interpreter: Any) -> None:
+    """Put every name of this module into the interpreter's library."""
+    bindings = Bindings(interpreter)
+    table: Table = {}
+    for part in (tasks, groups, scopes, events, locks, models, world):
+        part(bindings, table)
+    for name, function in table.items():
+        function.__qualname__ = function.__name__ = name
+        bindings.rt.install(name, function, Native(name))
+    bindings.rt.set_up_ports()
+
+
+__all__ = ["Exit", "install"]

@@ -1,0 +1,124 @@
+"""What every binding leans on: argument checks, units, keyword options, bodies behind a boundary.
+
+Owns: `Bindings` (one per interpreter), `options`, `seconds`. Milliseconds in Lisp, seconds below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from omega.concurrency import (
+    Scheduler,
+    Task,
+)
+from omega.errors import (
+    LispError,
+    LispTypeError,
+    LispValueError,
+)
+from omega.lisp.data import Keyword, list_items
+from omega.lisp.primitives.check import wrong_type
+
+Table = dict[str, Callable[..., Any]]
+NEED_A_TASK = frozenset({"await-any", "await-any/values", "await-first"})
+
+
+class Bindings:
+    def __init__(self, interpreter: Any) -> None:
+        self.interpreter = interpreter
+        self.scheduler: Scheduler = interpreter.scheduler
+        self.rt = interpreter.runtime
+        self.door = interpreter.door
+
+    def guarded(self, thunk: Any) -> Callable[[], Any]:
+        """`thunk` as the body of a form: its failure meets the handlers before the form is left."""
+        rt = self.rt
+
+        def body() -> Any:
+            failure: BaseException | None = None
+            try:
+                return rt.call(thunk)
+            except Exception as raised:
+                failure = raised
+            raise rt.conditions.at_boundary(failure, rt.host.dynamics().handlers)
+
+        return body
+
+    def spawn(self, thunk: Any, **options: Any) -> Task:
+        rt = self.rt
+        if not rt.is_procedure(thunk):
+            raise wrong_type("async", 1, "a procedure without arguments", thunk)
+        dynamics = rt.host.dynamics()
+        # A task that inherits nothing makes its dynamic state when it first needs one.
+        inherits = dynamics.parameters or dynamics.effects is not None
+        task: Task = self.scheduler.spawn(
+            self.interpreter.procedure_body(thunk),
+            locals=dynamics.snapshot() if inherits else None,
+            span=thunk.__name__,
+            **options,
+        )
+        return task
+
+    def task(self, name: str, value: Any, position: int = 1) -> Task:
+        """A task from a task or its id."""
+        if isinstance(value, Task):
+            return value
+        if isinstance(value, str):
+            found: Task = self.scheduler.find_task(value)
+            return found
+        raise wrong_type(name, position, "a task or a task's id", value)
+
+    def tasks(self, name: str, arguments: tuple[Any, ...]) -> list[Task]:
+        """Tasks from a list of them, a vector, or several arguments."""
+        items: Any = arguments
+        if len(arguments) == 1 and not isinstance(arguments[0], (Task, str)):
+            items = arguments[0] if type(arguments[0]) is list else list_items(arguments[0])
+            if items is None:
+                raise wrong_type(name, 1, "a list of tasks", arguments[0])
+        if not items and name in NEED_A_TASK:
+            raise LispValueError(f"`{name}` needs at least one task")
+        return [self.task(name, item, i + 1) for i, item in enumerate(items)]
+
+
+def options(name: str, given: Iterable[Any], /, **known: Any) -> dict[str, Any]:
+    """`:key value` pairs as a dict over the defaults `known`; a Lisp `:max-par` is `max_par`."""
+    items = list(given)
+    result = dict(known)
+    for i in range(0, len(items), 2):
+        key = items[i]
+        if not isinstance(key, Keyword) or key.name.replace("-", "_") not in known:
+            allowed = ", ".join(":" + k.replace("_", "-") for k in known)
+            raise LispError(
+                f"`{name}` got {shown(key)} where a keyword was expected",
+                kind="arity-error",
+                hint=f"it takes {allowed}" if known else "it takes no keywords",
+            )
+        if i + 1 >= len(items):
+            raise LispError(f"`{name}`: keyword {shown(key)} has no value", kind="arity-error")
+        result[key.name.replace("-", "_")] = items[i + 1]
+    return result
+
+
+def shown(value: Any) -> str:
+    from omega.lisp.printer import shorten
+
+    return shorten(value, 60)
+
+
+def seconds(name: str, position: int | str, ms: Any) -> float:
+    """Milliseconds of a program as seconds."""
+    if isinstance(ms, bool) or (
+        not isinstance(ms, (int, float)) and type(ms).__name__ != "Fraction"
+    ):
+        if isinstance(position, str):
+            raise LispTypeError(f"`{name}` expected milliseconds for {position}, got {shown(ms)}")
+        raise wrong_type(name, position, "milliseconds", ms)
+    value = float(ms) / 1000.0
+    if not 0 <= value < float("inf"):
+        raise LispValueError(f"`{name}` expected milliseconds from 0 on, got {shown(ms)}")
+    return value
+
+
+def optional_seconds(name: str, keyword: str, ms: Any) -> float | None:
+    return None if ms is None or ms is False else seconds(name, keyword, ms)

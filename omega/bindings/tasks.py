@@ -1,0 +1,279 @@
+"""The Lisp names of tasks: async, await and its family, cancel, race, par-map, what tasks tell.
+
+Owns: `tasks`, `groups`. Refuses: mechanism; each entry checks, converts and calls the scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from omega.bindings.base import Bindings, Table, optional_seconds, options, seconds, shown
+from omega.concurrency import (
+    Task,
+)
+from omega.errors import (
+    LispError,
+    LispTypeError,
+    LispValueError,
+)
+from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.table import HashTable
+
+NEED_A_TASK = frozenset({"await-any", "await-any/values", "await-first"})
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+def tasks(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def spawn(name: str, thunk: Any, rest: tuple[Any, ...], **more: Any) -> Task:
+        if not rest:
+            return b.spawn(thunk, **more)
+        given = options(
+            name, rest, name=None, priority=None, timeout=None, queue_timeout=None, daemon=False
+        )
+        if given["name"] is not None and not isinstance(given["name"], (str, Symbol)):
+            raise LispTypeError(f"`{name}` expected a string for :name, got {shown(given['name'])}")
+        if given["priority"] is not None and type(given["priority"]) is not int:
+            raise LispTypeError(
+                f"`{name}` expected an integer for :priority, got {shown(given['priority'])}"
+            )
+        return b.spawn(
+            thunk,
+            name=None if given["name"] is None else str(given["name"]),
+            priority=given["priority"],
+            timeout=optional_seconds(name, ":timeout", given["timeout"]),
+            queue_timeout=optional_seconds(name, ":queue-timeout", given["queue_timeout"]),
+            daemon=given["daemon"] is not False,
+            **more,
+        )
+
+    def async_(thunk: Any, *rest: Any) -> Task:
+        """(async thunk :name "n" :priority 10 :timeout ms :queue-timeout ms :daemon #f) -> a task
+        that will run thunk
+        """
+        return spawn("async", thunk, rest)
+
+    def async_detached(thunk: Any, *rest: Any) -> Task:
+        """(async-detached thunk ...) -> as async, but owned by the interpreter instead of the
+        current scope
+        """
+        return spawn("async-detached", thunk, rest, scope=scheduler.root)
+
+    def await_(task: Any) -> Any:
+        """(await task) -> its value, once it has ended; raises its error, or task-cancelled"""
+        return scheduler.await_task(b.task("await", task))
+
+    def cancel(task: Any, *rest: Any) -> bool:
+        """(cancel task ["reason"] [:wait #t]) -> whether that changed anything; does not wait
+        unless told to
+        """
+        reason = rest[0] if rest and not isinstance(rest[0], Keyword) else None
+        given = options("cancel", rest[1:] if reason is not None else rest, wait=False)
+        target = b.task("cancel", task)
+        changed: bool = scheduler.cancel(target, None if reason is None else b.rt.display(reason))
+        if given["wait"] is not False:
+            scheduler.await_first([target])
+        return changed
+
+    def yield_() -> None:
+        """(yield) -> nothing, after every other ready task has had a turn"""
+        scheduler.yield_now()
+
+    def sleep(ms: Any) -> None:
+        """(sleep ms) -> nothing, after so many milliseconds; other tasks run meanwhile"""
+        b.door.perform("sleep", (seconds("sleep", 1, ms),))
+
+    def current_task() -> Task:
+        """(current-task) -> the task this runs in"""
+        return scheduler.running_task("ask for the current task")
+
+    def task_result(task: Any) -> Any:
+        """(task-result task) -> its value; raises its error, also when it has not ended yet"""
+        found = b.task("task-result", task)
+        if not found.is_done:
+            raise LispError(
+                f"task {found.label} has not ended", kind="task-error", hint="use (await task)"
+            )
+        return scheduler.result_of(found)
+
+    def cancelled() -> bool:
+        """(cancelled?) -> whether the current task has been asked to end"""
+        return scheduler.is_cancelled()
+
+    table["async"], table["async-detached"], table["await"], table["cancel"] = (
+        async_,
+        async_detached,
+        await_,
+        cancel,
+    )
+    table["yield"], table["sleep"], table["current-task"] = yield_, sleep, current_task
+    table["task-result"], table["cancelled?"] = task_result, cancelled
+    _task_views(b, table)
+
+
+def _task_views(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def task_state(task: Any) -> Symbol:
+        """(task-state task) -> pending, running, suspended, completed, error or cancelled"""
+        return Symbol.of(b.task("task-state", task).state)
+
+    def task_id(task: Any) -> str:
+        """(task-id task) -> its spawn path, such as "1.2" """
+        return b.task("task-id", task).id
+
+    def task_name(task: Any) -> Any:
+        """(task-name task) -> its name, or #f"""
+        return b.task("task-name", task).name or False
+
+    def is_task(value: Any) -> bool:
+        """(task? obj) -> whether obj is a task"""
+        return isinstance(value, Task)
+
+    def tasks() -> Any:
+        """(tasks) -> the tasks that have not ended, in the order they were made"""
+        return to_list(scheduler.all_tasks())
+
+    def get_task(task_id: Any) -> Task:
+        """(get-task id) -> the task of that id"""
+        return b.task("get-task", task_id)
+
+    def concurrency_stats() -> HashTable:
+        """(concurrency-stats) -> a hash table of the scheduler's counters"""
+        result = HashTable()
+        stats = scheduler.stats()
+        for field in stats.__slots__ if hasattr(stats, "__slots__") else vars(stats):
+            result[Keyword.of(field.replace("_", "-"))] = getattr(stats, field)
+        return result
+
+    def configure(*rest: Any) -> None:
+        """(configure-scheduler! :fairness-mode 'priority ...) -> nothing; changes the scheduler
+        from the next slice on
+        """
+        changes = {}
+        for i in range(0, len(rest), 2):
+            if not isinstance(rest[i], Keyword) or i + 1 >= len(rest):
+                raise LispError(
+                    "`configure-scheduler!` takes :field value pairs", kind="arity-error"
+                )
+            value = rest[i + 1]
+            changes[rest[i].name.replace("-", "_")] = (
+                value.name if isinstance(value, Symbol) else value
+            )
+        scheduler.configure(**changes)
+        b.interpreter.calls.limit_changed()
+
+    table["task-state"], table["task-id"], table["task-name"], table["task?"] = (
+        task_state,
+        task_id,
+        task_name,
+        is_task,
+    )
+    table["tasks"], table["get-task"], table["concurrency-stats"] = (
+        tasks,
+        get_task,
+        concurrency_stats,
+    )
+    table["configure-scheduler!"] = configure
+
+
+def groups(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def split(
+        name: str, arguments: tuple[Any, ...], **known: Any
+    ) -> tuple[list[Task], dict[str, Any]]:
+        at = next((i for i, a in enumerate(arguments) if isinstance(a, Keyword)), len(arguments))
+        return b.tasks(name, arguments[:at]), options(name, arguments[at:], **known)
+
+    def await_all(*arguments: Any) -> Any:
+        """(await-all tasks [:mode 'all]) -> their values in order. Modes: all, fail-fast, settle"""
+        tasks, given = split("await-all", arguments, mode=Symbol.of("all"))
+        mode = str(given["mode"])
+        if mode not in ("all", "fail-fast", "settle"):
+            raise LispValueError(
+                f"`await-all` has no mode {mode}", hint="modes are all, fail-fast and settle"
+            )
+        results = scheduler.await_all(tasks, cast(Any, mode))
+        return to_list([_outcome(r) for r in results] if mode == "settle" else results)
+
+    def await_any(*arguments: Any) -> Any:
+        """(await-any tasks) -> the value of the first to complete; the others run on"""
+        return scheduler.await_any(split("await-any", arguments)[0])[1]
+
+    def await_any_values(*arguments: Any) -> Values:
+        """(await-any/values tasks) -> two values: that of the first to complete, and its task"""
+        task, value = scheduler.await_any(split("await-any/values", arguments)[0])
+        return Values((value, task))
+
+    def await_first(*arguments: Any) -> Task:
+        """(await-first tasks) -> the first task to end, however it ended"""
+
+        first: Task = scheduler.await_first(split("await-first", arguments)[0])
+        return first
+
+    def race(*thunks: Any) -> Any:
+        """(race thunk ...) -> the value of the first thunk to complete; the others are cancelled
+        and gone
+        """
+        items = thunks
+        if len(thunks) == 1 and isinstance(thunks[0], Pair):
+            items = tuple(thunks[0])
+        if not items:
+            raise LispValueError("`race` needs at least one procedure")
+        for i, thunk in enumerate(items):
+            if not b.rt.is_procedure(thunk):
+                raise wrong_type("race", i + 1, "a procedure without arguments", thunk)
+        return scheduler.race([_in_task(b, thunk) for thunk in items])
+
+    def par_map(f: Any, items: Any, *rest: Any) -> Any:
+        """(par-map f items [:max-par n] [:on-error 'keep]) -> the values of f on the items, in
+        order, in tasks
+        """
+        given = options("par-map", rest, max_par=None, on_error=Symbol.of("raise"))
+        if not b.rt.is_procedure(f):
+            raise wrong_type("par-map", 1, "a procedure", f)
+        elements = items if type(items) is list else list_items(items)
+        if elements is None:
+            raise wrong_type("par-map", 2, "a list or a vector", items)
+        most, on_error = given["max_par"], str(given["on_error"])
+        if most is not None and (type(most) is not int or most < 1):
+            raise LispTypeError(
+                f"`par-map` expected a positive integer for :max-par, got {shown(most)}"
+            )
+        if on_error not in ("raise", "keep"):
+            raise LispValueError(
+                f"`par-map` has no :on-error {on_error}", hint="it is raise or keep"
+            )
+        results = scheduler.par_map(_in_task(b, f), elements, most, cast(Any, on_error))
+        values = [_outcome(r) for r in results] if on_error == "keep" else results
+        return values if type(items) is list else to_list(values)
+
+    table["await-all"], table["await-any"], table["await-first"] = await_all, await_any, await_first
+    table["await-any/values"] = await_any_values
+    table["race"], table["par-map"] = race, par_map
+
+
+def _in_task(b: Bindings, f: Any) -> Callable[..., Any]:
+    """The body of tasks made by a combinator: `f`, with the dynamic state of where the combinator
+    was called.
+    """
+    inherited = b.rt.host.dynamics().snapshot()
+
+    def body(*arguments: Any) -> Any:
+        task = b.scheduler.running_task("run a combinator's body")
+        if task.locals is None:
+            task.locals = inherited.snapshot()
+        return b.interpreter.task_body(lambda: b.rt.call(f, *arguments))()
+
+    return body
+
+
+def _outcome(outcome: tuple[str, Any]) -> Any:
+    kind, value = outcome
+    return to_list([Symbol.of(kind), value])

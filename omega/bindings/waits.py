@@ -1,0 +1,232 @@
+"""The Lisp names of scopes, effect handlers, events, channels and locks.
+
+Owns: `scopes`, `events`, `locks`. Bodies given as thunks run behind `Bindings.guarded`: a failure
+meets its handlers there, before the form it leaves is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omega.bindings.base import Bindings, Table, seconds
+from omega.concurrency import (
+    Channel,
+    Event,
+    Mutex,
+    Semaphore,
+    Serializer,
+    choose,
+    timer_event,
+    wrap,
+)
+from omega.errors import (
+    LispError,
+)
+from omega.lisp.data import Eof, Symbol
+from omega.lisp.primitives.check import wrong_type
+
+# -- scopes ----------------------------------------------------------------------------------------
+
+
+def scopes(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def scope(thunk: Any) -> Any:
+        """(%scope thunk) -> its value, after every task made in it has ended"""
+        return scheduler.with_scope(b.guarded(thunk))
+
+    def shield(thunk: Any) -> Any:
+        """(%shield thunk) -> its value; cancellation waits until it has ended"""
+        return scheduler.shield(b.guarded(thunk))
+
+    def atomic(thunk: Any) -> Any:
+        """(%atomic thunk) -> its value; no other task runs meanwhile"""
+        return scheduler.atomic(b.guarded(thunk))
+
+    def with_timeout(ms: Any, thunk: Any) -> Any:
+        """(%with-timeout ms thunk) -> its value, or timeout-error after ms milliseconds"""
+        return scheduler.with_timeout(seconds("with-timeout", 1, ms), b.guarded(thunk))
+
+    def with_handler(handlers: Any, thunk: Any) -> Any:
+        """(%with-handler ((kind . procedure) ...) thunk) -> its value, its effects going to the
+        procedures
+        """
+        dyn = b.rt.host.dynamics()
+        outer, outer_tag = dyn.effects, dyn.abort
+        tag = object()
+        named = {str(entry.car): entry.cdr for entry in handlers}
+        dyn.effects = (named, tag, outer)
+        failure: BaseException | None = None
+        try:
+            value = scheduler.with_scope(b.guarded(thunk))
+        except _Abort as abort:
+            if abort.tag is not tag:
+                failure = abort
+            else:
+                value = abort.value
+        except BaseException as raised:
+            failure = raised
+        dyn.effects, dyn.abort = outer, outer_tag
+        if failure is not None:
+            raise failure
+        return value
+
+    def abort(value: Any = None) -> Any:
+        """(abort value) -> never returns: the with-handler form whose clause this runs in ends with
+        value
+        """
+        tag = b.rt.host.dynamics().abort
+        if tag is None:
+            raise LispError("`abort` is used outside of an effect handler")
+        raise _Abort(tag, value)
+
+    def effect(kind: Any, *arguments: Any) -> Any:
+        """(effect kind arg ...) -> the reply of whatever handles effects of that kind"""
+        if not isinstance(kind, Symbol):
+            raise wrong_type("effect", 1, "a symbol", kind)
+        return b.door.perform(kind.name, arguments)
+
+    table["%scope"], table["%shield"], table["%atomic"] = scope, shield, atomic
+    table["%with-timeout"], table["%with-handler"] = with_timeout, with_handler
+    table["abort"], table["effect"] = abort, effect
+
+
+class _Abort(BaseException):
+    def __init__(self, tag: object, value: Any) -> None:
+        self.tag, self.value = tag, value
+
+
+# -- events, channels, locks -----------------------------------------------------------------------
+
+
+def events(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def make_channel(capacity: Any = 0) -> Channel:
+        """(make-channel [capacity]) -> a channel; without capacity, senders wait to be received"""
+        if type(capacity) is not int or capacity < 0:
+            raise wrong_type("make-channel", 1, "a capacity", capacity)
+        return Channel(scheduler, capacity, at_end=Eof)
+
+    def channel(name: str, value: Any) -> Channel:
+        if not isinstance(value, Channel):
+            raise wrong_type(name, 1, "a channel", value)
+        return value
+
+    def send(ch: Any, value: Any) -> None:
+        """(send! channel value) -> nothing, once the value is taken or has room"""
+        channel("send!", ch).send(value)
+
+    def recv(ch: Any) -> Any:
+        """(recv! channel) -> the next value; the end-of-file object once the channel is closed and
+        empty
+        """
+        return channel("recv!", ch).recv()
+
+    def close(ch: Any) -> None:
+        """(close! channel) -> nothing; wakes everybody who waits on it"""
+        channel("close!", ch).close()
+
+    def is_channel(value: Any) -> bool:
+        """(channel? obj) -> whether obj is a channel"""
+        return isinstance(value, Channel)
+
+    def sync(event: Any) -> Any:
+        """(sync event) -> the value of the event, once it has happened"""
+        return scheduler.sync(_event("sync", 1, event))
+
+    def choose_(*events: Any) -> Event:
+        """(choose event ...) -> the event of whichever happens first"""
+        return choose(*(_event("choose", i + 1, e) for i, e in enumerate(events)))
+
+    def wrap_(event: Any, f: Any) -> Event:
+        """(wrap event f) -> the event with (f value) as its value"""
+        return wrap(_event("wrap", 1, event), lambda value: b.rt.call(f, value))
+
+    def timer(ms: Any) -> Event:
+        """(timer-event ms) -> the event of so many milliseconds having passed"""
+        return timer_event(seconds("timer-event", 1, ms))
+
+    def recv_event(ch: Any) -> Event:
+        """(recv-event channel) -> the event of receiving from it"""
+        return channel("recv-event", ch).recv_event()
+
+    def send_event(ch: Any, value: Any) -> Event:
+        """(send-event channel value) -> the event of having sent the value"""
+        return channel("send-event", ch).send_event(value)
+
+    def task_event(task: Any) -> Event:
+        """(task-event task) -> the event of its end; its value is the task's"""
+        from omega.concurrency import task_event as event_of
+
+        return event_of(b.task("task-event", task))
+
+    table["make-channel"], table["send!"], table["recv!"], table["close!"] = (
+        make_channel,
+        send,
+        recv,
+        close,
+    )
+    table["channel?"], table["sync"], table["choose"], table["wrap"] = (
+        is_channel,
+        sync,
+        choose_,
+        wrap_,
+    )
+    table["timer-event"], table["recv-event"], table["send-event"] = timer, recv_event, send_event
+    table["task-event"] = task_event
+
+
+def _event(name: str, position: int, value: Any) -> Event:
+    if not isinstance(value, Event):
+        raise wrong_type(name, position, "an event", value)
+    return value
+
+
+def locks(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def make_mutex() -> Mutex:
+        """(make-mutex) -> a mutex; use it with (with-mutex mutex body ...)"""
+        return Mutex(scheduler)
+
+    def with_mutex(mutex: Any, thunk: Any) -> Any:
+        """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
+        if not isinstance(mutex, Mutex):
+            raise wrong_type("with-mutex", 1, "a mutex", mutex)
+        with mutex.held():
+            return b.guarded(thunk)()
+
+    def make_semaphore(slots: Any) -> Semaphore:
+        """(make-semaphore n) -> a semaphore of n slots"""
+        if type(slots) is not int or slots < 1:
+            raise wrong_type("make-semaphore", 1, "a positive integer", slots)
+        return Semaphore(scheduler, slots)
+
+    def with_semaphore(semaphore: Any, thunk: Any) -> Any:
+        """(%with-semaphore semaphore thunk) -> its value, holding a slot meanwhile"""
+        if not isinstance(semaphore, Semaphore):
+            raise wrong_type("with-semaphore", 1, "a semaphore", semaphore)
+        with semaphore.held():
+            return b.guarded(thunk)()
+
+    def make_serializer() -> Callable[..., Any]:
+        """(make-serializer) -> a procedure that wraps a procedure so that wrapped ones run one at a
+        time
+        """
+        serializer = Serializer(scheduler)
+
+        def serialize(f: Any) -> Callable[..., Any]:
+            """(serializer f) -> f, one call at a time"""
+
+            def serialized(*arguments: Any) -> Any:
+                return serializer.run(lambda: b.rt.call(f, *arguments))
+
+            return serialized
+
+        return serialize
+
+    table["make-mutex"], table["%with-mutex"] = make_mutex, with_mutex
+    table["make-semaphore"], table["%with-semaphore"] = make_semaphore, with_semaphore
+    table["make-serializer"] = make_serializer

@@ -1,0 +1,163 @@
+"""The Lisp names of models, clock, chance, environment and exit.
+
+Owns: `models`, `world`, `Exit`. Everything here goes through the effect door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omega.bindings.base import Bindings, Table, optional_seconds, options
+from omega.errors import (
+    HostError,
+    LLMError,
+    OmegaError,
+    TimeoutExpired,
+)
+from omega.lisp.data import Keyword, list_items, to_list
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.table import HashTable
+from omega.llm import LLMRequest
+
+# -- models and the world --------------------------------------------------------------------------
+
+
+def models(b: Bindings, table: Table) -> None:
+    scheduler = b.scheduler
+
+    def infer(prompt: Any, *rest: Any) -> Any:
+        """(llm.infer prompt :model m :system s :temperature t :max-tokens n :stop list :timeout ms)
+        -> the reply's text
+        """
+        if not isinstance(prompt, str):
+            raise wrong_type("llm.infer", 1, "a string", prompt)
+        given = options(
+            "llm.infer",
+            rest,
+            model=None,
+            system=None,
+            temperature=None,
+            max_tokens=None,
+            stop=None,
+            timeout=None,
+        )
+        stop = given["stop"]
+        request = LLMRequest(
+            prompt,
+            model=given["model"],
+            system=given["system"],
+            temperature=given["temperature"],
+            max_tokens=given["max_tokens"],
+            stop=() if stop is None else stop if isinstance(stop, str) else list_items(stop) or (),
+        )
+        limit = optional_seconds("llm.infer", ":timeout", given["timeout"])
+        return _timed(lambda: _text(b.door.perform("llm.infer", (request,))), limit)
+
+    def _timed(run: Callable[[], Any], limit: float | None) -> Any:
+        if limit is None:
+            return run()
+        expired: OmegaError | None = None
+        try:
+            return scheduler.with_timeout(limit, run)
+        except TimeoutExpired as error:
+            expired = error
+        raise LLMError(
+            f"the LLM call had no reply within {limit * 1000:g} ms", kind="llm-timeout"
+        ) from expired
+
+    def stats() -> HashTable:
+        """(llm.stats) -> a hash table: calls, retries, failures, in flight, queued, peak, limit"""
+        calls, governor = b.interpreter.calls, b.interpreter.calls.governor
+        return _table(
+            calls=calls.calls,
+            retries=calls.retries,
+            failures=calls.failures,
+            in_flight=governor.in_flight,
+            queued=governor.queued,
+            peak=governor.peak,
+            limit=governor.limit,
+        )
+
+    def usage() -> HashTable:
+        """(llm.usage) -> a hash table: input and output tokens so far"""
+        calls = b.interpreter.calls
+        return _table(input_tokens=calls.input_tokens, output_tokens=calls.output_tokens)
+
+    table["llm.infer"], table["llm.stats"], table["llm.usage"] = infer, stats, usage
+
+
+def _text(reply: Any) -> Any:
+    return getattr(reply, "text", reply)
+
+
+def _table(**fields: Any) -> HashTable:
+    result = HashTable()
+    for name, value in fields.items():
+        result[Keyword.of(name.replace("_", "-"))] = value
+    return result
+
+
+def world(b: Bindings, table: Table) -> None:
+    def now() -> Any:
+        """(now) -> seconds since 1970; under virtual time, seconds since the start"""
+        return b.door.perform("now", ())
+
+    def current_milliseconds() -> int:
+        """(current-milliseconds) -> milliseconds of (now), as an integer"""
+        return int(b.door.perform("now", ()) * 1000)
+
+    def random(n: Any = None) -> Any:
+        """(random [n]) -> a real from 0 to below 1, or an integer from 0 to below n; from the run's
+        seed
+        """
+        if n is None:
+            return b.door.perform("random", ())
+        if type(n) is not int or n < 1:
+            raise wrong_type("random", 1, "a positive integer", n)
+        return int(b.door.perform("random", ()) * n)
+
+    def command_line() -> Any:
+        """(command-line) -> the list of the script's name and its arguments"""
+        return to_list(b.door.perform("command-line", ()))
+
+    def environment(name: Any) -> Any:
+        """(get-environment-variable name) -> its value, or #f"""
+        if not isinstance(name, str):
+            raise wrong_type("get-environment-variable", 1, "a string", name)
+        return b.door.perform("env", (name,))
+
+    def exit_(code: Any = True) -> Any:
+        """(exit [code]) -> never returns: ends the program with code (#t is 0, #f is 1)"""
+        status = {True: 0, False: 1}.get(code, code) if isinstance(code, bool) else code
+        if type(status) is not int or not 0 <= status <= 255:
+            raise wrong_type("exit", 1, "an exit code from 0 to 255", code)
+        b.interpreter.exiting(status)
+        raise Exit(status)
+
+    def macroexpand(form: Any) -> Any:
+        """(macroexpand form) -> the form with the macro uses at its head expanded; what is no use
+        of one, itself
+        """
+        from omega.lisp.environment import strip
+        from omega.lisp.expander import Expander
+
+        compiler = b.interpreter._evaluator.compiler
+        if not compiler._macros_loaded:
+            compiler._load_macros()
+        expander = Expander(compiler.program, compiler._evaluate, compiler._apply)
+        return strip(expander.head(form, compiler.program, None)[0])
+
+    table["macroexpand"] = macroexpand
+    table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random
+    table["command-line"], table["get-environment-variable"] = command_line, environment
+    table["exit"] = table["emergency-exit"] = exit_
+
+
+class Exit(HostError):
+    """`(exit code)` on its way to the host: no condition, meets no handler."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the program asked to exit with {status}")
+        self.status = status
+        self.signalled = True
