@@ -209,8 +209,8 @@ class Door:
         allowed = self._allow(path, self.grants.write, "writing", "write")
         mode = "a" if append else "w"
         if binary:
-            return self._open(allowed, mode + "b")
-        return self._open(allowed, mode, encoding="utf-8", newline="")
+            return _OutputFile(self._open(allowed, mode + "b"), path)
+        return _OutputFile(self._open(allowed, mode, encoding="utf-8", newline=""), path)
 
     def _exists(self, path: Any) -> bool:
         return os.path.exists(self._allow(path, self.grants.read, "looking at", "read"))
@@ -247,6 +247,29 @@ class _TextFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+class _OutputFile:
+    """An output file's handle; a full disk is a condition."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file, self._path = file, path
+
+    def write(self, data: Any) -> None:
+        self._guarded(lambda: self._file.write(data))
+
+    def flush(self) -> None:
+        self._guarded(self._file.flush)
+
+    def close(self) -> None:
+        self._guarded(self._file.close)
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except (OSError, UnicodeEncodeError) as error:
+            reason = _reason(error) if isinstance(error, OSError) else "not representable as UTF-8"
+            raise LispFileError(f"cannot write {self._path}: {reason}") from None
 
 
 def _reason(error: OSError) -> str:

@@ -55,7 +55,7 @@ class Bindings:
         task: Task = self.scheduler.spawn(
             self.interpreter.procedure_body(thunk),
             locals=dynamics.snapshot() if inherits else None,
-            span=thunk.__name__,
+            span=self.rt.place_of(thunk),
             **options,
         )
         return task

@@ -9,20 +9,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options, seconds, shown
-from omega.concurrency import (
-    Task,
-)
-from omega.errors import (
-    LispError,
-    LispTypeError,
-    LispValueError,
-)
+from omega.concurrency import Task
+from omega.errors import LispError, LispTypeError, LispValueError, OmegaError, TasksFailed
 from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
-
-NEED_A_TASK = frozenset({"await-any", "await-any/values", "await-first"})
-
 
 # -- tasks -----------------------------------------------------------------------------------------
 
@@ -199,7 +190,16 @@ def groups(b: Bindings, table: Table) -> None:
             raise LispValueError(
                 f"`await-all` has no mode {mode}", hint="modes are all, fail-fast and settle"
             )
-        results = scheduler.await_all(tasks, cast(Any, mode))
+        failure: TasksFailed | None = None
+        try:
+            results = scheduler.await_all(tasks, cast(Any, mode))
+        except TasksFailed as raised:
+            failure = raised
+        if failure is not None:
+            first = failure.__cause__
+            if isinstance(first, OmegaError) and first.span is not None:
+                failure.notes.append(("the first failure was here", first.span))
+            raise failure
         return to_list([_outcome(r) for r in results] if mode == "settle" else results)
 
     def await_any(*arguments: Any) -> Any:

@@ -363,6 +363,13 @@ class Runtime:
             else f"({demangle(function.__name__)} ...)"
         )
 
+    def place_of(self, function: Any) -> str | None:
+        """`file:line` where a procedure was defined, for reports of tasks."""
+        code = getattr(function, "__code__", None)
+        if code is None or function.__globals__ is not self.registers:
+            return None
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
     def signature_named(self, spelled: str, traceback: Any) -> str | None:
         """The signature of the procedure a failed call named, if it can be found."""
         while traceback is not None and traceback.tb_next is not None:
