@@ -1,6 +1,8 @@
 """Omega inside an asyncio program: Lisp tasks and asyncio tasks share one thread and one loop.
 
-python examples/embedding.py
+Run it with
+
+    python examples/embedding.py
 """
 
 from __future__ import annotations
