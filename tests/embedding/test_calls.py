@@ -153,3 +153,15 @@ def test_equal_runs_give_byte_identical_event_streams(fairness: str) -> None:
     assert "LLMStarted" in first and "TaskCancelled" in first
     for _ in range(100):
         assert stream() == first
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_retry_under_virtual_time_waits_its_whole_delay_and_goes_on(seed: int) -> None:
+    # The delay's fraction of a microsecond once kept the clock where it was, for ever.
+    rules = [
+        {"match": ".", "fault": "500", "times": 2, "latency_ms": 300},
+        {"match": ".", "reply": "ok", "latency_ms": 1},
+    ]
+    with Interpreter(llm=ScriptedProvider(rules), virtual_time=True, seed=seed) as omega:
+        assert omega.eval('(llm.infer "hi")') == "ok"
+        assert omega.calls.retries == 2
