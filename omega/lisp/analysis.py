@@ -90,6 +90,7 @@ class _Resolve:
                 and self.assignments[node.name] == 1
             ):
                 self.unit.known[node.name] = node.value
+                node.value.name = node.name
 
     def _walk(self, node: Node, inside: Lambda | None) -> None:
         top = self.unit.top

@@ -27,7 +27,7 @@ from omega.lisp.findings import Finding, findings
 from omega.lisp.literals import LITERAL, patch
 from omega.lisp.reader import read_all
 
-MACRO_STEPS_MAX = 10_000_000  # steps of one macro use
+MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
 COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
 
@@ -47,7 +47,7 @@ class Compiled:
 
 
 class Compiler:
-    def __init__(self, rt: Any, entries: set[str], workers_of: set[str]) -> None:
+    def __init__(self, rt: Any, entries: set[str], workers_of: dict[str, int]) -> None:
         """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the
         evaluator.
         """
@@ -56,12 +56,14 @@ class Compiler:
         self.library = TopLevel(dict(macros.SPECIALS), rt.library, is_library=True)
         self.program = TopLevel(self.library.syntax, rt.library)
         self._macros_loaded = False
+        self._macro_steps = MACRO_STEPS_MAX
 
     def compile(self, source: Source, top: TopLevel, *, limit: int = 4_000_000) -> Compiled:
         """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded."""
         if top is self.program and not self._macros_loaded:
             self._load_macros()
         forms = read_all(source, limit)
+        self._macro_steps = MACRO_STEPS_MAX
         before = set(top.defined)
         with _Depth(PASSES_DEPTH):
             expander = Expander(top, self._evaluate, self._apply)
@@ -71,7 +73,7 @@ class Compiler:
         facts = {
             "defined": sorted(top.defined - before),
             "entries": sorted(self.entries),
-            "workers": sorted(self.workers_of),
+            "workers": dict(self.workers_of),
             "macros": expander.made_syntax,
         }
         compiled = Compiled(_code(tree, source.name), emitter.literals, facts)
@@ -136,12 +138,19 @@ class Compiler:
             emitter.literals,
             self.rt.registers,
         )
-        with self.rt.metered(MACRO_STEPS_MAX, "in a macro's definition"):
-            return self.rt.call(thunk)
+        return self._metered(thunk)
 
     def _apply(self, transformer: Any, arguments: list[Any]) -> Any:
-        with self.rt.host.no_switch("a macro"), self.rt.metered(MACRO_STEPS_MAX, "in a macro"):
-            return self.rt.call(transformer, *arguments)
+        with self.rt.host.no_switch("a macro"):
+            return self._metered(transformer, *arguments)
+
+    def _metered(self, function: Any, *arguments: Any) -> Any:
+        """Call a procedure while compiling: all such calls of one text share its steps."""
+        try:
+            with self.rt.metered(self._macro_steps, "in the macros of a program"):
+                return self.rt.call(function, *arguments)
+        finally:
+            self._macro_steps -= self.rt.metered_steps
 
 
 def load(code: CodeType, literals: list[Any], registers: dict[str, Any]) -> Callable[[], Any]:

@@ -250,9 +250,7 @@ class Emitter(Expressions):
             for worker in self.made_workers:
                 assert isinstance(worker, ast.FunctionDef)
                 self.globals.add(worker.name)
-                self.workers_of.add(node.name)
                 self.out.append(worker)
-            self.made_workers = []
         elif node.define:
             self.out.append(self.assign(name, self.expr(node.value)))
         else:
@@ -262,17 +260,24 @@ class Emitter(Expressions):
             self.out.append(self.evaluate(self.name(name)))
             self.out.append(self.assign(name, value))
         if node.library:
+            self.made_workers = []
             return
         known = self.unit.known.get(node.name)
-        sure = (
-            known is not None and known is node.value
-        )  # the only definition there will be, as far as we see
+        # Whether this is the only definition there will be, as far as we see.
+        sure = known is not None and known is node.value
         if sure and known is not None and not known.marks and known.is_plain:
             self._alias(name, "ǁv", self.name(name))
         elif node.name in self.entries:
             self._alias(name, "ǁv", self.call("_value_entry", self.name(name)))
-        if node.name in self.workers_of and not (sure and known is not None and known.worker):
-            self._alias(name, "ǁi", self.call("_worker_entry", self.name(name)))
+        earlier = self.workers_of.get(node.name)
+        if earlier is not None:
+            # Its public procedure is that worker's no more; calls still running go to the new one.
+            self._alias(name, f"ǁf{earlier}", self.const(False))
+            self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
+        if self.made_workers:
+            number = self.workers_of[node.name] = (earlier or 0) + 1
+            self._alias(name, f"ǁf{number}", self.const(True))
+            self.made_workers = []
 
     def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
         self.globals.add(name + suffix)
@@ -509,9 +514,16 @@ class Emitter(Expressions):
         block, self.out = self.out, outer
         if fn.worker:
             params = self.named(fn.required)
-            self.workers.append((name + "ǁi", params, block))
-            block = [self.return_(self.call(name + "ǁi", *(self.name(p) for p in params)))]
-        self.out.append(self.if_(test, block, []))
+            worker = self._worker_name(fn.name)
+            self.workers.append((worker, params, block))
+            block = [self.return_(self.call(worker, *(self.name(p) for p in params)))]
+            if not self.unit.top.is_library:
+                # Only while the name still means this procedure: its worker calls itself.
+                flag = self.name(worker.replace("ǁi", "ǁf"))
+                self.out.append(self.if_(self.both(ast.And(), [flag, test]), block, []))
+                block = []
+        if block:
+            self.out.append(self.if_(test, block, []))
         for var in fn.ints:
             var.type = None
         settle_types(fn.body)

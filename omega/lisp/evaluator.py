@@ -36,7 +36,7 @@ class Evaluator:
         self.use_cache = use_cache
         self.sources: dict[str, Source] = {}
         self.entries: set[str] = set()  # see Emitter
-        self.workers_of: set[str] = set()
+        self.workers_of: dict[str, int] = {}
         self.defined: set[str] = set()  # the program's own names
         self._compiler: Compiler | None = None
         self._has_macros = False
@@ -78,7 +78,7 @@ class Evaluator:
 
     def _options(self) -> str:
         shadowed = sorted(name for name in self.defined if name in self.runtime.library)
-        promised = f"{' '.join(sorted(self.entries))}|{' '.join(sorted(self.workers_of))}"
+        promised = f"{' '.join(sorted(self.entries))}|{sorted(self.workers_of.items())}"
         return f"program|{' '.join(shadowed)}|{promised}"
 
     def _unit(
@@ -144,7 +144,9 @@ class Evaluator:
         if name in self.entries:
             registers[mangle(name) + "ǁv"] = registers["_value_entry"](value)
         if name in self.workers_of:
-            registers[mangle(name) + "ǁi"] = registers["_worker_entry"](value)
+            number = self.workers_of[name]
+            registers[f"{mangle(name)}ǁf{number}"] = False
+            registers[f"{mangle(name)}ǁi{number}"] = registers["_worker_entry"](value)
         if self._compiler is not None:
             self._compiler.program.defined.add(name)
 

@@ -47,6 +47,7 @@ from omega.lisp.reader import SourcePair
 
 NESTING_MAX = 1_000  # forms within forms, after expansion
 EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
+FORMS_MAX = 3_000_000  # elements of forms looked at in one text: no expansion is endless
 
 Part = tuple[Any, Span | None]
 AnyScope = Scope | TopLevel
@@ -75,6 +76,7 @@ class Expander:
         self.made_syntax = False
         self._depth = 0
         self._expansions = 0
+        self._forms = 0
         self._here: Span | None = None
 
     # -- entry ---------------------------------------------------------------------------------
@@ -389,9 +391,16 @@ class Expander:
         while isinstance(at, Pair):
             result.append((at.car, self._places(at)[1]))
             at = at.cdr
+            self.count(1)
         if at is not Nil:
             raise self.error("a form must be a proper list", self.span_of(form, None))
         return result
+
+    def count(self, forms: int) -> None:
+        """Note that so many more forms were looked at or made."""
+        self._forms += forms
+        if self._forms > FORMS_MAX:
+            raise LimitExceeded("nesting", self._forms, FORMS_MAX, "forms in one program")
 
     def span_of(self, form: Any, default: Span | None) -> Span | None:
         span = self._places(form)[0] if isinstance(form, Pair) else None

@@ -46,10 +46,10 @@ _IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
 
 
 class Expressions(Builder):
-    def __init__(self, unit: Unit, entries: set[str], workers_of: set[str]) -> None:
+    def __init__(self, unit: Unit, entries: set[str], workers_of: dict[str, int]) -> None:
         """entries: program globals that some compiled text calls through their value entry.
-        workers_of: those that have had a worker. Both are added to; a definition that comes later
-        keeps what they promise.
+        workers_of: how many workers each has had. Both are added to; a definition that comes later
+        keeps what the earlier ones promise. See docs/decisions/0003.
         """
         super().__init__()
         self.unit = unit
@@ -302,7 +302,9 @@ class Expressions(Builder):
         return self.choose(test, self.call("_drive"), self.name(name))
 
     def _worker_name(self, name: str) -> str:
-        return self.global_name(name, self.unit.top.is_library) + "ǁi"
+        """The worker of the definition that is being emitted: one name a definition."""
+        number = self.workers_of.get(name, 0) + 1
+        return f"{self.global_name(name, self.unit.top.is_library)}ǁi{number}"
 
     def _inline(self, node: Call, name: str) -> ast.expr | None:
         arguments = node.arguments

@@ -253,6 +253,7 @@ class Rules:
         while isinstance(rest, Pair):
             items.append(rest)
             rest = rest.cdr
+            self.ex.count(1)
         count = len(items) - least
         if count < 0:
             return False
@@ -348,6 +349,7 @@ class Rules:
         if any(len(bound[v].items) != length for v in names):
             raise self.ex.error(f"`{self.name}`: parts of different lengths under one ellipsis")
         result: list[Any] = []
+        self.ex.count(length)
         for i in range(length):
             inner = {**bound, **{v: bound[v].items[i] for v in names}}
             if depth > 1:

@@ -72,6 +72,7 @@ class Runtime:
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self._wide_depth = 0
+        self.metered_steps = 0  # taken in the last `metered` block
         self._set_up_registers()
         self._install_natives()
 
@@ -185,6 +186,7 @@ class Runtime:
         try:
             yield
         finally:
+            self.metered_steps = steps - registers["_it"].__length_hint__()
             registers.update(zip(names, before, strict=True))
 
     def _value_entry(self, function: Any) -> Any:
@@ -213,7 +215,7 @@ class Runtime:
                 from omega.errors import LispTypeError
 
                 raise LispTypeError(
-                    f"`{function.__name__}` was redefined while it ran, and gave "
+                    f"`{demangle(function.__name__)}` was redefined while it ran, and gave "
                     f"{self.shorten(value)} for an integer"
                 )
             return value
@@ -285,8 +287,8 @@ class Runtime:
     def _product(self, value: int) -> int:
         """A large product: work is charged by its size, and one beyond the limit refused."""
         bits = value.bit_length()
-        if bits > PRODUCT_BITS_MAX:
-            raise LimitExceeded("size", bits, PRODUCT_BITS_MAX, "bits of a product")
+        if bits > (most := min(PRODUCT_BITS_MAX, self.limits.alloc_items)):
+            raise LimitExceeded("size", bits, most, "bits of a product")
         self.charge(bits // 4096)
         return value
 

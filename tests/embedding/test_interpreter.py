@@ -383,3 +383,64 @@ def test_a_program_is_text_and_a_table_is_a_mapping(omega: Interpreter) -> None:
     table = omega.eval('(hash-table "a" 1)')
     assert isinstance(table, HashTable)
     assert dict(table.items()) == {"a": 1}
+
+
+RECURSIVE = "(define (f n) (if (< n 1) 0 (+ 1 (f (- n 1)))))"
+
+
+@pytest.mark.parametrize(
+    "texts, expected",
+    [
+        ([RECURSIVE, "(define f f)", "(f 5)"], 5),
+        ([RECURSIVE, "(define g f) (define f g)", "(f 5)"], 5),
+        ([RECURSIVE, "(set! f (let ((old f)) (lambda (n) (old n))))", "(f 5)"], 5),
+        ([RECURSIVE + "(define old f)", "(define (f n) 2.5)", "(old 3)"], 3.5),
+        ([RECURSIVE + "(define old f)", "(define (f n) 2.5)", RECURSIVE, "(+ (old 3) (f 4))"], 7),
+        ([RECURSIVE, RECURSIVE, "(f 7)"], 7),
+        ([RECURSIVE, "(+ (f 3) (begin (set! f (lambda (n) 100)) (f 3)))"], 103),
+        (
+            [
+                RECURSIVE + "(define calls 0) (define old f)",
+                "(define (f n) (set! calls (+ calls 1)) (old n))",
+                "(+ (f 10) (* 100 calls))",
+            ],
+            1110,
+        ),
+    ],
+)
+def test_wrapping_and_redefining_a_recursive_procedure(
+    omega: Interpreter, texts: list[str], expected: float
+) -> None:
+    result = None
+    for text in texts:
+        result = omega.eval(text)
+    assert result == expected
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "#0=(+ 1 . #0#)",
+        "#0=(1 . #0#)",
+        "(define-macro (m) (let ((l (list '+ 1))) (set-cdr! (cdr l) (cdr l)) l)) (m)",
+        "(define-macro (m) (let ((l (list 'quote 1))) (set-cdr! l l) l)) (m)",
+        "(define-macro (m) (let loop ((i 0) (l 1))"
+        " (if (= i 60) l (loop (+ i 1) (list '+ l l))))) (m)",
+        "(define-syntax m (syntax-rules () ((_ x ...) (m x ... x ...)))) (m 1 2)",
+        "(define-macro (m) (let loop ((i 0)) (if (< i 4900000) (loop (+ i 1)) 1)))"
+        " (list (m) (m) (m) (m) (m) (m))",
+    ],
+)
+def test_endless_expansions_meet_a_limit(omega: Interpreter, program: str) -> None:
+    with pytest.raises(LimitExceeded):
+        omega.eval(program)
+
+
+def test_append_knows_the_largest_list(omega: Interpreter) -> None:
+    with Interpreter(limits=Limits.untrusted()) as small:
+        for program in (
+            "(let loop ((s (list 1 2))) (loop (append s s)))",
+            "(apply append (make-list 10000 (iota 100000)))",
+        ):
+            with pytest.raises(LimitExceeded):
+                small.eval(program)

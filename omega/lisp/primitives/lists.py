@@ -198,9 +198,11 @@ def append(*lists: Any, rt: Any) -> Any:
     if not lists:
         return Nil
     result = lists[-1]
+    copied = 0
     for at in range(len(lists) - 2, -1, -1):
         items = proper_list("append", at + 1, lists[at])
-        check.spend(rt, len(items))
+        copied += len(items)
+        check.size(rt, copied)
         result = to_list(items, result)
     return result
 
