@@ -15,6 +15,7 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from omega.calls import Calls
@@ -49,6 +50,7 @@ from omega.llm import Provider, provider_from_spec
 
 UTF8_BYTES = 4  # of one character, at most
 # steps of a procedure called, not awaited, inside a running asyncio loop
+HOST_DEPTH_MAX = 1_000  # procedures called by host functions called by procedures called ...
 LOOP_CALL_STEPS_MAX = 100_000_000
 
 
@@ -174,6 +176,7 @@ class Interpreter:
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
         self._closed = False
+        self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
         # of the last text: what will go wrong if it is reached
         self.findings: list[OmegaError] = []
@@ -206,11 +209,19 @@ class Interpreter:
     async def eval_async(self, text: str, *, filename: str = "<eval>") -> Any:
         """`eval` inside a running asyncio loop, which goes on meanwhile."""
         self._check_open()
+        return await self._finish_async(self.spawn_text(text, filename))
+
+    async def _finish_async(self, task: Task) -> Any:
+        """The value of a task; when whoever awaits it is cancelled, so is the task."""
         try:
-            task = self.spawn_text(text, filename)
-            return self._seam.to_host(await self.scheduler.wait_async(task))
+            value = await self.scheduler.wait_async(task)
+            self.check_limits()
+            return self._seam.to_host(value)
         except OmegaError as error:
-            raise self.explained(error) from error.__cause__
+            raise self.explained(self._weightier(error)) from error.__cause__
+        finally:
+            if not task.is_done and not self._closed:
+                self.scheduler.cancel(task, "whoever awaited it was cancelled", "host")
 
     def load(self, path: str) -> Any:
         """Evaluate the file at `path` (read with the host's rights); the value of its last form."""
@@ -240,7 +251,19 @@ class Interpreter:
 
     def submit_threadsafe(self, program: str | Procedure, **options: Any) -> None:
         """`submit` from any thread; the task starts when the owner next runs the scheduler."""
-        self.scheduler.post(lambda: void(self.submit(program, **options)))
+        if self._closed:
+            raise Closed("this interpreter is closed")
+        self.scheduler.post(lambda: self._submit_posted(program, options))
+
+    def _submit_posted(self, program: str | Procedure, options: dict[str, Any]) -> None:
+        """A text that does not compile fails in a task of its own, not in whatever runs now."""
+        failure: OmegaError | None = None
+        try:
+            self.submit(program, **options)
+        except OmegaError as error:
+            failure = error
+        if failure is not None:
+            self.scheduler.spawn(partial(_raise, failure), name=options.get("name"))
 
     def spawn_text(self, text: str, filename: str) -> Task:
         """A task for a program's text, read and compiled before this returns; `findings` then tells
@@ -306,9 +329,20 @@ class Interpreter:
 
     def _finish(self, run: Callable[[], Any]) -> Any:
         try:
-            return self._seam.to_host(run())
+            value = run()
+            self.check_limits()
+            return self._seam.to_host(value)
         except OmegaError as error:
-            raise self.explained(error) from error.__cause__
+            raise self.explained(self._weightier(error)) from error.__cause__
+
+    def check_limits(self) -> None:
+        """Raise a limit of the whole interpreter that was met, whatever tasks made of it."""
+        reached = self.scheduler.limit_reached()
+        if reached is not None:
+            raise reached
+
+    def _weightier(self, error: OmegaError) -> OmegaError:
+        return self.scheduler.limit_reached() or error
 
     def only_text(self) -> None:
         """Say that the next text is the only one (a script): compiled code is kept even when it
@@ -437,7 +471,16 @@ class Interpreter:
         """Call a procedure from host code: on the running task's stack, else on the scheduler."""
         self._check_open()
         if self.scheduler.current is not None:
-            return self._seam.to_host(self.runtime.call(function, *arguments))
+            # The call goes through the host's C stack, which must not be filled.
+            if self._nested >= HOST_DEPTH_MAX:
+                raise LimitExceeded(
+                    "native-depth", self._nested, HOST_DEPTH_MAX, "calls of host code within calls"
+                )
+            self._nested += 1
+            try:
+                return self._seam.to_host(self.runtime.call(function, *arguments))
+            finally:
+                self._nested -= 1
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"
             with (
@@ -460,11 +503,7 @@ class Interpreter:
     async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         self._check_open()
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
-        task = self.scheduler.spawn(body, name=name, locals=Dynamics())
-        try:
-            return self._seam.to_host(await self.scheduler.wait_async(task))
-        except OmegaError as error:
-            raise self.explained(error) from error.__cause__
+        return await self._finish_async(self.scheduler.spawn(body, name=name, locals=Dynamics()))
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -494,6 +533,10 @@ class Interpreter:
         if self._closed:
             return
         self._check_open()
+        if self.scheduler.current is not None or self.scheduler.in_batch:
+            raise HostError(
+                "a program cannot close its own interpreter", hint="close it where it was made"
+            )
         self._closed = True
         if (
             self.calls.used
@@ -543,8 +586,8 @@ def _is_coroutine(value: Any) -> bool:
     return type(value).__name__ == "coroutine" and hasattr(value, "send")
 
 
-def void(_: Any) -> None:
-    return None
+def _raise(error: BaseException) -> Any:
+    raise error
 
 
 def read_source(path: str, characters_max: int | None = None) -> str:

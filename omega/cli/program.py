@@ -154,10 +154,11 @@ class _Run:
                     self.output.write(line + "\n")
             if not self.given.get("no-wait"):
                 self.scheduler.run()
+            self.interpreter.check_limits()
         except Exit as leaving:
             return leaving.status
         except OmegaError as error:
-            failure = error
+            failure = self.scheduler.limit_reached() or error
         except Exception as error:
             return report_bug(error, self.host_traceback)
         return self._verdict(failure)

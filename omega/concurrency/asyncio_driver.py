@@ -328,6 +328,10 @@ class AsyncioDriver(Driver):
         return running_loop() is not None
 
     def close(self) -> None:
+        for _, future in self._waits:  # hosts that still wait in their loop are told
+            if future is not None and not future.done():
+                future.set_result(None)
+        self._waits = []
         self._pool.close()
         runner, self._runner = self._runner, None
         if self._timer is not None:

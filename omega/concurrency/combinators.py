@@ -172,6 +172,8 @@ def par_map(
                 task.rare = True
 
     scoped.with_scope(scheduler, body, name="par-map")
+    # What was cancelled here was cancelled for the waiter's sake: nobody may take it for a failure.
+    scheduler.check_cancellation()
     if on_error == "keep":
         return [endings.outcome_of(task) for task in tasks]
     for task in tasks:

@@ -33,7 +33,7 @@ from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import NO_FUEL_LIMIT
 from omega.concurrency.task import Task
 from omega.concurrency.timers import TimerHandle
-from omega.errors import HostError, TaskError
+from omega.errors import HostError, OmegaError, TaskError
 
 
 class Scheduler(Kernel):
@@ -242,6 +242,12 @@ class Scheduler(Kernel):
         finally:
             task.watched = False
         return self.result_of(task)
+
+    def limit_reached(self) -> OmegaError | None:
+        """The limit of fuel or wall time that was met; tasks may have made something else of it."""
+        if self.fuel_error is not None:
+            return self.fuel_error
+        return None if self.wall is None else self.wall.error
 
     def _is_aborting(self) -> bool:
         """Whether a coroutine that was asked to end has not yet: it may still cost money."""

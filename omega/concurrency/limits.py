@@ -33,6 +33,7 @@ def set_fuel(scheduler: Kernel, steps: int | None, unlimited: int) -> None:
     if steps is not None and steps < 0:
         raise HostError(f"fuel is a number of steps of at least 0 or None, not {steps}")
     scheduler.fuel_end = unlimited if steps is None else steps
+    scheduler.fuel_error = None
     me = scheduler.current
     if me is not None and scheduler.steps + me.left > scheduler.fuel_end:
         account(scheduler, me)
@@ -58,7 +59,8 @@ def trim(scheduler: Kernel, task: Task) -> None:
 
 
 def out_of_fuel(scheduler: Kernel) -> None:
-    raise LimitExceeded("fuel", scheduler.steps, scheduler.fuel_end, "steps")
+    scheduler.fuel_error = LimitExceeded("fuel", scheduler.steps, scheduler.fuel_end, "steps")
+    raise scheduler.fuel_error
 
 
 def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle | None:

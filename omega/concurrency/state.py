@@ -27,7 +27,7 @@ from omega.concurrency.ready import PassedQueue, PickedQueue, PriorityQueue, Rea
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
-from omega.errors import HostError, WrongThread
+from omega.errors import HostError, LimitExceeded, WrongThread
 
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
@@ -84,6 +84,7 @@ class KernelState:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.picker: Callable[[int, str], int] | None = None
         self.on_interrupt: Callable[[], None] | None = None
+        self.fuel_error: LimitExceeded | None = None  # the fuel ran out: the host gets it
         self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
         self.wall_timer: TimerHandle | None = None
         self.depth_max = depth_max

@@ -151,7 +151,7 @@ def _conditions(rt: Any, table: Table) -> None:
         dyn = rt.host.dynamics()
         outer, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         tag = object()
-        dyn.handlers = (GuardEntry(selector, tag), outer)
+        here = dyn.handlers = (GuardEntry(selector, tag), outer)
         failure: BaseException | None = None
         chosen: Any = None
         try:
@@ -162,11 +162,12 @@ def _conditions(rt: Any, table: Table) -> None:
             chosen = leave.thunk
         except Exception as raised:
             failure = raised
+        finally:  # however it is left, a cancelled task's guards are gone
+            dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
         if failure is not None:
-            failure = conditions.at_boundary(failure, dyn.handlers)
+            failure = conditions.at_boundary(failure, here)
             if isinstance(failure, GuardExit) and failure.tag is tag:
                 chosen, failure = failure.thunk, None
-        dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
         if failure is not None:
             raise failure
         return chosen if chosen is not None else lambda: value

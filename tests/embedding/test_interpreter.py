@@ -444,3 +444,88 @@ def test_append_knows_the_largest_list(omega: Interpreter) -> None:
         ):
             with pytest.raises(LimitExceeded):
                 small.eval(program)
+
+
+def test_guards_around_and_inside_a_form_that_is_cancelled(omega: Interpreter) -> None:
+    inner = "(guard (e (#t 'inner)) (sleep 1000))"
+    assert str(omega.eval(f"(guard (e (#t 'outer)) (with-timeout 10 {inner}))")) == "outer"
+    failing = "(guard (e (#t 'in)) (async (lambda () (car 5))) (sleep 100))"
+    assert str(omega.eval(f"(guard (e (#t 'outer)) (scope {failing}))")) == "outer"
+
+
+def test_no_handler_catches_the_cancel_of_a_par_map(omega: Interpreter) -> None:
+    omega.eval("""
+      (define went-on #f)
+      (define t (async (lambda ()
+        (guard (e (#t 'kept)) (par-map (lambda (x) (sleep 1000)) '(1 2)))
+        (set! went-on #t))))
+      (sleep 1)
+      (cancel t :wait #t)""")
+    assert str(omega.eval("(task-state t)")) == "cancelled"
+    assert omega.get("went-on") is False
+    with pytest.raises(LispError) as caught:
+        omega.eval(
+            "(with-timeout 10 (guard (e (#t 1)) (par-map (lambda (x) (sleep 1000)) '(1 2))))"
+        )
+    assert caught.value.code == "E606"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(guard (e (#t 'caught)) (par-map (lambda (i) (let loop () (loop))) '(1 2)))",
+        "(await-all (list (async (lambda () (let loop () (loop))))) :mode 'settle)",
+        "(race (lambda () (let loop () (loop))) (lambda () (sleep 1000) 1))",
+    ],
+)
+def test_a_limit_reaches_the_host_whatever_tasks_make_of_it(program: str) -> None:
+    with Interpreter(virtual_time=True, limits=Limits(fuel=20_000)) as omega:
+        with pytest.raises(LimitExceeded) as caught:
+            omega.eval(program)
+        assert caught.value.limit == "fuel"
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_recursion_through_host_functions_meets_a_limit(reentrant: bool) -> None:
+    with Interpreter() as omega:
+        omega.define("call", lambda thunk: thunk(), reentrant=reentrant)
+        omega.eval("(define (deep n) (if (= n 0) 0 (+ 1 (call (lambda () (deep (- n 1)))))))")
+        assert omega.eval("(deep 500)") == 500
+        with pytest.raises(LimitExceeded) as caught:
+            omega.eval("(deep 100000)")
+        assert caught.value.limit == "native-depth"
+        assert omega.eval("(deep 500)") == 500
+
+
+def test_closing_and_cancelling_reach_whoever_awaits() -> None:
+    async def main() -> None:
+        omega = Interpreter()
+        waiting = asyncio.create_task(omega.eval_async('(llm.infer "slow")'))
+        await asyncio.sleep(0.02)
+        omega.close()
+        with pytest.raises(OmegaError):
+            await asyncio.wait_for(waiting, 5)
+        with Interpreter() as other:
+            text = """(define x 0)
+              (dynamic-wind (lambda () 1) (lambda () (sleep 60000)) (lambda () (set! x 1)))"""
+            waiting = asyncio.create_task(other.eval_async(text))
+            await asyncio.sleep(0.02)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert await other.eval_async("(sleep 1) x") == 1
+
+    asyncio.run(main())
+
+
+def test_a_program_cannot_close_its_own_interpreter(omega: Interpreter) -> None:
+    omega.define("close-all", omega.close)
+    with pytest.raises(OmegaError):
+        omega.eval("(close-all)")
+    assert omega.eval("(+ 1 1)") == 2
+
+
+def test_a_bad_text_from_another_thread_fails_alone(omega: Interpreter) -> None:
+    omega.submit_threadsafe("(oops")
+    assert str(omega.eval("(sleep 5) 'fine")) == "fine"
+    assert [task.error.kind for task in omega.scheduler.unobserved_failures()] == ["unclosed"]
