@@ -425,6 +425,7 @@ class Expander:
                 if id(copy) in self.places:
                     break
                 self.places[id(copy)] = (copy, *self._places(form))
+                self.count(1)
                 if isinstance(form.car, Pair):
                     work.append((form.car, copy.car))
                 form, copy = form.cdr, copy.cdr

@@ -24,6 +24,10 @@ Took = tuple[float, float]  # wall and CPU seconds
 LISP = """
 (define (ask i) (llm.infer (string-append "question " (number->string i))))
 (define (ask-all n) (length (par-map ask (iota n))))
+(define (ask-nested n)
+  (fold + 0
+    (par-map (lambda (_) (length (await-all (map (lambda (i) (async (lambda () (ask i)))) (iota 10)))))
+             (iota (quotient n 10)))))
 """
 
 
@@ -36,16 +40,19 @@ def now() -> Took:
     return time.perf_counter(), time.process_time()
 
 
-def omega(server: ServerProcess, calls: int, cap: int) -> Took:
+def omega(server: ServerProcess, calls: int, cap: int, nested: bool = False) -> Took:
     from omega.concurrency import SchedulerConfig
     from omega.interpreter import Interpreter
     from omega.llm.openai_provider import OpenAIProvider
 
     provider = OpenAIProvider(MODEL, api_key=server.api_key, base_url=server.base_url)
-    with Interpreter(llm=provider, scheduler=SchedulerConfig(max_concurrent_llm_calls=cap)) as made:
+    config = SchedulerConfig(max_concurrent_llm_calls=cap)
+    if nested:
+        config = SchedulerConfig(max_concurrent_llm_calls=cap, max_concurrent_tasks=1)
+    with Interpreter(llm=provider, scheduler=config) as made:
         made.eval(LISP)
-        ask_all = made.get("ask-all")
-        ask_all(1)
+        ask_all = made.get("ask-nested" if nested else "ask-all")
+        made.get("ask-all")(1)
         began = now()
         assert ask_all(calls) == calls
         return measured(began)
@@ -84,20 +91,29 @@ def needs_sdk() -> None:
 
 
 def capped(bench: Bench) -> Row:
+    return _capped(bench, False)
+
+
+def capped_nested(bench: Bench) -> Row:
+    return _capped(bench, True)
+
+
+def _capped(bench: Bench, nested: bool) -> Row:
     needs_sdk()
-    calls = bench.size(CAP_CALLS)
+    calls = math.ceil(bench.size(CAP_CALLS) / 10) * 10
     ideal = math.ceil(calls / CAP) * CAP_LATENCY_S
     walls, vendors = [], []
     peaks = set()
     for _ in range(1 if bench.quick else ROUNDS):
         with ServerProcess(CAP_LATENCY_S) as server:
-            walls.append(omega(server, calls, CAP)[0])
+            walls.append(omega(server, calls, CAP, nested)[0])
             peaks.add(server.peak_and_requests()[0])
             vendors.append(vendor(server, calls, CAP)[0])
     wall = statistics.median(walls)
     note = f"most in flight {sorted(peaks)}, must be {CAP}; reference: the ideal"
     note += f"; the SDK alone {statistics.median(vendors) / ideal:.2f}x"
-    name = f"{calls} calls of 50 ms, cap {CAP}: wall"
+    how = ", in nested tasks, one task at a time" if nested else ""
+    name = f"{calls} calls of 50 ms, cap {CAP}{how}: wall"
     return Row(name, "ms", wall * 1e3, ideal * 1e3, goal=1.15, holds=peaks == {CAP}, note=note)
 
 
@@ -140,6 +156,7 @@ def processor(bench: Bench) -> Row:
 
 CASES = [
     Case("calls under a cap: wall", capped),
+    Case("calls under a cap, in nested tasks: wall", capped_nested),
     Case("calls: wall", wall),
     Case("calls: CPU per call", processor),
 ]
