@@ -1,6 +1,6 @@
 """`python -m tests.bench [--quick] [--only PATTERN] [--write]`: the table of ratios, misses marked.
 
-Owns: the order of the groups, the options, results.md. Refuses: failing on a miss: timings decide
+Owns: the order of the groups, the options, the table in the README. Refuses: failing on a miss: timings decide
 nothing here.
 """
 
@@ -24,7 +24,8 @@ from tests.bench.kit import (
 )
 
 PEERS = ("hy", "hissp", "basilisp", "calysto_scheme", "lispy", "monty")
-RESULTS = Path(__file__).with_name("results.md")
+README = Path(__file__).parents[2] / "README.md"
+OPENING, CLOSING = "<!-- bench -->", "<!-- /bench -->"
 GROUPS = {
     "Language, beside plain CPython": language.CASES,
     "Start": start.CASES,
@@ -84,9 +85,8 @@ def first_line(error: Exception) -> str:
 
 
 def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
+    """Put the table into the README, between its marks."""
     text = [
-        "# What the bench printed",
-        "",
         f"Written by `python -m tests.bench --write` on {machine()}. Both sides of a row were",
         "measured in turns. Cores are shared with other work: trust ratios, not figures.",
         "",
@@ -95,7 +95,11 @@ def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
         *(f"- {item}" for item in foot),
         "",
     ]
-    RESULTS.write_text("\n".join(text), encoding="utf-8")
+    before, opening, rest = README.read_text(encoding="utf-8").partition(OPENING)
+    _, closing, after = rest.partition(CLOSING)
+    assert opening and closing, "the README has lost its marks around the table"
+    table = "\n".join(text)
+    README.write_text(f"{before}{OPENING}\n{table}{CLOSING}{after}", encoding="utf-8")
 
 
 def parsed() -> argparse.Namespace:
@@ -108,7 +112,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="PATTERN", help="only rows whose group or name matches"
     )
-    parser.add_argument("--write", action="store_true", help="write tests/bench/results.md")
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
     return parser.parse_args()
 
 

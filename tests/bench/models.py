@@ -24,9 +24,10 @@ Took = tuple[float, float]  # wall and CPU seconds
 LISP = """
 (define (ask i) (llm.infer (string-append "question " (number->string i))))
 (define (ask-all n) (length (par-map ask (iota n))))
+(define (spawn-ask i) (async (lambda () (ask i))))
 (define (ask-nested n)
   (fold + 0
-    (par-map (lambda (_) (length (await-all (map (lambda (i) (async (lambda () (ask i)))) (iota 10)))))
+    (par-map (lambda (_) (length (await-all (map spawn-ask (iota 10)))))
              (iota (quotient n 10)))))
 """
 
