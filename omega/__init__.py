@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         OmegaError,
         TaskCancelled,
     )
-    from omega.interpreter import Interpreter, Limits
+    from omega.interpreter import Interpreter
+    from omega.limits import Limits
     from omega.lisp.procedure import Procedure
     from omega.llm import LLMReply, LLMRequest, Provider
 
@@ -41,7 +42,7 @@ _HOMES = {
     "OmegaError": "omega.errors",
     "TaskCancelled": "omega.errors",
     "Interpreter": "omega.interpreter",
-    "Limits": "omega.interpreter",
+    "Limits": "omega.limits",
     "Procedure": "omega.lisp.procedure",
     "LLMReply": "omega.llm",
     "LLMRequest": "omega.llm",

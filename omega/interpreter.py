@@ -1,7 +1,7 @@
 """The interpreter: evaluator, scheduler, effect door and LLM calls put together. What a host
 creates.
 
-Owns: `Interpreter`, `Limits`, `SchedulerHost` (the language's Host on the scheduler).
+Owns: `Interpreter`, `SchedulerHost` (the language's Host on the scheduler).
 Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py,
 the Lisp names of tasks and models are bindings.py.
 
@@ -33,13 +33,13 @@ from omega.errors import (
     HostError,
     LimitExceeded,
     LispError,
-    LispFileError,
     LoopIsRunning,
     OmegaError,
     Source,
     Span,
     WrongThread,
 )
+from omega.limits import Limits
 from omega.lisp.data import Keyword
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
@@ -47,55 +47,11 @@ from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
+from omega.programs import read_source
 
-UTF8_BYTES = 4  # of one character, at most
 # steps of a procedure called, not awaited, inside a running asyncio loop
 HOST_DEPTH_MAX = 1_000  # procedures called by host functions called by procedures called ...
 LOOP_CALL_STEPS_MAX = 100_000_000
-
-
-class Limits:
-    """What a program may use up. None: no limit.
-
-    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to
-    ports in all.
-    wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items:
-    the largest single vector, string or list.
-    """
-
-    __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "wall_s")
-
-    def __init__(
-        self,
-        *,
-        fuel: int | None = None,
-        depth: int = 1_100_000,
-        output_bytes: int | None = None,
-        wall_s: float | None = None,
-        source_bytes: int = 4_000_000,
-        alloc_items: int = 50_000_000,
-    ) -> None:
-        for name, value in (
-            ("fuel", fuel),
-            ("depth", depth),
-            ("wall_s", wall_s),
-            ("output_bytes", output_bytes),
-        ):
-            if value is not None and (isinstance(value, bool) or value <= 0):
-                raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
-        self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
-        self.source_bytes, self.alloc_items = source_bytes, alloc_items
-
-    @classmethod
-    def untrusted(cls) -> Limits:
-        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB out, a minute."""
-        return cls(
-            fuel=10_000_000,
-            depth=50_000,
-            output_bytes=1_000_000,
-            wall_s=60.0,
-            alloc_items=1_000_000,
-        )
 
 
 class SchedulerHost:
@@ -590,40 +546,4 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
-def read_source(path: str, characters_max: int | None = None) -> str:
-    """The text of a program file. Raises LispFileError, naming the file and what is wrong.
-
-    characters_max: a text that is longer than that for sure is not read to its end: LimitExceeded.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = (
-                file.read()
-                if characters_max is None
-                else file.read(UTF8_BYTES * characters_max + 1)
-            )
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LispFileError(f"cannot open {path}: {reason.lower()}") from None
-    if characters_max is not None and len(data) > UTF8_BYTES * characters_max:
-        raise LimitExceeded(
-            "source-size", None, None, f"{path} is longer than {characters_max:,} characters"
-        )
-    return decoded(data, path)
-
-
-def decoded(data: bytes, path: str) -> str:
-    """The text of `data`, which was read from `path`. Raises LispFileError (bad-encoding)."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise LispFileError(
-            f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} at offset "
-            f"{error.start}",
-            kind="bad-encoding",
-            hint="save the file as UTF-8",
-        ) from None
-
-
-__all__ = ["Grants", "Interpreter", "LimitExceeded", "Limits", "SchedulerHost", "read_source"]
+__all__ = ["Grants", "Interpreter", "Limits", "SchedulerHost"]

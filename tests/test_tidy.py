@@ -81,7 +81,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         "the effect door: rt.perform('file.open-read', ...)",
         {
             "omega.effects": "the door itself",
-            "omega.interpreter": "reads the program's own text",
+            "omega.programs": "reads the program's own text",
             "omega.lisp.cache": "owns the cache files",
             "omega.lisp.library": "reads the library's own texts",
             "omega.lisp.report": "reads the source line an error points to",
@@ -169,7 +169,7 @@ ALL = modules()
 
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
-L2 = ("calls", "effects", "bindings", "interpreter", "testing")
+L2 = ("limits", "programs", "calls", "effects", "bindings", "interpreter", "testing")
 
 
 def part_of(module: str) -> str:

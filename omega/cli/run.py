@@ -23,7 +23,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
 
 def read_program(path: str, characters_max: int) -> str:
     """The text of a program. Raises LispFileError, LimitExceeded."""
-    from omega.interpreter import UTF8_BYTES, decoded, read_source
+    from omega.programs import UTF8_BYTES, decoded, read_source
 
     if path != STDIN:
         return read_source(path, characters_max)

@@ -1,7 +1,7 @@
 """`python -m tests.bench [--quick] [--only PATTERN] [--write]`: the table of ratios, misses marked.
 
-Owns: the order of the groups, the options, the table in the README. Refuses: failing on a miss: timings decide
-nothing here.
+Owns: the order of the groups, the options, the table in the README. Refuses: failing on a miss:
+timings decide nothing here.
 """
 
 from __future__ import annotations

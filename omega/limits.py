@@ -1,0 +1,53 @@
+"""What a program may use up: `Limits`.
+
+Owns: the limits a host sets, their defaults, the profile for programs nobody has read.
+Refuses: enforcing them: the scheduler counts steps and seconds, the runtime sizes and depth.
+"""
+
+from __future__ import annotations
+
+from omega.errors import HostError
+
+
+class Limits:
+    """What a program may use up. None: no limit.
+
+    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to
+    ports in all.
+    wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items:
+    the largest single vector, string or list.
+    """
+
+    __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "wall_s")
+
+    def __init__(
+        self,
+        *,
+        fuel: int | None = None,
+        depth: int = 1_100_000,
+        output_bytes: int | None = None,
+        wall_s: float | None = None,
+        source_bytes: int = 4_000_000,
+        alloc_items: int = 50_000_000,
+    ) -> None:
+        for name, value in (
+            ("fuel", fuel),
+            ("depth", depth),
+            ("wall_s", wall_s),
+            ("output_bytes", output_bytes),
+        ):
+            if value is not None and (isinstance(value, bool) or value <= 0):
+                raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
+        self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
+        self.source_bytes, self.alloc_items = source_bytes, alloc_items
+
+    @classmethod
+    def untrusted(cls) -> Limits:
+        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB out, a minute."""
+        return cls(
+            fuel=10_000_000,
+            depth=50_000,
+            output_bytes=1_000_000,
+            wall_s=60.0,
+            alloc_items=1_000_000,
+        )
