@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
-from omega.errors import HostFunctionError, OmegaError
+from omega.errors import HostFunctionError, LimitExceeded, OmegaError
 from omega.lisp.data import Keyword, Pair, Symbol, Values
 from omega.lisp.table import HashTable
 
@@ -149,6 +149,8 @@ def host_failure(name: str, error: Exception) -> OmegaError:
     """The condition for an exception a host function raised."""
     if isinstance(error, OmegaError):
         return error
+    if isinstance(error, RecursionError):
+        return LimitExceeded("native-depth", None, None, f"calls nested in host function `{name}`")
     raised = HostFunctionError(
         f"host function `{name}` raised {type(error).__name__}: {_text(error)}"
     )

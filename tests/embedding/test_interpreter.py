@@ -490,11 +490,11 @@ def test_recursion_through_host_functions_meets_a_limit(reentrant: bool) -> None
     with Interpreter() as omega:
         omega.define("call", lambda thunk: thunk(), reentrant=reentrant)
         omega.eval("(define (deep n) (if (= n 0) 0 (+ 1 (call (lambda () (deep (- n 1)))))))")
-        assert omega.eval("(deep 500)") == 500
+        assert omega.eval("(deep 100)") == 100
         with pytest.raises(LimitExceeded) as caught:
             omega.eval("(deep 100000)")
         assert caught.value.limit == "native-depth"
-        assert omega.eval("(deep 500)") == 500
+        assert omega.eval("(deep 100)") == 100
 
 
 def test_closing_and_cancelling_reach_whoever_awaits() -> None:

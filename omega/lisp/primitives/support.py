@@ -29,4 +29,7 @@ def wrong_type_here(name: Any, position: Any, expected: Any, value: Any) -> Any:
     """(%wrong-type name position expected value) -> never returns: raises the type-error
     of a primitive.
     """
+    for at, (given, kind) in enumerate(((name, str), (position, int), (expected, str)), 1):
+        if type(given) is not kind:
+            raise wrong_type("%wrong-type", at, f"a value of type {kind.__name__}", given)
     raise wrong_type(name, position, expected, value)
