@@ -350,6 +350,7 @@ class Interpreter:
 
     def get(self, name: str) -> Any:
         """The value of a global. Raises KeyError."""
+        self._check_open()
         try:
             return self._seam.to_host(self._evaluator.lookup(name))
         except KeyError:
@@ -365,6 +366,8 @@ class Interpreter:
         done.
         """
         self._check_open()
+        if not isinstance(name, str):
+            raise HostError(f"a name is a str, got {type(name).__name__}")
         if callable(value) and not isinstance(value, (type, Procedure)):
             inside = self._host_function(value, name, blocking=blocking, reentrant=reentrant)
         else:
