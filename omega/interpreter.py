@@ -47,6 +47,7 @@ from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
+from omega.llm.spec import DEFAULT_SPEC
 from omega.programs import read_source
 
 # steps of a procedure called, not awaited, inside a running asyncio loop
@@ -104,9 +105,9 @@ class Interpreter:
     ) -> None:
         self._thread = threading.get_ident()
         self.limits = limits or Limits()
-        provider = (
-            provider_from_spec(llm or "scripted") if llm is None or isinstance(llm, str) else llm
-        )
+        if llm is None or isinstance(llm, str):
+            llm = provider_from_spec(llm or DEFAULT_SPEC)
+        provider = llm
         if virtual_time and provider.needs_real_time:
             raise HostError(
                 f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"

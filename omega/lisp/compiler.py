@@ -12,20 +12,20 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType
 from typing import Any
 
 from omega.errors import LimitExceeded, Source
-from omega.lisp import macros  # registers its special forms
+from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import analyse
 from omega.lisp.core import Global, Node, SetGlobal, children
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel
 from omega.lisp.expander import Expander
 from omega.lisp.findings import Finding, findings
-from omega.lisp.literals import LITERAL, patch
+from omega.lisp.literals import LITERAL, load
 from omega.lisp.reader import read_all
+from omega.lisp.special import SPECIALS
 
 MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
@@ -53,7 +53,7 @@ class Compiler:
         """
         self.rt = rt
         self.entries, self.workers_of = entries, workers_of
-        self.library = TopLevel(dict(macros.SPECIALS), rt.library, is_library=True)
+        self.library = TopLevel(dict(SPECIALS), rt.library, is_library=True)
         self.program = TopLevel(self.library.syntax, rt.library)
         self._macros_loaded = False
         self._macro_steps = MACRO_STEPS_MAX
@@ -153,13 +153,6 @@ class Compiler:
             self._macro_steps -= self.rt.metered_steps
 
 
-def load(code: CodeType, literals: list[Any], registers: dict[str, Any]) -> Callable[[], Any]:
-    """The text's function over `registers`, with its literals in place."""
-    if literals:
-        code = patch(code, literals)
-    return FunctionType(code, registers, "_unit")
-
-
 def _code(tree: ast.Module, filename: str) -> CodeType:
     """The code of the module's one function."""
     try:
@@ -207,6 +200,3 @@ class _Depth:
 
     def __exit__(self, *_: object) -> None:
         sys.setrecursionlimit(self.before)
-
-
-__all__ = ["Compiled", "Compiler", "load"]

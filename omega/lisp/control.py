@@ -17,7 +17,7 @@ from typing import Any
 
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
 from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
-from omega.lisp.data import Values, list_items, to_list
+from omega.lisp.data import Values, list_items
 from omega.lisp.primitives.check import wrong_type
 
 Table = dict[str, Callable[..., Any]]
@@ -308,6 +308,3 @@ def _promises(rt: Any, table: Table) -> None:
     table["make-promise"] = make_promise
     table["promise?"] = is_promise
     table["force"] = force
-
-
-__all__ = ["Promise", "control_procedures", "to_list"]

@@ -12,12 +12,12 @@ A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Com
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import OmegaError, Source, Span
 from omega.lisp import cache
 from omega.lisp.host import Host
+from omega.lisp.literals import load
 from omega.lisp.names import mangle
 from omega.lisp.runtime import MARKER, Runtime, RuntimeLimits
 
@@ -115,7 +115,7 @@ class Evaluator:
             self.defined.update(facts["defined"])
             if self._compiler is not None:
                 self._compiler.program.defined.update(facts["defined"])
-        return _loaded(code, literals, registers), found
+        return load(code, literals, registers), found
 
     _keeps_syntax = (
         True  # macros of one text serve the next; False where there is no next (a script)
@@ -178,14 +178,6 @@ class Evaluator:
     def source(self, file: str) -> Source | None:
         """The text reported under `file`."""
         return self.sources.get(file)
-
-
-def _loaded(code: Any, literals: list[Any], registers: dict[str, Any]) -> FunctionType:
-    if literals:
-        from omega.lisp.literals import patch
-
-        code = patch(code, literals)
-    return FunctionType(code, registers, "_unit")
 
 
 def _packed(span: Span | None) -> tuple[Any, ...] | None:

@@ -1,8 +1,7 @@
 """The seam between the language and whatever runs it: the Host protocol and the trivial host.
 
-Owns: the four calls the language makes outwards (slice_end, new_stack, wait, perform), the dynamic
-state a task carries, and `PlainHost`, which runs one program on the caller's own stack, without a
-scheduler.
+Owns: the calls the language makes outwards (see `Host`), the dynamic state a task carries, and
+`PlainHost`, which runs one program on the caller's own stack, without a scheduler.
 Refuses: greenlets, clocks, files, network.
 """
 
@@ -12,7 +11,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from omega.errors import Cancelled, LimitExceeded, LispError, PermissionDenied
+from omega.errors import LimitExceeded, PermissionDenied
 
 
 class Dynamics:
@@ -141,6 +140,3 @@ class _Nothing:
 
     def __exit__(self, *_: object) -> None:
         return None
-
-
-__all__ = ["Cancelled", "Dynamics", "Host", "LispError", "PlainHost"]

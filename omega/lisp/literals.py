@@ -7,10 +7,18 @@ be), and `patch`.
 
 from __future__ import annotations
 
-from types import CodeType
+from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any
 
 LITERAL = "\0literal"
+
+
+def load(code: CodeType, literals: list[Any], registers: dict[str, Any]) -> Callable[[], Any]:
+    """The text's function over `registers`, with its literals in place."""
+    if literals:
+        code = patch(code, literals)
+    return FunctionType(code, registers, "_unit")
 
 
 def patch(code: CodeType, literals: list[Any]) -> CodeType:

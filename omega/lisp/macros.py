@@ -30,7 +30,7 @@ from omega.lisp.environment import (
 from omega.lisp.equality import is_equal
 from omega.lisp.expander import AnyScope, Expander, spine
 from omega.lisp.reader import SourcePair
-from omega.lisp.special import SPECIALS, special
+from omega.lisp.special import special
 
 
 def _bind_syntax(ex: Expander, name: Any, macro: Any, scope: AnyScope) -> None:
@@ -378,6 +378,3 @@ def _placed(result: Any, use: Any) -> Any:
         placed.span, placed.car_span = use.span, None
         return placed
     return result
-
-
-__all__ = ["SPECIALS", "Rules"]

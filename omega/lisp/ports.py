@@ -427,10 +427,11 @@ def standard_input(rt: Any) -> TextInput:
     return TextInput("", "standard input", LineHandle(lambda: str(rt.perform("stdin.read-line"))))
 
 
-def standard_output(rt: Any, output: Any = None) -> TextOutput:
-    """The port of `output`, an object with write(text), or of `stdout.write` without one."""
-    write = (lambda text: rt.perform("stdout.write", text)) if output is None else output.write
-    return TextOutput("standard output", write, meter=output_meter(rt))
+def standard_output(rt: Any) -> TextOutput:
+    """The port of `stdout.write`."""
+    return TextOutput(
+        "standard output", lambda text: rt.perform("stdout.write", text), meter=output_meter(rt)
+    )
 
 
 def standard_error(rt: Any) -> TextOutput:

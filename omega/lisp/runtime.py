@@ -21,7 +21,7 @@ from itertools import repeat
 from types import FunctionType, MethodType
 from typing import Any
 
-from omega.errors import ArityError, LimitExceeded, LispSyntaxError
+from omega.errors import ArityError, LimitExceeded
 from omega.lisp.conditions import Conditions
 from omega.lisp.control import MARKING, control_procedures
 from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, cons, to_list
@@ -305,21 +305,13 @@ class Runtime:
 
     def set_up_ports(self) -> None:
         """Make the current ports, over the effects of standard input and output."""
-        from omega.lisp.ports import LineHandle, Meter, TextInput, TextOutput
+        from omega.lisp import ports
 
-        meter = Meter()
         make = self.registers[library_name("make-parameter")]
-        output = TextOutput(
-            "standard output", lambda text: self.perform("stdout.write", text), meter=meter
-        )
-        error = TextOutput(
-            "standard error", lambda text: self.perform("stderr.write", text), meter=meter
-        )
-        lines = LineHandle(lambda: str(self.perform("stdin.read-line")))
         self._ports = {
-            "current-output-port": make(output),
-            "current-error-port": make(error),
-            "current-input-port": make(TextInput(name="standard input", handle=lines)),
+            "current-output-port": make(ports.standard_output(self)),
+            "current-error-port": make(ports.standard_error(self)),
+            "current-input-port": make(ports.standard_input(self)),
         }
         for name, parameter in self._ports.items():
             parameter.__name__ = parameter.__qualname__ = name
@@ -510,6 +502,3 @@ def _bound_to(function: FunctionType, rt: Runtime) -> FunctionType:
 
 def _shown(keywords: tuple[str, ...]) -> str:
     return ", ".join(":" + keyword for keyword in keywords) or "no keywords"
-
-
-__all__ = ["MARKER", "LispSyntaxError", "Runtime", "RuntimeLimits"]

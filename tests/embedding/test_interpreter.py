@@ -529,3 +529,13 @@ def test_a_bad_text_from_another_thread_fails_alone(omega: Interpreter) -> None:
     omega.submit_threadsafe("(oops")
     assert str(omega.eval("(sleep 5) 'fine")) == "fine"
     assert [task.error.kind for task in omega.scheduler.unobserved_failures()] == ["unclosed"]
+
+
+def test_the_output_limit_counts_files_and_standard_output_together(tmp_path: Path) -> None:
+    text = f"""(call-with-output-file "{tmp_path}/out" (lambda (p) (write-string "{"x" * 60}" p)))
+      (display "{"y" * 60}")"""
+    limits, grants = Limits(output_bytes=100), Grants(write=[str(tmp_path)])
+    with Interpreter(limits=limits, grants=grants, output=io.StringIO()) as omega:
+        with pytest.raises(LimitExceeded) as caught:
+            omega.eval(text)
+        assert caught.value.limit == "output"
