@@ -251,11 +251,11 @@ class Repl:
     def _wait(self, task: Task) -> Any:
         """The value of the form's task; gives up when it is abandoned."""
         scheduler = self.interpreter.scheduler
-        task.observed = task.watched = True
+        task.observed = task.own_terms().watched = True
         try:
             scheduler.run_until(lambda: task.is_done or self._abandoned)
         finally:
-            task.watched = False
+            task.own_terms().watched = False
         return scheduler.result_of(task) if task.is_done else None
 
     def _show(self, value: Any) -> None:

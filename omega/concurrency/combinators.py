@@ -60,15 +60,11 @@ class GroupEvent(Event):
 
         self.left = {each: None for each in self.tasks if not each.is_done}
         for each in self.left:
-            if each.watchers is None:
-                each.watchers = {}
-            each.watchers[self] = ended
-            each.rare = True
+            each.own_terms().watchers[self] = ended
 
     def lost(self, scheduler: Any, task: Task) -> None:
         for each in self.left:
-            if each.watchers is not None:
-                each.watchers.pop(self, None)
+            each.terms.watchers.pop(self, None)
 
     @property
     def links(self) -> bool:  # type: ignore[override]
@@ -168,8 +164,7 @@ def par_map(
             )  # else a failure ends the scope, and so the rest, at once
             tasks.append(task)
             if slots is not None:
-                task.watchers = {slots: lambda _: slots.release()}
-                task.rare = True
+                task.own_terms().watchers[slots] = lambda _: slots.release()
 
     scoped.with_scope(scheduler, body, name="par-map")
     # What was cancelled here was cancelled for the waiter's sake: nobody may take it for a failure.

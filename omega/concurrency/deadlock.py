@@ -87,9 +87,9 @@ def victim(scheduler: Kernel) -> Task | None:
         if task.state is SUSPENDED and task.waiting is not None
     ]
     for task in stuck:
-        if task.watched:
+        if task.terms.watched:
             return task
     for task in stuck:
-        if not task.daemon or task.cancel is not None:  # a daemon that was told to end counts
+        if not task.daemon or task.terms.cancel is not None:  # a daemon that was told to end counts
             return task
     return None

@@ -13,7 +13,7 @@ from greenlet import GreenletExit  # type: ignore[import-untyped]
 from omega.concurrency import scopes
 from omega.concurrency.config import CANCELLED, ERROR, State
 from omega.concurrency.scopes import CancelRequest
-from omega.concurrency.task import Task
+from omega.concurrency.task import Task, Terms
 from omega.errors import Cancelled, OmegaError, TasksFailed, TimeoutExpired
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, An
     request: CancelRequest | None = getattr(error, "request", None)
     if request is None:
         request = CancelRequest("cancel", error.reason, error.by, kernel.now_us())
-    if request is task.cancel and request.kind == "timeout":
+    if request is task.terms.cancel and request.kind == "timeout":
         return ERROR, TimeoutExpired(request.reason or "timeout")
     return CANCELLED, request
 
@@ -40,7 +40,7 @@ def verdict_unstarted(task: Task, request: CancelRequest) -> tuple[State, Any]:
     """The same for a task that never started."""
     if request.kind == "wall":
         return ERROR, request.exception()
-    if request.kind == "timeout" and request is task.cancel:
+    if request.kind == "timeout" and request is task.terms.cancel:
         return ERROR, TimeoutExpired(request.reason or "timeout")
     return CANCELLED, request
 
@@ -52,18 +52,21 @@ def count_end(scheduler: Kernel, task: Task) -> None:
         counters.cancelled += 1
         return
     counters.failed += 1
-    if isinstance(task.outcome, TimeoutExpired) and task.cancel is not None:
-        counters.timeouts += task.cancel.kind == "timeout"
+    request = task.terms.cancel
+    if isinstance(task.outcome, TimeoutExpired) and request is not None:
+        counters.timeouts += request.kind == "timeout"
 
 
-def end_rare(scheduler: Kernel, task: Task) -> None:
-    """What only a few tasks need at their end."""
-    if task.daemon:
+def end_terms(scheduler: Kernel, task: Task, terms: Terms) -> None:
+    """What was asked of `task` has an end with it."""
+    if terms.timer is not None:
+        terms.timer.cancel()
+    if terms.daemon:
         scheduler.daemons -= 1
-    if task.token_off is not None:
-        task.token_off()
-    watchers, task.watchers = task.watchers, None
-    for watcher in list((watchers or {}).values()):
+    if terms.token_off is not None:
+        terms.token_off()
+    watchers, terms.watchers = terms.watchers, {}
+    for watcher in watchers.values():
         watcher(task)
 
 

@@ -45,7 +45,7 @@ def interrupted(scheduler: Kernel) -> None:
         scheduler.on_interrupt()
         return
     for task in limits.all_tasks(scheduler):
-        if task.watched:
+        if task.terms.watched:
             request = CancelRequest("cancel", "interrupted", "host", scheduler.now_us())
             scopes.cancel_task(scheduler, task, request)
 

@@ -39,6 +39,8 @@ from omega.errors import HostError, OmegaError, TaskError
 class Scheduler(Kernel):
     """One scheduler of one thread: tasks, waits, scopes, limits, and the way outside."""
 
+    __slots__ = ()
+
     # ------------------------------------------------------------------ waiting
 
     def await_task(self, task: Task) -> Any:
@@ -230,7 +232,7 @@ class Scheduler(Kernel):
         try:
             self.driver.drive(lambda: task.is_done and not self._is_aborting())
         finally:
-            task.watched = False
+            task.own_terms().watched = False
         return self.result_of(task)
 
     async def wait_async(self, task: Task) -> Any:
@@ -240,7 +242,7 @@ class Scheduler(Kernel):
         try:
             await self.driver.drive_async(lambda: task.is_done and not self._is_aborting())
         finally:
-            task.watched = False
+            task.own_terms().watched = False
         return self.result_of(task)
 
     def limit_reached(self) -> OmegaError | None:
@@ -255,7 +257,7 @@ class Scheduler(Kernel):
 
     def _watch(self, task: Task) -> None:
         task.observed = True
-        task.watched = not task.is_done
+        task.own_terms().watched = not task.is_done
 
     def result_of(self, task: Task) -> Any:
         """The value of an ended task, or its error raised."""
@@ -340,7 +342,7 @@ class Scheduler(Kernel):
             pending_tasks=sum(task.state is PENDING for task in tasks),
             running_tasks=sum(task.state is RUNNING for task in tasks),
             suspended_tasks=sum(task.state is SUSPENDED for task in tasks),
-            completed_tasks=counters.completed,
+            completed_tasks=self.ended - counters.cancelled - counters.failed,
             cancelled_tasks=counters.cancelled,
             failed_tasks=counters.failed,
             concurrent_llm_calls=counters.llm,

@@ -20,6 +20,7 @@ from omega.errors import HostError, LimitExceeded, TaskError
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
     from omega.concurrency.timers import TimerHandle
+    from omega.concurrency.tokens import CancellationToken
 
 ATOMIC_STEPS_MAX = 100_000  # steps an atomic section may take
 OVERRUN_SLICES = 10  # a barrier that held up more slice ends is reported
@@ -35,7 +36,9 @@ def set_fuel(scheduler: Kernel, steps: int | None, unlimited: int) -> None:
     scheduler.fuel_end = unlimited if steps is None else steps
     scheduler.fuel_error = None
     me = scheduler.current
-    if me is not None and scheduler.steps + me.left > scheduler.fuel_end:
+    if me is None or me.stack is None:
+        return
+    if scheduler.steps + me.left > scheduler.fuel_end:
         account(scheduler, me)
         trim(scheduler, me)
 
@@ -110,8 +113,14 @@ def all_tasks(scheduler: Kernel) -> list[Task]:
 # ---------------------------------------------------------------------- timeouts of tasks, tokens
 
 
-def task_timer(scheduler: Kernel, task: Task, seconds: float) -> TimerHandle:
-    """Cancel `task` when `seconds` have passed; it then ends with TimeoutExpired."""
+def start_clock(scheduler: Kernel, task: Task) -> None:
+    """`task` starts: if its time is limited, cancel it then; it ends with TimeoutExpired."""
+    terms = task.terms
+    if terms.timer is not None:
+        terms.timer.cancel()
+    seconds = scheduler.config.task_timeout if terms.timeout is None else terms.timeout
+    if seconds is None:
+        return
 
     def over() -> None:
         reason = f"task {task.label} took longer than {seconds:g} s"
@@ -119,11 +128,23 @@ def task_timer(scheduler: Kernel, task: Task, seconds: float) -> TimerHandle:
             scheduler, task, CancelRequest("timeout", reason, None, scheduler.now_us())
         )
 
-    return scheduler.timers.call(scheduler.now_us() + to_us(seconds), over)
+    task.own_terms().timer = scheduler.timers.call(scheduler.now_us() + to_us(seconds), over)
 
 
-def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, token: Any) -> None:
-    """What may end a task before it starts: the limit of its time in the queue, its token."""
+def set_terms(
+    scheduler: Kernel,
+    task: Task,
+    daemon: bool,
+    timeout: float | None,
+    queue_timeout: float | None,
+    token: CancellationToken | None,
+) -> None:
+    """What was asked of a new task: see `Kernel.spawn`."""
+    terms = task.own_terms()
+    terms.timeout = timeout
+    if daemon:
+        terms.daemon = True
+        scheduler.daemons += 1
     if queue_timeout is not None:
 
         def over() -> None:
@@ -132,16 +153,15 @@ def watch_start(scheduler: Kernel, task: Task, queue_timeout: float | None, toke
                 scheduler, task, CancelRequest("timeout", reason, None, scheduler.now_us())
             )
 
-        task.timer = scheduler.timers.call(scheduler.now_us() + to_us(queue_timeout), over)
+        terms.timer = scheduler.timers.call(scheduler.now_us() + to_us(queue_timeout), over)
     if token is not None:
-        task.token = token
-        task.rare = True
+        terms.token = token
 
         def cancelled(reason: str | None) -> None:
             request = CancelRequest("cancel", reason, "token", scheduler.now_us())
             scopes.cancel_task(scheduler, task, request)
 
-        task.token_off = token.on_cancel(cancelled)
+        terms.token_off = token.on_cancel(cancelled)
 
 
 # ---------------------------------------------------------------------- barriers and atomic

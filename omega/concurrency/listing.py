@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omega.concurrency.config import CANCELLED, COMPLETED, State
+from omega.concurrency.config import CANCELLED, COMPLETED, SUSPENDED, State
 from omega.concurrency.task import Task
 from omega.errors import OmegaError
 
@@ -108,7 +108,7 @@ class TaskLine:
 def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
     lines = []
     for task in listed:
-        waits = task.waiting is not None or task.is_ready
+        waits = task.state is SUSPENDED
         lines.append(
             TaskLine(
                 task.id,
@@ -125,6 +125,6 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
 
 def steps_of(scheduler: Kernel, task: Task) -> int:
     """Steps of a task so far; exact also for the one that is running."""
-    if task is scheduler.current:
+    if task is scheduler.current and task.stack is not None:
         return task.steps + task.left - int(task.it.__length_hint__())
     return task.steps

@@ -36,7 +36,7 @@ from omega.concurrency.events import UNREADY, Event
 from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
-from omega.concurrency.task import NO_STEPS, Task
+from omega.concurrency.task import NO_STEPS, PLAIN, Task
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
@@ -51,12 +51,13 @@ class Kernel(KernelState):
     depth_max: how many Python frames deep a task's stack may be.
     """
 
+    __slots__ = ()
+
     # ------------------------------------------------------------------ tasks begin
 
     def spawn(
         self,
         body: Callable[[], Any],
-        *,
         name: str | None = None,
         priority: int | None = None,
         timeout: float | None = None,
@@ -73,77 +74,65 @@ class Kernel(KernelState):
         queue_timeout: seconds until it must have started. daemon: does not keep the interpreter
         alive. scope: None is the current one.
         """
+        # None of the parameters is keyword-only: that alone would be a twentieth of a spawn.
         if get_ident() != self._thread:
             self.check_thread()
         if self.closed:
             raise Closed("this scheduler is closed")
-        parent = self.current
+        context = contextvars.copy_context()
         self.spawned = seq = self.spawned + 1
+        parent = self.current
         if parent is None:
+            path = ""
             self.host_children = number = self.host_children + 1
-            task = Task("", number, seq, body, scope or self.root, name, priority or 0)
+            owner = scope or self.root
+            doom = self.wall or self.root.cancel
         else:
+            path = parent.path or parent.make_path()
             parent.children = number = parent.children + 1
             if priority is None:
                 priority = parent.priority
-            task = Task(
-                parent.path or parent.make_path(),
-                number,
-                seq,
-                body,
-                scope or parent.inner,
-                name,
-                priority,
-            )
-        task.scope.tasks[task] = None
-        self.live += 1
-        task.created_ns = self._stamp()
-        context = contextvars.copy_context()
-        if context:  # an empty one is not worth keeping
-            task.context = context
+            owner = scope or parent.inner
+            doom = parent.doom
+        task = Task()
+        task._prefix = path
+        task._number = number
+        task.seq = seq
+        task.name = name
+        task.priority = priority or 0
+        task.state = PENDING
+        task.scope = owner
+        task.body = body
+        task.context = context if context else None  # an empty one is not worth keeping
         task.locals = locals
         task.span = span
-        task.timeout = timeout
-        if daemon:
-            task.daemon = task.rare = True
-            self.daemons += 1
+        task.created_ns = self._stamp()
+        task.stack = task.waiters = task.doom = None
+        task.steps = 0
+        task.observed = False
+        task.terms = PLAIN
+        owner.tasks[task] = None
         if self.listeners:
             self.emit("TaskCreated", task, name=name)
         self._ready.append(task)
-        if queue_timeout is not None or token is not None:
-            limits.watch_start(self, task, queue_timeout, token)
+        if daemon or timeout is not None or queue_timeout is not None or token is not None:
+            limits.set_terms(self, task, daemon, timeout, queue_timeout, token)
         # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the
         # child.
-        outer = self.wall or self.root.cancel if parent is None else parent.doom
-        if outer is not None or scope is not None:
+        if doom is not None or scope is not None:
             scopes.mark(self, task)
         if not self.in_batch:
             self.driver.notify()
         return task
 
-    def _begin(self, task: Task, stack: greenlet, now_ns: int) -> None:
-        """`task` starts on `stack`, which is running."""
-        task.stack = stack
-        self.started += 1
-        task.started_ns = now_ns
-        if task.timer is not None:
-            task.timer.cancel()
-            task.timer = None
-        seconds = task.timeout if task.timeout is not None else self._task_timeout
-        if seconds is not None:
-            task.timer = limits.task_timer(self, task, seconds)
-        task.left = n = self._slice
-        task.it = self.registers["_it"] = repeat(None, n)
-        if self.steps + n > self.fuel_end:
-            limits.trim(self, task)
-        if self.listeners:
-            self.emit("TaskStarted", task)
-
     def _work(self) -> None:
         """The life of a worker stack: run the task given, then the next, or lie in the pool."""
         stack = getcurrent()
         stack.gr_context = context = contextvars.Context()
-        now_ns = self._stamp()
+        registers = self.registers
+        stamp = self._stamp
+        now_ns = stamp()
+        self.started += 1
         while True:
             task = self.current
             if task is None:
@@ -152,7 +141,19 @@ class Kernel(KernelState):
                 stack.gr_context = context = task.context
             elif context:  # the last task on this stack has set something in it
                 stack.gr_context = context = contextvars.Context()
-            self._begin(task, stack, now_ns)
+            task.started_ns = now_ns
+            task.inner = task.scope
+            task.gen = 0
+            task.waiting = task.holds = task.path = None
+            task.left = n = self._slice
+            task.it = registers["_it"] = iter(self._slice_steps)
+            task.stack = stack
+            if task.terms is not PLAIN or self._task_timeout is not None:
+                limits.start_clock(self, task)
+            if self.steps + n > self.fuel_end:
+                limits.trim(self, task)
+            if self.listeners:
+                self.emit("TaskStarted", task)
             body: Any = task.body
             task.body = None
             value: Any = None
@@ -165,10 +166,16 @@ class Kernel(KernelState):
                 error = raised
             # Outside the except block: nothing that switches may run inside one.
             body = None
-            now_ns = task.ended_ns = self._stamp()
+            now_ns = task.ended_ns = stamp()
             self._running -= 1
             self.started -= 1
             task.stack = None
+            used = task.left - task.it.__length_hint__()
+            if used:
+                task.steps += used
+                self.steps += used
+            task.left = 0
+            task.it = NO_STEPS
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
@@ -176,10 +183,10 @@ class Kernel(KernelState):
                     self._escape = error
                     self._poll_in = -1
                 state, outcome = endings.verdict(self, task, error)
-                if outcome is error and error.__traceback__ is not None:
-                    task.trace = error.__traceback__.tb_next  # without this frame
+                trace = error.__traceback__ if outcome is error else None
+                task.trace = None if trace is None else trace.tb_next  # without this frame
                 self._end(task, state, outcome)
-                outcome = None
+                outcome = trace = None
             value = error = task = None
             if self._breaking:
                 return
@@ -190,6 +197,7 @@ class Kernel(KernelState):
             if following is not None and following.stack is None:
                 self.current = following
                 self.turns += 1
+                self.started += 1
                 continue
             self.current = None
             if len(self._spare) >= SPARE_STACKS_MAX:
@@ -203,7 +211,8 @@ class Kernel(KernelState):
             else:
                 self._enter(following)
                 following.stack.switch()  # type: ignore[union-attr]
-            now_ns = self._stamp()
+            now_ns = stamp()
+            self.started += 1
 
     # ------------------------------------------------------------------ switching
 
@@ -243,9 +252,10 @@ class Kernel(KernelState):
         """`task` has the processor from now on; its stack is switched to next."""
         self.current = task
         self.turns += 1
-        if self.steps + task.left > self.fuel_end:
-            limits.trim(self, task)
-        self.registers["_it"] = task.it
+        if task.stack is not None:
+            if self.steps + task.left > self.fuel_end:
+                limits.trim(self, task)
+            self.registers["_it"] = task.it
 
     def _leave(self, me: Task) -> None:
         """Give the processor to whoever is next; returns when `me`, queued or parked, has it."""
@@ -274,12 +284,14 @@ class Kernel(KernelState):
                 self._hub.switch()
                 return
             stack = self._spare.pop()
-        # _enter, spelled out: this is the switch.
-        self.current = following
-        self.turns += 1
-        if self.steps + following.left > self.fuel_end:
-            limits.trim(self, following)
-        self.registers["_it"] = following.it
+            self.current = following
+            self.turns += 1
+        else:  # _enter, spelled out: this is the switch.
+            self.current = following
+            self.turns += 1
+            if self.steps + following.left > self.fuel_end:
+                limits.trim(self, following)
+            self.registers["_it"] = following.it
         stack.switch()
 
     def park(self, me: Task, event: Any) -> None:
@@ -344,8 +356,9 @@ class Kernel(KernelState):
         """A checkpoint of a doomed task: raise, except in a section where only limits count."""
         if me.holds and doom.kind != "wall":
             return
-        me.heeds += 1
-        if me.heeds > HEEDS_MAX and self.in_batch:
+        terms = me.own_terms()
+        terms.heeds += 1
+        if terms.heeds > HEEDS_MAX and self.in_batch:
             # It swallows every cancel and comes back for more: at least let the others run.
             if self.closed:
                 raise GreenletExit
@@ -445,9 +458,14 @@ class Kernel(KernelState):
                 self.stays += 1
             if me.doom is not None:
                 raise me.doom.exception() from None
-        n = min(self._slice, self.fuel_end - self.steps)
+        n = self._slice
+        if self.steps + n > self.fuel_end:
+            n = self.fuel_end - self.steps
+            me.it = repeat(None, n)
+        else:
+            me.it = iter(self._slice_steps)
         me.left = n
-        me.it = self.registers["_it"] = repeat(None, n)
+        self.registers["_it"] = me.it
 
     def visit_hub(self, me: Task) -> None:
         """Let the hub do its chores; it decides who goes on afterwards."""
@@ -472,32 +490,23 @@ class Kernel(KernelState):
     def end_unstarted(self, task: Task, request: CancelRequest) -> None:
         """A pending task ends at once: its body never runs."""
         task.ended_ns = self._stamp()
+        task.trace = None
         self._end(task, *endings.verdict_unstarted(task, request))
 
     def _end(self, task: Task, state: State, outcome: Any) -> None:
         """`task` is over: its final state, its owner told, its waiters woken."""
-        used = task.left - task.it.__length_hint__()
-        if used:
-            task.steps += used
-            self.steps += used
-        task.it = NO_STEPS
-        task.left = 0
         task.state = state
         task.outcome = outcome
         task.body = task.context = task.locals = None
-        self.live -= 1
+        self.ended += 1
         scope = task.scope
         del scope.tasks[task]
         self.finished.append(task)
-        if state is COMPLETED:
-            self.counters.completed += 1
-        else:
+        if state is not COMPLETED:
             endings.count_end(self, task)
-        if task.timer is not None:
-            task.timer.cancel()
-            task.timer = None
-        if task.rare:
-            endings.end_rare(self, task)
+        terms = task.terms
+        if terms is not PLAIN:
+            endings.end_terms(self, task, terms)
         if self.listeners:
             listing.emit_end(self, task)
         if task.waiters is not None:
@@ -506,7 +515,7 @@ class Kernel(KernelState):
             endings.unobserved(self, task)
         if scope.waiter is not None and not scope.tasks:
             self.claim(*scope.waiter, 0)
-        if task.watched:
+        if terms.watched:
             self._stop = True
             self._poll_in = -1
 

@@ -106,9 +106,10 @@ def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:
     """What a checkpoint of `task` has to raise now, if anything."""
     if scheduler.wall is not None:
         return scheduler.wall
-    scope: Scope | None = task.inner
-    if scope is task.scope and task.cancel is not None:
-        return task.cancel
+    scope: Scope | None = task.scope if task.stack is None else task.inner
+    asked = task.terms.cancel
+    if asked is not None and scope is task.scope:
+        return asked
     while scope is not None:
         if scope.cancel is not None:
             return scope.cancel
@@ -116,8 +117,8 @@ def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:
             return None
         parent = scope.parent
         owner = scope.owner
-        if owner is not None and owner.cancel is not None and parent is owner.scope:
-            return owner.cancel  # the outermost scope on the stack of a cancelled task
+        if owner is not None and owner.terms.cancel is not None and parent is owner.scope:
+            return owner.terms.cancel  # the outermost scope on the stack of a cancelled task
         scope = parent
     return None
 
@@ -127,10 +128,10 @@ def cancel_task(scheduler: Kernel, task: Task, request: CancelRequest) -> bool:
 
     False: it changed nothing.
     """
-    if task.is_done or task.cancel is not None:
+    if task.is_done or task.terms.cancel is not None:
         return False
-    task.cancel = request
-    if task.state is not PENDING:
+    task.own_terms().cancel = request
+    if task.stack is not None:
         outermost: Scope | None = None
         scope = task.inner
         while scope is not task.scope:
@@ -203,12 +204,16 @@ def mark(scheduler: Kernel, task: Task) -> None:
     """Bring `task.doom` up to date and act on it: a pending task ends, a waiting one wakes."""
     task.doom = doom_of(scheduler, task)
     if task.doom is None:
-        if task.inner is not task.scope:
+        if task.stack is not None and task.inner is not task.scope:
             _start_cleanup_clock(scheduler, task)
         return
     if task.state is PENDING:
         scheduler.end_unstarted(task, task.doom)
-    elif task.state is SUSPENDED and task.waiting is not None and not task.deaf:
+    elif (
+        task.state is SUSPENDED
+        and task.waiting is not None
+        and not isinstance(task.waiting, Scope)  # an end of a scope is waited for whatever comes
+    ):
         scheduler.wake_cancelled(task)
 
 

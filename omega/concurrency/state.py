@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
 NO_FUEL_LIMIT = 1 << 62
+SLICE_TUPLE_MAX = 100_000  # steps in a slice that are kept as a tuple
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
 HUB_STEPS: Any = repeat(None, 1 << 62)  # outside of tasks nothing is counted
@@ -43,7 +44,6 @@ class Counters:
 
     __slots__ = (
         "cancelled",
-        "completed",
         "dropped_failures",
         "failed",
         "late",
@@ -53,7 +53,7 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.completed = self.cancelled = self.failed = self.timeouts = self.late = 0
+        self.cancelled = self.failed = self.timeouts = self.late = 0
         self.llm = self.llm_peak = self.dropped_failures = 0
 
 
@@ -64,7 +64,62 @@ class KernelState:
     depth_max: how many Python frames deep a task's stack may be.
     """
 
-    """The fields of a scheduler, and what only reads or sets them."""
+    __slots__ = (
+        "__weakref__",
+        "_breaking",
+        "_escape",
+        "_hub",
+        "_interrupted",
+        "_max_running",
+        "_max_started",
+        "_passed_new",
+        "_passed_ready",
+        "_poll_in",
+        "_ready",
+        "_resume",
+        "_rotates",
+        "_running",
+        "_slice",
+        "_slice_steps",
+        "_spare",
+        "_stacks",
+        "_stamp",
+        "_stop",
+        "_task_timeout",
+        "_thread",
+        "_woken",
+        "chores",
+        "closed",
+        "config",
+        "counters",
+        "current",
+        "daemons",
+        "depth_max",
+        "driver",
+        "ended",
+        "externals",
+        "failures",
+        "finished",
+        "fuel_end",
+        "fuel_error",
+        "host_children",
+        "in_batch",
+        "inbox",
+        "listeners",
+        "on_interrupt",
+        "outside_holds",
+        "picker",
+        "registers",
+        "root",
+        "spawned",
+        "started",
+        "stays",
+        "steps",
+        "timers",
+        "turns",
+        "wall",
+        "wall_timer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -95,7 +150,7 @@ class KernelState:
         self.fuel_end = NO_FUEL_LIMIT
         self.host_children = 0
         self.daemons = 0  # live daemon tasks
-        self.live = 0
+        self.ended = 0
         self.externals: dict[External, None] = {}  # in flight, in starting order
         self.outside_holds = 0
         self.chores: deque[Callable[[], None]] = deque()  # for the hub
@@ -132,7 +187,9 @@ class KernelState:
         """Take over `self.config`. The queues are rebuilt in their present order."""
         config = self.config
         self._rotates = config.fairness_mode == "round-robin" or self.picker is not None
-        self._slice = config.yield_every
+        self._slice = n = config.yield_every
+        # What slices take their steps from: iterators of a tuple are made and run fastest.
+        self._slice_steps: Iterable[Any] = (None,) * n if n <= SLICE_TUPLE_MAX else range(n)
         self._max_running = config.max_concurrent_tasks
         self._max_started = config.max_started_tasks
         self._task_timeout = config.task_timeout
@@ -197,9 +254,14 @@ class KernelState:
     def steps_now(self) -> int:
         """Steps used so far, to the step."""
         me = self.current
-        if me is None:
+        if me is None or me.stack is None:
             return self.steps
         return self.steps + me.left - int(me.it.__length_hint__())
+
+    @property
+    def live(self) -> int:
+        """How many tasks have not ended."""
+        return self.spawned - self.ended
 
     # ------------------------------------------------------------------ wake-ups
 
@@ -276,7 +338,7 @@ class KernelState:
         """Ctrl-C: sets a flag and ends the slice; may be called from a signal handler."""
         self._interrupted = True
         me = self.current
-        if me is not None:
+        if me is not None and me.stack is not None:
             deque(me.it, 0)
         self.driver.wake()
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from omega.concurrency.config import CANCELLED, COMPLETED, ERROR, PENDING, SUSPENDED, State
 from omega.errors import TaskCancelled
@@ -22,11 +22,44 @@ if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
     from omega.concurrency.scopes import CancelRequest, Scope
+    from omega.concurrency.timers import TimerHandle
     from omega.concurrency.tokens import CancellationToken
 
 NO_STEPS: Any = repeat(None, 0)
 # How many waits of one task, channel or cell may be stale before its queue is swept.
 STALE_WAITERS_MAX = 16
+
+
+class Terms:
+    """What was asked of a task from outside; most tasks are asked nothing and share `PLAIN`."""
+
+    __slots__ = (
+        "cancel",
+        "daemon",
+        "deaf",
+        "heeds",
+        "timeout",
+        "timer",
+        "token",
+        "token_off",
+        "watched",
+        "watchers",
+    )
+
+    def __init__(self) -> None:
+        self.cancel: CancelRequest | None = None  # asked of this very task
+        self.daemon = False
+        self.timeout: float | None = None  # seconds from its start
+        self.timer: TimerHandle | None = None  # of that timeout; before the start, of its queue's
+        self.token: CancellationToken | None = None
+        self.token_off: Callable[[], None] | None = None
+        self.watchers: dict[Any, Callable[[Task], None]] = {}  # called at its end, in order
+        self.watched = False  # the host waits for it right now
+        self.heeds = 0  # how often a checkpoint has raised its doom
+        self.deaf = False  # it waits where a cancel must not wake it
+
+
+PLAIN: Final = Terms()  # is only read
 
 
 class Task:
@@ -36,6 +69,8 @@ class Task:
     until known.
     """
 
+    # Creating one is the cost of a spawn, and every collection walks over those that live: what is
+    # meaningless until something happens is not set before.
     __slots__ = (
         "__weakref__",
         "_id",
@@ -43,17 +78,13 @@ class Task:
         "_prefix",
         "body",
         "branch",
-        "cancel",
         "children",
         "context",
         "created_ns",
-        "daemon",
-        "deaf",
         "doom",
         "effects",
         "ended_ns",
         "gen",
-        "heeds",
         "holds",
         "inner",
         "it",
@@ -65,7 +96,6 @@ class Task:
         "path",
         "priority",
         "rank",
-        "rare",
         "scope",
         "seq",
         "since",
@@ -74,87 +104,72 @@ class Task:
         "started_ns",
         "state",
         "steps",
-        "timeout",
-        "timer",
-        "token",
-        "token_off",
+        "terms",
         "trace",
         "value",
         "waiters",
         "waiting",
-        "watched",
-        "watchers",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        prefix: str,
-        number: int,
-        seq: int,
-        body: Callable[[], Any],
-        scope: Scope,
-        name: str | None,
-        priority: int,
-    ) -> None:
-        self._id: str | None = None
-        self.path = ""  # what its children's ids begin with, once it has some
-        self._prefix = prefix
-        self._number = number
-        self.seq = seq  # spawn order in the whole interpreter
-        self.name = name
-        self.priority = priority
-        self.state: State = PENDING
-        self.scope = scope  # owns this task
-        self.inner = scope  # innermost scope its stack has entered; children are spawned there
-        self.body: Callable[[], Any] | None = body
-        self.stack: greenlet | None = None
-        self.it: Any = NO_STEPS  # its step iterator
-        self.left = 0  # steps `it` had left when they were last accounted
-        self.steps = 0
-        self.gen = 0
-        self.value: Any = None  # what the wake-up delivers
-        self.branch = (
-            0  # which branch of the wait won; negative: see scheduler.CANCEL, scheduler.THROW
-        )
-        self.waiting: Any = None  # the event it waits on; None once a wake-up has won
-        self.since = 0  # the slice in which it began to wait
-        self.waiters: Waiters | None = None
-        self.watchers: dict[Any, Callable[[Task], None]] | None = (
-            None  # called at its end, in order
-        )
-        self.cancel: CancelRequest | None = None  # asked of this very task
-        self.doom: CancelRequest | None = None  # what every checkpoint raises; kept by scopes.py
-        self.outcome: Any = None  # value, exception, or CancelRequest, by state
-        self.trace: Any = None
-        self.observed = False  # someone waited for it or read its result
-        self.watched = False  # the host waits for it right now
-        self.daemon = False
-        self.locals: Any = None
-        self.span: Any = None
-        self.context: Context | None = None
-        self.created_ns = 0
-        self.started_ns: int | None = None
-        self.ended_ns: int | None = None
-        self.timeout: float | None = None
-        self.timer: Any = None
-        self.token: CancellationToken | None = None
-        self.token_off: Callable[[], None] | None = None
-        self.children = 0
-        self.effects = 0
-        self.holds: list[Hold] | None = None  # barriers and atomic sections on its stack
-        self.heeds = 0  # how often a checkpoint has raised its doom
-        self.rank = (0, 0)
-        self.rare = False  # it has a token, watchers, or is a daemon
-        self.deaf = False  # it waits where a cancel must not wake it
+    # Set by Kernel.spawn, which spells this out to save the call of an __init__.
+    _prefix: str
+    _number: int
+    seq: int  # spawn order in the whole interpreter
+    name: str | None
+    priority: int
+    state: State
+    scope: Scope  # owns this task
+    body: Callable[[], Any] | None
+    context: Context | None
+    locals: Any
+    span: Any
+    created_ns: int
+    stack: greenlet | None
+    steps: int
+    waiters: Waiters | None
+    doom: CancelRequest | None  # what every checkpoint raises; kept by scopes.py
+    observed: bool  # someone waited for it or read its result
+    terms: Terms
+    # Set when it starts.
+    started_ns: int
+    inner: Scope  # innermost scope its stack has entered; children are spawned there
+    gen: int
+    waiting: Any  # the event it waits on; None once a wake-up has won
+    holds: list[Hold] | None  # barriers and atomic sections on its stack
+    path: str | None  # what its children's ids begin with, once it has some
+    it: Any  # its step iterator
+    left: int  # steps `it` had left when they were last accounted
+    # Set by its first wait.
+    branch: int  # which branch of the wait won; negative: see state.CANCEL, state.THROW
+    value: Any  # what the wake-up delivers
+    since: int  # the slice in which it began to wait
+    rank: tuple[int, int]  # set by the queues that have ranks
+    # Set by its first child, its first effect.
+    children: int
+    effects: int
+    # Set at its end.
+    ended_ns: int
+    outcome: Any  # value, exception, or CancelRequest, by state
+    trace: Any  # of the exception; set when it failed
+
+    def own_terms(self) -> Terms:
+        """Its terms, to be written to."""
+        if self.terms is PLAIN:
+            self.terms = Terms()
+        return self.terms
 
     @property
     def id(self) -> str:
         """The spawn path. Built when first asked for: most tasks never are."""
-        if self._id is None:
+        try:
+            return self._id
+        except AttributeError:
             self._id = f"{self._prefix}{self._number}"
-        return self._id
+            return self._id
 
     def make_path(self) -> str:
+        """It gets its first child."""
+        self.children = 0
         self.path = f"{self.id}."
         return self.path
 
@@ -193,7 +208,12 @@ class Task:
 
     @property
     def cancellation_token(self) -> CancellationToken | None:
-        return self.token
+        return self.terms.token
+
+    @property
+    def daemon(self) -> bool:
+        """Whether it does not keep the interpreter alive."""
+        return self.terms.daemon
 
     @property
     def created_at(self) -> float:
@@ -201,15 +221,16 @@ class Task:
 
     @property
     def started_at(self) -> float | None:
-        return None if self.started_ns is None else self.started_ns / 1e9
+        started_ns = getattr(self, "started_ns", None)
+        return None if started_ns is None else started_ns / 1e9
 
     @property
     def completed_at(self) -> float | None:
-        return None if self.ended_ns is None else self.ended_ns / 1e9
+        return self.ended_ns / 1e9 if self.is_done else None
 
     def next_effect(self) -> tuple[str, int]:
         """The identity of this task's next effect: (task id, 1, 2, ...), equal in every run."""
-        self.effects += 1
+        self.effects = getattr(self, "effects", 0) + 1
         return self.id, self.effects
 
     @property

@@ -82,9 +82,7 @@ def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
         if me.holds:
             limits.refuse_wait(me)
         scope.waiter = (me, me.gen)
-        me.deaf = True
         kernel.park(me, scope)
-        me.deaf = False
         scope.waiter = None
         if me.branch == THROW:
             stuck = me.value
