@@ -59,6 +59,7 @@ def count_end(scheduler: Kernel, task: Task) -> None:
 
 def end_terms(scheduler: Kernel, task: Task, terms: Terms) -> None:
     """What was asked of `task` has an end with it."""
+    terms.context = None
     if terms.timer is not None:
         terms.timer.cancel()
     if terms.daemon:

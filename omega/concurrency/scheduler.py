@@ -20,10 +20,10 @@ Only _take, park, force_start and _end change a state; the invariants of the que
 
 from __future__ import annotations
 
-import contextvars
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from itertools import islice, repeat
 from typing import Any
 
@@ -36,7 +36,7 @@ from omega.concurrency.events import UNREADY, Event
 from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
-from omega.concurrency.task import NO_STEPS, PLAIN, Task
+from omega.concurrency.task import PLAIN, Task
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
@@ -79,12 +79,13 @@ class Kernel(KernelState):
             self.check_thread()
         if self.closed:
             raise Closed("this scheduler is closed")
-        context = contextvars.copy_context()
+        context = copy_context()
         self.spawned = seq = self.spawned + 1
         parent = self.current
         if parent is None:
             path = ""
             self.host_children = number = self.host_children + 1
+            priority = priority or 0
             owner = scope or self.root
             doom = self.wall or self.root.cancel
         else:
@@ -94,19 +95,19 @@ class Kernel(KernelState):
                 priority = parent.priority
             owner = scope or parent.inner
             doom = parent.doom
+        stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
         task._prefix = path
         task._number = number
         task.seq = seq
         task.name = name
-        task.priority = priority or 0
+        task.priority = priority
         task.state = PENDING
         task.scope = owner
         task.body = body
-        task.context = context if context else None  # an empty one is not worth keeping
         task.locals = locals
         task.span = span
-        task.created_ns = self._stamp()
+        task.created_ns = stamp()
         task.stack = task.waiters = task.doom = None
         task.steps = 0
         task.observed = False
@@ -115,40 +116,45 @@ class Kernel(KernelState):
         if self.listeners:
             self.emit("TaskCreated", task, name=name)
         self._ready.append(task)
+        if context:  # an empty one is not worth keeping
+            task.own_terms().context = context
         if daemon or timeout is not None or queue_timeout is not None or token is not None:
             limits.set_terms(self, task, daemon, timeout, queue_timeout, token)
         # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the
         # child.
         if doom is not None or scope is not None:
             scopes.mark(self, task)
-        if not self.in_batch:
+        if parent is None and not self.in_batch:
             self.driver.notify()
         return task
 
     def _work(self) -> None:
         """The life of a worker stack: run the task given, then the next, or lie in the pool."""
         stack = getcurrent()
-        stack.gr_context = context = contextvars.Context()
+        stack.gr_context = context = Context()
         registers = self.registers
         stamp = self._stamp
         now_ns = stamp()
-        self.started += 1
+        it: Any = None  # the step iterator of the last task, if this stack has not been left since
+        left = -1  # how many steps are left in it
         while True:
             task = self.current
             if task is None:
                 return
-            if task.context is not None:
-                stack.gr_context = context = task.context
-            elif context:  # the last task on this stack has set something in it
-                stack.gr_context = context = contextvars.Context()
+            if context:  # the last task on this stack has set something in it
+                stack.gr_context = context = Context()
             task.started_ns = now_ns
             task.inner = task.scope
             task.gen = 0
             task.waiting = task.holds = task.path = None
             task.left = n = self._slice
-            task.it = registers["_it"] = iter(self._slice_steps)
+            if left != n:  # else the last task has taken no step: this one takes its iterator
+                it = registers["_it"] = iter(self._slice_steps)
+            task.it = it
             task.stack = stack
             if task.terms is not PLAIN or self._task_timeout is not None:
+                if task.terms.context is not None:
+                    stack.gr_context = context = task.terms.context
                 limits.start_clock(self, task)
             if self.steps + n > self.fuel_end:
                 limits.trim(self, task)
@@ -167,38 +173,35 @@ class Kernel(KernelState):
             # Outside the except block: nothing that switches may run inside one.
             body = None
             now_ns = task.ended_ns = stamp()
-            self._running -= 1
             self.started -= 1
             task.stack = None
-            used = task.left - task.it.__length_hint__()
+            it = task.it
+            left = it.__length_hint__()
+            used = task.left - left
             if used:
                 task.steps += used
                 self.steps += used
-            task.left = 0
-            task.it = NO_STEPS
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
                 if isinstance(error, (KeyboardInterrupt, SystemExit)):
                     self._escape = error
-                    self._poll_in = -1
+                    self._poll_at = -1
                 state, outcome = endings.verdict(self, task, error)
                 trace = error.__traceback__ if outcome is error else None
                 task.trace = None if trace is None else trace.tb_next  # without this frame
                 self._end(task, state, outcome)
                 outcome = trace = None
             value = error = task = None
-            if self._breaking:
-                return
-            if self._passed_ready or self._passed_new:
+            if self._passed:
                 self._pull()
-            self._poll_in -= 1
-            following = self._take() if self._poll_in >= 0 else None
+            following = self._take() if self.turns <= self._poll_at else None
             if following is not None and following.stack is None:
                 self.current = following
                 self.turns += 1
-                self.started += 1
                 continue
+            if self._breaking:
+                return
             self.current = None
             if len(self._spare) >= SPARE_STACKS_MAX:
                 self._resume = following
@@ -212,7 +215,7 @@ class Kernel(KernelState):
                 self._enter(following)
                 following.stack.switch()  # type: ignore[union-attr]
             now_ns = stamp()
-            self.started += 1
+            left = -1
 
     # ------------------------------------------------------------------ switching
 
@@ -227,23 +230,26 @@ class Kernel(KernelState):
                 return task
             if state is SUSPENDED:
                 self._woken -= 1
-                if self._running >= self._max_running:
+                if self.started - self._suspended >= self._max_running:
                     self._passed_ready.append(task)
+                    self._passed = True
                     continue
-                self._running += 1
+                self._suspended -= 1
                 task.state = RUNNING
                 if self.listeners:
                     self.emit("TaskResumed", task)
                 return task
             if state is PENDING:
                 # A ready task takes the next free slot before any new start.
+                started = self.started
                 if (
-                    self._running + self._woken >= self._max_running
-                    or self.started >= self._max_started
+                    started - self._suspended + self._woken >= self._max_running
+                    or started >= self._max_started
                 ):
                     self._passed_new.append(task)
+                    self._passed = True
                     continue
-                self._running += 1
+                self.started = started + 1
                 task.state = RUNNING
                 return task
             # It ended while it was queued: nothing left to do.
@@ -265,8 +271,7 @@ class Kernel(KernelState):
             me.left = left
             me.steps += used
             self.steps += used
-        self._poll_in -= 1
-        if self._poll_in < 0:
+        if self.turns > self._poll_at:
             self._hub.switch()
             return
         following = self._take()
@@ -299,28 +304,29 @@ class Kernel(KernelState):
         me.waiting = event
         me.state = SUSPENDED
         me.since = self.turns
-        self._running -= 1
+        self._suspended += 1
         if self.listeners:
             self.emit("TaskSuspended", me, waits_for=listing.stream_text(self, event))
-        if self._passed_ready or self._passed_new:
+        if self._passed:
             self._pull()
         self._leave(me)
 
     def _pull(self) -> bool:
         """Let one task that was passed over try again if there is a slot, woken ones first."""
+        free = self._max_running - self.started + self._suspended
         if self._passed_ready:
-            if self._running < self._max_running:
-                self._woken += 1
-                self._ready.appendleft(self._passed_ready.popleft())
-                return True
-        elif (
-            self._passed_new
-            and self._running + self._woken < self._max_running
-            and self.started < self._max_started
-        ):
+            if free <= 0:
+                return False
+            self._woken += 1
+            self._ready.appendleft(self._passed_ready.popleft())
+        elif self._passed_new:
+            if free <= self._woken or self.started >= self._max_started:
+                return False
             self._ready.appendleft(self._passed_new.popleft())
-            return True
-        return False
+        else:
+            self._passed = False
+            return False
+        return True
 
     # ------------------------------------------------------------------ waiting
 
@@ -447,8 +453,8 @@ class Kernel(KernelState):
             limits.held_slice(self, me)
         else:
             if self._interrupted:
-                self._poll_in = -1
-            if self.driver.poll_due() or self._poll_in < 0:
+                self._poll_at = -1
+            if self.driver.poll_due() or self.turns > self._poll_at:
                 self.visit_hub(me)
             elif self._should_rotate(me):
                 self._ready.append(me)
@@ -456,6 +462,7 @@ class Kernel(KernelState):
             else:
                 self.turns += 1
                 self.stays += 1
+                self._poll_at += 1  # no switch
             if me.doom is not None:
                 raise me.doom.exception() from None
         n = self._slice
@@ -470,7 +477,7 @@ class Kernel(KernelState):
     def visit_hub(self, me: Task) -> None:
         """Let the hub do its chores; it decides who goes on afterwards."""
         self._resume = me
-        self._poll_in = -1
+        self._poll_at = -1
         self._leave(me)
 
     def _gives_way(self, task: Task) -> bool:
@@ -497,7 +504,7 @@ class Kernel(KernelState):
         """`task` is over: its final state, its owner told, its waiters woken."""
         task.state = state
         task.outcome = outcome
-        task.body = task.context = task.locals = None
+        task.body = task.locals = None
         self.ended += 1
         scope = task.scope
         del scope.tasks[task]
@@ -517,7 +524,7 @@ class Kernel(KernelState):
             self.claim(*scope.waiter, 0)
         if terms.watched:
             self._stop = True
-            self._poll_in = -1
+            self._poll_at = -1
 
     # ------------------------------------------------------------------ the hub
 
@@ -531,7 +538,7 @@ class Kernel(KernelState):
         entered = False
         try:
             while not self._stop:
-                self._poll_in = self.driver.poll_switches()
+                self._poll_at = self.turns + self.driver.poll_switches()
                 if entered:
                     depth.leave()
                     entered = False
@@ -578,7 +585,7 @@ class Kernel(KernelState):
         while self._passed_new:
             task = self._passed_new.popleft()
             if task.state is PENDING:
-                self._running += 1
+                self.started += 1
                 task.state = RUNNING
                 self._resume = task
                 return True
@@ -590,6 +597,7 @@ class Kernel(KernelState):
         Only for `close`.
         """
         self._breaking = True
+        self._poll_at = -1  # a stack that gets control ends
         for task in limits.all_tasks(self):
             if task.stack is not None:
                 self.current = task

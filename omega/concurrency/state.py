@@ -7,7 +7,7 @@ Refuses: to move a task: `scheduler.py`, built on top, does.
 Invariants (checked by invariants.py, in tests after every step):
   Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready`
   or `_passed_new` (no slot free), about to run (`_resume`), or parked (suspended, `waiting` set).
-  `_running` counts the tasks in state running, `_woken` the suspended ones in `_ready`.
+  `started - _suspended` tasks are in state running; `_woken` of the suspended ones are in `_ready`.
 """
 
 from __future__ import annotations
@@ -72,19 +72,20 @@ class KernelState:
         "_interrupted",
         "_max_running",
         "_max_started",
+        "_passed",
         "_passed_new",
         "_passed_ready",
-        "_poll_in",
+        "_poll_at",
         "_ready",
         "_resume",
         "_rotates",
-        "_running",
         "_slice",
         "_slice_steps",
         "_spare",
         "_stacks",
         "_stamp",
         "_stop",
+        "_suspended",
         "_task_timeout",
         "_thread",
         "_woken",
@@ -158,8 +159,8 @@ class KernelState:
         self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
         self.inbox = Inbox()
         self.closed = False
-        self.started = 0  # tasks that have a stack
-        self._running = 0
+        self.started = 0  # tasks that have a stack, or are about to get one
+        self._suspended = 0  # those of them in state suspended
         self._woken = 0  # suspended tasks in `_ready`
         self._interrupted = False
         self._breaking = False  # close() breaks off what did not end by itself
@@ -171,10 +172,11 @@ class KernelState:
         self._hub: greenlet = None
         self._spare: list[greenlet] = []
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
-        self._poll_in = 0  # switches until the hub is visited
+        self._poll_at = 0  # once `turns` is greater, the hub is visited
         self._thread = get_ident()
         self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
         self._passed_new: Ready = deque()  # pending, but no slot or stack was free
+        self._passed = False  # whether there may be some in one of them
         self._ready: Ready = deque()
         self._use_config()
         self.driver: Driver = driver if driver is not None else AsyncioDriver()
@@ -315,7 +317,7 @@ class KernelState:
     def add_chore(self, call: Callable[[], None]) -> None:
         """Have the hub call `call` once the running task gives up control."""
         self.chores.append(call)
-        self._poll_in = -1
+        self._poll_at = -1
         if not self.in_batch:
             self.driver.notify()
 
@@ -329,7 +331,7 @@ class KernelState:
         return [task for task in queues if not task.is_done]
 
     def running_count(self) -> int:
-        return self._running
+        return self.started - self._suspended
 
     def woken_count(self) -> int:
         return self._woken + len(self._passed_ready)

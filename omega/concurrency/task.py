@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from omega.concurrency.config import CANCELLED, COMPLETED, ERROR, PENDING, SUSPENDED, State
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from omega.concurrency.timers import TimerHandle
     from omega.concurrency.tokens import CancellationToken
 
-NO_STEPS: Any = repeat(None, 0)
 # How many waits of one task, channel or cell may be stale before its queue is swept.
 STALE_WAITERS_MAX = 16
 
@@ -35,8 +33,8 @@ class Terms:
 
     __slots__ = (
         "cancel",
+        "context",
         "daemon",
-        "deaf",
         "heeds",
         "timeout",
         "timer",
@@ -48,6 +46,7 @@ class Terms:
 
     def __init__(self) -> None:
         self.cancel: CancelRequest | None = None  # asked of this very task
+        self.context: Context | None = None  # where it was spawned, if anything was set there
         self.daemon = False
         self.timeout: float | None = None  # seconds from its start
         self.timer: TimerHandle | None = None  # of that timeout; before the start, of its queue's
@@ -56,7 +55,6 @@ class Terms:
         self.watchers: dict[Any, Callable[[Task], None]] = {}  # called at its end, in order
         self.watched = False  # the host waits for it right now
         self.heeds = 0  # how often a checkpoint has raised its doom
-        self.deaf = False  # it waits where a cancel must not wake it
 
 
 PLAIN: Final = Terms()  # is only read
@@ -79,7 +77,6 @@ class Task:
         "body",
         "branch",
         "children",
-        "context",
         "created_ns",
         "doom",
         "effects",
@@ -120,7 +117,6 @@ class Task:
     state: State
     scope: Scope  # owns this task
     body: Callable[[], Any] | None
-    context: Context | None
     locals: Any
     span: Any
     created_ns: int
