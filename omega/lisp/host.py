@@ -44,7 +44,7 @@ class Host(Protocol):
     """What the language asks of its host.
 
     registers: the globals dict of the generated code; the host keeps `registers["_it"]` the step
-    iterator of whatever runs now (an `itertools.repeat(None, n)`: n steps are left in the slice).
+    iterator of whatever runs now: as many steps as its `__length_hint__` are left in the slice.
     """
 
     registers: dict[str, Any]

@@ -22,7 +22,7 @@ OURS: dict[str, Callable[[], Any]] = {"Python": runtimes.Omega, "Lisp": runtimes
 
 # what -> (title, full size, unit, goal, most pairs)
 WORK: dict[str, tuple[str, int, str, float | None, int]] = {
-    "spawn": ("spawn and finish a task", 50_000, "us", 0.25, 25),
+    "spawn": ("spawn and finish a task", 100_000, "us", 0.25, 25),
     "switch": ("switch between two tasks", 200_000, "us", 0.5, 25),
     "sleep": ("10k tasks sleep 10 ms: CPU per task", 10_000, "us", 2.0, 25),
     "bounded": ("10k jobs of 5 ms, limit 64: wall/ideal", 10_000, "x", None, 3),
@@ -64,6 +64,9 @@ def work_row(what: str, level: str) -> Case:
             lambda: ours(n), lambda: theirs(n), waits=most == 3, most=most
         )
         notes = [NOTES.get(what, "")]
+        if what == "spawn":  # collections cost the more, the more tasks live at once
+            _, _, few = bench.pairs(lambda: ours(n // 10), lambda: theirs(n // 10), most=most)
+            notes.append(f"{n:,} at once; {n // 10:,} at once: {few:.2f}x")
         if level == "Python":
             notes.append(others(bench, what, n, omega))
         return Row(
