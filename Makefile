@@ -1,9 +1,11 @@
 # make demo | test | bench | lint: each makes .venv first and installs what it needs.
+# make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
+PEERS = hy hissp basilisp calysto_scheme pydantic-monty
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench peers lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +26,13 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
+
+peers:
+	$(PYTHON) -m venv .peers
+	@for peer in $(PEERS); do \
+		.peers/bin/python -m pip install --quiet --disable-pip-version-check $$peer \
+			|| echo "$$peer could not be installed: its row will be left out"; \
+	done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -10,7 +10,7 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.bench import growth, language, models, schedulers, start
+from tests.bench import growth, language, lisps, models, schedulers, start
 from tests.bench.kit import (
     HEAD,
     Bench,
@@ -23,11 +23,11 @@ from tests.bench.kit import (
     markdown,
 )
 
-PEERS = ("hy", "hissp", "basilisp", "calysto_scheme", "lispy", "monty")
 README = Path(__file__).parents[2] / "README.md"
 OPENING, CLOSING = "<!-- bench -->", "<!-- /bench -->"
 GROUPS = {
     "Language, beside plain CPython": language.CASES,
+    "Language, beside other Lisps in Python and monty": lisps.CASES,
     "Start": start.CASES,
     "Scheduler, beside asyncio": schedulers.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
@@ -47,8 +47,6 @@ def main() -> int:
         if wanted:
             print(f"-- {title}")
             groups.append((title, rows_of(wanted, bench)))
-    for peer in PEERS:
-        bench.skipped[peer] = "another Lisp in Python: no row beside it yet"
     rows = [row for _, some in groups for row in some]
     missed = [row.name for row in rows if row.verdict == "MISS"]
     after = calibration_text()

@@ -80,7 +80,7 @@ class Row:
             short(self.omega),
             short(self.reference),
             self.unit,
-            "" if self.ratio is None else f"{self.ratio:.2f}x",
+            "" if self.ratio is None else times(self.ratio),
             goal,
             self.verdict,
             self.note,
@@ -93,6 +93,10 @@ def short(value: float | None) -> str:
     if value == 0 or abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.2f}x" if ratio >= 0.01 else f"{ratio:.1g}x"
 
 
 class Bench:

@@ -1,7 +1,7 @@
 """Rows: programs.omega beside programs.py, tail calls, deep recursion, the step counter's price.
 
 Owns: the interpreters the rows share, with steps and limits as a program meets them by default.
-Refuses: peers in other languages; they need an environment of their own.
+Refuses: other languages: see lisps.py.
 """
 
 from __future__ import annotations
