@@ -116,22 +116,24 @@ class Conditions:
 
     def at_boundary(self, failure: BaseException, handlers: Any) -> BaseException:
         """What goes on from a boundary that `failure` reached with `handlers` in force: handlers
-        run here, once.
+        run here, once. A handler that fails in turn is outside of itself: what it raised goes to
+        the handlers that were in force there, never again to those that have had their turn.
         """
-        if not isinstance(failure, Exception):
-            return failure
-        error = self.as_condition(failure)
-        if error.signalled or isinstance(error, (LimitExceeded, OmegaBug)):
-            return error
-        outcome: BaseException
-        try:
-            self.signal(error.condition if isinstance(error, Raised) else error, handlers, False)
-            raise AssertionError("signal came back from a condition that is not continuable")
-        except BaseException as raised:
-            outcome = raised
-        if isinstance(outcome, OmegaError) and outcome is error:
-            return outcome
-        return self.at_boundary(outcome, None) if isinstance(outcome, RecursionError) else outcome
+        dyn = self.rt.host.dynamics()
+        before = dyn.handlers
+        while isinstance(failure, Exception):
+            failure = error = self.as_condition(failure)
+            if error.signalled or isinstance(error, (LimitExceeded, OmegaBug)):
+                break
+            condition = error.condition if isinstance(error, Raised) else error
+            try:
+                self.signal(condition, handlers, False)
+                raise AssertionError("signal came back from a condition that is not continuable")
+            except BaseException as raised:
+                failure = raised
+            handlers = dyn.handlers
+        dyn.handlers = before
+        return failure
 
     # -- Python exceptions to conditions -------------------------------------------------------
 

@@ -151,7 +151,7 @@ def _conditions(rt: Any, table: Table) -> None:
         dyn = rt.host.dynamics()
         outer, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         tag = object()
-        here = dyn.handlers = (GuardEntry(selector, tag), outer)
+        in_force = dyn.handlers = (GuardEntry(selector, tag), outer)
         failure: BaseException | None = None
         chosen: Any = None
         try:
@@ -161,11 +161,11 @@ def _conditions(rt: Any, table: Table) -> None:
                 raise
             chosen = leave.thunk
         except Exception as raised:
-            failure = raised
+            failure, in_force = raised, dyn.handlers  # fewer, when a handler failed
         finally:  # however it is left, a cancelled task's guards are gone
             dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
         if failure is not None:
-            failure = conditions.at_boundary(failure, here)
+            failure = conditions.at_boundary(failure, in_force)
             if isinstance(failure, GuardExit) and failure.tag is tag:
                 chosen, failure = failure.thunk, None
         if failure is not None:
