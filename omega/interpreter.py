@@ -261,20 +261,15 @@ class Interpreter:
 
         return body
 
-    def procedure_body(self, function: Any) -> Callable[[], Any]:
-        """`task_body` of a call of a Lisp procedure without arguments."""
-        drive = self.runtime.drive
-
-        def body() -> Any:
-            failure: BaseException | None = None
-            try:
-                value = function()
-                return drive() if value is MARKER else value
-            except Exception as raised:
-                failure = raised
-            raise self._task_failure(failure)
-
-        return body
+    def run_procedure(self, function: Any) -> Any:
+        """What `task_body` makes of a call of a Lisp procedure without arguments."""
+        failure: BaseException | None = None
+        try:
+            value = function()
+            return self.runtime.drive() if value is MARKER else value
+        except Exception as raised:
+            failure = raised
+        raise self._task_failure(failure)
 
     def _task_failure(self, failure: BaseException) -> OmegaError:
         error = self.runtime.conditions.as_condition(failure)

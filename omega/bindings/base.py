@@ -6,6 +6,7 @@ Owns: `Bindings` (one per interpreter), `options`, `seconds`. Milliseconds in Li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from omega.concurrency import (
@@ -53,9 +54,9 @@ class Bindings:
         # A task that inherits nothing makes its dynamic state when it first needs one.
         inherits = dynamics.parameters or dynamics.effects is not None
         task: Task = self.scheduler.spawn(
-            self.interpreter.procedure_body(thunk),
+            partial(self.interpreter.run_procedure, thunk),
             locals=dynamics.snapshot() if inherits else None,
-            span=self.rt.place_of(thunk),
+            span=rt.code_of(thunk),
             **options,
         )
         return task

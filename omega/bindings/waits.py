@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, seconds
+from omega.bindings.base import Bindings, Table, options, seconds, shown
 from omega.concurrency import (
     Channel,
     Event,
@@ -20,10 +20,8 @@ from omega.concurrency import (
     timer_event,
     wrap,
 )
-from omega.errors import (
-    LispError,
-)
-from omega.lisp.data import Eof, Symbol
+from omega.errors import LispError, LispTypeError
+from omega.lisp.data import Eof, Keyword, Symbol
 from omega.lisp.primitives.check import wrong_type
 
 # -- scopes ----------------------------------------------------------------------------------------
@@ -103,11 +101,14 @@ class _Abort(BaseException):
 def events(b: Bindings, table: Table) -> None:
     scheduler = b.scheduler
 
-    def make_channel(capacity: Any = 0) -> Channel:
-        """(make-channel [capacity]) -> a channel; without capacity, senders wait to be received"""
+    def make_channel(*rest: Any) -> Channel:
+        """(make-channel [capacity] [:name "n"]) -> a channel; without capacity, senders wait to be
+        received
+        """
+        capacity, given = (0, rest) if not rest or type(rest[0]) is Keyword else (rest[0], rest[1:])
         if type(capacity) is not int or capacity < 0:
             raise wrong_type("make-channel", 1, "a capacity", capacity)
-        return Channel(scheduler, capacity, at_end=Eof)
+        return Channel(scheduler, capacity, named("make-channel", "channel", given), at_end=Eof)
 
     def channel(name: str, value: Any) -> Channel:
         if not isinstance(value, Channel):
@@ -184,12 +185,22 @@ def _event(name: str, position: int, value: Any) -> Event:
     return value
 
 
+def named(procedure: str, what: str, rest: tuple[Any, ...]) -> str:
+    """How reports call it, from its keyword :name."""
+    name = options(procedure, rest, name=None)["name"]
+    if name is None:
+        return f"a {what}"
+    if not isinstance(name, (str, Symbol)):
+        raise LispTypeError(f"`{procedure}` expected a string for :name, got {shown(name)}")
+    return f"{what} {name}"
+
+
 def locks(b: Bindings, table: Table) -> None:
     scheduler = b.scheduler
 
-    def make_mutex() -> Mutex:
-        """(make-mutex) -> a mutex; use it with (with-mutex mutex body ...)"""
-        return Mutex(scheduler)
+    def make_mutex(*rest: Any) -> Mutex:
+        """(make-mutex [:name "n"]) -> a mutex; use it with (with-mutex mutex body ...)"""
+        return Mutex(scheduler, named("make-mutex", "mutex", rest))
 
     def with_mutex(mutex: Any, thunk: Any) -> Any:
         """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
@@ -198,11 +209,11 @@ def locks(b: Bindings, table: Table) -> None:
         with mutex.held():
             return b.guarded(thunk)()
 
-    def make_semaphore(slots: Any) -> Semaphore:
-        """(make-semaphore n) -> a semaphore of n slots"""
+    def make_semaphore(slots: Any, *rest: Any) -> Semaphore:
+        """(make-semaphore n [:name "n"]) -> a semaphore of n slots"""
         if type(slots) is not int or slots < 1:
             raise wrong_type("make-semaphore", 1, "a positive integer", slots)
-        return Semaphore(scheduler, slots)
+        return Semaphore(scheduler, slots, named("make-semaphore", "semaphore", rest))
 
     def with_semaphore(semaphore: Any, thunk: Any) -> Any:
         """(%with-semaphore semaphore thunk) -> its value, holding a slot meanwhile"""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from greenlet import GreenletExit, getcurrent  # type: ignore[import-untyped]
+
 from omega.concurrency import limits, scopes
 from omega.concurrency.driver import Driver
 from omega.concurrency.scopes import CancelRequest
@@ -11,6 +13,7 @@ from omega.errors import HostError
 
 if TYPE_CHECKING:
     from omega.concurrency.interface import Scheduler
+    from omega.concurrency.scheduler import Kernel
 
 ROUNDS_MAX = (
     3  # how often a task that does not end is cancelled again before its stack is broken off
@@ -31,7 +34,7 @@ def close(scheduler: Scheduler) -> None:
     for external in list(scheduler.externals):
         external.abort("the scheduler is closed")
     _drive(scheduler, scheduler.driver)
-    scheduler.break_stacks()
+    break_stacks(scheduler)
     for task in limits.all_tasks(scheduler):
         if task.state == "pending":
             scheduler.end_unstarted(task, request)
@@ -46,3 +49,21 @@ def _drive(scheduler: Scheduler, driver: Driver) -> None:
                 scheduler.run_batch()
         return
     driver.drive(lambda: scheduler.live == 0 and not scheduler.externals)
+
+
+def break_stacks(kernel: Kernel) -> None:
+    """Unwind what did not end by itself, in order, and let the idle stacks end."""
+    kernel._breaking = True
+    kernel._poll_at = -1  # a stack that gets control ends
+    for task in limits.all_tasks(kernel):
+        if task.stack is not None:
+            kernel.current = task
+            task.stack.parent = getcurrent()
+            task.stack.throw(GreenletExit)
+    kernel.current = None
+    for stack in list(kernel._stacks):
+        if not stack.dead:
+            stack.parent = getcurrent()
+            stack.throw(GreenletExit)
+    kernel._stacks.clear()
+    kernel._spare.clear()

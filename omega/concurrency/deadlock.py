@@ -6,7 +6,7 @@ standstill.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omega.concurrency import limits, listing
 from omega.concurrency.config import SUSPENDED
@@ -32,7 +32,7 @@ def check_cycle(me: Task, event: Event) -> None:
             path = [source]
             while path[-1] is not me:
                 path.append(came_from[path[-1]])
-            raise cycle_error(me, path)
+            raise cycle_error(me, event, path)
         if task in came_from or task.state is not SUSPENDED:
             continue
         came_from[task] = source
@@ -41,12 +41,25 @@ def check_cycle(me: Task, event: Event) -> None:
             work.extend((task, target) for target in waiting.waits_on())
 
 
-def cycle_error(me: Task, path: list[Task]) -> Deadlock:
+def cycle_error(me: Task, event: Event, path: list[Task]) -> Deadlock:
+    """The error for `me`, which is about to wait for `event`; `path` leads back, from its end."""
     path.reverse()  # from me on
+    takes = event.held
     if len(path) == 1:
-        return Deadlock(f"task {me.label} waits for itself")
-    names = " waits for ".join(f"task {task.label}" for task in [*path, me])
-    return Deadlock(f"a cycle of waits: {names}")
+        what = f": it holds {event.describe()} already" if takes else ""
+        return Deadlock(f"task {me.label} waits for itself{what}", hint=cycle_hint(takes))
+    lines = []
+    for i, task in enumerate(path):
+        waiting = event if task is me else task.waiting
+        takes = takes or (isinstance(waiting, Event) and waiting.held)
+        lines.append(wait_line(task, waiting, [path[(i + 1) % len(path)]]))
+    return Deadlock("a cycle of waits\n  " + "\n  ".join(lines), hint=cycle_hint(takes))
+
+
+def cycle_hint(takes: bool) -> str:
+    if takes:
+        return "what one task holds it takes once; several are taken in the same order everywhere"
+    return "a task may only wait for tasks that do not wait for it"
 
 
 def standstill_error(scheduler: Kernel) -> Deadlock:
@@ -66,17 +79,20 @@ def wait_graph(scheduler: Kernel) -> list[str]:
     for task in limits.all_tasks(scheduler):
         if task.state is not SUSPENDED:
             continue
-        line = f"task {task.label} waits for {listing.describe(task.waiting)}"
-        holders = (
-            [] if task.waiting is None or isinstance(task.waiting, int) else task.waiting.waits_on()
-        )
-        held = [f"task {holder.label} ({holder.state})" for holder in holders]
-        if held and not line.endswith(holders[0].label):
-            line += f", held by {', '.join(held)}"
-        if task.span is not None:
-            line += f" (spawned at {task.span})"
-        lines.append(line)
+        waiting = task.waiting
+        on = [] if waiting is None or isinstance(waiting, int) else waiting.waits_on()
+        lines.append(wait_line(task, waiting, on))
     return lines
+
+
+def wait_line(task: Task, waiting: Any, on: list[Task]) -> str:
+    """`task` waits for `waiting`: what that is, which of the tasks `on` would have to act."""
+    line = f"task {task.label} waits for {listing.describe(waiting)}"
+    if on and not line.endswith(on[0].label):
+        word = "held by" if isinstance(waiting, Event) and waiting.held else "that is"
+        line += f", {word} {', '.join(f'task {other.label} ({other.state})' for other in on)}"
+    where = listing.place(task)
+    return line if where is None else f"{line} (spawned at {where})"
 
 
 def victim(scheduler: Kernel) -> Task | None:

@@ -45,6 +45,7 @@ class Event:
     stays = False
     composed = False
     links = False  # `waits_on` is the whole truth: a cycle through it is a deadlock
+    held = False  # what it is for is held by the tasks of `waits_on`
 
     def try_now(self, scheduler: Kernel, task: Task) -> Any:
         return UNREADY

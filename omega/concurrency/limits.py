@@ -157,9 +157,15 @@ def set_terms(
     if token is not None:
         terms.token = token
 
-        def cancelled(reason: str | None) -> None:
+        def cancel(reason: str | None) -> None:
             request = CancelRequest("cancel", reason, "token", scheduler.now_us())
             scopes.cancel_task(scheduler, task, request)
+
+        def cancelled(reason: str | None) -> None:
+            if scheduler.is_own_thread:
+                cancel(reason)
+            else:
+                scheduler.post(lambda: cancel(reason))
 
         terms.token_off = token.on_cancel(cancelled)
 

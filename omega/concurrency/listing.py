@@ -7,6 +7,7 @@ equal bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.concurrency.config import CANCELLED, COMPLETED, SUSPENDED, State
@@ -22,12 +23,14 @@ class TextOut(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-def describe(event: Any) -> str:
+def describe(event: Any, now_us: int | None = None) -> str:
     """What a wait is for, in words. An int is a sleep until that microsecond."""
     if event is None:
         return "its turn"
     if isinstance(event, int):
-        return f"a sleep until {event / 1e6:.6f} s"
+        return (
+            "a sleep" if now_us is None else f"a sleep, {max(event - now_us, 0) / 1e6:.3g} s left"
+        )
     return str(event.describe())
 
 
@@ -107,6 +110,7 @@ class TaskLine:
 
 def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
     lines = []
+    now_us = scheduler.now_us()
     for task in listed:
         waits = task.state is SUSPENDED
         lines.append(
@@ -115,12 +119,20 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
                 task.name,
                 task.state,
                 steps_of(scheduler, task),
-                describe(task.waiting) if waits else None,
+                describe(task.waiting, now_us) if waits else None,
                 task.since if waits else None,
-                None if task.span is None else str(task.span),
+                place(task),
             )
         )
     return lines
+
+
+def place(task: Task) -> str | None:
+    """`file:line` of what was spawned."""
+    span = task.span
+    if isinstance(span, CodeType):  # kept as it is, to save every spawn the text
+        return f"{span.co_filename}:{span.co_firstlineno}"
+    return None if span is None else str(span)
 
 
 def steps_of(scheduler: Kernel, task: Task) -> int:

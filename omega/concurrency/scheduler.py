@@ -97,21 +97,16 @@ class Kernel(KernelState):
             doom = parent.doom
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
-        task._prefix = path
-        task._number = number
-        task.seq = seq
+        task._prefix, task._number, task.seq = path, number, seq
         task.name = name
         task.priority = priority
-        task.state = PENDING
-        task.scope = owner
+        task.state, task.scope = PENDING, owner
         task.body = body
-        task.locals = locals
-        task.span = span
+        task.locals, task.span = locals, span
         task.created_ns = stamp()
         task.stack = task.waiters = task.doom = None
         task.steps = 0
-        task.observed = False
-        task.terms = PLAIN
+        task.observed, task.terms = False, PLAIN
         owner.tasks[task] = None
         if self.listeners:
             self.emit("TaskCreated", task, name=name)
@@ -184,14 +179,7 @@ class Kernel(KernelState):
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
-                if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                    self._escape = error
-                    self._poll_at = -1
-                state, outcome = endings.verdict(self, task, error)
-                trace = error.__traceback__ if outcome is error else None
-                task.trace = None if trace is None else trace.tb_next  # without this frame
-                self._end(task, state, outcome)
-                outcome = trace = None
+                self._end_failed(task, error)
             value = error = task = None
             if self._passed:
                 self._pull()
@@ -200,22 +188,26 @@ class Kernel(KernelState):
                 self.current = following
                 self.turns += 1
                 continue
-            if self._breaking:
+            if self._breaking or not self._lie_in_pool(stack, following):
                 return
-            self.current = None
-            if len(self._spare) >= SPARE_STACKS_MAX:
-                self._resume = following
-                stack.parent = self._hub
-                del self._stacks[stack]
-                return
-            self._spare.append(stack)
-            if following is None:
-                self._hub.switch()
-            else:
-                self._enter(following)
-                following.stack.switch()  # type: ignore[union-attr]
             now_ns = stamp()
             left = -1
+
+    def _lie_in_pool(self, stack: greenlet, following: Task | None) -> bool:
+        """Leave `stack`, which nobody needs now; True: it was taken again. False: it is to end."""
+        self.current = None
+        if len(self._spare) >= SPARE_STACKS_MAX:
+            self._resume = following
+            stack.parent = self._hub
+            del self._stacks[stack]
+            return False
+        self._spare.append(stack)
+        if following is None:
+            self._hub.switch()
+        else:
+            self._enter(following)
+            following.stack.switch()  # type: ignore[union-attr]
+        return True
 
     # ------------------------------------------------------------------ switching
 
@@ -500,6 +492,16 @@ class Kernel(KernelState):
         task.trace = None
         self._end(task, *endings.verdict_unstarted(task, request))
 
+    def _end_failed(self, task: Task, error: BaseException) -> None:
+        """The body of `task` raised `error`."""
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self._escape = error
+            self._poll_at = -1
+        state, outcome = endings.verdict(self, task, error)
+        trace = error.__traceback__ if outcome is error else None
+        task.trace = None if trace is None else trace.tb_next  # without the kernel's frame
+        self._end(task, state, outcome)
+
     def _end(self, task: Task, state: State, outcome: Any) -> None:
         """`task` is over: its final state, its owner told, its waiters woken."""
         task.state = state
@@ -590,23 +592,3 @@ class Kernel(KernelState):
                 self._resume = task
                 return True
         return False
-
-    def break_stacks(self) -> None:
-        """Unwind what did not end by itself, in order, and let the idle stacks end.
-
-        Only for `close`.
-        """
-        self._breaking = True
-        self._poll_at = -1  # a stack that gets control ends
-        for task in limits.all_tasks(self):
-            if task.stack is not None:
-                self.current = task
-                task.stack.parent = getcurrent()
-                task.stack.throw(GreenletExit)
-        self.current = None
-        for stack in list(self._stacks):
-            if not stack.dead:
-                stack.parent = getcurrent()
-                stack.throw(GreenletExit)
-        self._stacks.clear()
-        self._spare.clear()

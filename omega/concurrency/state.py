@@ -231,6 +231,10 @@ class KernelState:
             raise HostError(f"picker answered {chosen} for one of {n} ({tag})")
         return chosen
 
+    @property
+    def is_own_thread(self) -> bool:
+        return get_ident() == self._thread
+
     def check_thread(self) -> None:
         if get_ident() != self._thread:
             raise WrongThread(

@@ -78,6 +78,7 @@ class Semaphore:
 class SlotEvent(Event):
     __slots__ = ("of",)
     links = True
+    held = True
 
     def __init__(self, of: Semaphore) -> None:
         self.of = of

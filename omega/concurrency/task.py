@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
-from omega.concurrency.config import CANCELLED, COMPLETED, ERROR, PENDING, SUSPENDED, State
+from omega.concurrency.config import CANCELLED, COMPLETED, ERROR, SUSPENDED, State
 from omega.errors import TaskCancelled
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Task:
     )  # fmt: skip
 
     # Set by Kernel.spawn, which spells this out to save the call of an __init__.
+    _id: str  # set when first asked for
     _prefix: str
     _number: int
     seq: int  # spawn order in the whole interpreter
@@ -118,7 +119,7 @@ class Task:
     scope: Scope  # owns this task
     body: Callable[[], Any] | None
     locals: Any
-    span: Any
+    span: Any  # where its body was defined, as listing.place shows it
     created_ns: int
     stack: greenlet | None
     steps: int

@@ -11,9 +11,10 @@ from omega.errors import Cancelled
 
 
 class CancellationToken:
-    """Thrown at most once, for good.
+    """Thrown at most once, for good, from any thread.
 
-    Callbacks run in order of subscription, in the thrower's stack.
+    Callbacks run in order of subscription, in the thrower's stack; a scheduler's own only tell the
+    scheduler when that is another thread's.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "_cancelled", "_reason")
@@ -39,14 +40,14 @@ class CancellationToken:
         """
         if self._cancelled:
             return False
-        self._cancelled = True
         self._reason = reason
-        callbacks = list(self._callbacks.values())
-        self._callbacks.clear()
+        self._cancelled = True
         first: BaseException | None = None
-        for callback in callbacks:
+        for key in list(self._callbacks):
+            callback = self._take(key)
             try:
-                callback(reason)
+                if callback is not None:
+                    callback(reason)
             except Exception as error:
                 first = first or error
         if first is not None:
@@ -63,13 +64,16 @@ class CancellationToken:
 
         Answers the way to unsubscribe.
         """
-        if self._cancelled:
-            callback(self._reason)
-            return lambda: None
         key = object()
         self._callbacks[key] = callback
+        # Looked at after subscribing: whoever throws it meanwhile, in another thread, and this one
+        # both take the callback, and one of them gets it.
+        if self._cancelled and self._take(key) is not None:
+            callback(self._reason)
+        return lambda: self._forget(key)
 
-        def unsubscribe() -> None:
-            self._callbacks.pop(key, None)
+    def _take(self, key: object) -> Callable[[str | None], None] | None:
+        return self._callbacks.pop(key, None)
 
-        return unsubscribe
+    def _forget(self, key: object) -> None:
+        self._take(key)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import repeat
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from omega.errors import ArityError, LimitExceeded
@@ -357,12 +357,11 @@ class Runtime:
             else f"({demangle(function.__name__)} ...)"
         )
 
-    def place_of(self, function: Any) -> str | None:
-        """`file:line` where a procedure was defined, for reports of tasks."""
-        code = getattr(function, "__code__", None)
-        if code is None or function.__globals__ is not self.registers:
-            return None
-        return f"{code.co_filename}:{code.co_firstlineno}"
+    def code_of(self, function: Any) -> CodeType | None:
+        """The code of a procedure written in Lisp: it knows its file and line."""
+        if type(function) is FunctionType and function.__globals__ is self.registers:
+            return function.__code__
+        return None
 
     def signature_named(self, spelled: str, traceback: Any) -> str | None:
         """The signature of the procedure a failed call named, if it can be found."""

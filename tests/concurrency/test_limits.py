@@ -573,8 +573,7 @@ def test_the_listing_tells_what_each_task_waits_for(s, run):
 
     listed = run(body)
     assert listed["1"] == ("running", None, None)
-    assert listed["1.1"][0] == "suspended" and "sleep until" in listed["1.1"][1]
-    assert listed["1.1"][2] == "f:1:1"
+    assert listed["1.1"] == ("suspended", "a sleep, 5 s left", "f:1:1")
     assert listed["1.2"][1] == "nothing that can happen or a value from c"
 
 

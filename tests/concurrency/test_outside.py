@@ -13,6 +13,7 @@ import pytest
 
 from omega.concurrency import (
     AsyncioDriver,
+    CancellationToken,
     ConcurrencyManager,
     Scheduler,
     VirtualDriver,
@@ -317,6 +318,36 @@ def test_foreign_threads_post_to_the_inbox(kit):
 
     s.wait(s.spawn(body))
     assert got == list(range(50))
+
+
+def test_a_token_thrown_in_another_thread_wakes_the_scheduler(kit):
+    s = kit.scheduler(driver=AsyncioDriver())
+    token = CancellationToken()
+    asleep = threading.Event()
+
+    def body():
+        asleep.set()
+        s.sleep(20)
+
+    def throw():
+        asleep.wait(10)
+        token.cancel("from outside")
+
+    thread = threading.Thread(target=throw)
+    thread.start()
+    task = s.spawn(body, token=token)
+    with pytest.raises(TaskCancelled, match="from outside"):
+        s.wait(task)
+    thread.join()
+    assert task.outcome.by == "token"
+
+
+def test_a_token_calls_whoever_subscribes_while_it_is_thrown():
+    token = CancellationToken()
+    got = []
+    token.on_cancel(lambda reason: token.on_cancel(lambda again: got.append((reason, again))))
+    token.cancel("now")
+    assert got == [("now", "now")]
 
 
 def test_submit_threadsafe_reaches_an_idle_scheduler():

@@ -377,13 +377,17 @@ def test_self_await_is_an_immediate_deadlock(s, run):
 def test_a_cycle_is_found_at_once_and_named(s, run):
     def body():
         tasks = {}
-        tasks["a"] = s.spawn(lambda: s.await_task(tasks["b"]), name="a")
+        tasks["a"] = s.spawn(lambda: s.await_task(tasks["b"]), name="a", span="f:3:1")
         tasks["b"] = s.spawn(lambda: s.await_task(tasks["a"]), name="b")
         s.spawn(lambda: s.sleep(100), daemon=True)
-        with pytest.raises(
-            Deadlock, match=r'task 1.2 "b" waits for task 1.1 "a" waits for task 1.2 "b"'
-        ):
+        with pytest.raises(Deadlock) as caught:
             s.await_task(tasks["a"])
+        assert caught.value.message.splitlines() == [
+            "a cycle of waits",
+            '  task 1.2 "b" waits for task 1.1 "a"',
+            '  task 1.1 "a" waits for task 1.2 "b" (spawned at f:3:1)',
+        ]
+        assert "do not wait for it" in caught.value.hint
         return s.driver.now()
 
     assert run(body) < 1
@@ -405,7 +409,7 @@ def test_taking_a_mutex_twice_or_in_a_circle_is_an_immediate_deadlock(s, run):
     def body():
         a, b = Mutex(s, "a"), Mutex(s, "b")
         a.acquire()
-        with pytest.raises(Deadlock, match="waits for itself"):
+        with pytest.raises(Deadlock, match="waits for itself: it holds a already"):
             a.acquire()
 
         def other():
@@ -414,8 +418,14 @@ def test_taking_a_mutex_twice_or_in_a_circle_is_an_immediate_deadlock(s, run):
 
         s.spawn(other)
         s.yield_now()
-        with pytest.raises(Deadlock, match=r"task 1 waits for task 1\.1 waits for task 1"):
+        with pytest.raises(Deadlock) as caught:
             b.acquire()
+        assert caught.value.message.splitlines() == [
+            "a cycle of waits",
+            "  task 1 waits for b, held by task 1.1 (suspended)",
+            "  task 1.1 waits for a, held by task 1 (running)",
+        ]
+        assert "in the same order" in caught.value.hint
         a.release()
         return s.driver.now()
 
