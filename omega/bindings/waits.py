@@ -44,7 +44,8 @@ def scopes(b: Bindings, table: Table) -> None:
 
     def with_timeout(ms: Any, thunk: Any) -> Any:
         """(%with-timeout ms thunk) -> its value, or timeout-error after ms milliseconds"""
-        return scheduler.with_timeout(seconds("with-timeout", 1, ms), b.guarded(thunk))
+        limit = seconds("with-timeout", 1, ms)
+        return scheduler.with_timeout(limit, b.guarded(thunk), "the body of `with-timeout`")
 
     def with_handler(handlers: Any, thunk: Any) -> Any:
         """(%with-handler ((kind . procedure) ...) thunk) -> its value, its effects going to the

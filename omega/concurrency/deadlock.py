@@ -90,9 +90,14 @@ def wait_line(task: Task, waiting: Any, on: list[Task]) -> str:
     line = f"task {task.label} waits for {listing.describe(waiting)}"
     if on and not line.endswith(on[0].label):
         word = "held by" if isinstance(waiting, Event) and waiting.held else "that is"
-        line += f", {word} {', '.join(f'task {other.label} ({other.state})' for other in on)}"
+        line += f", {word} {', '.join(_shown(other) for other in on)}"
     where = listing.place(task)
     return line if where is None else f"{line} (spawned at {where})"
+
+
+def _shown(task: Task) -> str:
+    """A task that would have to act; its state is news when it has ended."""
+    return f"task {task.label}" + (f" ({task.state})" if task.is_done else "")
 
 
 def victim(scheduler: Kernel) -> Task | None:

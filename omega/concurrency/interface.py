@@ -103,9 +103,11 @@ class Scheduler(Kernel):
         """
         return scoped.with_scope(self, body, timeout=timeout, deadline=deadline, name=name)
 
-    def with_timeout(self, seconds: float, body: Callable[[], Any]) -> Any:
-        """Run `body()` in a scope that ends with TimeoutExpired after `seconds`."""
-        return scoped.with_scope(self, body, timeout=seconds)
+    def with_timeout(self, seconds: float, body: Callable[[], Any], name: str = "the body") -> Any:
+        """Run `body()` in a scope that ends with TimeoutExpired after `seconds`; the error says
+        that `name` took longer.
+        """
+        return scoped.with_scope(self, body, timeout=seconds, name=name)
 
     def shield(self, body: Callable[[], Any]) -> Any:
         """Run `body()` out of reach of cancellation from outside, which waits for its end."""

@@ -64,7 +64,8 @@ def work_row(what: str, level: str) -> Case:
             lambda: ours(n), lambda: theirs(n), waits=most == 3, most=most
         )
         notes = [NOTES.get(what, "")]
-        if what == "spawn":  # collections cost the more, the more tasks live at once
+        if (what, level) == ("spawn", "Python"):
+            # Collections cost the more, the more tasks live at once.
             _, _, few = bench.pairs(lambda: ours(n // 10), lambda: theirs(n // 10), most=most)
             notes.append(f"{n:,} at once; {n // 10:,} at once: {few:.2f}x")
         if level == "Python":

@@ -471,7 +471,8 @@ def test_deadlock_carries_the_whole_graph_with_holders_and_places(s):
         s.wait(second)
     text = str(caught.value)
     assert 'task 1 "holder" waits for a value from channel c (spawned at plan.omega:3:1)' in text
-    assert 'task 2 "waiter" waits for mutex m, held by task 1 "holder" (suspended)' in text
+    waits = 'task 2 "waiter" waits for mutex m, held by task 1 "holder"'
+    assert f"{waits} (spawned at plan.omega:4:1)" in text
     assert first.state == "suspended"
     s.run()  # the rest is stuck too
     assert isinstance(first.error, Deadlock)
