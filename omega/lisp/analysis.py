@@ -15,6 +15,8 @@ loop that would break this stays a procedure (each turn of it then makes its own
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from omega.lisp.core import (
@@ -36,6 +38,7 @@ from omega.lisp.core import (
     fits,
     is_direct,
     is_primitive,
+    own_calls,
 )
 from omega.lisp.environment import TopLevel
 from omega.lisp.versions import choose_versions, settle_types
@@ -55,6 +58,7 @@ class Unit:
         self.top = top
         self.known: dict[str, Lambda] = {}
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
+        self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
 
 
 def analyse(nodes: list[Node], top: TopLevel) -> Unit:
@@ -81,18 +85,16 @@ class _Resolve:
 
     def run(self) -> None:
         for node in self.unit.nodes:
-            self._walk(node, None)
+            self._walk(node)
         for node in self.unit.nodes:
-            if (
-                isinstance(node, SetGlobal)
-                and isinstance(node.value, Lambda)
-                and node.define
-                and self.assignments[node.name] == 1
-            ):
-                self.unit.known[node.name] = node.value
-                node.value.name = node.name
+            if isinstance(node, SetGlobal) and isinstance(node.value, Lambda) and node.define:
+                _find_turns(node.value, partial(_is_global, node.name, node.library))
+                if self.assignments[node.name] == 1:
+                    self.unit.known[node.name] = node.value
+                    node.value.name = node.name
 
-    def _walk(self, node: Node, inside: Lambda | None) -> None:
+    def _walk(self, node: Node) -> bool:
+        """Whether `node` is one of `Unit.calling`."""
         top = self.unit.top
         match node:
             case Global():
@@ -104,16 +106,39 @@ class _Resolve:
             case SetGlobal():
                 self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
                 self.unit.globals.add((node.name, node.library))
-            case Lambda():
-                inside = node
+        calls = isinstance(node, Call) and not is_primitive(node)
         for child in children(node):
-            self._walk(child, inside)
-        if isinstance(node, Call) and inside is not None and not is_primitive(node):
-            inside.safepoint = True
+            calls |= self._walk(child)
+        if isinstance(node, Lambda):
+            node.safepoint, calls = calls, False
+            defaults = [default for _, default in node.optional]
+            defaults += [default for _, _, default in node.keys]
+            node.turns = any(default in self.unit.calling for default in defaults)
         if isinstance(node, (Let, Letrec)):
             for var, init in zip(node.variables, node.inits, strict=True):
-                if isinstance(init, Lambda) and not var.assigned:
+                if not isinstance(init, Lambda):
+                    continue
+                if isinstance(node, Letrec):
+                    _find_turns(init, partial(_is_local, var))
+                if not var.assigned:
                     var.value = init
+        if calls:
+            self.unit.calling.add(node)
+        return calls
+
+
+def _find_turns(lambda_: Lambda, is_it: Callable[[Node], bool]) -> None:
+    """Lambda.turns of a procedure that its own body knows as what `is_it`."""
+    found = set(own_calls(lambda_, is_it))
+    lambda_.turns = lambda_.turns or found == {True}
+
+
+def _is_global(name: str, library: bool, node: Node) -> bool:
+    return isinstance(node, Global) and node.name == name and node.library == library
+
+
+def _is_local(var: Variable, node: Node) -> bool:
+    return isinstance(node, Local) and node.var is var
 
 
 def known_callee(call: Call, unit: Unit) -> Lambda | None:

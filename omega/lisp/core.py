@@ -5,13 +5,16 @@ analysis.py writes its findings into their slots, emitter.py turns them into Pyt
 evaluator in tests/ interprets them as is.
 Refuses: any Lisp syntax and any Python syntax.
 
-Steps are defined here: one safepoint per entry of a Lambda whose own body contains a Call to
-anything but a primitive. Turning such a Lambda into a loop must keep one step per turn.
+Steps are defined here. A Lambda whose own body calls nothing but primitives takes none. One that
+*turns*, calling itself in tail position and nowhere else, takes one whenever its body begins. Any
+other takes one where it comes to the first part that calls: behind the tests and bindings it begins
+with, so a case that is settled by these costs none. What the compiler makes of them changes nothing
+of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from omega.errors import Span
@@ -141,6 +144,7 @@ class Lambda(Node):
         "result",
         "safepoint",
         "signature",
+        "turns",
         "worker",
     )  # fmt: skip
 
@@ -153,6 +157,7 @@ class Lambda(Node):
         self.doc: str | None = None
         self.signature = ""
         self.safepoint = False  # contains a Call to a non-primitive
+        self.turns = False  # its step is taken when its body begins
         self.loop = False  # all its calls are jumps: emitted as a loop inside its parent
         self.in_loop: Lambda | None = None  # the loop it is created inside, within its parent
         self.parent: Any = None
@@ -267,6 +272,27 @@ def is_primitive(call: Call) -> bool:
     """Whether `call` is to a primitive: no step, never a marker."""
     function = call.function
     return isinstance(function, Global) and function.primitive is not None
+
+
+def own_calls(lambda_: Lambda, is_it: Callable[[Node], bool]) -> Iterator[bool]:
+    """For each call in the own body of `lambda_` of what `is_it`: whether it is a tail call."""
+    work: list[tuple[Node, bool]] = [(lambda_.body, True)]
+    while work:
+        node, tail = work.pop()
+        if isinstance(node, Lambda):
+            continue
+        if isinstance(node, Call) and is_it(node.function):
+            yield tail
+        last: tuple[Node, ...] = ()
+        if tail:
+            match node:
+                case If():
+                    last = (node.then, node.other)
+                case Seq():
+                    last = (node.body[-1],)
+                case Let() | Letrec() | Receive():
+                    last = (node.body,)
+        work.extend((child, child in last) for child in children(node))
 
 
 def is_direct(call: Call) -> bool:

@@ -11,7 +11,7 @@ to a destination. Operands stay in order: when a later operand needs statements,
 into temporaries first. Expressions are in expressions.py, statements and procedures here.
 
 Invariants: no Lisp code runs inside an `except` or `finally`; statement chains are flat; every
-procedure that is entered with a step takes it before anything else.
+call a procedure makes is behind its step (`owes_step`), where core.py says.
 """
 
 from __future__ import annotations
@@ -121,12 +121,16 @@ class Emitter(Expressions):
         """Statements that evaluate `node` and deliver its value to `dest`."""
         while True:  # the last part of a node goes round again: long chains do not recurse
             self.at(node.span)
+            if self.owes_step and self._comes_to_call(node):
+                self._step()
             match node:
                 case Seq():
                     for part in node.body[:-1]:
+                        if self.owes_step and part in self.unit.calling:
+                            self._step()
                         self.stmt(part, EFFECT)
                     node = node.body[-1]
-                case Let() if not (is_or(node) and self.is_simple(node)):
+                case Let() if self.owes_step or not (is_or(node) and self.is_simple(node)):
                     self._bind(node)
                     node = node.body
                 case Receive():
@@ -142,6 +146,28 @@ class Emitter(Expressions):
                 case _:
                     break
         self._leaf(node, dest)
+
+    def _comes_to_call(self, node: Node) -> bool:
+        """Whether the step of a procedure that has come to `node` has to be taken before it, not in
+        some of its last parts.
+        """
+        calling = self.unit.calling
+        match node:
+            case If():
+                return node.test in calling
+            case Let():
+                return any(init in calling for init in node.inits)
+            case Seq():
+                return False
+            case Receive():
+                return node.producer in calling
+        return node in calling
+
+    def _step(self) -> None:
+        """The step of the procedure being emitted, here."""
+        ran_out: Block = [self.evaluate(self.call("_slice_end_at_entry"))]
+        self.out.append(self.per_step([self.break_()], ran_out))
+        self.owes_step = False
 
     def _leaf(self, node: Node, dest: Dest) -> None:
         match node:
@@ -182,8 +208,10 @@ class Emitter(Expressions):
 
     def block(self, node: Node, dest: Dest) -> Block:
         outer, self.out = self.out, []
+        owes_step = self.owes_step
         self.stmt(node, dest)
         block, self.out = self.out, outer
+        self.owes_step = owes_step
         return block
 
     def _branch(self, node: If, dest: Dest) -> None:
@@ -352,16 +380,19 @@ class Emitter(Expressions):
         if not loop.safepoint:
             self.stmt(loop.body, dest)
             return
+        self.owes_step = not loop.turns
         body = self.block(loop.body, dest.within(frame))
         place = self.place
         self.at(loop.span)
         if frame.escapes:
             self.out.append(self.assign("_k", self.const(0)))
-        ran_out: Block = [self.evaluate(self.call("_slice_end")), self.continue_()]
-        turns: Block = [self.per_step(body, ran_out)]
-        if dest.kind != "return" or frame.escapes:
-            turns.append(self.break_())
-        self.out.append(self.forever(turns))
+        self.owes_step = False
+        if loop.turns:
+            ran_out: Block = [self.evaluate(self.call("_slice_end")), self.continue_()]
+            body = [self.per_step(body, ran_out)]
+            if dest.kind != "return" or frame.escapes:
+                body.append(self.break_())
+        self.out.append(self.forever(body))
         self._after_loop(frame, dest)
         self.place = place
 
@@ -451,9 +482,13 @@ class Emitter(Expressions):
     def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
         """The Python function of a procedure."""
         outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
+        owes_step = self.owes_step
         self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
         self.at(fn.span)
         place = self.place
+        self.owes_step = fn.safepoint
+        if fn.turns and not fn.is_plain:
+            self._step()  # before defaults, which may call it
         optional: list[str] = []
         rest: str | None = None
         params = self.named(fn.required)
@@ -480,6 +515,7 @@ class Emitter(Expressions):
             )
         self.workers = []
         self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
+        self.owes_step = owes_step
         definition = self.def_(name, params, body, optional, rest)
         self.place = outer[5]
         return definition
@@ -488,15 +524,16 @@ class Emitter(Expressions):
         """The procedure's step and body; every path returns."""
         place = self.place
         if not fn.jumps:
-            if fn.safepoint:
-                ran_out: Block = [self.evaluate(self.call("_slice_end_at_entry"))]
-                self.out.append(self.per_step([self.break_()], ran_out))
+            if self.owes_step and fn.turns:
+                self._step()
             self.stmt(fn.body, RETURN)
             return
+        self.owes_step = not fn.turns
         body = self.block(fn.body, RETURN.within(Frame(fn, None)))
         self.place = place
-        ran_out = [self.evaluate(self.call("_slice_end"))]
-        self.out.append(self.forever([self.per_step(body, ran_out)]))
+        if fn.turns:
+            body = [self.per_step(body, [self.evaluate(self.call("_slice_end"))])]
+        self.out.append(self.forever(body))
 
     def _versions(self, fn: Lambda, name: str) -> None:
         """The code for integer arguments, before the code for any: in place, or as a worker that
@@ -510,8 +547,10 @@ class Emitter(Expressions):
             var.type = "int"
         settle_types(fn.body)
         outer, self.out = self.out, []
+        owes_step = self.owes_step
         self._body(fn)
         block, self.out = self.out, outer
+        self.owes_step = owes_step
         if fn.worker:
             params = self.named(fn.required)
             worker = self._worker_name(fn.name)

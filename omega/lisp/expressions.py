@@ -66,6 +66,8 @@ class Expressions(Builder):
         self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
         self.made_workers: Block = []
         self._simple: dict[int, bool] = {}
+        # The procedure being emitted takes a step and has not yet, on the way to this place.
+        self.owes_step = False
 
     # -- names ---------------------------------------------------------------------------------
 

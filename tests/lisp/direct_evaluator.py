@@ -43,9 +43,12 @@ class Scope:
 
 
 class Closure:
-    def __init__(self, params: list[str], body: list[Any], scope: Scope) -> None:
+    """name: what its own body calls it, if that is the name it is being bound to."""
+
+    def __init__(self, params: list[str], body: list[Any], scope: Scope, name: str = "") -> None:
         self.params, self.body, self.scope = params, body, scope
         self.has_step = any(calls(form, scope) for form in body)
+        self.turns = calls_in_body(body, name, set(params)) == {True}
 
 
 def numbers(*values: Any) -> None:
@@ -141,8 +144,87 @@ def calls(form: Any, scope: Scope | None) -> bool:
     return head not in PRIMITIVES or any(calls(part, scope) for part in rest)
 
 
+def calls_in_body(forms: list[Any], name: str, bound: set[str]) -> set[bool]:
+    """Whether the calls of `name` by a body, procedures made in it aside, are tail calls."""
+    bound = bound | set(defined_names(forms))
+    if name in bound:
+        return set()
+    found = {tail for form in forms[:-1] for tail in calls_of(form, name, False)}
+    return found | calls_of(forms[-1], name, True)
+
+
+def calls_of(form: Any, name: str, tail: bool) -> set[bool]:
+    """The same for a form, at `tail`."""
+    if not isinstance(form, list) or not form:
+        return set()
+
+    def inside(parts: list[Any]) -> set[bool]:
+        return {found for part in parts for found in calls_of(part, name, False)}
+
+    def body(forms: list[Any], bound: list[str]) -> set[bool]:
+        found = calls_in_body(forms, name, set(bound))
+        return found if tail else {False} if found else set()
+
+    head, rest = form[0], form[1:]
+    if not isinstance(head, str):
+        if head[:1] == ["lambda"]:
+            return inside(rest) | body(head[2:], head[1])
+        return inside(form)
+    match head:
+        case "lambda" | "quote" | "guard":
+            return set()
+        case "let" if isinstance(rest[0], str):
+            return inside([init for _, init in rest[1]])
+        case "do":
+            return inside([spec[1] for spec in rest[0]])
+        case "let":
+            return inside([init for _, init in rest[0]]) | body(rest[1:], [n for n, _ in rest[0]])
+        case "let*":
+            if not rest[0]:
+                return body(rest[1:], [])
+            (first, init), *more = rest[0]
+            inner = body([["let*", more, *rest[1:]]], [first])
+            return calls_of(init, name, False) | inner
+        case "letrec":
+            if name in (names := [n for n, _ in rest[0]]):
+                return set()
+            return inside([init for _, init in rest[0]]) | body(rest[1:], names)
+        case "define":
+            return set() if isinstance(rest[0], list) else calls_of(rest[1], name, False)
+        case "receive":
+            return inside(rest[1:2]) | body(rest[2:], rest[0])
+        case "cond":
+            found = inside([part for part, *_ in rest if part != "else"])
+            for _, *then in rest:
+                if then[:1] == ["=>"]:
+                    found |= inside(then[1:]) | ({tail} if then[1] == name else set())
+                elif then:
+                    found |= body(then, [])
+            return found
+        case "case":
+            found = inside(rest[:1])
+            return found.union(*(body(then, []) for _, *then in rest[1:]))
+        case "if":
+            return inside(rest[:1]).union(*(calls_of(part, name, tail) for part in rest[1:]))
+        case "begin" | "and" | "or" | "when" | "unless":
+            return inside(rest[:-1]) | calls_of(rest[-1], name, tail)
+    return inside(rest) | ({tail} if head == name else set())
+
+
+def defined_names(forms: list[Any]) -> list[str]:
+    return [
+        form[1][0] if isinstance(form[1], list) else form[1]
+        for form in forms
+        if isinstance(form, list) and form[:1] == ["define"]
+    ]
+
+
 class Reference:
-    """Evaluates forms; counts steps and keeps what `note` was given."""
+    """Evaluates forms; counts steps and keeps what `note` was given.
+
+    A procedure that calls more than primitives takes one step: at once if it turns, else where it
+    comes to the first part that calls; `lead` and its kin evaluate what may come before.
+    """
 
     def __init__(self) -> None:
         self.log: list[Any] = []
@@ -200,15 +282,119 @@ class Reference:
             return f(*arguments)
         if len(f.params) != len(arguments):
             raise Failure("E302")
-        if f.has_step:
-            self.steps += 1
         scope = Scope(dict(zip(f.params, arguments, strict=True)), f.scope)
+        if f.has_step and not f.turns:
+            return self.lead_body(f.body, scope)
+        self.steps += f.has_step
         return self.body(f.body, scope)
 
+    # -- what a procedure does before its step -------------------------------------------------
+
+    def lead_body(self, forms: list[Any], scope: Scope) -> Any:
+        """A body in which the step is still to be taken, if it comes to a call."""
+        if defined_names(forms):
+            self.steps += any(calls(form, scope) for form in forms)
+            return self.body(forms, scope)
+        for at, form in enumerate(forms[:-1]):
+            if calls(form, scope):
+                self.steps += 1
+                return self.body(forms[at:], scope)
+            self.eval(form, scope)
+        return self.lead(forms[-1], scope)
+
+    def lead(self, form: Any, scope: Scope) -> Any:
+        """`eval` of a last part, with the step still to be taken."""
+        if not calls(form, scope):
+            return self.eval(form, scope)
+        head, *arguments = form
+        if isinstance(head, str):
+            lead = getattr(self, f"_lead_{SPELLED.get(head, head)}", None)
+            if lead is not None and scope.holder(head) is None:
+                return lead(form, scope)
+        elif head[:1] == ["lambda"]:  # a let
+            bindings = [list(pair) for pair in zip(head[1], arguments, strict=True)]
+            return self.lead(["let", bindings, *head[2:]], scope)
+        return self.step_and_eval(form, scope)
+
+    def step_and_eval(self, form: Any, scope: Scope) -> Any:
+        self.steps += 1
+        return self.eval(form, scope)
+
+    def _lead_begin(self, form: Any, scope: Scope) -> Any:
+        return self.lead_body(form[1:], scope)
+
+    def _lead_if(self, form: Any, scope: Scope) -> Any:
+        if calls(form[1], scope):
+            return self.step_and_eval(form, scope)
+        if self.eval(form[1], scope) is not False:
+            return self.lead(form[2], scope)
+        return self.lead(form[3], scope) if len(form) > 3 else None
+
+    def _lead_when(self, form: Any, scope: Scope) -> Any:
+        return self._lead_if(["if", form[1], ["begin", *form[2:]]], scope)
+
+    def _lead_unless(self, form: Any, scope: Scope) -> Any:
+        return self._lead_if(["if", ["not", form[1]], ["begin", *form[2:]]], scope)
+
+    def _lead_let(self, form: Any, scope: Scope) -> Any:
+        if isinstance(form[1], str) or any(calls(init, scope) for _, init in form[1]):
+            return self.step_and_eval(form, scope)
+        names = {name: self.eval(init, scope) for name, init in form[1]}
+        return self.lead_body(form[2:], Scope(names, scope))
+
+    def _lead_let_star(self, form: Any, scope: Scope) -> Any:
+        for at, (name, init) in enumerate(form[1]):
+            if calls(init, scope):
+                return self.step_and_eval(["let*", form[1][at:], *form[2:]], scope)
+            scope = Scope({name: self.eval(init, scope)}, scope)
+        return self.lead_body(form[2:], scope)
+
+    def _lead_receive(self, form: Any, scope: Scope) -> Any:
+        if calls(form[2], scope):
+            return self.step_and_eval(form, scope)
+        return self._receive(form, scope, self.lead_body)
+
+    def _lead_and(self, form: Any, scope: Scope) -> Any:
+        for at, part in enumerate(form[1:-1], 1):
+            if calls(part, scope):
+                return self.step_and_eval(["and", *form[at:]], scope)
+            if self.eval(part, scope) is False:
+                return False
+        return self.lead(form[-1], scope)
+
+    def _lead_or(self, form: Any, scope: Scope) -> Any:
+        for at, part in enumerate(form[1:-1], 1):
+            if calls(part, scope):
+                return self.step_and_eval(["or", *form[at:]], scope)
+            value = self.eval(part, scope)
+            if value is not False:
+                return value
+        return self.lead(form[-1], scope)
+
+    def _lead_cond(self, form: Any, scope: Scope) -> Any:
+        for at, (test, *then) in enumerate(form[1:], 1):
+            if test != "else" and calls(test, scope):
+                return self.step_and_eval(["cond", *form[at:]], scope)
+            value = True if test == "else" else self.eval(test, scope)
+            if value is False:
+                continue
+            if not then:
+                return value
+            if then[0] == "=>":
+                self.steps += 1
+                return self.apply(self.eval(then[1], scope), [value])
+            return self.lead_body(then, scope)
+        return None
+
+    def _lead_case(self, form: Any, scope: Scope) -> Any:
+        if calls(form[1], scope):
+            return self.step_and_eval(form, scope)
+        return self._case(form, scope, self.lead_body)
+
+    # -- evaluation ----------------------------------------------------------------------------
+
     def body(self, forms: list[Any], scope: Scope) -> Any:
-        defined = [form[1][0] if isinstance(form[1], list) else form[1] for form in forms
-                   if isinstance(form, list) and form[:1] == ["define"]]  # fmt: skip
-        if defined:
+        if defined_names(forms):
             scope = Scope({}, scope)
         for form in forms[:-1]:
             self.eval(form, scope)
@@ -271,9 +457,15 @@ class Reference:
 
     def _define(self, form: Any, scope: Scope) -> Any:
         if isinstance(form[1], list):
-            scope.names[form[1][0]] = Closure(form[1][1:], form[2:], scope)
+            scope.names[form[1][0]] = Closure(form[1][1:], form[2:], scope, form[1][0])
         else:
-            scope.names[form[1]] = self.eval(form[2], scope)
+            scope.names[form[1]] = self.bound(form[1], form[2], scope)
+
+    def bound(self, name: str, form: Any, scope: Scope) -> Any:
+        """What `name` is bound to, where its value can name it."""
+        if isinstance(form, list) and form[:1] == ["lambda"]:
+            return Closure(form[1], form[2:], scope, name)
+        return self.eval(form, scope)
 
     def _lambda(self, form: Any, scope: Scope) -> Any:
         return Closure(form[1], form[2:], scope)
@@ -282,7 +474,7 @@ class Reference:
         if isinstance(form[1], str):
             values = [self.eval(init, scope) for _, init in form[2]]
             inner = Scope({}, scope)
-            loop = Closure([name for name, _ in form[2]], form[3:], inner)
+            loop = Closure([name for name, _ in form[2]], form[3:], inner, form[1])
             inner.names[form[1]] = loop
             return self.apply(loop, values)
         names = {name: self.eval(init, scope) for name, init in form[1]}
@@ -296,7 +488,7 @@ class Reference:
     def _letrec(self, form: Any, scope: Scope) -> Any:
         inner = Scope({}, scope)
         for name, init in form[1]:
-            inner.names[name] = self.eval(init, inner)
+            inner.names[name] = self.bound(name, init, inner)
         return self.body(form[2:], inner)
 
     def _do(self, form: Any, scope: Scope) -> Any:
@@ -341,18 +533,19 @@ class Reference:
     def _rest(self, clause: Any, scope: Scope) -> Any:
         return self._begin(["begin", *clause[1:]], scope)
 
-    def _case(self, form: Any, scope: Scope) -> Any:
+    def _case(self, form: Any, scope: Scope, body: Any = None) -> Any:
         key = self.eval(form[1], scope)
         for clause in form[2:]:
             if clause[0] == "else" or any(PRIMITIVES["eqv?"](key, datum) for datum in clause[0]):
-                return self._rest(clause, scope)
+                return (body or self.body)(clause[1:], scope)
         return None
 
-    def _receive(self, form: Any, scope: Scope) -> Any:
+    def _receive(self, form: Any, scope: Scope, body: Any = None) -> Any:
         values = [self.eval(part, scope) for part in form[2][1:]]
         if len(values) != len(form[1]):
             raise Failure("E302")
-        return self.body(form[3:], Scope(dict(zip(form[1], values, strict=True)), scope))
+        inner = Scope(dict(zip(form[1], values, strict=True)), scope)
+        return (body or self.body)(form[3:], inner)
 
     def _guard(self, form: Any, scope: Scope) -> Any:
         """(guard (name (test body) ...) body): thunks for the body and for what a clause does."""
@@ -367,8 +560,11 @@ class Reference:
         name, *clauses = form[1]
         inner = Scope({name: condition}, scope)
         # The selector is one procedure; its own calls are those of the tests.
-        self.steps += any(calls(test, inner) for test, _ in clauses if test != "else")
+        stepped = False
         for test, then in clauses:
+            if test != "else" and calls(test, inner) and not stepped:
+                stepped = True
+                self.steps += 1
             if test == "else" or self.eval(test, inner) is not False:
                 return self.apply(Closure([], [then], inner), [])
         raise failure
