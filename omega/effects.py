@@ -21,6 +21,8 @@ from omega.calls import Calls
 from omega.concurrency import Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 
+FILE_HINT = "`file-exists?` tells before; `guard` with (condition-is? e 'file-error) handles it"
+
 Tap = Callable[[str, tuple[str, int], tuple[Any, ...], Callable[[], Any]], Any]
 
 
@@ -174,7 +176,13 @@ class Door:
 
     def _allow(self, path: Any, granted: bool | tuple[str, ...], verb: str, flag: str) -> str:
         if not isinstance(path, str):
-            raise LispTypeError(f"a file name must be a string, got {self.rt.shorten(path)}")
+            from omega.lisp.hints import hint_for
+
+            shown = self.rt.shorten(path)
+            raise LispTypeError(
+                f"a file name must be a string, got {shown}",
+                hint=hint_for("", "a string", path, shown),
+            )
         if "\0" in path:
             raise LispFileError(f"a file name cannot hold a NUL character: {path!r}")
         real = os.path.realpath(path)
@@ -195,12 +203,12 @@ class Door:
         try:
             return open(path, mode, **options)
         except OSError as error:
-            raise LispFileError(f"cannot open {path}: {_reason(error)}") from None
+            raise LispFileError(f"cannot open {path}: {_reason(error)}", hint=FILE_HINT) from None
 
     def _open_read(self, path: Any, binary: bool = False) -> Any:
         allowed = self._allow(path, self.grants.read, "reading", "read")
         if os.path.isdir(allowed):
-            raise LispFileError(f"cannot open {path}: it is a directory")
+            raise LispFileError(f"cannot open {path}: it is a directory", hint="name a file in it")
         if binary:
             return self._open(allowed, "rb")
         return _TextFile(self._open(allowed, "r", encoding="utf-8-sig", newline=""), path)
@@ -220,7 +228,7 @@ class Door:
         try:
             os.unlink(allowed)
         except OSError as error:
-            raise LispFileError(f"cannot delete {path}: {_reason(error)}") from None
+            raise LispFileError(f"cannot delete {path}: {_reason(error)}", hint=FILE_HINT) from None
 
 
 class _TextFile:

@@ -14,6 +14,7 @@ Invariant: an error's `kind` is a key of CODES; its class is the class the table
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -104,6 +105,16 @@ class Source:
         return self._lines[number - 1].rstrip("\r") if 1 <= number <= len(self._lines) else ""
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """`text` as any stream takes it and no terminal obeys it: control characters and lone
+    surrogates are written as a Lisp string writes them, `\\xd800;`.
+    """
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match.group()):x};", text)
+
+
 class Span:
     """A half-open region of a source: lines from 1, columns from 1 and in characters; `end_column`
     is exclusive.
@@ -138,10 +149,12 @@ class OmegaError(Exception):
     irritants: Lisp values given with the message (`(error "no such ticket" id)`).
     span: where in a Lisp source, when known. lisp_traceback: (procedure name, Span) pairs,
     innermost first.
-    notes: further places, as (text, Span) pairs ("opened here").
+    notes: further facts with their places, as (text, Span or None) pairs ("opened here").
+    in_tail_call: about a call that left no trace; `span` is the call of the procedure that made it.
     """
 
     kind = "error"
+    in_tail_call = False
 
     def __init__(
         self,
@@ -151,7 +164,7 @@ class OmegaError(Exception):
         irritants: Iterable[Any] = (),
         hint: str | None = None,
         span: Span | None = None,
-        notes: Iterable[tuple[str, Span]] = (),
+        notes: Iterable[tuple[str, Span | None]] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -160,7 +173,7 @@ class OmegaError(Exception):
         self.irritants: list[Any] = list(irritants)
         self.hint = hint
         self.span = span
-        self.notes: list[tuple[str, Span]] = list(notes)
+        self.notes: list[tuple[str, Span | None]] = list(notes)
         self.lisp_traceback: list[tuple[str, Span]] = []
         self.task: str | None = None
         self.excerpt: str | None = None  # the formatted report, filled at the seam to the host
@@ -172,7 +185,9 @@ class OmegaError(Exception):
         return CODES[self.kind][0]
 
     def __str__(self) -> str:
-        return self.excerpt or self.message
+        if self.excerpt is not None:
+            return self.excerpt
+        return printable(self.message if self.span is None else f"{self.span}: {self.message}")
 
 
 class LispError(OmegaError):
@@ -215,7 +230,10 @@ class LispTypeError(LispError):
 
 
 class ArityError(LispError):
+    """blames_caller: raised by the first steps of a procedure, for what its caller gave it."""
+
     kind = "arity-error"
+    blames_caller = False
 
 
 class LispIndexError(LispError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from omega.errors import LispTypeError
 from omega.lisp.data import Record
+from omega.lisp.primitives.check import wrong_type
 
 _factories: dict[str, Any] = {}  # template text -> factory; pure functions of the text
 
@@ -82,11 +83,7 @@ def modifier(cls: type[Record], name: Any, index: int) -> FunctionType:
 
 def _wrong(cls: type[Record], name: Any) -> Callable[[Any], LispTypeError]:
     def wrong(value: Any) -> LispTypeError:
-        from omega.lisp.printer import shorten
-
-        return LispTypeError(
-            f"`{name.name}` expected a {cls.type_name} as argument 1, got {shorten(value, 60)}"
-        )
+        return wrong_type(name.name, 1, f"a {cls.type_name}", value)
 
     return wrong
 

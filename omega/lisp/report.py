@@ -2,13 +2,15 @@
 task.
 
 Owns: `report`. Refuses: colour and output (the command line's).
+
+Invariant: a report is made of any error whatever, and any stream can print it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from omega.errors import OmegaBug, OmegaError, Source, Span
+from omega.errors import OmegaBug, OmegaError, Source, Span, printable
 
 LINE_MAX = 120  # columns of a source line that are shown
 TRACE_SHOWN = 6
@@ -26,10 +28,11 @@ def report(
     if span is not None:
         lines += excerpt(span, source_of(span.file))
     for text, place in error.notes:
-        if place == span:
-            continue
-        lines.append(f"  {text}: {place}")
-        lines += excerpt(place, source_of(place.file))
+        if place is None:
+            lines.append(f"  {text}")
+        elif place != span:
+            lines.append(f"  {text}: {place}")
+            lines += excerpt(place, source_of(place.file))
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     trace = _trace(error)
@@ -37,7 +40,7 @@ def report(
         lines.append(f"  {trace}")
     if isinstance(error, OmegaBug):
         lines.append("  this is a mistake in Omega, not in the program; please report it")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _irritants(error: OmegaError) -> str:
@@ -73,7 +76,7 @@ def _from_file(path: str) -> Source | None:
     try:
         with open(path, encoding="utf-8") as file:
             return Source(path, file.read(4_000_000))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or a name no file can have
         return None
 
 
@@ -91,6 +94,11 @@ def _trace(error: OmegaError) -> str:
         parts.append(f"{'called from' if i else 'in'} {name} ({span}){often}")
     if len(runs) > TRACE_SHOWN:
         parts.append(f"and {len(runs) - TRACE_SHOWN} more")
-    if error.task is not None and error.task != (error.span.file if error.span else None):
+    if error.task is not None and not _is_named_after(error.task, error.span):
         parts.append(f'task "{error.task}"')
     return ", ".join(parts)
+
+
+def _is_named_after(task: str, span: Span | None) -> bool:
+    """Whether a task has its name from the text the place is in: `<eval>` from `<eval 2>`."""
+    return span is not None and task in (span.file, f"{span.file.rpartition(' ')[0]}>")

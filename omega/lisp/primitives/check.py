@@ -20,15 +20,19 @@ _STEP_ITEMS = 64  # items of work a primitive does for one step
 _INDEX_DIGITS_MAX = 10**18
 
 
-def wrong_type(name: str, position: int, expected: str, value: Any) -> LispTypeError:
-    """The error for argument `position` (from 1) of `name`; expected: with its article, "a
-    pair".
+def wrong_type(name: str, position: int | str, expected: str, value: Any) -> LispTypeError:
+    """The error for argument `position` (from 1, or a keyword ":key") of `name`; expected: with its
+    article, "a pair".
     """
+    from omega.lisp.hints import hint_for
     from omega.lisp.printer import shorten
 
+    shown = shorten(value)
+    where = f"as argument {position}" if isinstance(position, int) else f"for {position}"
     return LispTypeError(
-        f"`{name}` expected {expected} as argument {position}, got {shorten(value)}",
+        f"`{name}` expected {expected} {where}, got {shown}",
         irritants=[value],
+        hint=hint_for(name, expected, value, shown),
     )
 
 

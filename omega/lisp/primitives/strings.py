@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from omega.errors import LispTypeError, LispValueError
+from omega.errors import LispValueError
 from omega.lisp.data import Char, to_list
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import string, wrong_type
@@ -468,18 +468,9 @@ def _decimal(item: Any, position: int, digits: int) -> str:
     from omega.lisp.numbers import format_int, format_number
 
     if type(item) not in check.REALS:
-        raise LispTypeError(
-            f"`string-format` expected a number as argument {position}, got {_brief(item)}",
-            irritants=[item],
-        )
+        raise wrong_type("string-format", position, "a number", item)
     if type(item) is float and (item != item or item in (float("inf"), float("-inf"))):
         return format_number(item)
     scaled = round(Fraction(item) * 10**digits)
     text = format_int(abs(scaled)).rjust(digits + 1, "0")
     return ("-" if scaled < 0 else "") + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
-
-
-def _brief(item: Any) -> str:
-    from omega.lisp.printer import shorten
-
-    return shorten(item)
