@@ -7,9 +7,13 @@ host's rights.
 
 from __future__ import annotations
 
+import os
+
 from omega.errors import LimitExceeded, LispFileError
 
 UTF8_BYTES = 4  # of one character, at most
+SUFFIX = ".omega"
+NEAR_MAX, NEAR_CUTOFF = 3, 0.7  # names suggested for a mistyped one
 
 
 def read_source(path: str, characters_max: int | None = None) -> str:
@@ -26,12 +30,53 @@ def read_source(path: str, characters_max: int | None = None) -> str:
             )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LispFileError(f"cannot open {path}: {reason.lower()}") from None
+        raise LispFileError(
+            f"cannot open {path}: {reason.lower()}", hint=_instead(path, error)
+        ) from None
     if characters_max is not None and len(data) > UTF8_BYTES * characters_max:
+        from omega.lisp.reader import SIZE_HINT
+
         raise LimitExceeded(
-            "source-size", None, None, f"{path} is longer than {characters_max:,} characters"
-        )
+            "source-size", None, None, f"{path} is longer than {characters_max:,} characters",
+            hint=SIZE_HINT,
+        )  # fmt: skip
     return decoded(data, path)
+
+
+def _instead(path: str, error: Exception) -> str:
+    """What to do about a program file that cannot be opened."""
+    folder = path if isinstance(error, IsADirectoryError) else os.path.dirname(path)
+    try:
+        names = os.listdir(folder or os.curdir)
+    except (OSError, ValueError):
+        names = []
+    if isinstance(error, IsADirectoryError):
+        programs = sorted(name for name in names if name.endswith(SUFFIX))[:NEAR_MAX]
+        if programs:
+            return f"name a program in it: {_listed(folder, programs)}"
+        return "name a file; `-` is standard input"
+    if isinstance(error, FileNotFoundError):
+        near = [] if not names else _near(os.path.basename(path), names)
+        where = os.path.abspath(folder or os.curdir)
+        if near:
+            return f"did you mean {_listed(os.path.dirname(path), near)}? (looked for in {where})"
+        return f"it was looked for in {where}"
+    if isinstance(error, PermissionError):
+        return "check the permissions of the file and of the directories above it"
+    return "check the name of the file"
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    """The names most like one that was mistyped, or given without its ending."""
+    from difflib import get_close_matches
+
+    if name + SUFFIX in names:
+        return [name + SUFFIX]
+    return get_close_matches(name, names, n=NEAR_MAX, cutoff=NEAR_CUTOFF)
+
+
+def _listed(folder: str, names: list[str]) -> str:
+    return " or ".join(os.path.join(folder, name) for name in names)
 
 
 def decoded(data: bytes, path: str) -> str:

@@ -23,6 +23,7 @@ from omega.lisp.data import Nil, Pair, Symbol
 if TYPE_CHECKING:
     from omega.lisp.lexer import Lexer, Token
 
+SIZE_HINT = "data can stand in files of their own, for `read-file` or `csv-read`"
 SOURCE_CHARACTERS_MAX = 4_000_000
 HASH_LITERAL = Symbol("hash-literal")  # uninterned: only the reader makes it
 
@@ -56,7 +57,11 @@ def read_all(
     and LimitExceeded("source-size") beyond `characters_max` (None: any size).
     """
     if characters_max is not None and len(source.text) > characters_max:
-        raise LimitExceeded("source-size", len(source.text), characters_max, "characters")
+        error = LimitExceeded(
+            "source-size", len(source.text), characters_max, "characters", hint=SIZE_HINT
+        )
+        error.span = Span(source.name, 1, 1, 1, 1)
+        raise error
     from omega.lisp.lexer import Lexer
 
     lexer = Lexer(source)

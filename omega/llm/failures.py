@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from omega.errors import LLMError
 
+SLOWER_HINT = "a larger :timeout waits longer; fewer calls at once may be answered sooner"
 DETAIL_CHARS_MAX = 300  # of a provider's own words, in a message
 
 # 429 that no waiting cures: the vendors' codes for an exhausted account.
@@ -60,11 +61,11 @@ def _classify(status: int, code: str | None, key_name: str | None) -> tuple[str,
             return "refused", False, "the account has no credit left; waiting will not help"
         return "rate-limited", True, "lower max_concurrent_llm_calls, or ask for a higher limit"
     if status >= 500:
-        return "llm-unavailable", True, None
+        return "llm-unavailable", True, "the server itself has trouble: its log may say more"
     if status == 408:
-        return "llm-timeout", True, None
+        return "llm-timeout", True, SLOWER_HINT
     if status == 409:
-        return "llm-unavailable", True, None
+        return "llm-unavailable", True, "the server is busy with a call like this: try again later"
     if status in (401, 403):
         hint = f"check the key in {key_name}" if key_name else "check the key"
         return "refused", False, hint
@@ -72,22 +73,29 @@ def _classify(status: int, code: str | None, key_name: str | None) -> tuple[str,
         return "refused", False, "check the name of the model and the base URL"
     if status < 400:
         return "bad-response", False, "check the base URL"
-    return "refused", False, None
+    return "refused", False, "check the name of the model and the options of the call"
 
 
-def connection_failure(provider: str, detail: str) -> LLMError:
-    """The connection could not be made, or broke before the answer was complete."""
+def connection_failure(
+    provider: str, detail: str, *, url: str | None = None, hint: str | None = None
+) -> LLMError:
+    """The connection could not be made, or broke before the answer was complete.
+
+    url: what was tried, without secrets. hint: how this provider is told another one.
+    """
+    at = f" at {url}" if url else ""
     return LLMError(
-        f"{provider} could not be reached: {shortened(detail)}",
+        f"{provider} could not be reached{at}: {shortened(detail)}",
         kind="llm-unavailable",
         retryable=True,
+        hint=hint or "is the server running, and is the network up?",
     )
 
 
 def timeout_failure(provider: str, timeout_s: float | None) -> LLMError:
     """No answer in time. Not retryable: the time that was allowed is used up."""
     waited = f" within {timeout_s:g} s" if timeout_s is not None else " in time"
-    return LLMError(f"{provider} did not answer{waited}", kind="llm-timeout")
+    return LLMError(f"{provider} did not answer{waited}", kind="llm-timeout", hint=SLOWER_HINT)
 
 
 def bad_response(provider: str, detail: str) -> LLMError:
@@ -95,7 +103,11 @@ def bad_response(provider: str, detail: str) -> LLMError:
 
     Not retryable: it was paid for, and the next will be alike.
     """
-    return LLMError(f"{provider} sent no usable answer: {shortened(detail)}", kind="bad-response")
+    return LLMError(
+        f"{provider} sent no usable answer: {shortened(detail)}",
+        kind="bad-response",
+        hint="check the base URL, and that the server speaks the provider's protocol",
+    )
 
 
 def misconfigured(message: str, hint: str | None = None) -> LLMError:

@@ -192,14 +192,27 @@ class OpenAIProvider:
             )
         if isinstance(error, openai.APITimeoutError):
             # Only connecting has a limit of its own; nothing was sent, so trying again is safe.
-            return connection_failure(self.name, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+            return self._unreached(f"no connection within {CONNECT_TIMEOUT_S:g} s")
         if isinstance(error, openai.APIConnectionError):
-            return connection_failure(self.name, detail)
+            return self._unreached(detail)
         if isinstance(error, openai.APIError):
             return bad_response(self.name, detail)
         # Not the server's doing: the request itself could not be written (a lone surrogate, no JSON
         # data in `extra`).
-        return LLMError(f"the request could not be sent: {detail}", kind="refused")
+        return LLMError(
+            f"the request could not be sent: {detail}",
+            kind="refused",
+            hint="look at the prompt and the options of the call",
+        )
+
+    def _unreached(self, detail: str) -> LLMError:
+        hint = (
+            f"is this machine online? {BASE_URL_NAME} names another server"
+            if self._is_official
+            else f"does the server run, and is {BASE_URL_NAME} right?"
+        )
+        url = without_secrets(self._base_url, self._key)
+        return connection_failure(self.name, detail, url=url, hint=hint)
 
 
 def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> dict[str, Any]:

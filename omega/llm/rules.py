@@ -149,7 +149,8 @@ def _read(path: str, read_text: Callable[[str], str] | None) -> str:
     except UnicodeDecodeError as error:
         problem, hint = f"it is not UTF-8 (byte {error.start})", "save it as UTF-8"
     except (OSError, ValueError) as error:
-        problem, hint = getattr(error, "strerror", None) or str(error), None
+        problem = getattr(error, "strerror", None) or str(error)
+        hint = "check its name and its permissions"
     raise LispFileError(f"cannot read the rules file {path}: {problem}", hint=hint)
 
 
@@ -167,7 +168,7 @@ def _parse(text: str, path: str) -> Any:
         line, column, problem = error.lineno, error.colno, error.msg
     except RecursionError:
         raise misconfigured(f"{path}: nested too deeply", RULES_HINT) from None
-    failure = misconfigured(f"{path}:{line}:{column}: not JSON: {problem}", RULES_HINT)
+    failure = misconfigured(f"not JSON: {problem}", RULES_HINT)
     failure.span = Span(path, line, column, line, column + 1)
     raise failure
 

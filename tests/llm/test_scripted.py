@@ -299,7 +299,8 @@ def test_what_is_no_json_is_named_by_line_and_column() -> None:
         ScriptedProvider.from_file("r.json", read_text=lambda path: '{"rules":\n  [{]}')
     error = caught.value
     assert error.kind == "llm-configuration"
-    assert error.message.startswith("r.json:2:5: not JSON")
+    assert str(error).startswith("r.json:2:5: not JSON")
+    assert error.message.startswith("not JSON")  # a report has the place already
     assert error.span is not None and repr(error.span) == "r.json:2:5"
     assert error.__context__ is None
     with pytest.raises(LLMError, match=r"r\.json:1:1: not JSON"):
