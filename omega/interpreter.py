@@ -32,17 +32,17 @@ from omega.errors import (
     Closed,
     HostError,
     LimitExceeded,
-    LispError,
     LoopIsRunning,
     OmegaError,
     Source,
-    Span,
     WrongThread,
 )
-from omega.limits import Limits
-from omega.lisp.data import Keyword
+from omega.limits import HOW_TO_RAISE, Limits, advise
+from omega.lisp.conditions import NATIVE_DEPTH_HINT
+from omega.lisp.docstring import documentation_of
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
+from omega.lisp.host_calls import host_signature, refused, split_keywords
 from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
@@ -137,6 +137,7 @@ class Interpreter:
         self._manager: ConcurrencyManager | None = None
         # of the last text: what will go wrong if it is reached
         self.findings: list[OmegaError] = []
+        self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.door.output = output
@@ -239,12 +240,14 @@ class Interpreter:
             thunk, found = self._evaluator.prepare(text, filename)
         except Exception as error:
             raise self.explained(self.runtime.conditions.as_condition(error)) from None
-        self.findings = [self._finding(*each) for each in found]
-        return thunk
+        self.findings = []
+        if found:
+            from omega.lisp.findings import as_error
 
-    def _finding(self, kind: str, name: str, fact: str, span: Span | None) -> OmegaError:
-        hint = self.runtime.suggest(name) if name else None
-        return LispError(fact, kind=kind, span=span, hint=hint)
+            self.findings = [as_error(each, self.runtime.suggest) for each in found]
+            for finding in self.findings:
+                self._evaluator.complete(finding)
+        return thunk
 
     def task_body(self, run: Callable[[], Any]) -> Callable[[], Any]:
         """A task's body: failures leave it as conditions, with their place and the task they
@@ -339,6 +342,8 @@ class Interpreter:
         if error.excerpt is None:
             from omega.lisp.report import report
 
+            self._evaluator.complete(error, self.findings)
+            advise(error, self.how_to_raise)
             error.excerpt = report(error, self._evaluator.source)
         return error
 
@@ -385,8 +390,7 @@ class Interpreter:
         """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
         scheduler, seam = self.scheduler, self._seam
 
-        def call(arguments: tuple[Any, ...]) -> Any:
-            positional, keywords = _split_keywords(name, [seam.to_host(a) for a in arguments])
+        def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
             if blocking and scheduler.current is not None:
                 external = scheduler.blocking(
                     lambda: function(*positional, **keywords), waits_for=name
@@ -398,13 +402,16 @@ class Interpreter:
                 return function(*positional, **keywords)
 
         def host(*arguments: Any) -> Any:
+            positional, keywords = split_keywords(name, [seam.to_host(a) for a in arguments])
             failure: Exception | None = None
             try:
-                value = call(arguments)
+                value = call(positional, keywords)
                 if _is_coroutine(value):
                     value = self._awaited(value, name)
             except Exception as raised:
                 failure = raised
+            if isinstance(failure, TypeError):
+                failure = refused(function, name, positional, keywords, failure) or failure
             if failure is not None:
                 raise host_failure(name, failure)
             return seam.from_host(value)
@@ -429,8 +436,9 @@ class Interpreter:
             # The call goes through the host's C stack, which must not be filled.
             if self._nested >= HOST_DEPTH_MAX:
                 raise LimitExceeded(
-                    "native-depth", self._nested, HOST_DEPTH_MAX, "calls of host code within calls"
-                )
+                    "native-depth", self._nested, HOST_DEPTH_MAX, "calls of host code within calls",
+                    hint=NATIVE_DEPTH_HINT,
+                )  # fmt: skip
             self._nested += 1
             try:
                 return self._seam.to_host(self.runtime.call(function, *arguments))
@@ -519,22 +527,12 @@ class Interpreter:
             function = self._evaluator.lookup(name)
         except KeyError:
             return None
-        doc: str | None = getattr(function, "__doc__", None)
-        return doc or f"({demangle(getattr(function, '__name__', name))} ...)"
-
-
-def _split_keywords(name: str, arguments: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Trailing `:key value` pairs as Python keywords."""
-    at = next((i for i, a in enumerate(arguments) if type(a) is Keyword), len(arguments))
-    pairs = arguments[at:]
-    if len(pairs) % 2 or not all(type(k) is Keyword for k in pairs[::2]):
-        raise HostError(
-            f"`{name}`: keyword arguments come last, as :name value pairs", kind="arity-error"
-        )
-    keywords = {k.name.replace("-", "_"): v for k, v in zip(pairs[::2], pairs[1::2], strict=True)}
-    if len(keywords) * 2 != len(pairs):
-        raise HostError(f"`{name}`: a keyword is given twice", kind="arity-error")
-    return arguments[:at], keywords
+        original = getattr(function, "host_original", None)
+        if original is not None:
+            text = getattr(original, "__doc__", None) or ""
+            return f"{host_signature(original, name)}\n\n{text}".rstrip()
+        shown = getattr(function, "__name__", name)
+        return documentation_of(function) or f"({demangle(shown)} ...)"
 
 
 def _is_coroutine(value: Any) -> bool:

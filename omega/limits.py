@@ -1,12 +1,31 @@
 """What a program may use up: `Limits`.
 
-Owns: the limits a host sets, their defaults, the profile for programs nobody has read.
+Owns: the limits a host sets, their defaults, the profile for programs nobody has read, and how a
+limit that was met is raised.
 Refuses: enforcing them: the scheduler counts steps and seconds, the runtime sizes and depth.
 """
 
 from __future__ import annotations
 
-from omega.errors import HostError
+from omega.errors import HostError, OmegaError
+
+# For hosts: how more of it is allowed. Other limits are fixed.
+HOW_TO_RAISE = {
+    "fuel": "Limits(fuel=...) allows more",
+    "wall": "Limits(wall_s=...) allows more",
+    "depth": "Limits(depth=...) allows more",
+    "output": "Limits(output_bytes=...) allows more",
+    "source-size": "Limits(source_bytes=...) allows more",
+    "size": "Limits(alloc_items=...) allows more",
+}
+
+
+def advise(error: OmegaError, how_to_raise: dict[str, str]) -> None:
+    """Say in the hint of an error that is a limit how whoever reads it can raise the limit."""
+    advice = how_to_raise.get(getattr(error, "limit", ""))
+    if advice is None or (error.hint is not None and advice in error.hint):
+        return
+    error.hint = advice if error.hint is None else f"{error.hint}; {advice}"
 
 
 class Limits:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.cli import terminal
+from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.dispatch import FAILED, LIMIT, OK
 from omega.cli.options import usage
 from omega.errors import OmegaBug, OmegaError, ReadError, Source, Span
@@ -70,6 +71,7 @@ def _compiled(text: str, name: str) -> list[OmegaError]:
     from omega.interpreter import Interpreter
 
     with Interpreter(use_cache=True) as interpreter:
+        interpreter.how_to_raise = HOW_TO_RAISE
         interpreter.only_text()
         interpreter.spawn_text(text, name)  # never run: closing ends it before it starts
         return list(interpreter.findings)

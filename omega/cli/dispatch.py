@@ -80,6 +80,7 @@ def run(words: list[str]) -> int:
         return OK
     except OmegaError as error:
         if not isinstance(error, OmegaBug):
+            _advise(error)
             terminal.complain(error, host_traceback="--host-traceback" in words)
             return status_at_start(error)
         bug = error
@@ -91,16 +92,32 @@ def run(words: list[str]) -> int:
     return report_bug(bug, "--host-traceback" in words)
 
 
+def _advise(error: OmegaError) -> None:
+    """Say how a limit is raised, of the few that are met before there is an interpreter."""
+    if error.kind == "limit-exceeded":
+        from omega.cli.advice import HOW_TO_RAISE
+        from omega.limits import advise
+
+        advise(error, HOW_TO_RAISE)
+
+
 def report_bug(bug: BaseException, host_traceback: bool) -> int:
     """Say that Omega itself went wrong."""
     kind = "" if isinstance(bug, OmegaBug) else f"{type(bug).__name__}: "
     error = OmegaBug(
-        f"Omega went wrong: {kind}{bug}",
+        f"Omega went wrong: {kind}{_text(bug)}",
         hint=None if host_traceback else "--host-traceback shows where",
     )
     error.__cause__ = bug
     terminal.complain(error, host_traceback=host_traceback)
     return FAILED
+
+
+def _text(bug: BaseException) -> str:
+    try:
+        return str(bug)
+    except Exception:
+        return "(its text cannot be shown)"
 
 
 def status_at_start(error: OmegaError) -> int:

@@ -186,7 +186,7 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[
             raise _unknown(command, word.partition("=")[0], list(known))
         if option.value is None or (option.optional and not equals):
             if equals:
-                raise usage(f"--{name} takes no value, got {value!r}")
+                raise usage(f"--{name} takes no value, got {value!r}", f"write --{name} alone")
             given[name] = True
             continue
         if not equals:
@@ -198,7 +198,8 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[
             given[name] = option.takes(value)
         except ValueError:
             wanted = _WANTED.get(option.takes, "a value")
-            raise usage(f"--{name} takes {wanted}, got {value!r}") from None
+            hint = f"omega {command.name} --help tells what it is for"
+            raise usage(f"--{name} takes {wanted}, got {value!r}", hint) from None
     return given, list(words[at:])
 
 

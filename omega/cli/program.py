@@ -1,11 +1,14 @@
 """Running a program from the command line: from its text to the exit status.
 
-Owns: what the options mean (`make_interpreter`), warnings before the run, the order in which a
-program ends, reports, `--stats`, `--events`, exit codes.
+Owns: what the options mean (`make_interpreter`), the order in which a program ends, reports,
+warnings, `--stats`, `--events`, exit codes.
 Refuses: to know where the text came from (run.py, eval.py).
 
 The end of a program: its main task ends; the other tasks are waited for (unless --no-wait, or it
 failed); failures nobody observed are reported in spawn order; what is left is cancelled.
+
+What can be seen to be wrong before the run is one message: the error, when the run comes there, and
+else a warning at the end; of a program that goes on for a while, a warning then.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.bindings import Exit
 from omega.cli import terminal
+from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.cli.interrupts import Interrupts
 from omega.concurrency import SchedulerConfig
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from omega.concurrency import Task
 
 WARNINGS_MAX = 20  # shown
+WARN_AFTER_S = 1.0
 FAILURES_MAX = 20  # reports of unobserved failures shown
 CAUSES_MAX = 100  # of one error, looked at
 
@@ -50,7 +55,7 @@ def make_interpreter(given: dict[str, Any]) -> Interpreter:
         "fairness_mode": given.get("fairness"),
         "yield_every": given.get("yield-every"),
     }
-    return Interpreter(
+    interpreter = Interpreter(
         llm=given.get("llm"),
         scheduler=SchedulerConfig(**{k: v for k, v in config.items() if v is not None}),
         limits=limits_of(given),
@@ -58,6 +63,8 @@ def make_interpreter(given: dict[str, Any]) -> Interpreter:
         seed=given.get("seed", 0),
         virtual_time=given.get("virtual-time", False),
     )
+    interpreter.how_to_raise = HOW_TO_RAISE
+    return interpreter
 
 
 def _grants(given: dict[str, Any]) -> Grants:
@@ -95,7 +102,7 @@ class _Run:
         self.interpreter.door.output = self.output
         self.main: Task | None = None
         self.interpreter.on_exit = self._leave_main
-        self.warned: set[Any] = set()
+        self.warnings: list[OmegaError] = []  # held back, see above
         self.events: Any = None
 
     # ------------------------------------------------------------------ from start to end
@@ -125,10 +132,11 @@ class _Run:
             self.main = self.interpreter.spawn_text(text, filename)
         except OmegaError as error:
             return self._failed(error)
-        self._warn()
+        self._hold_warnings()
         gc.freeze()  # what the start made is there to stay
         gc.enable()
         status = self._main_part(shown)
+        self._warn()  # unless it was done, with what failed
         self._end_tasks()
         if self.interpreter.exit_status is not None:
             status = self.interpreter.exit_status
@@ -170,10 +178,14 @@ class _Run:
         """
         if self.output.is_broken and not isinstance(failure, LispFileError):
             return OK
+        lost = self._lost(failure)
+        for error in [*lost, failure]:
+            if error is not None:
+                self._drop_warning(self.interpreter.explained(error))
+        self._warn()
         if isinstance(failure, TaskCancelled) and self._was_asked_to_end():
             return OK  # the caller knows why
         status = OK if failure is None else self._failed(failure)
-        lost = self._lost(failure)
         for error in lost[:FAILURES_MAX]:
             code = self._failed(error)
             status = status or code
@@ -199,27 +211,35 @@ class _Run:
     def _failed(self, error: OmegaError) -> int:
         """Report an error; the status it means."""
         terminal.complain(
-            error,
+            self.interpreter.explained(error),
             self.interpreter.source,
-            headline_only=self._mark(error) in self.warned,
             host_traceback=self.host_traceback,
         )
         return status_of(error)
 
-    def _warn(self) -> None:
-        """What can be seen to be wrong, before the program runs."""
-        findings = self.interpreter.findings
-        for warning in findings[:WARNINGS_MAX]:
-            self.warned.add(self._mark(warning))
-            terminal.complain(warning, self.interpreter.source, level="warning")
-        if len(findings) > WARNINGS_MAX:
-            terminal.say(f"... and {len(findings) - WARNINGS_MAX} more warnings")
+    def _hold_warnings(self) -> None:
+        """Keep what can be seen to be wrong until the run has come there, or goes on for long."""
+        self.warnings = list(self.interpreter.findings)
+        if self.warnings and not self.scheduler.driver.virtual:
+            self.scheduler.call_later(WARN_AFTER_S, self._warn).passive = True
 
-    @staticmethod
-    def _mark(error: OmegaError) -> tuple[Any, ...]:
-        """What makes two reports one: kind and place."""
-        span = error.span
-        return (error.kind,) if span is None else (error.kind, span.file, span.line, span.column)
+    def _drop_warning(self, error: OmegaError) -> None:
+        """The run has come to what a warning would have told: a name is one wherever it is used, a
+        call where it stands.
+        """
+        self.warnings = [
+            warning
+            for warning in self.warnings
+            if warning.message != error.message
+            or not (warning.kind == "unbound-variable" or warning.span == error.span)
+        ]
+
+    def _warn(self) -> None:
+        warnings, self.warnings = self.warnings, []
+        for warning in warnings[:WARNINGS_MAX]:
+            terminal.complain(warning, self.interpreter.source, level="warning")
+        if len(warnings) > WARNINGS_MAX:
+            terminal.say(f"... and {len(warnings) - WARNINGS_MAX} more warnings")
 
     # ------------------------------------------------------------------ endings asked for
 
@@ -301,7 +321,10 @@ class _EventsFile:
 
     def _failure(self, error: Exception) -> LispFileError:
         reason = getattr(error, "strerror", None) or str(error)
-        return LispFileError(f"cannot write {self._path}: {reason.lower()}")
+        return LispFileError(
+            f"cannot write {self._path}: {reason.lower()}",
+            hint="name a file that can be written, in a directory that exists",
+        )
 
 
 def stats_text(interpreter: Interpreter, took_s: float) -> str:

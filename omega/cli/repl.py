@@ -238,6 +238,7 @@ class Repl:
             terminal.say("interrupted" if error.reason == "interrupted" else f"{error.message}")
             return False
         except OmegaError as error:
+            interpreter.explained(error)
             terminal.complain(error, interpreter.source, host_traceback=self.host_traceback)
             return False
         finally:
@@ -293,6 +294,7 @@ class Repl:
             self._reported.add(task)
             error = task.outcome
             if isinstance(error, OmegaError) and not isinstance(error, Exit):
+                self.interpreter.explained(error)
                 self.prompt.around(partial(terminal.complain, error, self.interpreter.source))
 
 

@@ -25,6 +25,8 @@ def say(text: str) -> None:
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+    except UnicodeEncodeError:  # a stream of few characters that was told to be strict
+        say(text.encode("ascii", "backslashreplace").decode())
     except (OSError, AttributeError, ValueError):
         pass  # closed: nobody is there to be told
 
@@ -40,16 +42,12 @@ def complain(
     source_of: Callable[[str], Source | None] = lambda file: None,
     *,
     level: str = "error",
-    headline_only: bool = False,
     host_traceback: bool = False,
 ) -> None:
-    """Print the report of an error. headline_only: its place in the source has just been shown."""
+    """Print the report of an error."""
     from omega.lisp.report import report
 
     lines = report(error, source_of, level=level).split("\n")
-    if headline_only:
-        shown = (" | ", "  hint: ")
-        lines = lines[:1] + [x for x in lines[1:] if not any(mark in x[:8] for mark in shown)]
     say(painted(lines) if has_colour(sys.stderr) else "\n".join(lines))
     if host_traceback:
         import traceback

@@ -22,7 +22,7 @@ from omega.lisp.core import Global, Node, SetGlobal, children
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel
 from omega.lisp.expander import Expander
-from omega.lisp.findings import Finding, findings
+from omega.lisp.findings import findings
 from omega.lisp.literals import LITERAL, load
 from omega.lisp.reader import read_all
 from omega.lisp.special import SPECIALS
@@ -36,14 +36,14 @@ class Compiled:
     """code: of the text's one function, placeholders in place of literals. facts: what loading it
     must tell the top
     level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined
-    syntax}.
+    syntax, "findings": see findings.py, "expansions": (line and column of a use, macro's name and
+    place)}.
     """
 
-    __slots__ = ("code", "facts", "findings", "literals")
+    __slots__ = ("code", "facts", "literals")
 
     def __init__(self, code: CodeType, literals: list[Any], facts: dict[str, Any]) -> None:
         self.code, self.literals, self.facts = code, literals, facts
-        self.findings: list[Finding] = []
 
 
 class Compiler:
@@ -75,10 +75,12 @@ class Compiler:
             "entries": sorted(self.entries),
             "workers": dict(self.workers_of),
             "macros": expander.made_syntax,
+            "expansions": [
+                (place, macro.name, macro.span) for place, macro in expander.uses.items()
+            ],
+            "findings": findings(unit, self.rt.registers),
         }
-        compiled = Compiled(_code(tree, source.name), emitter.literals, facts)
-        compiled.findings = findings(unit, self.rt.registers)
-        return compiled
+        return Compiled(_code(tree, source.name), emitter.literals, facts)
 
     def python(self, source: Source) -> str:
         """The generated Python of a text, for people."""
@@ -145,10 +147,14 @@ class Compiler:
             return self._metered(transformer, *arguments)
 
     def _metered(self, function: Any, *arguments: Any) -> Any:
-        """Call a procedure while compiling: all such calls of one text share its steps."""
+        """Call a procedure while compiling: all such calls of one text share its steps. What fails
+        is a condition with its place.
+        """
         try:
             with self.rt.metered(self._macro_steps, "in the macros of a program"):
                 return self.rt.call(function, *arguments)
+        except Exception as failure:
+            raise self.rt.conditions.as_condition(failure) from failure.__cause__
         finally:
             self._macro_steps -= self.rt.metered_steps
 

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from types import FunctionType, TracebackType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 from omega.errors import (
     ArityError,
+    Cancelled,
     DivisionByZero,
     LimitExceeded,
     LispError,
@@ -33,16 +34,19 @@ from omega.errors import (
     Span,
     UnboundVariable,
 )
-from omega.lisp.names import demangle
+from omega.lisp.docstring import place_of, signature_of
+from omega.lisp.names import demangle, library_name, mangle
 
+DEPTH_HINT = "does the recursion end? Tail calls have no limit: pass what is left to do along"
+NATIVE_DEPTH_HINT = "what a host function calls must not call it again so deep"
 TRACE_MAX = 12  # places of a backtrace that are kept at either end
 
 
 class GuardExit(BaseException):
-    """Unwinds to the guard whose clause matched; `thunk` is that clause's body."""
+    """Unwinds to the guard whose clause matched `condition`; `thunk` is that clause's body."""
 
-    def __init__(self, tag: object, thunk: Any) -> None:
-        self.tag, self.thunk = tag, thunk
+    def __init__(self, tag: object, thunk: Any, condition: Any) -> None:
+        self.tag, self.thunk, self.condition = tag, thunk, condition
 
 
 class ContinuationEscape(BaseException):
@@ -81,7 +85,7 @@ class Conditions:
                 thunk = call(handler.selector, condition)
                 if thunk is not False:
                     dyn.handlers = before
-                    raise GuardExit(handler.tag, thunk)
+                    raise GuardExit(handler.tag, thunk, condition)
                 continue
             value = call(handler, condition)
             if continuable:
@@ -135,6 +139,29 @@ class Conditions:
         dyn.handlers = before
         return failure
 
+    def superseding(self, later: BaseException, first: BaseException | None) -> BaseException:
+        """What goes on when cleanup fails with `later` while `first` unwinds.
+
+        The later failure, as from Python's `finally`; the first is its `__context__`, and its
+        report tells of it. A limit cannot be got rid of like that: it goes on, and tells of both.
+        """
+        if isinstance(later, Exception):
+            later = self.as_condition(later)
+        if first is None or later is first:
+            return later
+        if isinstance(first, LimitExceeded) and not isinstance(later, Cancelled):
+            if not isinstance(later, LimitExceeded):
+                first.notes.append(_told("the cleanup failed, too:", _condition_of(later)))
+            return first
+        failure = _condition_of(later)
+        if isinstance(failure, OmegaError):
+            reason = _condition_of(first)
+            if isinstance(reason, BaseException) and reason is not failure:
+                failure.__context__ = reason
+            if reason is not None:
+                failure.notes.append(_told("it failed in the cleanup after", reason))
+        return later
+
     # -- Python exceptions to conditions -------------------------------------------------------
 
     def as_condition(self, failure: BaseException) -> OmegaError:
@@ -144,9 +171,30 @@ class Conditions:
         error = failure if isinstance(failure, OmegaError) else self._translate(failure)
         if not error.lisp_traceback:
             error.lisp_traceback = self.backtrace(failure.__traceback__)
+            if isinstance(error, ArityError):
+                entered = error.blames_caller
+                if entered:
+                    self._blame_caller(error, failure.__traceback__)
+                error.in_tail_call = self._is_driven(failure.__traceback__, entered)
+            elif isinstance(failure, TypeError):
+                error.in_tail_call = self._is_driven(failure.__traceback__, False)
             if error.span is None and error.lisp_traceback:
                 error.span = error.lisp_traceback[0][1]
+        if error.span is None and isinstance(error, ArityError) and error.notes:
+            error.span = error.notes[0][1]  # called from outside: the definition has to do
         return error
+
+    def _blame_caller(self, error: ArityError, traceback: TracebackType | None) -> None:
+        """The innermost place is in the first steps of the procedure: the mistake is one further
+        out.
+        """
+        from omega.lisp.arity import defined_here
+
+        frames = self._frames(traceback)
+        if frames and not frames[-1][0].co_filename.startswith("<omega") and error.lisp_traceback:
+            (name, place), *callers = error.lisp_traceback
+            error.lisp_traceback = callers
+            error.notes.append(defined_here(name, place))
 
     def _translate(self, failure: BaseException) -> OmegaError:
         error: OmegaError
@@ -156,11 +204,14 @@ class Conditions:
             case RecursionError():
                 text = str(failure)
                 if "while calling" in text or "comparison" in text or "C stack" in text:
-                    error = LimitExceeded("native-depth", None, None, "calls nested in host code")
+                    error = LimitExceeded(
+                        "native-depth", None, None, "calls nested in host code",
+                        hint=NATIVE_DEPTH_HINT,
+                    )  # fmt: skip
                 else:
                     error = LimitExceeded(
                         "depth", None, self.rt.depth_max, "procedure calls within calls",
-                        hint="make the recursion a tail call, or raise Limits(depth=...)",
+                        hint=DEPTH_HINT,
                     )  # fmt: skip
             case ZeroDivisionError():
                 error = DivisionByZero("division by zero")
@@ -194,65 +245,61 @@ class Conditions:
     def _bad_call(self, failure: TypeError) -> OmegaError | None:
         text = str(failure)
         if match := re.search(r"'([^']*)' object is not callable", text):
+            from omega.lisp.hints import hint_for_call
+
             return LispTypeError(
                 f"this is not a procedure: a value of type {_lisp_type(match.group(1))} was called",
-                hint="in (f x ...) the first expression must give a procedure",
+                hint=hint_for_call(_lisp_type(match.group(1))),
             )
         if match := re.match(r"(.+?)\(\) takes (.*?) positional arguments? but (\d+)", text):
-            return self._arity(match.group(1), int(match.group(3)), None, failure)
-        if match := re.match(r"(.+?)\(\) missing (\d+) required positional arguments?: (.*)", text):
-            missing = [demangle(name) for name in re.findall(r"'([^']*)'", match.group(3))]
-            return self._arity(match.group(1), None, missing, failure)
-        if match := re.match(
-            r"(.+?)\(\) takes no arguments|(.+?)\(\) missing .* keyword-only", text
-        ):
-            return self._arity(match.group(1) or match.group(2), None, None, failure)
+            return self._arity(match.group(1), int(match.group(3)), failure)
+        if match := re.match(r"(.+?)\(\) missing (\d+) required positional argument", text):
+            return self._arity(match.group(1), -int(match.group(2)), failure)
+        if match := re.match(r"(.+?)\(\) takes no arguments \((\d+) given", text):
+            return self._arity(match.group(1), int(match.group(2)), failure)
         return None
 
-    def _arity(
-        self, qualified: str, given: int | None, missing: list[str] | None, failure: TypeError
-    ) -> OmegaError:
-        name = demangle(qualified.rsplit(".", 1)[-1])
-        signature = self._driven(failure.__traceback__) or self.rt.signature_named(
-            qualified.rsplit(".", 1)[-1], failure.__traceback__
-        )
-        shape = signature or f"({name} ...)"
-        if given is not None:
-            fact = f"it was given {given} argument{'' if given == 1 else 's'}"
-        elif missing and all(m in shape for m in missing):
-            fact = f"no argument was given for {' and '.join(f'`{m}`' for m in missing)}"
-        elif missing:
-            fact = f"{len(missing)} argument{' is' if len(missing) == 1 else 's are'} missing"
-        else:
-            fact = "it was given the wrong number of arguments"
-        return ArityError(f"`{name}` is called as {shape}, but {fact}")
+    def _arity(self, qualified: str, given: int, failure: TypeError) -> OmegaError:
+        """A call of `qualified` with `given` arguments; below 0: with so many too few."""
+        from omega.lisp.arity import Misfit, defined_here
 
-    def _driven(self, traceback: TracebackType | None) -> str | None:
-        """The signature of the procedure the driver was calling when it failed; None when another
-        did.
-        """
-        while traceback is not None and traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        if traceback is None or traceback.tb_frame.f_code is not self.rt.drive.__code__:
-            return None
-        function = traceback.tb_frame.f_locals.get("f")
-        shown: str | None = (
-            self.rt.signature(function) if isinstance(function, FunctionType) else None
-        )
-        return shown
+        spelled = qualified.rsplit(".", 1)[-1]
+        name = demangle(spelled)
+        function = self._called(qualified, spelled, failure)
+        if function is None:
+            wrong = f"{-given} too few" if given < 0 else f"{given}, which is too many"
+            return ArityError(f"the arguments given to `{name}` do not fit: {wrong}")
+        low, high = self.rt.arity(function)
+        place = place_of(function)
+        misfit = Misfit(
+            name, signature_of(function), low + given if given < 0 else given, low, high,
+            of_program=place is not None,
+        )  # fmt: skip
+        error = ArityError(misfit.fact, hint=misfit.hint)
+        if misfit.given == 0 and not self._frames(failure.__traceback__):
+            error.hint = "tasks and the like call it without arguments: write (lambda () ...)"
+        if place is not None:
+            error.notes.append(defined_here(name, place))
+        return error
+
+    def _called(self, qualified: str, spelled: str, failure: BaseException) -> Any:
+        """The function whose call failed, by its qualified name; None when it cannot be found."""
+        for value in last_frame(failure).f_locals.values():
+            value = getattr(value, "__func__", value)
+            if isinstance(value, FunctionType) and value.__qualname__ == qualified:
+                return value
+        name = demangle(spelled)
+        for key in (spelled, mangle(name), library_name(name)):
+            value = getattr(self.rt.registers.get(key), "__func__", self.rt.registers.get(key))
+            if isinstance(value, FunctionType):
+                return value
+        return None
 
     # -- backtraces ----------------------------------------------------------------------------
 
     def backtrace(self, traceback: TracebackType | None) -> list[tuple[str, Span]]:
         """(procedure, place) pairs, innermost first; long ones keep both ends."""
-        found: list[Any] = []
-        registers, drive = self.rt.registers, self.rt.drive.__code__
-        while traceback is not None:
-            if traceback.tb_frame.f_globals is registers and traceback.tb_frame.f_code is not drive:
-                found.append((traceback.tb_frame.f_code, traceback.tb_lasti))
-                if len(found) > 4 * TRACE_MAX:
-                    del found[TRACE_MAX : 2 * TRACE_MAX]
-            traceback = traceback.tb_next
+        found = self._frames(traceback)
         found.reverse()
         if len(found) > 2 * TRACE_MAX:
             found = found[:TRACE_MAX] + found[-TRACE_MAX:]
@@ -263,6 +310,58 @@ class Conditions:
                 name = code.co_name
                 result.append(("" if name == "_unit" else demangle(name), span))
         return result
+
+    def _is_driven(self, traceback: TracebackType | None, entered: bool) -> bool:
+        """Whether the driver made the innermost call, a tail call then. entered: the procedure that
+        was called got as far as code of its own.
+        """
+        codes = []
+        while traceback is not None:
+            if traceback.tb_frame.f_globals is self.rt.registers:
+                codes.append(traceback.tb_frame.f_code)
+            traceback = traceback.tb_next
+        return codes[-2 if entered else -1 :][:1] == [self.rt.drive.__code__]
+
+    def _frames(self, traceback: TracebackType | None) -> list[tuple[CodeType, int]]:
+        """(code, instruction) of generated code, outermost first; of very many, both ends."""
+        found: list[tuple[CodeType, int]] = []
+        registers, drive = self.rt.registers, self.rt.drive.__code__
+        while traceback is not None:
+            frame = traceback.tb_frame
+            if frame.f_globals is registers and frame.f_code is not drive:
+                found.append((frame.f_code, traceback.tb_lasti))
+                if len(found) > 4 * TRACE_MAX:
+                    del found[TRACE_MAX : 2 * TRACE_MAX]
+            traceback = traceback.tb_next
+        return found
+
+
+def _condition_of(unwinding: BaseException) -> Any:
+    """The condition because of which a stack unwinds; None when there is none."""
+    if isinstance(unwinding, GuardExit):
+        return unwinding.condition
+    return unwinding if isinstance(unwinding, (OmegaError, Cancelled)) else None
+
+
+def _told(what: str, condition: Any) -> tuple[str, Span | None]:
+    """A note that tells of another condition."""
+    if isinstance(condition, OmegaError):
+        return f"{what} error[{condition.code}]: {condition.message}", condition.span
+    if isinstance(condition, Cancelled):
+        return f"{what} the task was cancelled", None
+    from omega.lisp.printer import shorten
+
+    raised = "" if condition is None else f" raise of {shorten(condition)}"
+    return f"{what}{raised}".rstrip(":"), None
+
+
+def last_frame(failure: BaseException) -> FrameType:
+    """Where an exception that was raised came from."""
+    traceback = failure.__traceback__
+    assert traceback is not None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame
 
 
 def place_in(code: Any, instruction: int) -> Span | None:

@@ -116,7 +116,7 @@ def _continuations(rt: Any, table: Table) -> None:
 
     def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
         """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is
-        left
+        left. When after fails as well, its error goes on and its report tells of the first
         """
         dyn = rt.host.dynamics()
         rt.call(before)
@@ -129,10 +129,16 @@ def _continuations(rt: Any, table: Table) -> None:
         if failure is not None:
             failure = rt.conditions.at_boundary(failure, dyn.handlers)
         dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
-        if isinstance(failure, (Cancelled, LimitExceeded)):
-            rt.host.shielded(lambda: rt.call(after))
-        else:
-            rt.call(after)
+        later: BaseException | None = None
+        try:
+            if isinstance(failure, (Cancelled, LimitExceeded)):
+                rt.host.shielded(lambda: rt.call(after))
+            else:
+                rt.call(after)
+        except BaseException as raised:
+            later = raised
+        if later is not None:
+            failure = rt.conditions.superseding(later, failure)
         if failure is not None:
             raise failure
         return value

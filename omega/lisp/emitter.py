@@ -39,6 +39,7 @@ from omega.lisp.core import (
     is_direct,
     is_primitive,
 )
+from omega.lisp.docstring import docstring
 from omega.lisp.expressions import Expressions, is_or
 from omega.lisp.names import library_name
 from omega.lisp.syntax import STORE, Block
@@ -506,7 +507,8 @@ class Emitter(Expressions):
             self._versions(fn, name)
         self._body(fn)
         self.place = place
-        doc = fn.signature + (f"\n\n{fn.doc}" if fn.doc else "")
+        written = None if self.unit.top.is_library else fn.span
+        doc = docstring(fn.signature, written, fn.doc)
         head: Block = [self.evaluate(self.const(doc))]
         body = head + self._with_declarations(self.out)
         for worker_name, worker_params, block in self.workers:

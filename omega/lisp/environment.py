@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from omega.errors import Span
 from omega.lisp.data import Pair, Symbol
+
+EXPANDED = "in the expansion of"  # what a note begins with that names a macro
 
 
 class Alias:
@@ -64,13 +67,24 @@ class Special:
 
 
 class Macro:
-    """`transform(form, scope) -> form`. `scope` is that of the use."""
+    """`transform(form, scope) -> form`. `scope` is that of the use.
 
-    __slots__ = ("name", "transform")
+    span: where the program defines it; None for the library's.
+    """
 
-    def __init__(self, name: str, transform: Callable[[Any, Any], Any]) -> None:
+    __slots__ = ("name", "span", "transform")
+
+    def __init__(
+        self, name: str, transform: Callable[[Any, Any], Any], span: Span | None = None
+    ) -> None:
         self.name = name
         self.transform = transform
+        self.span = span
+
+
+def expansion_note(name: str, defined: Span | None) -> tuple[str, Span | None]:
+    """The note of an error that points to the use of a macro of the program."""
+    return f"{EXPANDED} `{name}`, defined here", defined
 
 
 class GlobalBinding:

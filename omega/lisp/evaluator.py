@@ -11,11 +11,12 @@ A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import OmegaError, Source, Span
 from omega.lisp import cache
+from omega.lisp.environment import EXPANDED, expansion_note
 from omega.lisp.host import Host
 from omega.lisp.literals import load
 from omega.lisp.names import mangle
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from omega.lisp.findings import Finding
 
 SOURCES_MAX = 1_000  # texts kept for showing errors
+LEFT_NO_TRACE = "the call is the last thing that is done by what is called here"
+SPAN = "\0span"  # what a packed span begins with: no name, fact or hint does
 
 
 class Evaluator:
@@ -38,6 +41,8 @@ class Evaluator:
         self.entries: set[str] = set()  # see Emitter
         self.workers_of: dict[str, int] = {}
         self.defined: set[str] = set()  # the program's own names
+        # file -> (line, column) of a macro's use -> name and place of the macro
+        self.expansions: dict[str, dict[tuple[int, int], tuple[str, Span]]] = {}
         self._compiler: Compiler | None = None
         self._has_macros = False
         self._library_ready = False
@@ -92,24 +97,25 @@ class Evaluator:
             cached = cache.load(source.text, key)
         if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
             code, literals, facts = cached
-            found = [
-                (kind, name, fact, _unpacked(place))
-                for kind, name, fact, place in facts["findings"]
-            ]
+            found = [_unpacked(finding) for finding in facts["findings"]]
         else:
             compiler = self.compiler
             top = compiler.library if library else compiler.program
             compiled = compiler.compile(source, top, limit=self.runtime.limits.source_bytes)
             code, literals, facts = compiled.code, compiled.literals, compiled.facts
-            found = compiled.findings
-            facts["findings"] = [
-                (kind, name, fact, _packed(span)) for kind, name, fact, span in found
-            ]
+            found = facts["findings"]
+            for what in ("findings", "expansions"):
+                facts[what] = [_packed(each) for each in facts[what]]
             if usable:
                 cache.save(source.text, key, code, literals, facts)
             if facts["macros"] and not library:
                 self._has_macros = True
         if not library:
+            if facts["expansions"]:
+                self.expansions[source.name] = {
+                    place: (name, _unpacked(defined))
+                    for place, name, defined in facts["expansions"]
+                }
             self.entries.update(facts["entries"])
             self.workers_of.update(facts["workers"])
             self.defined.update(facts["defined"])
@@ -172,21 +178,42 @@ class Evaluator:
         kept = Source(name, source.text)
         self.sources[name] = kept
         if len(self.sources) > SOURCES_MAX:
-            del self.sources[next(iter(self.sources))]
+            oldest = next(iter(self.sources))
+            del self.sources[oldest]
+            self.expansions.pop(oldest, None)
         return kept
+
+    def complete(self, error: OmegaError, findings: Sequence[OmegaError] = ()) -> None:
+        """Add to an error what only compiling knew: the place of a call that left no trace (when it
+        is one of `findings`), and the macro an expression came out of.
+        """
+        if error.in_tail_call:
+            error.in_tail_call = False
+            same = [found for found in findings if found.message == error.message]
+            if len(same) == 1:
+                error.span = same[0].span
+            else:
+                error.notes.append((LEFT_NO_TRACE, None))
+        place = error.span
+        if place is None:
+            return
+        macro = self.expansions.get(place.file, {}).get((place.line, place.column))
+        if macro is not None and not any(text.startswith(EXPANDED) for text, _ in error.notes):
+            error.notes.append(expansion_note(*macro))
 
     def source(self, file: str) -> Source | None:
         """The text reported under `file`."""
         return self.sources.get(file)
 
 
-def _packed(span: Span | None) -> tuple[Any, ...] | None:
-    return (
-        None
-        if span is None
-        else (span.file, span.line, span.column, span.end_line, span.end_column)
-    )
+def _packed(value: Any) -> Any:
+    """Tuples with spans in them as `marshal` writes them."""
+    if isinstance(value, Span):
+        return (SPAN, value.file, value.line, value.column, value.end_line, value.end_column)
+    return tuple(_packed(part) for part in value) if isinstance(value, tuple) else value
 
 
-def _unpacked(place: tuple[Any, ...] | None) -> Span | None:
-    return None if place is None else Span(*place)
+def _unpacked(value: Any) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    return Span(*value[1:]) if value[0] == SPAN else tuple(_unpacked(part) for part in value)

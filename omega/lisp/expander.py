@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from omega.errors import LimitExceeded, LispSyntaxError, Span
+from omega.lisp.arity import ANONYMOUS
 from omega.lisp.core import (
     Call,
     Const,
@@ -39,6 +40,7 @@ from omega.lisp.environment import (
     Scope,
     Special,
     TopLevel,
+    expansion_note,
     lookup,
     strip,
     symbol_of,
@@ -47,6 +49,8 @@ from omega.lisp.reader import SourcePair
 
 NESTING_MAX = 1_000  # forms within forms, after expansion
 EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
+ENDLESS_USES_MIN = 100  # uses of a macro within each other from which on it may be endless
+SIZE_MAX = 100_000  # of a form, when sizes are compared
 FORMS_MAX = 3_000_000  # elements of forms looked at in one text: no expansion is endless
 
 Part = tuple[Any, Span | None]
@@ -74,8 +78,11 @@ class Expander:
         self.procedures: dict[str, SetGlobal] = {}
         self.places: dict[int, tuple[Pair, Span | None, Span | None]] = {}
         self.made_syntax = False
+        # (line, column) of a use -> the program's macro that was expanded there
+        self.uses: dict[tuple[int, int], Macro] = {}
         self._depth = 0
-        self._expansions = 0
+        # the macro uses the current form came out of, outermost first
+        self._chain: list[tuple[Macro, Any]] = []
         self._forms = 0
         self._here: Span | None = None
 
@@ -87,7 +94,7 @@ class Expander:
             self._note_definition(datum)
         nodes: list[Node] = []
         for datum, span in forms:
-            self._here, self._expansions = span, 0
+            self._here = span
             nodes += self.toplevel(datum, self.top, span)
         return nodes
 
@@ -108,17 +115,22 @@ class Expander:
 
     def toplevel(self, form: Any, scope: AnyScope, span: Span | None) -> list[Node]:
         """The nodes of one top-level form; `begin` is spliced."""
-        form, meaning = self.head(form, scope, span)
-        if isinstance(meaning, Special):
-            if meaning.name == "begin":
-                return [
-                    node
-                    for datum, at in self.parts(form)[1:]
-                    for node in self.toplevel(datum, scope, at)
-                ]
-            if meaning.names is not None:
-                return self._toplevel_definitions(meaning, form, scope, span)
-        return [self.expand(form, scope, span)]
+        before = self._enter()
+        try:
+            span = self._here = self.span_of(form, span)
+            form, meaning = self.head(form, scope, span)
+            if isinstance(meaning, Special):
+                if meaning.name == "begin":
+                    return [
+                        node
+                        for datum, at in self.parts(form)[1:]
+                        for node in self.toplevel(datum, scope, at)
+                    ]
+                if meaning.names is not None:
+                    return self._toplevel_definitions(meaning, form, scope, span)
+            return [self.expand(form, scope, span)]
+        finally:
+            self._leave(before)
 
     def _toplevel_definitions(
         self, meaning: Special, form: Any, scope: AnyScope, span: Span | None
@@ -159,10 +171,7 @@ class Expander:
             return form
         if not isinstance(form, Pair):
             return self._atom(form, span)
-        self._depth += 1
-        if self._depth > NESTING_MAX:
-            raise LimitExceeded("nesting", self._depth, NESTING_MAX, "forms within forms")
-        before = self._here
+        before = self._enter()
         try:
             span = self._here = self.span_of(form, span)
             form, meaning = self.head(form, scope, span)
@@ -179,8 +188,19 @@ class Expander:
                 return self.expand(form, scope, span)
             return self._call(form, scope, span)
         finally:
-            self._depth -= 1
-            self._here = before
+            self._leave(before)
+
+    def _enter(self) -> tuple[Span | None, int]:
+        """One form deeper; what to give `_leave`."""
+        if self._depth >= NESTING_MAX:
+            raise self.too_much(self._depth, NESTING_MAX, "forms within forms")
+        self._depth += 1
+        return self._here, len(self._chain)
+
+    def _leave(self, before: tuple[Span | None, int]) -> None:
+        self._depth -= 1
+        self._here = before[0]
+        del self._chain[before[1] :]
 
     def head(self, form: Any, scope: AnyScope, span: Span | None) -> tuple[Any, Any]:
         """Expand macros at the head of `form`; what is left, and what its head means."""
@@ -188,12 +208,13 @@ class Expander:
             meaning = lookup(form.car, scope)
             if not isinstance(meaning, Macro):
                 return form, meaning
-            self._expansions += 1
-            if self._expansions > EXPANSIONS_MAX:
-                raise LimitExceeded(
-                    "nesting", self._expansions, EXPANSIONS_MAX, "macro uses in one form"
-                )
+            if len(self._chain) >= EXPANSIONS_MAX:
+                raise self.too_much(len(self._chain), EXPANSIONS_MAX, "macro uses in one form")
+            place = self.span_of(form, span)
+            self._chain.append((meaning, form))
             form = meaning.transform(form, scope)
+            if place is not None and meaning.span is not None:
+                self.uses.setdefault((place.line, place.column), meaning)
         return form, None
 
     def _atom(self, datum: Any, span: Span | None) -> Node:
@@ -269,19 +290,23 @@ class Expander:
     ) -> None:
         """Find a body's definitions, binding their names in `scope` before anything is expanded."""
         for datum, at in parts:
-            form, meaning = self.head(datum, scope, at)
-            if isinstance(meaning, Special) and meaning.name == "begin":
-                self._scan(self.parts(form)[1:], scope, found)
-            elif isinstance(meaning, Special) and meaning.names is not None:
-                where = self.span_of(form, at)
-                for target, make in meaning.expand(self, form, scope, where):
-                    for name in target if isinstance(target, list) else [target]:
-                        name = name[0] if isinstance(name, tuple) else name
-                        if name is not None:
-                            self.bind(name, scope)
-                    found.append((target, make))
-            else:
-                found.append((None, _later(self, form, at)))
+            before = self._enter()
+            try:
+                where = self._here = self.span_of(datum, at)
+                form, meaning = self.head(datum, scope, at)
+                if isinstance(meaning, Special) and meaning.name == "begin":
+                    self._scan(self.parts(form)[1:], scope, found)
+                elif isinstance(meaning, Special) and meaning.names is not None:
+                    for target, make in meaning.expand(self, form, scope, where):
+                        for name in target if isinstance(target, list) else [target]:
+                            name = name[0] if isinstance(name, tuple) else name
+                            if name is not None:
+                                self.bind(name, scope, where)
+                        found.append((target, make))
+                else:
+                    found.append((None, _later(self, form, where)))
+            finally:
+                self._leave(before)
 
     def _letrec_body(
         self, found: list[tuple[Any, Callable[[AnyScope], Node]]], scope: Scope, span: Span | None
@@ -307,12 +332,20 @@ class Expander:
             inits.append(make(scope))
         raise AssertionError("a body ends with an expression")
 
-    def bind(self, name: Any, scope: Scope) -> Variable:
+    def bind(self, name: Any, scope: Scope, place: Span | None = None) -> Variable:
         """A new variable for `name` in `scope`; twice in one scope is an error."""
         if not isinstance(name, (Symbol, Alias)):
-            raise self.error("a variable must be a symbol", self._here)
+            raise self.error(
+                f"a variable must be a symbol, not {_shown(name)}",
+                place,
+                "names are written without quotes and brackets",
+            )
         if name in scope.bindings:
-            raise self.error(f"`{symbol_of(name).name}` is bound twice here", self._here)
+            raise self.error(
+                f"`{symbol_of(name).name}` is bound twice here",
+                place,
+                "give one of the two another name; `set!` changes a variable",
+            )
         var = scope.bindings[name] = Variable(symbol_of(name).name)
         return var
 
@@ -326,52 +359,83 @@ class Expander:
         """
         inner = Scope(scope)
         node = Lambda(span, name, [], Const(span, None))
+        node.signature = _signature(name, params)
         at = params
         mode = "required"
         while isinstance(at, Pair):
-            item = at.car
+            item, place = at.car, self._places(at)[1] or span
             if isinstance(item, Keyword):
                 mode = "keys"
-                at = self._keyword_parameter(node, at, inner, span)
+                at = self._keyword_parameter(node, at, inner, place)
                 continue
             if isinstance(item, Pair):
                 if mode == "keys":
-                    raise self.error("an optional parameter follows a keyword one", span)
+                    raise self.error(
+                        "an optional parameter follows a keyword one",
+                        place,
+                        "write optional parameters before the first keyword",
+                    )
                 mode = "optional"
-                default = self._default(item, inner, span)
-                node.optional.append((self.bind(item.car, inner), default))
+                default = self._default(item, inner, place)
+                node.optional.append((self._parameter(item.car, node, inner, place), default))
             elif mode == "required":
-                node.required.append(self.bind(item, inner))
+                node.required.append(self._parameter(item, node, inner, place))
             else:
                 raise self.error(
-                    f"required parameter `{_shown(item)}` follows an optional one", span
+                    f"required parameter `{_shown(item)}` follows an optional one",
+                    place,
+                    f"move it before them, or give it a default: ({_shown(item)} value)",
                 )
             at = at.cdr
         if at is not Nil:
             if node.keys or node.all_keys:
-                raise self.error("keyword and rest parameters exclude each other", span)
-            node.rest = self.bind(at, inner)
-        node.signature = _signature(name, params)
+                raise self.error(
+                    "keyword and rest parameters exclude each other",
+                    span,
+                    ":* table collects unknown keywords",
+                )
+            node.rest = self._parameter(at, node, inner, span)
         if len(body) > 1 and isinstance(body[0][0], str):
             node.doc = body[0][0]
         node.body = self.body(body, inner, span, f"`{name}`")
         return node
 
-    def _keyword_parameter(self, node: Lambda, at: Pair, inner: Scope, span: Span | None) -> Any:
+    def _parameter(self, name: Any, node: Lambda, inner: Scope, place: Span | None) -> Variable:
+        if name in inner.bindings:
+            raise self.error(
+                f"parameter `{symbol_of(name).name}` is declared twice in {_declared(node)}",
+                place,
+                "give one of the two another name",
+            )
+        return self.bind(name, inner, place)
+
+    def _keyword_parameter(self, node: Lambda, at: Pair, inner: Scope, place: Span | None) -> Any:
         """`:name var`, `:name (var default)` or `:* var`; returns what follows."""
         keyword = at.car.name
         if not isinstance(at.cdr, Pair):
-            raise self.error(f"keyword parameter :{keyword} names no variable", span)
-        item = at.cdr.car
+            raise self.error(
+                f"keyword parameter :{keyword} names no variable",
+                place,
+                f"write :{keyword} variable, or :{keyword} (variable default)",
+            )
+        if any(keyword == known for known, _, _ in node.keys) or (keyword == "*" and node.all_keys):
+            raise self.error(
+                f"keyword parameter :{keyword} is declared twice in {_declared(node)}",
+                place,
+                "leave one of the two out",
+            )
+        item, place = at.cdr.car, self._places(at.cdr)[1] or place
         if keyword == "*":
-            node.all_keys = self.bind(item, inner)
+            node.all_keys = self._parameter(item, node, inner, place)
         elif isinstance(item, Pair):
-            default = self._default(item, inner, span)
-            node.keys.append((keyword, self.bind(item.car, inner), default))
+            default = self._default(item, inner, place)
+            var = self._parameter(item.car, node, inner, place)
+            node.keys.append((keyword, var, default))
         else:
             # Without a default the keyword must be given: its default raises.
-            missing = self.library_call("%missing-keyword", [Const(span, keyword)], span)
-            node.keys.append((keyword, self.bind(item, inner), missing))
+            facts: list[Node] = [Const(place, node.signature), Const(place, keyword)]
+            missing = self.library_call("%missing-keyword", facts, node.span)
+            node.keys.append((keyword, self._parameter(item, node, inner, place), missing))
         return at.cdr.cdr
 
     def _default(self, item: Pair, inner: Scope, span: Span | None) -> Node:
@@ -400,7 +464,7 @@ class Expander:
         """Note that so many more forms were looked at or made."""
         self._forms += forms
         if self._forms > FORMS_MAX:
-            raise LimitExceeded("nesting", self._forms, FORMS_MAX, "forms in one program")
+            raise self.too_much(self._forms, FORMS_MAX, "forms in one program")
 
     def span_of(self, form: Any, default: Span | None) -> Span | None:
         span = self._places(form)[0] if isinstance(form, Pair) else None
@@ -434,7 +498,37 @@ class Expander:
     def error(
         self, message: str, span: Span | None = None, hint: str | None = None
     ) -> LispSyntaxError:
-        return LispSyntaxError(message, span=span or self._here, hint=hint)
+        place = span or self._here
+        macro = self.uses.get((place.line, place.column)) if place is not None else None
+        notes = [expansion_note(macro.name, macro.span)] if macro is not None else []
+        return LispSyntaxError(message, span=place, hint=hint, notes=notes)
+
+    def too_much(self, used: int, allowed: int, what: str) -> LimitExceeded:
+        """The error for forms beyond a limit; a macro that goes on and on is named."""
+        macro = self._endless()
+        if macro is None:
+            error = LimitExceeded("nesting", used, allowed, what)
+        else:
+            error = LimitExceeded(
+                "nesting", None, None, f"macro `{macro.name}` expands into itself without end",
+                hint=f"`{macro.name}` needs a case that does not use `{macro.name}` again",
+            )  # fmt: skip
+            if macro.span is not None:
+                error.notes.append((f"`{macro.name}` is defined here", macro.span))
+        error.span = self._here
+        return error
+
+    def _endless(self) -> Macro | None:
+        """The macro the current form comes out of again and again, if its uses grow no smaller."""
+        uses: dict[Macro, list[Any]] = {}
+        for macro, form in self._chain:
+            uses.setdefault(macro, []).append(form)
+        if not uses:
+            return None
+        macro, forms = max(uses.items(), key=lambda item: len(item[1]))
+        if len(forms) < ENDLESS_USES_MIN:
+            return None
+        return macro if _size(forms[-1]) >= _size(forms[len(forms) // 2]) else None
 
     def is_literal(self, datum: Any, scope: AnyScope, name: str) -> bool:
         """Whether `datum` is the auxiliary keyword `name` (else, =>, ...), not shadowed."""
@@ -458,10 +552,30 @@ def spine(lst: Any) -> list[Any]:
     return items
 
 
+def _size(form: Any) -> int:
+    """How many pairs and other data a form holds, SIZE_MAX at most."""
+    size, work = 0, [form]
+    while work and size < SIZE_MAX:
+        item = work.pop()
+        size += 1
+        if isinstance(item, Pair):
+            work += (item.car, item.cdr)
+        elif type(item) is list:
+            work += item
+    return size
+
+
 def _shown(datum: Any) -> str:
     from omega.lisp.printer import write_string
 
     return write_string(strip(datum))
+
+
+def _declared(node: Lambda) -> str:
+    """A parameter list as it was written."""
+    if node.name != ANONYMOUS:
+        return node.signature
+    return f"({ANONYMOUS} ({node.signature[1:-1].partition(' ')[2]}) ...)"
 
 
 def _signature(name: str, params: Any) -> str:

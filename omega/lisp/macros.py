@@ -17,6 +17,7 @@ from omega.lisp import binding_forms, data_forms, forms  # noqa: F401  fill the 
 from omega.lisp.core import Const, Node
 from omega.lisp.data import Keyword, Nil, Pair, Symbol, to_list
 from omega.lisp.environment import (
+    EXPANDED,
     Alias,
     Macro,
     Scope,
@@ -89,7 +90,7 @@ def _transformer(ex: Expander, form: Any, scope: AnyScope, span: Span | None, na
         raise ex.error(
             "a macro is made by syntax-rules", span, "or by (define-macro (name arg ...) body ...)"
         )
-    return Rules(ex, form, scope, symbol_of(name).name, ex.span_of(form, span)).macro()
+    return Rules(ex, form, scope, symbol_of(name).name, span).macro()
 
 
 @special("syntax-rules")
@@ -123,18 +124,21 @@ def define_macro(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
 
     def transform(use: Any, _scope: AnyScope) -> Any:
         try:
-            return expand_use(use)
+            return ex.call(transformer, [ex.plain(datum) for datum, _ in ex.parts(use)[1:]])
         except OmegaError as error:
-            place = ex.span_of(use, None)
-            if place is not None:
-                error.notes.append((f"in this use of `{text}`", place))
-            raise
+            raise _at_use(error, text, ex.span_of(use, None)) from error.__cause__
 
-    def expand_use(use: Any) -> Any:
-        return ex.call(transformer, [ex.plain(datum) for datum, _ in ex.parts(use)[1:]])
-
-    _bind_syntax(ex, name, Macro(text, transform), scope)
+    _bind_syntax(ex, name, Macro(text, transform, ex.span_of(form, span)), scope)
     return [(None, lambda _: Const(span, None))]
+
+
+def _at_use(error: OmegaError, macro: str, use: Span | None) -> OmegaError:
+    """An error of a macro's own code, pointing to the use; a note says where it happened."""
+    what = f"{EXPANDED} `{macro}`"
+    known = error.span is not None and error.span != use
+    error.notes.insert(0, (f"{what}, whose code failed here" if known else what, error.span))
+    error.span = use
+    return error
 
 
 def _text(ex: Expander, name: Any, span: Span | None) -> str:
@@ -159,6 +163,7 @@ class Rules:
         self, ex: Expander, form: Any, scope: AnyScope, name: str, span: Span | None
     ) -> None:
         self.ex, self.scope, self.name, self.span = ex, scope, name, span
+        self.defined = None if ex.top.is_library else span
         parts = [datum for datum, _ in ex.parts(form)[1:]]
         self.ellipsis: Any = Symbol.of("...")
         if parts and isinstance(
@@ -184,7 +189,7 @@ class Rules:
             self.rules.append((items[0].cdr, items[1]))
 
     def macro(self) -> Macro:
-        return Macro(self.name, self.transform)
+        return Macro(self.name, self.transform, self.defined)
 
     def transform(self, use: Any, scope: AnyScope) -> Any:
         for pattern, template in self.rules:

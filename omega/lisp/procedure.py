@@ -16,7 +16,9 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from omega.errors import HostFunctionError, LimitExceeded, OmegaError
+from omega.lisp.conditions import NATIVE_DEPTH_HINT
 from omega.lisp.data import Keyword, Pair, Symbol, Values
+from omega.lisp.docstring import documentation_of
 from omega.lisp.table import HashTable
 
 Enter = Callable[[Any, tuple[Any, ...], str], Any]
@@ -57,13 +59,10 @@ class Procedure:
 
     @property
     def doc(self) -> str | None:
-        text = self.function.__doc__ or ""
-        _, _, rest = (
-            text.partition("\n\n")
-            if not text.startswith("(") or " -> " not in text
-            else (text, "", text)
-        )
-        return rest or None
+        text = documentation_of(self.function)
+        if not text.startswith("(") or " -> " not in text:
+            text = text.partition("\n\n")[2]
+        return text or None
 
     def __repr__(self) -> str:
         return f"#<procedure {self.name}>"
@@ -150,7 +149,10 @@ def host_failure(name: str, error: Exception) -> OmegaError:
     if isinstance(error, OmegaError):
         return error
     if isinstance(error, RecursionError):
-        return LimitExceeded("native-depth", None, None, f"calls nested in host function `{name}`")
+        return LimitExceeded(
+            "native-depth", None, None, f"calls nested in host function `{name}`",
+            hint=NATIVE_DEPTH_HINT,
+        )  # fmt: skip
     raised = HostFunctionError(
         f"host function `{name}` raised {type(error).__name__}: {_text(error)}"
     )

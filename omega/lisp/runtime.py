@@ -24,10 +24,12 @@ from typing import Any
 from omega.errors import ArityError, LimitExceeded
 from omega.lisp.conditions import Conditions
 from omega.lisp.control import MARKING, control_procedures
-from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, Values, cons, to_list
+from omega.lisp.data import Eof, Nil, Pair, Symbol, Values, cons, to_list
+from omega.lisp.docstring import signature_of
 from omega.lisp.equality import PLAIN_KEYS
 from omega.lisp.host import Host
-from omega.lisp.names import demangle, library_name, mangle
+from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
+from omega.lisp.names import demangle, library_name
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
 from omega.lisp.primitives.registry import Native, Primitive
@@ -38,9 +40,9 @@ WIDE_MAX = 250  # arguments a call may have without going through C
 PRODUCT_BITS_MAX = 16_000_000  # of integers multiplied; about 0.3 s of work
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
 APPLY_MAX = 8
+VALUES_HINT = "(values a b) gives two; `receive` with a rest parameter takes any number"
 
 MARKER = object()
-UNSET = object()
 
 
 class RuntimeLimits:
@@ -93,7 +95,7 @@ class Runtime:
             _to_list=to_list,
             _receive=self._receive,
             _receive_rest=self._receive_rest,
-            _bind_keywords=self._bind_keywords,
+            _bind_keywords=bind_keywords,
             _value_entry=self._value_entry,
             _worker_entry=self._worker_entry,
             _product=self._product,
@@ -116,7 +118,7 @@ class Runtime:
             self.install(name, native, None if name in MARKING else Native(name))
         for name, native in RECORD_PROCEDURES.items():
             self.install(name, native, Native(name))
-        self.install("%missing-keyword", self._missing_keyword, Native("%missing-keyword"))
+        self.install("%missing-keyword", missing_keyword, Native("%missing-keyword"))
         self.install("%assertion-failed", self._assertion_failed, Native("%assertion-failed"))
 
     def install(self, name: str, function: Any, kind: Primitive | Native | None = None) -> None:
@@ -227,58 +229,16 @@ class Runtime:
     def _receive(self, value: Any, n: int) -> tuple[Any, ...]:
         items = value.items if type(value) is Values else (value,)
         if len(items) != n:
-            raise ArityError(f"{n} values were expected here, {len(items)} came")
+            raise ArityError(f"{n} values were expected here, {len(items)} came", hint=VALUES_HINT)
         return tuple(items)
 
     def _receive_rest(self, value: Any, n: int) -> tuple[Any, ...]:
         items = value.items if type(value) is Values else (value,)
         if len(items) < n:
-            raise ArityError(f"at least {n} values were expected here, {len(items)} came")
+            raise ArityError(
+                f"at least {n} values were expected here, {len(items)} came", hint=VALUES_HINT
+            )
         return (*items[:n], to_list(items[n:]))
-
-    def _bind_keywords(
-        self,
-        signature: str,
-        given: tuple[Any, ...],
-        optional: int,
-        keywords: tuple[str, ...],
-        others: bool,
-    ) -> tuple[Any, ...]:
-        """Values for optional parameters, then keyword ones (UNSET: use the default), then the
-        table of others.
-        """
-        at = 0
-        values: list[Any] = []
-        while at < len(given) and len(values) < optional and not isinstance(given[at], Keyword):
-            values.append(given[at])
-            at += 1
-        values += [UNSET] * (optional - len(values))
-        found: dict[str, Any] = {}
-        while at < len(given):
-            keyword = given[at]
-            if not isinstance(keyword, Keyword):
-                raise ArityError(
-                    f"{signature} was given too many arguments",
-                    hint=f"keyword arguments are {_shown(keywords)}",
-                )
-            if keyword.name not in keywords and not others:
-                raise ArityError(
-                    f"{signature} has no keyword :{keyword.name}",
-                    hint=f"it takes {_shown(keywords)}",
-                )
-            if at + 1 >= len(given):
-                raise ArityError(f"{signature}: keyword :{keyword.name} has no value")
-            if keyword.name in found:
-                raise ArityError(f"{signature}: keyword :{keyword.name} is given twice")
-            found[keyword.name] = given[at + 1]
-            at += 2
-        values += [found.pop(keyword, UNSET) for keyword in keywords]
-        if others:
-            table = HashTable()
-            for name, value in found.items():
-                table[Keyword.of(name)] = value
-            values.append(table)
-        return tuple(values)
 
     def _mul(self, a: Any, b: Any) -> Any:
         value = slow.mul(a, b)
@@ -291,9 +251,6 @@ class Runtime:
             raise LimitExceeded("size", bits, most, "bits of a product")
         self.charge(bits // 4096)
         return value
-
-    def _missing_keyword(self, name: str) -> Any:
-        raise ArityError(f"keyword :{name} must be given")
 
     def _assertion_failed(self, expression: Any, *message: Any) -> Any:
         from omega.errors import LispError
@@ -349,13 +306,7 @@ class Runtime:
 
     def signature(self, function: Any) -> str:
         """`(name param ...)` as shown to people."""
-        doc = getattr(function, "__doc__", None) or ""
-        line: str = doc.split("\n", 1)[0]
-        return (
-            line.split(" -> ", 1)[0].strip()
-            if line.startswith("(")
-            else f"({demangle(function.__name__)} ...)"
-        )
+        return signature_of(function) or f"({demangle(function.__name__)} ...)"
 
     def code_of(self, function: Any) -> CodeType | None:
         """The code of a procedure written in Lisp: it knows its file and line."""
@@ -363,32 +314,14 @@ class Runtime:
             return function.__code__
         return None
 
-    def signature_named(self, spelled: str, traceback: Any) -> str | None:
-        """The signature of the procedure a failed call named, if it can be found."""
-        while traceback is not None and traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        places: list[Any] = [traceback.tb_frame.f_locals] if traceback is not None else []
-        places.append(self.registers)
-        for scope in places:
-            for key in (
-                spelled,
-                mangle(spelled) if not spelled.isidentifier() else spelled,
-                spelled + "_",
-                library_name(spelled),
-            ):
-                function = scope.get(key)
-                if isinstance(function, (FunctionType, MethodType)) and function.__doc__:
-                    return self.signature(function)
-        return None
-
     def arity_error(self, name: str, given: int, signatures: list[str]) -> ArityError:
         return ArityError(
             f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures)
         )
 
-    def suggest(self, name: str) -> str | None:
-        """A hint for an unbound name: the nearest bound ones."""
-        from difflib import get_close_matches
+    def suggest(self, name: str) -> str:
+        """A hint for an unbound name."""
+        from omega.lisp.spelling import suggestion
 
         known = {n for n in self.library if not n.startswith("%")}
         known |= {
@@ -396,12 +329,7 @@ class Runtime:
             for key in self.registers
             if key[:1] != "_" and not key.endswith(("_", "ǁv"))
         }
-        near = get_close_matches(name, known, n=3, cutoff=0.7)
-        if not near:
-            near = sorted(k for k in known if k.endswith("-" + name) or k.startswith(name + "-"))[
-                :3
-            ]
-        return f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else None
+        return suggestion(name, known)
 
     # -- printing ------------------------------------------------------------------------------
 
@@ -497,7 +425,3 @@ def _bound_to(function: FunctionType, rt: Runtime) -> FunctionType:
     bound.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "rt": rt}
     bound.__qualname__, bound.__doc__ = function.__qualname__, function.__doc__
     return bound
-
-
-def _shown(keywords: tuple[str, ...]) -> str:
-    return ", ".join(":" + keyword for keyword in keywords) or "no keywords"

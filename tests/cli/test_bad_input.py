@@ -10,50 +10,211 @@ import pytest
 HINTED = "  hint: "
 
 
-def only_message(done: subprocess.CompletedProcess[str], code: str) -> str:
-    """The report, which must be the only one."""
-    heads = [line for line in done.stderr.splitlines() if "error[" in line]
+def only_message(done: subprocess.CompletedProcess[str], code: str, *, hinted: bool = True) -> str:
+    """The report, which must be the only one, and have a hint."""
+    heads = [line for line in done.stderr.splitlines() if "error[" in line or "warning[" in line]
     assert len(heads) == 1, done.stderr
     assert f"error[{code}]" in heads[0], done.stderr
+    assert (HINTED in done.stderr) or not hinted, done.stderr
     return done.stderr
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "place", "hinted"),
+    ("text", "code", "place", "hint"),
     [
-        ("(display 1)\n(define (f\n  (g 2)\n", "E102", "2:1", True),
-        ("(display 1))\n", "E103", "1:12", True),
-        ("(display #\\nonsense)", "E104", "1:10", False),
-        ("(car 5)", "E301", "1:1", False),
-        ("(await 5)", "E301", "1:1", False),
-        ("(cancel 'x)", "E301", "1:1", False),
-        ("(define (f) (+ 1 (f))) (f)", "E801", "", False),
+        ("(display 1)\n(define (f\n  (g 2)\n", "E102", "2:9", "add `))`"),
+        ("(display 1))\n", "E103", "1:12", ""),
+        ("(display #\\nonsense)", "E104", "1:10", "newline"),
+        ("(car 5)", "E301", "1:1", "`cons` and `list` make pairs"),
+        ('(+ 1 "a")', "E301", "1:1", "`string-append` joins strings"),
+        ('(- 1 "5")', "E301", "1:1", '(string->number "5")'),
+        ('(string-append "a" 5)', "E301", "1:1", "(number->string 5)"),
+        ("(string-append 'b)", "E301", "1:1", "(symbol->string 'b)"),
+        ("(vector-ref '(1 2) 0)", "E301", "1:1", "(list->vector '(1 2))"),
+        ("(+ 1 car)", "E301", "1:1", "to call it, write it in brackets, (car ...)"),
+        ("(+ 1 (async (lambda () 1)))", "E301", "1:1", "(await task)"),
+        ("(+ 1 (assv 2 '((1 . 1))))", "E301", "1:1", "test for it before"),
+        ("(+ 1 (if #f #f))", "E301", "1:1", "`if` without an else"),
+        ("(car '())", "E301", "1:1", "`null?`"),
+        ("(async (car '(1)))", "E301", "1:1", "write (lambda () ...) around"),
+        ("('f 1)", "E301", "1:1", "leave out the quote"),
+        ("((list 1 2) 0)", "E301", "1:1", "(list-ref list k)"),
+        ("(((lambda () 5)))", "E301", "1:1", "one pair of brackets too many?"),
+        ("(await 5)", "E301", "1:1", "(async (lambda () ...)) makes a task"),
+        ("(cancel 'x)", "E301", "1:1", "leave out the quote"),
+        ("(car)", "E302", "1:1", "give `pair` as well"),
+        ("(map car)", "E302", "1:1", "give `lst` as well"),
+        ("(define (f x)\n  x)\n(apply f '(1 2))", "E302", "3:1", "(define (f x . more) ...)"),
+        ("(await (async (lambda (x) x)))", "E302", "1:15", "without arguments"),
+        ("(define (f) (+ 1 (f))) (f)", "E801", "1:18", "no option for more"),
+        ("(vector-ref (make-vector 100000000) 0)", "E801", "1:13", "no option for more"),
+        ("(no-such-thing-at-all)", "E201", "1:2", "(define no-such-thing-at-all ...)"),
+        ("(print 1)", "E201", "1:2", "did you mean `display`?"),
+        ("(define (f q :a (a 1) :a (b 2)) q)", "E110", "1:23", "leave one of the two out"),
+        ("(define (f q (q 1)) q)", "E110", "1:14", "another name"),
+        ('(read-file "nowhere")', "E501", "1:1", "`file-exists?`"),
     ],
 )
-def test_a_program_that_is_wrong(omega, program, text, code, place, hinted):
+def test_a_program_that_is_wrong(omega, program, text, code, place, hint):
     name = program(text)
     done = omega("run", name)
     assert done.returncode == (3 if code == "E801" else 1)
     report = only_message(done, code)
-    assert f"{name}:{place}" in report
-    if hinted:
-        assert HINTED in report
+    assert f"{name}:{place}: error" in report
+    assert hint in report.partition(HINTED)[2]
 
 
-def test_an_unbound_name_is_a_warning_first_and_suggests_another(omega, program):
-    done = omega("run", program('(display "on")\n(make-chanel)'))
+def test_an_unbound_name_that_is_reached_is_one_message(omega, program):
+    done = omega("run", program('(display "on")\n(define (f) (make-chanel))\n(f)'))
     assert (done.returncode, done.stdout) == (1, "on")
-    assert "program.omega:2:2: warning[E201]: `make-chanel` is not bound" in done.stderr
+    report = only_message(done, "E201")
+    assert "program.omega:2:14: error[E201]: `make-chanel` is not bound" in report
+    assert "    2 | (define (f) (make-chanel))" in report
+    assert "did you mean `make-channel`" in report
+
+
+def test_an_unbound_name_that_is_not_reached_is_a_warning(omega, program):
+    done = omega("run", program('(display "on")\n(if #f (make-chanel))'))
+    assert (done.returncode, done.stdout) == (0, "on")
+    assert "program.omega:2:9: warning[E201]: `make-chanel` is not bound" in done.stderr
     assert "did you mean `make-channel`" in done.stderr
-    assert done.stderr.count("(make-chanel)") == 1  # the line is shown once
-    only_message(done, "E201")
+    left = omega("run", program("(define (f) (make-chanel))\n(exit 7)"))
+    assert left.returncode == 7
+    assert left.stderr.count("warning[E201]") == 1
 
 
-def test_wrong_arity_of_a_known_procedure_is_seen_before_the_run(omega, program):
-    done = omega("run", program("(define (f x) x)\n(display 1)\n(f 1 2)"))
-    assert done.returncode == 1
-    assert "program.omega:3:1: warning[E302]" in done.stderr
-    only_message(done, "E302")
+def test_what_was_not_reached_is_told_before_what_failed(omega, program):
+    done = omega("run", program("(define (f) (make-chanel))\n(list (car 5))\n(hash-reff {} 1)"))
+    heads = [line for line in done.stderr.splitlines() if "[E" in line]
+    assert [head.split("]")[0].split(": ")[1] for head in heads] == [
+        "warning[E201", "warning[E201", "error[E301",
+    ]  # fmt: skip
+
+
+def test_a_program_that_goes_on_warns_meanwhile(omega, program):
+    text = '(define (f) (make-chanel)) (sleep 1500) (display "slept" (current-error-port))'
+    done = omega("run", program(text))
+    assert done.stderr.index("warning[E201]") < done.stderr.index("slept")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("call", ["(f 1 2)", "(define (g) (f 1 2))\n(list (g))"])
+def test_wrong_arity_of_a_known_procedure_is_one_message_where_the_call_stands(
+    omega, program, call
+):
+    done = omega("run", program(f'(define (f x) x)\n(display "on")\n{call}'))
+    assert (done.returncode, done.stdout) == (1, "on")
+    report = only_message(done, "E302")
+    column = call.index("(f 1 2)") + 1
+    assert f"program.omega:3:{column}: error[E302]: `f` is called as (f x), but it is" in report
+    assert "`f` is defined here: program.omega:1:1" in report
+
+
+def test_a_tail_call_of_what_nobody_knew_says_that_it_left_no_trace(omega, program):
+    done = omega("run", program("(define (g f) (f 1 2))\n(list (g car))"))
+    report = only_message(done, "E302")
+    assert "program.omega:2:7: error[E302]: `car`" in report
+    assert "the call is the last thing that is done by what is called here" in report
+
+
+@pytest.mark.parametrize(
+    ("call", "fact", "hint"),
+    [
+        ('(search "x" :limt 5)', "`search` has no keyword :limt", "did you mean :limit?"),
+        ('(search "x" :limit)', "keyword :limit has no value", "write :limit value"),
+        ('(search "x" :limit 1 :limit 2)', "keyword :limit is given twice", "leave one of them"),
+        ('(search "x" 1 2)', "but it is given more", ":limit"),
+        ("(search :limit 1)", "but it is given more", "or name what it is for: :limit"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", ["{}", "(define (h) (cons 1 {}))\n(h)", "(list {})"])
+def test_a_wrong_keyword_is_reported_at_the_call(omega, program, call, fact, hint, wrapped):
+    text = wrapped.format(call)
+    done = omega("run", program(f"(define (search q :limit (limit 10)) (list q limit))\n{text}"))
+    report = only_message(done, "E302")
+    column = text.index(call) + 1
+    assert f"program.omega:2:{column}: error[E302]" in report
+    assert fact in report
+    assert hint in report.partition(HINTED)[2]
+    assert "`search` is defined here: program.omega:1:1" in report
+
+
+def test_a_keyword_that_must_be_given_is_missed_where_it_is_not(omega, program):
+    text = "(define (search q :limit limit) (list q limit))\n(define s search)\n(list (s 1))"
+    report = only_message(omega("run", program(text)), "E302")
+    assert "program.omega:3:7: error[E302]: `search`: keyword :limit must be given" in report
+    assert "defined here: program.omega:1:1" in report
+
+
+MACROS = {
+    "code": (
+        "(define-macro (m x) (car x))\n(display 1)\n(list\n  (m 5))",
+        "E301",
+        "in the expansion of `m`, whose code failed here: program.omega:1:21",
+    ),
+    "template": (
+        "(define-syntax m (syntax-rules () ((_ x) (let ((y)) x))))\n\n\n  (m 5)",
+        "E110",
+        "in the expansion of `m`, defined here: program.omega:1:1",
+    ),
+    "run": (
+        "(define-syntax m (syntax-rules () ((_ x) (begin (display x) (car x)))))\n\n\n  (m 5)",
+        "E301",
+        "in the expansion of `m`, defined here: program.omega:1:1",
+    ),
+    "name": (
+        "(define-syntax m (syntax-rules () ((_ x) (oops x))))\n\n\n  (m 5)",
+        "E201",
+        "in the expansion of `m`, defined here: program.omega:1:1",
+    ),
+    "endless begin": (
+        "(define-syntax m (syntax-rules () ((_ x) (begin (m x)))))\n\n\n  (m 5)",
+        "E801",
+        "macro `m` expands into itself without end",
+    ),
+    "endless": (
+        "(define-syntax m (syntax-rules () ((_ x) (m x))))\n\n\n  (m 5)",
+        "E801",
+        "macro `m` expands into itself without end",
+    ),
+    "endless call": (
+        "(define-macro (m x) `(+ 1 (m ,x)))\n\n\n  (m 5)",
+        "E801",
+        "macro `m` expands into itself without end",
+    ),
+    "endless body": (
+        "(define-syntax m (syntax-rules () ((_ x) (begin (m x)))))\n\n(define (f)\n  (m 5) 1)",
+        "E801",
+        "macro `m` expands into itself without end",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MACROS)
+def test_what_goes_wrong_with_a_macro_points_to_its_use(omega, program, case):
+    text, code, said = MACROS[case]
+    done = omega("run", program(text))
+    report = only_message(done, code)
+    assert "program.omega:4:3: error" in report
+    assert said in report
+    again = omega("run", "program.omega")  # compiled texts that are kept know as much
+    assert again.stderr == done.stderr
+
+
+def test_a_macro_that_ends_but_nests_too_deep_is_not_called_endless(omega, program):
+    rules = "((_) #f) ((_ x) x) ((_ x . more) (let ((t x)) (if t (list t) (any . more))))"
+    text = f"(define-syntax any (syntax-rules () {rules}))\n(any {'#f ' * 700})"
+    report = only_message(omega("run", program(text)), "E801", hinted=False)
+    assert "forms within forms" in report
+
+
+def test_a_failing_cleanup_tells_of_the_failure_before_it(omega, program):
+    text = '(dynamic-wind (lambda () 1)\n (lambda () (car 5))\n (lambda () (error "late" 2)))'
+    done = omega("run", program(text))
+    report = only_message(done, "E401", hinted=False) if "E301" not in done.stderr else done.stderr
+    assert "program.omega:3:13: error[E401]: late 2" in report
+    assert "it failed in the cleanup after error[E301]: `car` expected a pair" in report
+    assert "program.omega:2:13" in report
 
 
 def test_text_that_is_not_utf8(omega, tmp_path):
@@ -72,26 +233,44 @@ def test_an_empty_file_is_a_program(omega, program):
 
 def test_a_folder_and_a_missing_file(omega, tmp_path):
     (tmp_path / "folder").mkdir()
-    for name, fact in (("folder", "is a directory"), ("missing", "no such file")):
+    (tmp_path / "folder" / "main.omega").write_text("1")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "hello.omega").write_text("1")
+    nowhere = f"looked for in {tmp_path.resolve()}"
+    for name, fact, hint in (
+        ("folder", "is a directory", "name a program in it: folder/main.omega"),
+        ("empty", "is a directory", "name a file"),
+        ("missing", "no such file", nowhere),
+        ("helo.omega", "no such file", f"did you mean hello.omega? ({nowhere})"),
+        ("hello", "no such file", "did you mean hello.omega?"),
+        ("folder/mian.omega", "no such file", "did you mean folder/main.omega?"),
+        ("none/x.omega", "no such file", "looked for in"),
+    ):
         done = omega("run", name)
         assert done.returncode == 2
-        assert f"cannot open {name}: {fact}" in only_message(done, "E501")
+        report = only_message(done, "E501")
+        assert f"cannot open {name}: {fact}" in report
+        assert hint in report
 
 
 def test_a_source_beyond_the_limit(omega, program):
     done = omega("run", program("; " + "x" * 4_100_000))
     assert done.returncode == 3
-    assert "4,000,000" in only_message(done, "E801")
+    report = only_message(done, "E801")
+    assert "4,000,000" in report
+    assert "no option for more" in report
     endless = omega("run", "/dev/zero")
     assert endless.returncode == 3
-    only_message(endless, "E801")
+    assert "no option for more" in only_message(endless, "E801")
 
 
 def test_rules_that_are_not_json(omega, tmp_path):
     (tmp_path / "rules.json").write_text("{not json")
     done = omega("eval", "--llm", "scripted:rules.json", "1")
     assert done.returncode == 2
-    assert "rules.json" in done.stderr
+    report = only_message(done, "E706")
+    assert "rules.json:1:2: error[E706]: not JSON: Expecting property name" in report
+    assert report.count("rules.json") == 1
 
 
 def test_a_missing_key_and_an_unknown_provider(omega):
@@ -111,7 +290,10 @@ def test_a_server_that_is_down(omega):
         env = {"OPENAI_API_KEY": "sk-nothing", "OPENAI_BASE_URL": url}
         done = omega("eval", "--llm", "openai:some-model", '(llm.infer "x")', env=env)
     assert done.returncode == 1
-    assert "<eval>:1:1" in only_message(done, "E705")
+    report = only_message(done, "E705")
+    assert "<eval>:1:1" in report
+    assert f"openai could not be reached at {url}" in report
+    assert "does the server run, and is OPENAI_BASE_URL right?" in report
     assert "sk-nothing" not in done.stderr
 
 
@@ -140,6 +322,7 @@ def test_bad_usage_exits_with_2(omega, words, said):
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert len([line for line in done.stderr.splitlines() if "error[" in line]) == 1
+    assert HINTED in done.stderr
 
 
 def test_no_command_shows_the_help_on_standard_error(omega):
@@ -152,9 +335,11 @@ def test_an_endless_loop_ends_by_fuel_and_by_time(omega):
     fuel = omega("eval", "--fuel", "100000", "(let loop () (loop))")
     assert fuel.returncode == 3
     assert "fuel limit exceeded" in only_message(fuel, "E801")
+    assert "--fuel N allows more" in fuel.stderr
     wall = omega("eval", "--timeout", "0.2", "(let loop () (loop))")
     assert wall.returncode == 3
     assert "wall limit exceeded" in only_message(wall, "E801")
+    assert "--timeout SECONDS allows more" in wall.stderr
     asleep = omega("eval", "--timeout", "0.2", "(sleep 60000)")
     assert asleep.returncode == 3
 
@@ -162,7 +347,19 @@ def test_an_endless_loop_ends_by_fuel_and_by_time(omega):
 def test_a_deadlock_names_who_waits(omega):
     done = omega("eval", "(recv! (make-channel))")
     assert done.returncode == 4
-    assert "waits for" in only_message(done, "E602")
+    assert "waits for" in only_message(done, "E602", hinted=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
+def test_no_text_breaks_a_report(omega, program, encoding):
+    for text in (
+        '(error "a\\xd800;b \\x1b;[31m" "\\xdfff;")',
+        "(error (string (integer->char 9731)))",
+    ):
+        done = omega("run", program(text), env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == 1
+        assert "error[E401]" in done.stderr
+        assert "\033" not in done.stderr
 
 
 def test_colour_is_for_terminals_only(omega):

@@ -1,0 +1,91 @@
+"""Keyword arguments: what a procedure with optional and keyword parameters was given, sorted out.
+
+Owns: `bind_keywords`, which such a procedure calls first; its errors blame the caller.
+Used before the run as well: findings.py binds the constants of a call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.errors import ArityError
+from omega.lisp.data import Keyword
+from omega.lisp.table import HashTable
+
+UNSET = object()  # no value was given: the parameter has its default
+
+
+def bind_keywords(
+    signature: str,
+    given: tuple[Any, ...],
+    optional: int,
+    keywords: tuple[str, ...],
+    others: bool,
+) -> tuple[Any, ...]:
+    """Values for optional parameters, then keyword ones (UNSET: use the default), then the table of
+    others.
+    """
+    at = 0
+    values: list[Any] = []
+    while at < len(given) and len(values) < optional and not isinstance(given[at], Keyword):
+        values.append(given[at])
+        at += 1
+    values += [UNSET] * (optional - len(values))
+    found: dict[str, Any] = {}
+    while at < len(given):
+        keyword = given[at]
+        if not isinstance(keyword, Keyword):
+            raise _misuse(
+                f"{_named(signature)} is called as {signature}, but it is given more",
+                f"leave it out, or name what it is for: {_shown(keywords)}",
+            )
+        name = keyword.name
+        if name not in keywords and not others:
+            raise _misuse(f"{_named(signature)} has no keyword :{name}", _instead(name, keywords))
+        if at + 1 >= len(given):
+            raise _misuse(
+                f"{_named(signature)}: keyword :{name} has no value", f"write :{name} value"
+            )
+        if name in found:
+            raise _misuse(
+                f"{_named(signature)}: keyword :{name} is given twice", "leave one of them out"
+            )
+        found[name] = given[at + 1]
+        at += 2
+    values += [found.pop(keyword, UNSET) for keyword in keywords]
+    if others:
+        table = HashTable()
+        for name, value in found.items():
+            table[Keyword.of(name)] = value
+        values.append(table)
+    return tuple(values)
+
+
+def missing_keyword(signature: str, keyword: str) -> Any:
+    """What the default of a keyword parameter without one is."""
+    raise _misuse(
+        f"{_named(signature)}: keyword :{keyword} must be given", f"write :{keyword} value"
+    )
+
+
+def _misuse(message: str, hint: str) -> ArityError:
+    error = ArityError(message, hint=hint)
+    error.blames_caller = True
+    return error
+
+
+def _named(signature: str) -> str:
+    """The procedure a signature is of: "(f x :k k)" is of `f`."""
+    name = signature[1:-1].partition(" ")[0]
+    return "this procedure" if name == "lambda" else f"`{name}`"
+
+
+def _instead(name: str, keywords: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, keywords, n=1, cutoff=0.6)
+    return f"did you mean :{near[0]}?" if near else f"it takes {_shown(keywords)}"
+
+
+def _shown(keywords: tuple[str, ...]) -> str:
+    return ", ".join(":" + keyword for keyword in keywords) or "no keywords"
