@@ -303,10 +303,11 @@ class Emitter(Expressions):
             # Its public procedure is that worker's no more; calls still running go to the new one.
             self._alias(name, f"ǁf{earlier}", self.const(False))
             self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
-        if self.made_workers:
+            self._alias(name, f"ǁw{earlier}", self.call("_value_entry", self.name(name)))
+        if self.made_workers or self.checks_name:
             number = self.workers_of[node.name] = (earlier or 0) + 1
             self._alias(name, f"ǁf{number}", self.const(True))
-            self.made_workers = []
+            self.made_workers, self.checks_name = [], False
 
     def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
         self.globals.add(name + suffix)
@@ -434,7 +435,31 @@ class Emitter(Expressions):
             self.out.append(
                 self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves]))
             )
+        self._look_at_name(node)
         self.out += self._continue(target, dest.frame)
+
+    def _look_at_name(self, node: Call) -> None:
+        """A procedure that calls itself by its global name looks whether that still means it; if
+        not, it calls what it means, with the arguments the loop has for its next turn.
+        """
+        function, target = node.function, node.jump
+        if target is None or not isinstance(function, Global) or self.unit.top.is_library:
+            return
+        self.checks_name = True
+        name = self.global_name(function.name, False)
+        arguments = [self.name(n) for n in self.named(target.required)]
+        if self.in_worker:
+            call = self.call(self.worker_name(function.name, target), *arguments)
+            otherwise: Block = [self.return_(call)]
+        elif target.marks:
+            self.globals.add("_t")
+            register = self.assign("_t", self.tuple([self.name(name), *arguments]))
+            otherwise = [register, self.return_(self.name("_M"))]
+        else:
+            self.entries.add(function.name)
+            otherwise = [self.return_(self.call(f"{name}ǁv", *arguments))]
+        still = self.name(self.numbered(function.name, "ǁf"))
+        self.out.append(self.if_(self.not_(still), otherwise, []))
 
     # -- procedures ----------------------------------------------------------------------------
 
@@ -550,17 +575,19 @@ class Emitter(Expressions):
         settle_types(fn.body)
         outer, self.out = self.out, []
         owes_step = self.owes_step
+        self.in_worker = fn.worker
         self._body(fn)
+        self.in_worker = False
         block, self.out = self.out, outer
         self.owes_step = owes_step
         if fn.worker:
             params = self.named(fn.required)
-            worker = self._worker_name(fn.name)
+            worker = self.worker_name(fn.name, fn)
             self.workers.append((worker, params, block))
             block = [self.return_(self.call(worker, *(self.name(p) for p in params)))]
             if not self.unit.top.is_library:
                 # Only while the name still means this procedure: its worker calls itself.
-                flag = self.name(worker.replace("ǁi", "ǁf"))
+                flag = self.name(self.numbered(fn.name, "ǁf"))
                 self.out.append(self.if_(self.both(ast.And(), [flag, test]), block, []))
                 block = []
         if block:

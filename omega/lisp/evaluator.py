@@ -153,6 +153,7 @@ class Evaluator:
             number = self.workers_of[name]
             registers[f"{mangle(name)}ǁf{number}"] = False
             registers[f"{mangle(name)}ǁi{number}"] = registers["_worker_entry"](value)
+            registers[f"{mangle(name)}ǁw{number}"] = registers["_value_entry"](value)
         if self._compiler is not None:
             self._compiler.program.defined.add(name)
 

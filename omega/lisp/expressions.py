@@ -68,6 +68,8 @@ class Expressions(Builder):
         self._simple: dict[int, bool] = {}
         # The procedure being emitted takes a step and has not yet, on the way to this place.
         self.owes_step = False
+        self.in_worker = False  # it is a worker
+        self.checks_name = False  # the definition being emitted looks whether it is still in force
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -281,7 +283,8 @@ class Expressions(Builder):
             arguments = self.operands(node.arguments)
             self.at(node.span)
             return self._checked(
-                self.call(self._worker_name(node.function.name), *arguments), not worker.marks
+                self.call(self.worker_name(node.function.name, worker), *arguments),
+                not worker.marks,
             )
         callee = known_callee(node, self.unit)
         sure = callee is not None and not callee.marks and fits(node, callee)
@@ -303,10 +306,16 @@ class Expressions(Builder):
         test = self.compare(self.walrus(name, call), ast.Is(), self.name("_M"))
         return self.choose(test, self.call("_drive"), self.name(name))
 
-    def _worker_name(self, name: str) -> str:
-        """The worker of the definition that is being emitted: one name a definition."""
+    def worker_name(self, name: str, worker: Lambda) -> str:
+        """The worker of the definition that is being emitted: one name a definition, and another
+        when its callers count on an integer.
+        """
+        return self.numbered(name, "ǁi" if worker.result == "int" else "ǁw")
+
+    def numbered(self, name: str, suffix: str) -> str:
+        """What belongs to the definition of a global that is being emitted."""
         number = self.workers_of.get(name, 0) + 1
-        return f"{self.global_name(name, self.unit.top.is_library)}ǁi{number}"
+        return f"{self.global_name(name, self.unit.top.is_library)}{suffix}{number}"
 
     def _inline(self, node: Call, name: str) -> ast.expr | None:
         arguments = node.arguments

@@ -539,3 +539,47 @@ def test_the_output_limit_counts_files_and_standard_output_together(tmp_path: Pa
         with pytest.raises(LimitExceeded) as caught:
             omega.eval(text)
         assert caught.value.limit == "output"
+
+
+OLD_LOOPS = {
+    "that waits": "(define (f n) (if (= n 0) 'old (begin (sleep 1) (f (- n 1)))))",
+    "that only counts": "(define (f n) (if (= n 0) 'old (f (- n 1))))",
+    "of any numbers": "(define (f n) (if (= n 1/2) 'old (f (- n 1/2))))",
+    "around a loop": "(define (f n) (let loop ((i 0)) (if (< i 3) (begin (sleep 1) (loop (+ i 1)))"
+    " (if (= n 0) 'old (f (- n 1))))))",
+    "with a partner": "(define (f n) (if (= n 0) 'old (g (- n 1))))"
+    "(define (g n) (sleep 1) (if (= n 0) 'old (f (- n 1))))",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("old", OLD_LOOPS.values(), ids=OLD_LOOPS)
+@pytest.mark.parametrize(
+    "change", ["(define (f n) (list 'new n))", "(set! f (lambda (n) (list 'new n)))", "host"]
+)
+def test_a_loop_goes_on_with_what_its_name_means_now(old: str, change: str) -> None:
+    with Interpreter(virtual_time=True) as omega:
+        omega.eval(f"{old} (define t (async (lambda () (f 100000))))")
+        omega.eval("(sleep 10)")
+        if change == "host":
+            omega.define("f", lambda n: ["new", n])
+        else:
+            omega.eval(change)
+        omega.eval("(define got (await t))")
+        first, left = omega.eval("got") if change == "host" else omega.eval("(list->vector got)")
+        assert str(first) == "new" and 0 < left < 100000
+
+
+def test_an_old_procedure_that_was_kept_runs_its_old_code_first() -> None:
+    with Interpreter() as omega:
+        omega.eval("(define (f n) (if (= n 0) 'old (f (- n 1)))) (define kept f)")
+        omega.eval("(define (f n) (list 'new n))")
+        assert omega.eval("(equal? (list (kept 0) (kept 5)) '(old (new 4)))") is True
+
+
+def test_a_recursion_redefined_while_it_runs_takes_any_value_where_it_took_any() -> None:
+    with Interpreter(virtual_time=True) as omega:
+        omega.eval("(define (f n) (sleep 1) (if (= n 0) '() (cons n (f (- n 1)))))")
+        omega.eval("(define t (async (lambda () (f 100))))")
+        omega.eval("(sleep 10)")
+        omega.eval("(define (f n) '(new))")
+        assert omega.eval("(equal? (list-tail (await t) 8) '(92 91 new))") is True

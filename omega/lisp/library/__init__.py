@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-PRELUDE = ("lists.omega", "sorting.omega", "vectors.omega", "tables.omega", "tasks.omega")
+PRELUDE = ("lists.omega", "sorting.omega", "vectors.omega", "tables.omega")
 MACROS = ("macros.omega",)
 
 
@@ -17,8 +17,6 @@ def text_of(names: tuple[str, ...]) -> str:
     here = os.path.dirname(__file__)
     parts = []
     for name in names:
-        path = os.path.join(here, name)
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                parts.append(file.read())
+        with open(os.path.join(here, name), encoding="utf-8") as file:
+            parts.append(file.read())
     return "\n".join(parts)
