@@ -14,7 +14,6 @@ Invariant: an error's `kind` is a key of CODES; its class is the class the table
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,14 +104,16 @@ class Source:
         return self._lines[number - 1].rstrip("\r") if 1 <= number <= len(self._lines) else ""
 
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
 
 
 def printable(text: str) -> str:
     """`text` as any stream takes it and no terminal obeys it: control characters and lone
     surrogates are written as a Lisp string writes them, `\\xd800;`.
     """
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match.group()):x};", text)
+    import re
+
+    return re.sub(_UNPRINTABLE, lambda match: f"\\x{ord(match.group()):x};", text)
 
 
 class Span:

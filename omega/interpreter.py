@@ -42,7 +42,6 @@ from omega.lisp.conditions import NATIVE_DEPTH_HINT
 from omega.lisp.docstring import documentation_of
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
-from omega.lisp.host_calls import host_signature, refused, split_keywords
 from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
@@ -388,6 +387,8 @@ class Interpreter:
         self, function: Any, name: str, *, blocking: bool = False, reentrant: bool = False
     ) -> Any:
         """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
+        from omega.lisp.host_calls import refused, split_keywords
+
         scheduler, seam = self.scheduler, self._seam
 
         def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
@@ -529,6 +530,8 @@ class Interpreter:
             return None
         original = getattr(function, "host_original", None)
         if original is not None:
+            from omega.lisp.host_calls import host_signature
+
             text = getattr(original, "__doc__", None) or ""
             return f"{host_signature(original, name)}\n\n{text}".rstrip()
         shown = getattr(function, "__name__", name)

@@ -227,12 +227,17 @@ class _Run:
         """The run has come to what a warning would have told: a name is one wherever it is used, a
         call where it stands.
         """
-        self.warnings = [
-            warning
-            for warning in self.warnings
-            if warning.message != error.message
-            or not (warning.kind == "unbound-variable" or warning.span == error.span)
-        ]
+        at: BaseException | None = error
+        for _ in range(CAUSES_MAX):
+            if not isinstance(at, OmegaError):
+                break
+            self.warnings = [
+                warning
+                for warning in self.warnings
+                if warning.message != at.message
+                or not (warning.kind == "unbound-variable" or warning.span == at.span)
+            ]
+            at = at.__cause__
 
     def _warn(self) -> None:
         warnings, self.warnings = self.warnings, []

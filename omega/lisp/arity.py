@@ -17,7 +17,7 @@ class Misfit:
     shape: the procedure as it is called, `(f x . more)`. of_program: the user wrote it.
     """
 
-    __slots__ = ("given", "high", "low", "name", "of_program", "parameters")
+    __slots__ = ("given", "high", "low", "name", "of_program", "parameters", "shape")
 
     def __init__(
         self,
@@ -31,7 +31,11 @@ class Misfit:
     ) -> None:
         self.name, self.given, self.low, self.high = name, given, low, high
         self.of_program = of_program
-        self.parameters = shape[1:-1].partition(" ")[2] if shape else "..."
+        head, _, parameters = shape[1:-1].partition(" ") if shape else (name, "", "...")
+        # The name may be another one of a primitive, or one that holds blanks: then only the shape
+        # as it is can be shown.
+        self.parameters = parameters if head == name else "..."
+        self.shape = _call(name, parameters) if head == name or shape is None else shape
 
     @property
     def is_one(self) -> bool:
@@ -52,7 +56,7 @@ class Misfit:
     def _shown(self, verb: str) -> str:
         if self.name == ANONYMOUS:
             return f"this procedure {verb} {_call('f', self.parameters)}"
-        return f"`{self.name}` {verb} {_call(self.name, self.parameters)}"
+        return f"`{self.name}` {verb} {self.shape}"
 
     def _too_few(self, missing: int) -> str:
         # Required parameters come first, each a word.
@@ -69,7 +73,7 @@ class Misfit:
             hint = f"leave {'it' if extra == 1 else 'them'} out"
         else:
             hint = f"leave out the last {'one' if extra == 1 else str(extra)}"
-        if not self.of_program:
+        if not self.of_program or self.parameters == "...":
             return hint
         more = f"{self.parameters} . more" if self.parameters else "more"
         if self.name == ANONYMOUS:

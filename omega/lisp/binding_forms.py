@@ -99,9 +99,20 @@ def _formals(ex: Expander, formals: Any, span: Span | None) -> tuple[list[Any], 
     while isinstance(at, Pair):
         required.append(at.car)
         at = at.cdr
-    if not all(isinstance(name, (Symbol, Alias)) for name in required):
-        raise ex.error("a variable must be a symbol", span)
-    return required, (None if at is Nil else at)
+    rest = None if at is Nil else at
+    names = required if rest is None else [*required, rest]
+    if not all(isinstance(name, (Symbol, Alias)) for name in names):
+        raise ex.error(
+            "a variable must be a symbol", span, "names are written without quotes and brackets"
+        )
+    for i, name in enumerate(names):
+        if any(name is other for other in names[:i]):
+            raise ex.error(
+                f"`{symbol_of(name).name}` is bound twice here",
+                span,
+                "give one of the two another name",
+            )
+    return required, rest
 
 
 @special("lambda")

@@ -76,7 +76,9 @@ class Compiler:
             "workers": dict(self.workers_of),
             "macros": expander.made_syntax,
             "expansions": [
-                (place, macro.name, macro.span) for place, macro in expander.uses.items()
+                (place, macro.name, macro.span)
+                for place, macro in expander.uses.items()
+                if macro.span is not None  # the library's say enough themselves
             ],
             "findings": findings(unit, self.rt.registers),
         }

@@ -53,7 +53,7 @@ def define_record_type(ex: Expander, form: Any, scope: AnyScope, span: Span | No
         fields.append(items)
     names = [symbol_of(items[0]) for items in fields]
     if len(set(names)) < len(names):
-        raise ex.error("a record field is named twice", span)
+        raise ex.error("a record field is named twice", span, "give every field a name of its own")
     shown = symbol_of(type_name)
 
     def reference(inner: AnyScope) -> Node:

@@ -13,12 +13,9 @@ Natives and primitives are documented by hand: `(car pair) -> its first field`, 
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from omega.errors import Span
-
-_PLACE = re.compile(r"\n;(\d+):(\d+)-(\d+):(\d+)")
 
 
 def docstring(signature: str, span: Span | None, text: str | None) -> str:
@@ -36,16 +33,22 @@ def signature_of(function: Any) -> str | None:
 
 def place_of(function: Any) -> Span | None:
     """Where a procedure of a program was written."""
-    found = _PLACE.search(_of(function))
-    if found is None:
+    _, mark, rest = _of(function).partition("\n;")
+    numbers = rest.partition("\n")[0].replace("-", ":").split(":")
+    if not mark or len(numbers) != 4 or not all(number.isdigit() for number in numbers):
         return None
-    line, column, end_line, end_column = map(int, found.groups())
+    line, column, end_line, end_column = map(int, numbers)
     return Span(function.__code__.co_filename, line, column, end_line, end_column)
 
 
 def documentation_of(function: Any) -> str:
     """The docstring for people, without the place; "" when there is none."""
-    return _PLACE.sub("", _of(function), count=1)
+    text = _of(function)
+    if place_of(function) is None:
+        return text
+    head, _, rest = text.partition("\n;")
+    _, blank, shown = rest.partition("\n")
+    return head + blank + shown
 
 
 def _of(function: Any) -> str:

@@ -83,8 +83,8 @@ class Macro:
 
 
 def expansion_note(name: str, defined: Span | None) -> tuple[str, Span | None]:
-    """The note of an error that points to the use of a macro of the program."""
-    return f"{EXPANDED} `{name}`, defined here", defined
+    """The note of an error that points to the use of a macro. defined: as Macro.span."""
+    return f"{EXPANDED} `{name}`" + (", defined here" if defined is not None else ""), defined
 
 
 class GlobalBinding:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from omega.errors import OmegaError, Source, Span
 from omega.lisp import cache
-from omega.lisp.environment import EXPANDED, expansion_note
 from omega.lisp.host import Host
 from omega.lisp.literals import load
 from omega.lisp.names import mangle
@@ -195,10 +194,15 @@ class Evaluator:
                 error.span = same[0].span
             else:
                 error.notes.append((LEFT_NO_TRACE, None))
+        cause = error.__cause__
+        if error.hint is None and isinstance(cause, OmegaError):
+            error.hint = cause.hint
         place = error.span
-        if place is None:
+        if place is None or place.file not in self.expansions:
             return
-        macro = self.expansions.get(place.file, {}).get((place.line, place.column))
+        from omega.lisp.environment import EXPANDED, expansion_note
+
+        macro = self.expansions[place.file].get((place.line, place.column))
         if macro is not None and not any(text.startswith(EXPANDED) for text, _ in error.notes):
             error.notes.append(expansion_note(*macro))
 

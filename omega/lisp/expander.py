@@ -78,7 +78,7 @@ class Expander:
         self.procedures: dict[str, SetGlobal] = {}
         self.places: dict[int, tuple[Pair, Span | None, Span | None]] = {}
         self.made_syntax = False
-        # (line, column) of a use -> the program's macro that was expanded there
+        # (line, column) of a use -> the macro that was expanded there
         self.uses: dict[tuple[int, int], Macro] = {}
         self._depth = 0
         # the macro uses the current form came out of, outermost first
@@ -213,7 +213,7 @@ class Expander:
             place = self.span_of(form, span)
             self._chain.append((meaning, form))
             form = meaning.transform(form, scope)
-            if place is not None and meaning.span is not None:
+            if place is not None:
                 self.uses.setdefault((place.line, place.column), meaning)
         return form, None
 
@@ -271,7 +271,9 @@ class Expander:
     def body(self, parts: list[Part], outer: AnyScope, span: Span | None, what: str) -> Node:
         """A body: internal definitions become a letrec*."""
         if not parts:
-            raise self.error(f"{what} has no body", span)
+            raise self.error(
+                f"{what} has no body", span, "write what it gives, at least one expression"
+            )
         scope = Scope(outer)
         found: list[tuple[Any, Callable[[AnyScope], Node]]] = []
         self._scan(parts, scope, found)
@@ -401,7 +403,7 @@ class Expander:
         return node
 
     def _parameter(self, name: Any, node: Lambda, inner: Scope, place: Span | None) -> Variable:
-        if name in inner.bindings:
+        if isinstance(name, (Symbol, Alias)) and name in inner.bindings:
             raise self.error(
                 f"parameter `{symbol_of(name).name}` is declared twice in {_declared(node)}",
                 place,
@@ -441,7 +443,7 @@ class Expander:
     def _default(self, item: Pair, inner: Scope, span: Span | None) -> Node:
         parts = self.parts(item)
         if len(parts) > 2:
-            raise self.error("an optional parameter is (name default)", span)
+            raise self.error("malformed optional parameter", span, "expected (name default)")
         if len(parts) == 1:
             return Const(span, False)
         return self.expand(parts[1][0], inner, parts[1][1])
@@ -457,7 +459,11 @@ class Expander:
             at = at.cdr
             self.count(1)
         if at is not Nil:
-            raise self.error("a form must be a proper list", self.span_of(form, None))
+            raise self.error(
+                "a form must be a proper list",
+                self.span_of(form, None),
+                "data are quoted: '(a . b)",
+            )
         return result
 
     def count(self, forms: int) -> None:

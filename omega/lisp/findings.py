@@ -69,9 +69,8 @@ def _misfit(node: Call, unit: Unit) -> Finding | None:
     if isinstance(function, Global) and function.primitive is not None:
         primitive = function.primitive
         shape = primitive.doc.split(" -> ", 1)[0].strip() or None
-        misfit = Misfit(
-            function.name, shape, given, primitive.low, primitive.high, of_program=False
-        )
+        own_name = primitive.function.__name__  # it may have others, too
+        misfit = Misfit(own_name, shape, given, primitive.low, primitive.high, of_program=False)
         return _finding(node, misfit, None) if misfit.is_one else None
     callee = known_callee(node, unit)
     if not isinstance(callee, Lambda):

@@ -38,6 +38,8 @@ from omega.lisp.environment import (
 from omega.lisp.expander import AnyScope, Expander, Part, spine
 from omega.lisp.special import SPECIALS, args, special, specials_scope
 
+LAST_HINT = "move it behind the others: what follows it would never be tried"
+
 # -- constants and variables -----------------------------------------------------------------------
 
 
@@ -50,14 +52,18 @@ def quote(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
 def set_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     (target, at), (value, value_at) = args(ex, form, span, 2, 2, "(set! name value)")
     if not isinstance(target, (Symbol, Alias)):
-        raise ex.error("`set!` needs a name", at or span)
+        raise ex.error("`set!` needs a name", at or span, "expected (set! name value)")
     meaning = lookup(target, scope)
     node = ex.expand(value, scope, value_at)
     if isinstance(meaning, Variable):
         meaning.assigned = True
         return SetLocal(span, meaning, node)
     if not isinstance(meaning, GlobalBinding):
-        raise ex.error(f"`{meaning.name}` is syntax and cannot be assigned", at or span)
+        raise ex.error(
+            f"`{meaning.name}` is syntax and cannot be assigned",
+            at or span,
+            f"use another name, or (define {meaning.name} ...) to make it a variable",
+        )
     library = ex.top.is_library
     if meaning.name in ex.top.library:
         ex.top.defined.add(
@@ -128,7 +134,9 @@ def cond(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             raise ex.error("malformed `cond` clause", at or span, "expected (test body ...)")
         if ex.is_literal(parts[0][0], scope, "else"):
             if i + 1 < len(clauses):
-                raise ex.error("`else` is not the last clause", parts[0][1] or at or span)
+                raise ex.error(
+                    "`else` is not the last clause", parts[0][1] or at or span, LAST_HINT
+                )
             result = ex.sequence(parts[1:], scope, at or span)
         else:
             made.append(_cond_clause(ex, parts, scope, at or span))
@@ -169,7 +177,7 @@ def case(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             body = ex.sequence(items[1:], scope, at or span)
         if ex.is_literal(items[0][0], scope, "else"):
             if i + 2 < len(parts):
-                raise ex.error("`else` is not the last clause", at or span)
+                raise ex.error("`else` is not the last clause", at or span, LAST_HINT)
             result = body
         else:
             result = If(at or span, _case_test(ex, items[0], key, at or span), body, result)

@@ -208,6 +208,7 @@ class Lexer:
                 kind="stray-bracket",
                 span=span,
                 notes=[("opened here", opened)],
+                hint=f"close it with `{wanted}`, or look for a bracket that is missing before",
             )
 
     def _atom(self, piece: str, span: Span) -> Token:
@@ -229,7 +230,11 @@ class Lexer:
                     hint=f"a name that begins with a digit is written |{_short(piece)}|",
                 )
             if ord(first) < 32 or ord(first) == 127:
-                raise ReadError(f"unexpected character U+{ord(first):04X}", span=span)
+                raise ReadError(
+                    f"unexpected character U+{ord(first):04X}",
+                    span=span,
+                    hint="is this a file of text? Such characters are written \\x41; in strings",
+                )
         return Token("ATOM", Symbol.of(piece.casefold() if self.fold_case else piece), span)
 
     def _number(self, piece: str, span: Span) -> Any:
@@ -369,12 +374,18 @@ class Lexer:
                 return Token("ATOM", number, span)
             if _COMPLEX.match(word[2:]):
                 self._refuse_complex(word, span)
-            raise ReadError(f"`{_short(word)}` is no number", kind="bad-literal", span=span)
+            raise ReadError(
+                f"`{_short(word)}` is no number",
+                kind="bad-literal",
+                span=span,
+                hint="numbers in another base are written #xff, #o17, #b101",
+            )
         if word.startswith("#<"):
             raise ReadError(
                 f"`{_short(word)}` shows an object that has no written form: it cannot be read",
                 kind="bad-literal",
                 span=span,
+                hint="write the expression that makes it",
             )
         raise ReadError(
             f"unknown syntax `{_short(word)}`",
@@ -461,6 +472,7 @@ class Lexer:
                 f"`#{number}#` refers to a label that is not defined before it",
                 kind="bad-literal",
                 span=span,
+                hint=f"`#{number}=` before a datum defines it",
             )
         return Token("ATOM", known, span)
 

@@ -71,7 +71,7 @@ def let_syntax(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> N
     seen = inner if symbol_of(form.car).name == "letrec-syntax" else scope
     for binding, at in ex.parts(parts[0][0]):
         items = ex.parts(binding)
-        if len(items) != 2:
+        if len(items) != 2 or not isinstance(items[0][0], (Symbol, Alias)):
             raise ex.error(
                 "malformed syntax binding", at or span, "expected (name (syntax-rules ...))"
             )
@@ -95,7 +95,11 @@ def _transformer(ex: Expander, form: Any, scope: AnyScope, span: Span | None, na
 
 @special("syntax-rules")
 def syntax_rules(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    raise ex.error("`syntax-rules` stands only in define-syntax, let-syntax or letrec-syntax", span)
+    raise ex.error(
+        "`syntax-rules` stands only in define-syntax, let-syntax or letrec-syntax",
+        span,
+        "write (define-syntax name (syntax-rules ...))",
+    )
 
 
 @special("define-macro", _first_name)
@@ -143,7 +147,11 @@ def _at_use(error: OmegaError, macro: str, use: Span | None) -> OmegaError:
 
 def _text(ex: Expander, name: Any, span: Span | None) -> str:
     if not isinstance(name, (Symbol, Alias)):
-        raise ex.error("a macro's name must be a symbol", span)
+        raise ex.error(
+            "a macro's name must be a symbol",
+            span,
+            "expected (define-macro (name arg ...) body ...)",
+        )
     return symbol_of(name).name
 
 

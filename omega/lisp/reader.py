@@ -23,6 +23,7 @@ from omega.lisp.data import Nil, Pair, Symbol
 if TYPE_CHECKING:
     from omega.lisp.lexer import Lexer, Token
 
+DOT_HINT = "a dotted pair is written (a . b), with blanks around the dot"
 SIZE_HINT = "data can stand in files of their own, for `read-file` or `csv-read`"
 SOURCE_CHARACTERS_MAX = 4_000_000
 HASH_LITERAL = Symbol("hash-literal")  # uninterned: only the reader makes it
@@ -164,8 +165,9 @@ def _misplaced(token: Any, stack: list[Any]) -> NoReturn:
             f"`{what}` must stand before a datum: {'the text ends' if ended else 'none follows'}",
             kind="unclosed" if ended else "read-error",
             span=waiting.span,
+            hint="write a datum behind it, or remove it",
         )
-    hint = "a dotted pair is written (a . b), with blanks around the dot"
+    hint = DOT_HINT
     if token.type == "DOT":
         inside = kind == "OPEN"
         message = "a `.` can only stand inside a list, before its last datum"
@@ -234,7 +236,7 @@ class _Builder:
     def dotted_list(self, parts: list[Any]) -> Node:
         opening, nodes, dot, _, last, _, closing = parts
         if not nodes:
-            raise ReadError("nothing stands before the `.`", span=dot.span)
+            raise ReadError("nothing stands before the `.`", span=dot.span, hint=DOT_HINT)
         span = _join(opening.span, closing.span)
         result = _chain(nodes, last.value)
         result.span = span
@@ -252,6 +254,7 @@ class _Builder:
                     "a bytevector holds integers from 0 to 255 only",
                     kind="bad-literal",
                     span=node.span,
+                    hint="a vector, #(...), holds anything",
                 )
         return Node(bytearray(n.value for n in nodes), _join(opening.span, closing.span))
 

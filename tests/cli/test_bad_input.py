@@ -386,3 +386,45 @@ def test_a_bug_is_reported_as_one(environment, command, tmp_path):
         assert "error[E999]: Omega went wrong: ZeroDivisionError: oh" in done.stderr
         assert "please report it" in done.stderr
         assert ("Traceback" in done.stderr) == bool(extra)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(lambda (x #(1)) x)",
+        "(lambda ((#(1) 2)) x)",
+        "(lambda (x . #(1)) x)",
+        "(lambda (:a #(1)) x)",
+        "(let ((#(1) 1)) 1)",
+        "(do ((#(1) 1)) (1))",
+        "(let-values (((#(1)) 1)) 1)",
+        "(let-values (((a a) 1)) 1)",
+        "(let-syntax ((#(1) (syntax-rules ()))) 1)",
+        "(define-macro #(1) 1)",
+        "(define-values (a a) (values 1 2))",
+        "(define-values (a . #(1)) (values 1 2))",
+        "(define-record-type p (mk x) p? (x px) (x py))",
+        "(guard (#(1) (#t 1)) 1)",
+        "(let loop ((i 1) (i 2)) i)",
+        "(define (f) (define a 1) (define a 2) a)",
+        "(with-timeout 10)",
+        "(set! 5 1)",
+        "(set! if 1)",
+        "(cond (else 1) (1 2))",
+        "(syntax-rules ())",
+        "(f (a . b))",
+    ],
+)
+def test_a_form_that_is_put_together_wrongly_is_told_how_it_is_meant(omega, program, text):
+    done = omega("run", program(text))
+    assert done.returncode == 1
+    only_message(done, "E110")
+
+
+def test_another_name_of_a_primitive_is_one_message(omega, program):
+    only_message(omega("run", program("(exact->inexact)")), "E302")
+
+
+def test_tasks_that_fail_together_tell_the_hint_of_the_first(omega, program):
+    done = omega("run", program("(await-all (list (async (lambda () (displayn 1)))))"))
+    assert "did you mean `displayln`" in only_message(done, "E608")

@@ -102,9 +102,15 @@ def index(name: str, position: int, value: Any, length: int, what: str) -> int:
         raise wrong_type(name, position, "an index (an exact integer)", value)
     if not 0 <= value < length:
         raise LispIndexError(
-            f"`{name}` index {_brief(value)} is out of range for a {what} of length {length}"
+            f"`{name}` index {_brief(value)} is out of range for a {what} of length {length}",
+            hint=index_hint(length, what),
         )
     return value
+
+
+def index_hint(length: int, what: str) -> str:
+    """Which indices there are."""
+    return f"indices run from 0 to {length - 1}" if length else f"the {what} is empty: it has none"
 
 
 def span(name: str, position: int, start: Any, end: Any, length: int, what: str) -> tuple[int, int]:
@@ -119,7 +125,8 @@ def span(name: str, position: int, start: Any, end: Any, length: int, what: str)
     if not 0 <= first <= last <= length:
         raise LispIndexError(
             f"`{name}` range {_brief(first)} to {_brief(last)} is out of range "
-            f"for a {what} of length {length}"
+            f"for a {what} of length {length}",
+            hint=f"0 <= start <= end <= {length} is needed; the end itself is left out",
         )
     return first, last
 
@@ -153,9 +160,11 @@ def options(
             known = ", ".join(f":{k}" for k in allowed)
             raise ArityError(f"`{name}` takes no :{key.name}", hint=f"it takes {known}")
         if key.name in found:
-            raise ArityError(f"`{name}` got :{key.name} twice")
+            raise ArityError(f"`{name}` got :{key.name} twice", hint="leave one of them out")
         if at + 1 == len(arguments):
-            raise ArityError(f"`{name}` got :{key.name} without a value")
+            raise ArityError(
+                f"`{name}` got :{key.name} without a value", hint=f"write :{key.name} value"
+            )
         found[key.name] = arguments[at + 1]
     return found
 

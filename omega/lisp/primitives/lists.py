@@ -14,7 +14,7 @@ from omega.errors import LispIndexError
 from omega.lisp.data import Nil, Pair, cons, list_items, to_list
 from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of
 from omega.lisp.primitives import check
-from omega.lisp.primitives.check import proper_list, wrong_type
+from omega.lisp.primitives.check import index_hint, proper_list, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 _WALK_BEFORE_CYCLES = 100_000  # steps along a list before list-tail asks whether it is circular
@@ -311,7 +311,8 @@ def _too_short(name: str, lst: Any, size: int, k: int) -> Exception:
     from omega.lisp.printer import shorten
 
     return LispIndexError(
-        f"`{name}` index {shorten(k, 30)} is out of range for a list of length {size}"
+        f"`{name}` index {shorten(k, 30)} is out of range for a list of length {size}",
+        hint=index_hint(size, "list"),
     )
 
 

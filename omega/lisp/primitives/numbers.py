@@ -35,7 +35,9 @@ def _zero(name: str, dividend: Any) -> DivisionByZero:
     from omega.lisp.printer import shorten
 
     return DivisionByZero(
-        f"`{name}` cannot divide {shorten(dividend)} by zero", irritants=[dividend]
+        f"`{name}` cannot divide {shorten(dividend)} by zero",
+        irritants=[dividend],
+        hint="test the divisor with `zero?` before",
     )
 
 

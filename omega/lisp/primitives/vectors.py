@@ -15,6 +15,8 @@ from omega.lisp.primitives.registry import primitive
 
 # -- vectors --------------------------------------------------------------------------------------
 
+EMPTY_HINT = "test with (zero? (vector-length v)) before"
+
 
 @primitive("vector?", result="bool")
 def is_vector(x: Any) -> bool:
@@ -68,7 +70,9 @@ def vector_last(v: Any) -> Any:
     """(vector-last v) -> its last element."""
     items = vector("vector-last", 1, v)
     if not items:
-        raise LispIndexError("`vector-last` expected a vector with an element, got an empty one")
+        raise LispIndexError(
+            "`vector-last` expected a vector with an element, got an empty one", hint=EMPTY_HINT
+        )
     return items[-1]
 
 
@@ -189,7 +193,9 @@ def vector_pop(v: Any) -> Any:
     """(vector-pop! v) -> the last element, which leaves the vector."""
     items = vector("vector-pop!", 1, v)
     if not items:
-        raise LispIndexError("`vector-pop!` expected a vector with an element, got an empty one")
+        raise LispIndexError(
+            "`vector-pop!` expected a vector with an element, got an empty one", hint=EMPTY_HINT
+        )
     return items.pop()
 
 
