@@ -321,8 +321,8 @@ class Expressions(Builder):
         arguments = node.arguments
         if len(arguments) == 1 and name in inline.UNARY:
             return self._fill(inline.UNARY[name], arguments)
-        if len(arguments) == 3 and name in inline.TERNARY and self._is_atom(arguments[2]):
-            return self._fill(inline.TERNARY[name], arguments)
+        if inline.CHECKED.get(name) == len(arguments):
+            return self._inline_checked(name, arguments)
         if len(arguments) > 2 and name in ("+", "*"):
             # The primitive evaluates all operands before it adds any: only what is no work can
             # wait.
@@ -332,13 +332,6 @@ class Expressions(Builder):
             return None
         if name in ("eq?", "eqv?"):
             return self._inline_same(arguments, name)
-        if name in inline.CHECKED:
-            if not self._is_atom(arguments[1]) and not self.is_simple(arguments[1]):
-                return None
-            # What is written twice is evaluated where its type is tested, so that test must stay.
-            known = [type_of(a) if self._is_atom(a) else None for a in arguments]
-            divisor = arguments[1].value if isinstance(arguments[1], Const) else None
-            return self._fill(inline.checked(name, known[0], known[1], divisor), arguments)
         if name not in inline.BINARY:
             return None
         if len(arguments) > 2:  # left to right, as the primitive folds
@@ -358,6 +351,17 @@ class Expressions(Builder):
         if right == "int" and self._is_atom(arguments[1]):
             return self._fill(kinds["b-known"], arguments)
         return self._fill(kinds["both"], arguments)
+
+    def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
+        work = tuple(not self._is_atom(argument) for argument in arguments)
+        if any(work[1:]) and not self.is_simple(arguments[1]):
+            return None
+        if any(work[2:]):
+            return None
+        second = arguments[1] if len(arguments) == 2 else None
+        divisor = second.value if isinstance(second, Const) else None
+        types = tuple(type_of(argument) for argument in arguments)
+        return self._fill(inline.checked(name, types, divisor, work), arguments)
 
     def _inline_same(self, arguments: list[Node], name: str) -> ast.expr | None:
         for one, other in (arguments, reversed(arguments)):

@@ -10,6 +10,7 @@ Refuses: emitting calls of procedures.
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 
 from omega.lisp.names import library_name
@@ -53,58 +54,54 @@ _UNARY = {
     "not": "A_ is False",
     "null?": "A_ is _Nil",
     "pair?": "_type(A_) is _Pair",
-    "car": "A.car if _type(A_) is _Pair else {slow}(A)",
-    "cdr": "A.cdr if _type(A_) is _Pair else {slow}(A)",
-    "zero?": "A == 0 if _type(A_) is _int else {slow}(A)",
-    "positive?": "A > 0 if _type(A_) is _int else {slow}(A)",
-    "negative?": "A < 0 if _type(A_) is _int else {slow}(A)",
-    "even?": "A % 2 == 0 if _type(A_) is _int else {slow}(A)",
-    "odd?": "A % 2 == 1 if _type(A_) is _int else {slow}(A)",
-    "vector-length": "_len(A) if _type(A_) is _list else {slow}(A)",
-    "string-length": "_len(A) if _type(A_) is _str else {slow}(A)",
-    "number->string": "_str(A) if _type(A_) is _int and -10**15 < A < 10**15 else {slow}(A)",
     "string?": "_type(A_) is _str",
     "symbol?": "_type(A_) is _Symbol",
     "vector?": "_type(A_) is _list",
     "eof-object?": "A_ is _Eof",
 }
 
-# Templates over two operands whose test needs more than their types: (fast, what the test asks of
-# A, of B, and of both).
-_CHECKED = {
-    "quotient": ("A // B", "int", "int", "A >= 0 and B > 0"),
-    "remainder": ("A % B", "int", "int", "A >= 0 and B > 0"),
-    "modulo": ("A % B", "int", "int", "B != 0"),
-    "cons": ("_cons(A, B)", None, None, ""),
-    "string-append": ("A + B", "string", "string", "_len(A) < 100000 > _len(B)"),
-    "vector-ref": ("A[B]", "vector", "int", "-1 < B < _len(A)"),
+# What is written out while its operands are of the types wanted: (fast, the type wanted of each
+# operand, further test).
+_CHECKED: dict[str, tuple[str, tuple[str | None, ...], str]] = {
+    "car": ("A.car", ("pair",), ""),
+    "cdr": ("A.cdr", ("pair",), ""),
+    "zero?": ("A == 0", ("int",), ""),
+    "positive?": ("A > 0", ("int",), ""),
+    "negative?": ("A < 0", ("int",), ""),
+    "even?": ("A % 2 == 0", ("int",), ""),
+    "odd?": ("A % 2 == 1", ("int",), ""),
+    "vector-length": ("_len(A)", ("vector",), ""),
+    "string-length": ("_len(A)", ("string",), ""),
+    "number->string": ("_str(A)", ("int",), "-10**15 < A < 10**15"),
+    "quotient": ("A // B", ("int", "int"), "A >= 0 and B > 0"),
+    "remainder": ("A % B", ("int", "int"), "A >= 0 and B > 0"),
+    "modulo": ("A % B", ("int", "int"), "B != 0"),
+    "cons": ("_cons(A, B)", (None, None), ""),
+    "string-append": ("A + B", ("string", "string"), "(_len(A) < 100000) & (_len(B) < 100000)"),
+    "vector-ref": ("A[B]", ("vector", "int"), "-1 < B < _len(A)"),
+    "hash-ref": ("A._data.get(B, C)", ("table", "key", None), ""),
 }
-_CLASSES = {"int": "_int", "string": "_str", "vector": "_list"}
-
-# Templates over three operands, of which the last must be an atom.
-_TERNARY = {
-    "hash-ref": "A._data.get(B, C) if (_type(A_) is _HashTable) & (_type(B_) in _PLAIN) else "
-    "{slow}(A, B, C)",
+_TESTS = {
+    "int": "_type({}) is _int",
+    "string": "_type({}) is _str",
+    "vector": "_type({}) is _list",
+    "pair": "_type({}) is _Pair",
+    "table": "_type({}) is _HashTable",
+    "key": "_type({}) in _PLAIN",  # equal? only to itself, in any hash table
 }
+_SATISFIED_BY = {"key": frozenset({"string", "symbol", "char", "int"})}
 
-# Where the value is not used: what is tested of A, of B, and of both; the place that is assigned
-# the last operand.
-_STORES = {
-    "vector-set!": ("vector", "int", "-1 < B < _len(A)", "A[B]"),
-    "hash-set!": (None, None, "_type(A) is _HashTable and _type(B) in _PLAIN", "A._data[B]"),
-    "set-car!": (None, None, "_type(A) is _Pair", "A.car"),
-    "set-cdr!": (None, None, "_type(A) is _Pair", "A.cdr"),
+# Where the value is not used: what is wanted of A and of B; the further test; the place that is
+# assigned the last operand.
+_STORES: dict[str, tuple[tuple[str | None, ...], str, str]] = {
+    "vector-set!": (("vector", "int"), "-1 < B < _len(A)", "A[B]"),
+    "hash-set!": (("table", "key"), "", "A._data[B]"),
+    "set-car!": (("pair",), "", "A.car"),
+    "set-cdr!": (("pair",), "", "A.cdr"),
 }
 STORES = frozenset(_STORES)
 
-TERNARY: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name)))
-    for name, text in _TERNARY.items()
-}
-UNARY: dict[str, ast.expr] = {
-    name: parse_template(text.replace("{slow}", library_name(name)))
-    for name, text in _UNARY.items()
-}
+UNARY: dict[str, ast.expr] = {name: parse_template(text) for name, text in _UNARY.items()}
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}
     for name, kinds in _BINARY.items()
@@ -115,40 +112,72 @@ BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?",
      "symbol?", "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
 )  # fmt: skip
-CHECKED = frozenset(_CHECKED)
+CHECKED = {name: len(wanted) for name, (_, wanted, _) in _CHECKED.items()}
+
+
+Types = tuple[str | None, ...]
 
 
 @cache
-def checked(name: str, a: str | None, b: str | None, divisor: object) -> ast.expr:
-    """The template of a primitive of CHECKED for operands of types `a` and `b`; what they make sure
-    is not tested. divisor: the second operand, if it is a constant.
+def checked(name: str, types: Types, divisor: object, work: tuple[bool, ...]) -> ast.expr:
+    """The template of a primitive of CHECKED for operands of these types; what they make sure is
+    not tested. divisor: the second operand, if it is a constant. work: which operands are more than
+    atoms, and so are to be evaluated once, in a place that is always reached.
     """
-    fast, want_a, want_b, more = _CHECKED[name]
-    tests = []
-    if type(divisor) is int and divisor > 0 and want_b == "int" and want_a == "int":
+    fast, wanted, more = _CHECKED[name]
+    if type(divisor) is int and divisor > 0 and wanted == ("int", "int"):
         more = "" if name == "modulo" else "A >= 0"
-    if a != want_a and b != want_b and want_a == want_b and want_a is not None:
-        tests.append(f"_type(A_) is _type(B_) is {_CLASSES[want_a]}")
-    else:
-        # Both operands are evaluated whatever the first turns out to be.
-        parts = [f"(_type(A_) is {_CLASSES[want_a]})"] if want_a is not None and a != want_a else []
-        if want_b is not None and b != want_b:
-            parts.append(f"(_type(B_) is {_CLASSES[want_b]})")
-        tests += [" & ".join(parts)] if parts else []
+    unsure = [not _is_sure(want, type_) for want, type_ in zip(wanted, types, strict=True)]
+    for i, letter in enumerate("ABC"[: len(wanted)]):
+        if not work[i] or unsure[i] or wanted[i] is None or not (more or any(unsure)):
+            continue
+        if any(unsure) or sum(work) > 1 or letter not in _always_evaluated(more):
+            unsure[i] = True  # its test is where it is evaluated
+        else:
+            more = re.sub(rf"\b{letter}\b", f"{letter}_", more, count=1)
+    tests = _type_tests(wanted, unsure)
     if more:
         tests.append(more)
     if not tests:
-        return parse_template(fast.replace("A", "A_").replace("B", "B_"))
-    return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}(A, B)")
+        return parse_template(re.sub(r"\b([ABC])\b", r"\1_", fast))
+    operands = ", ".join("ABC"[: len(wanted)])
+    return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}({operands})")
+
+
+def _always_evaluated(test: str) -> set[str]:
+    """The operands a test evaluates however it comes out: those of a first comparison."""
+    at: ast.expr = ast.parse(test, mode="eval").body
+    while isinstance(at, ast.BoolOp):
+        at = at.values[0]
+    parts = [at.left, at.comparators[0]] if isinstance(at, ast.Compare) else [at]
+    return {n.id for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)}
+
+
+def _is_sure(want: str | None, type_: str | None) -> bool:
+    return want is None or type_ == want or type_ in _SATISFIED_BY.get(want, ())
+
+
+def _type_tests(wanted: Types, unsure: list[bool]) -> list[str]:
+    """The tests of what is unsure. All operands tested are evaluated, whatever the first turns out
+    to be.
+    """
+    tested = [(letter, want) for letter, want, test in zip("ABC", wanted, unsure, strict=False)
+              if test and want is not None]  # fmt: skip
+    if len(tested) == 2 and tested[0][1] == tested[1][1]:
+        want = _TESTS[tested[0][1]].partition(" is ")[2]
+        return [f"_type(A_) is _type(B_) is {want}"]
+    parts = [_TESTS[want].format(f"{letter}_") for letter, want in tested]
+    return [" & ".join(f"({part})" for part in parts)] if parts else []
 
 
 @cache
-def store(name: str, a: str | None, b: str | None) -> tuple[ast.expr, ast.expr]:
-    """(test, place) of a primitive of STORES for operands of types `a` and `b`."""
-    want_a, want_b, more, place = _STORES[name]
-    tests = []
-    if want_a is not None and a != want_a:
-        tests.append(f"_type(A) is {_CLASSES[want_a]}")
-    if want_b is not None and b != want_b:
-        tests.append(f"_type(B) is {_CLASSES[want_b]}")
-    return parse_template(" and ".join([*tests, more])), parse_template(place)
+def store(name: str, types: Types) -> tuple[ast.expr, ast.expr]:
+    """(test, place) of a primitive of STORES for operands of these types, which are atoms."""
+    wanted, more, place = _STORES[name]
+    tests = [
+        _TESTS[want].format(letter)
+        for letter, want, type_ in zip("AB", wanted, types, strict=False)
+        if want is not None and not _is_sure(want, type_)
+    ]
+    test = " and ".join([*tests, *([more] if more else [])])
+    return parse_template(test or "True"), parse_template(place)

@@ -145,6 +145,7 @@ def _try(name: str, arguments: list[Any]) -> None:
 
 
 _RESULTS: dict[str, Any] = {
+    "table": lambda x: type(x) is HashTable,
     "int": lambda x: type(x) is int,
     "number": lambda x: type(x) in (int, float) or (type(x) is Fraction and x.denominator != 1),
     "bool": lambda x: type(x) is bool,

@@ -26,7 +26,7 @@ def is_hash_table(x: Any) -> bool:
     return isinstance(x, HashTable)
 
 
-@primitive("make-hash-table")
+@primitive("make-hash-table", result="table")
 def make_hash_table(*ignored: Any) -> HashTable:
     """(make-hash-table) -> hash table: a fresh, empty one. Keys are compared with equal?, whatever
     arguments say.

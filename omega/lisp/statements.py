@@ -1,0 +1,429 @@
+"""Core nodes as statements: where values go, branches, loops, jumps, stores.
+
+Owns: `Statements`, `Dest`, `Frame`. See emitter.py for how the parts work together.
+Refuses: expressions (expressions.py) and making procedures (emitter.py).
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from omega.lisp import inline
+from omega.lisp.core import (
+    Call,
+    Global,
+    If,
+    Lambda,
+    Let,
+    Letrec,
+    Node,
+    Receive,
+    Seq,
+    SetGlobal,
+    SetLocal,
+    enters_loop,
+    is_direct,
+    is_primitive,
+)
+from omega.lisp.expressions import Expressions, is_or
+from omega.lisp.names import library_name
+from omega.lisp.syntax import STORE, Block
+from omega.lisp.versions import type_of
+
+CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
+
+
+class Frame:
+    """A loop around the current position, in whose turn the position is last. `outer` is the loop
+    it is last in.
+    """
+
+    __slots__ = ("escapes", "lambda_", "outer")
+
+    def __init__(self, lambda_: Lambda | None, outer: Frame | None) -> None:
+        self.lambda_ = lambda_
+        self.outer = outer
+        self.escapes: list[Frame] = []  # loops further out that are continued from inside
+
+
+class Dest:
+    """Where a value goes: "return", "value" (into the temporary `name`) or "effect" (nowhere).
+
+    frame: the loop this position is the last of its turn in; delivering a value then leaves the
+    loop.
+    """
+
+    __slots__ = ("frame", "kind", "name")
+
+    def __init__(self, kind: str, name: str = "", frame: Frame | None = None) -> None:
+        self.kind, self.name, self.frame = kind, name, frame
+
+    def within(self, frame: Frame | None) -> Dest:
+        return Dest(self.kind, self.name, frame)
+
+    @property
+    def transfers(self) -> bool:
+        """Whether control never goes on behind a delivered value."""
+        return self.kind == "return" or self.frame is not None
+
+
+RETURN, EFFECT = Dest("return"), Dest("effect")
+
+
+class Statements(Expressions):
+    def into_temp(self, node: Node) -> str:
+        name = self.temp()
+        self.stmt(node, Dest("value", name))
+        return name
+
+    def effect(self, node: Node) -> None:
+        self.stmt(node, EFFECT)
+
+    # -- statements ----------------------------------------------------------------------------
+
+    def stmt(self, node: Node, dest: Dest) -> None:
+        """Statements that evaluate `node` and deliver its value to `dest`."""
+        while True:  # the last part of a node goes round again: long chains do not recurse
+            self.at(node.span)
+            if self.owes_step and self._comes_to_call(node):
+                self._step()
+            match node:
+                case Seq():
+                    for part in node.body[:-1]:
+                        if self.owes_step and part in self.unit.calling:
+                            self._step()
+                        self.stmt(part, EFFECT)
+                    node = node.body[-1]
+                case Let() if self.owes_step or not (is_or(node) and self.is_simple(node)):
+                    self._bind(node)
+                    node = node.body
+                case Receive():
+                    self._receive(node)
+                    node = node.body
+                case Letrec():
+                    if self._letrec(node, dest):
+                        return
+                    node = node.body
+                case If() if dest.transfers:
+                    self._branch(node, dest)
+                    node = node.other
+                case _:
+                    break
+        self._leaf(node, dest)
+
+    def _comes_to_call(self, node: Node) -> bool:
+        """Whether the step of a procedure that has come to `node` has to be taken before it, not in
+        some of its last parts.
+        """
+        calling = self.unit.calling
+        match node:
+            case If():
+                return node.test in calling
+            case Let():
+                return any(init in calling for init in node.inits)
+            case Seq():
+                return False
+            case Receive():
+                return node.producer in calling
+        return node in calling
+
+    def _step(self) -> None:
+        """The step of the procedure being emitted, here."""
+        ran_out: Block = [self.evaluate(self.call("_slice_end_at_entry"))]
+        self.out.append(self.per_step([self.break_()], ran_out))
+        self.owes_step = False
+
+    def _leaf(self, node: Node, dest: Dest) -> None:
+        match node:
+            case If():
+                self._chain(node, dest)
+                return
+            case Call() if node.jump is not None:
+                self._jump(node, dest)
+                return
+            case SetLocal():
+                self._set_local(node)
+                self.deliver(self.const(None), dest)
+                return
+            case SetGlobal():
+                self._set_global(node)
+                self.deliver(self.const(None), dest)
+                return
+            case Call() if dest.kind == "return" and node.tail and not is_direct(node):
+                self._tail_call(node)
+                return
+            case Call() if dest.kind == "effect" and self._store(node):
+                self.deliver(self.const(None), dest)
+                return
+        self.deliver(self.expr(node), dest)
+
+    def deliver(self, value: ast.expr, dest: Dest) -> None:
+        if dest.kind == "return":
+            self.out.append(self.return_(value))
+            return
+        if dest.kind == "value":
+            self.out.append(self.assign(dest.name, value))
+        elif not isinstance(value, (ast.Constant, ast.Name)):
+            self.out.append(self.evaluate(value))
+        elif isinstance(value, ast.Name) and not value.id.startswith("_"):
+            self.out.append(self.evaluate(value))  # an unbound name must still be noticed
+        if dest.frame is not None:
+            self.out.append(self.break_())
+
+    def block(self, node: Node, dest: Dest) -> Block:
+        outer, self.out = self.out, []
+        owes_step = self.owes_step
+        self.stmt(node, dest)
+        block, self.out = self.out, outer
+        self.owes_step = owes_step
+        return block
+
+    def _branch(self, node: If, dest: Dest) -> None:
+        """`if test: then`, where `then` never comes back; what follows is the other branch."""
+        test = self.test(node.test)
+        place = self.place
+        block = self.block(node.then, dest)
+        self.place = place
+        self.out.append(self.if_(test, block, []))
+
+    def _chain(self, node: If, dest: Dest) -> None:
+        """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left
+        by each branch.
+        """
+        length = 0
+        at: Node = node
+        while isinstance(at, If) and length <= CHAIN_MAX:
+            length, at = length + 1, at.other
+        if length > CHAIN_MAX:
+            turn = Frame(None, None)
+            self.out.append(self.forever(self.block(node, dest.within(turn))))
+            return
+        test = self.test(node.test)
+        place = self.place
+        then, other = self.block(node.then, dest), self.block(node.other, dest)
+        self.place = place
+        if not then and not other:
+            self.out.append(self.evaluate(test))
+        elif not then:
+            self.out.append(self.if_(self.not_(test), other, []))
+        else:
+            self.out.append(self.if_(test, then, other))
+
+    def _bind(self, node: Let) -> None:
+        lambdas = [init for init in node.inits if isinstance(init, Lambda)]
+        if len(lambdas) == len(node.inits):
+            for var, init in zip(node.variables, lambdas, strict=True):
+                self.procedures([init], self.named([var]))
+            return
+        values = self.operands(node.inits)
+        for name, value in zip(self.named(node.variables), values, strict=True):
+            self.out.append(self.assign(name, value))
+
+    def _receive(self, node: Receive) -> None:
+        value = self.expr(node.producer)
+        names = self.named(node.required + ([node.rest] if node.rest else []))
+        helper = "_receive_rest" if node.rest else "_receive"
+        call = self.call(helper, value, self.const(len(node.required)))
+        self.out.append(self.assign_all(names, call) if names else self.evaluate(call))
+
+    def _set_local(self, node: SetLocal) -> None:
+        value = self.expr(node.value)
+        (name,) = self.named([node.var])
+        if node.var.owner is not self.owner:
+            self.nonlocals.add(name)
+        self.at(node.span)
+        self.out.append(self.assign(name, value))
+
+    def _set_global(self, node: SetGlobal) -> None:
+        name = self.global_name(node.name, node.library)
+        self.globals.add(name)
+        if isinstance(node.value, Lambda) and node.define:
+            self.procedures([node.value], [name])
+            for worker in self.made_workers:
+                assert isinstance(worker, ast.FunctionDef)
+                self.globals.add(worker.name)
+                self.out.append(worker)
+        elif node.define:
+            self.out.append(self.assign(name, self.expr(node.value)))
+        else:
+            # `set!` of a name that has no value is an error: look first.
+            value = self.expr(node.value)
+            self.at(node.span)
+            self.out.append(self.evaluate(self.name(name)))
+            self.out.append(self.assign(name, value))
+        if node.library:
+            self.made_workers = []
+            return
+        known = self.unit.known.get(node.name)
+        # Whether this is the only definition there will be, as far as we see.
+        sure = known is not None and known is node.value
+        if sure and known is not None and not known.marks and known.is_plain:
+            self._alias(name, "ǁv", self.name(name))
+        elif node.name in self.entries:
+            self._alias(name, "ǁv", self.call("_value_entry", self.name(name)))
+        earlier = self.workers_of.get(node.name)
+        if earlier is not None:
+            # Its public procedure is that worker's no more; calls still running go to the new one.
+            self._alias(name, f"ǁf{earlier}", self.const(False))
+            self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
+            self._alias(name, f"ǁw{earlier}", self.call("_value_entry", self.name(name)))
+        if self.made_workers or self.checks_name:
+            number = self.workers_of[node.name] = (earlier or 0) + 1
+            self._alias(name, f"ǁf{number}", self.const(True))
+            self.made_workers, self.checks_name = [], False
+
+    def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
+        self.globals.add(name + suffix)
+        self.out.append(self.assign(name + suffix, value))
+
+    def _tail_call(self, node: Call) -> None:
+        """Leave callee and arguments in the register and return the marker: the caller makes the
+        call.
+        """
+        function, *arguments = self.operands([node.function, *node.arguments])
+        self.at(node.span)
+        self.globals.add("_t")
+        self.out.append(self.assign("_t", self.tuple([function, *arguments])))
+        self.out.append(self.return_(self.name("_M")))
+
+    def _store(self, node: Call) -> bool:
+        """A primitive that stores, as an assignment; False when it is none of those."""
+        if not is_primitive(node) or not isinstance(node.function, Global):
+            return False
+        name = node.function.name
+        primitive = node.function.primitive
+        if name not in inline.STORES or primitive is None or len(node.arguments) != primitive.low:
+            return False
+        kinds = tuple(type_of(argument) for argument in node.arguments)
+        self.at(node.span)
+        values = self.operands(node.arguments)
+        self.at(node.span)
+        parts: dict[str, Any] = {}
+        for letter, argument, value in zip("ABC", node.arguments, values, strict=False):
+            if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(argument):
+                temp = self.temp()
+                self.out.append(self.assign(temp, value))
+                value = self.name(temp)
+            parts[letter] = value
+        test, place = inline.store(name, kinds)
+        target: Any = self.fill(place, parts)
+        target.ctx = STORE
+        stored = ast.Assign([target], list(parts.values())[-1], **self.place)
+        slow = self.call(library_name(name), *parts.values())
+        if isinstance(test, ast.Constant):  # nothing is left to test
+            self.out.append(stored)
+        else:
+            self.out.append(self.if_(self.fill(test, parts), [stored], [self.evaluate(slow)]))
+        return True
+
+    # -- loops ---------------------------------------------------------------------------------
+
+    def _letrec(self, node: Letrec, dest: Dest) -> bool:
+        """Emit the bindings; True when the body was emitted too, as a loop."""
+        loop = enters_loop(node)
+        if loop is not None and loop.loop:
+            self._loop(node, loop, dest)
+            return True
+        i = 0
+        while i < len(node.inits):
+            if not isinstance(node.inits[i], Lambda):
+                value = self.expr(node.inits[i])
+                self.out.append(self.assign(self.named([node.variables[i]])[0], value))
+                i += 1
+                continue
+            group: list[Lambda] = []
+            start = i
+            while i < len(node.inits) and isinstance(init := node.inits[i], Lambda):
+                group.append(init)
+                i += 1
+            self.procedures(group, self.named(node.variables[start:i]))
+        return False
+
+    def _loop(self, node: Letrec, loop: Lambda, dest: Dest) -> None:
+        assert isinstance(node.body, Call)
+        values = self.operands(node.body.arguments)
+        for name, value in zip(self.named(loop.required), values, strict=True):
+            self.out.append(self.assign(name, value))
+        frame = Frame(loop, dest.frame)
+        if not loop.safepoint:
+            self.stmt(loop.body, dest)
+            return
+        self.owes_step = not loop.turns
+        body = self.block(loop.body, dest.within(frame))
+        place = self.place
+        self.at(loop.span)
+        if frame.escapes:
+            self.out.append(self.assign("_k", self.const(0)))
+        self.owes_step = False
+        if loop.turns:
+            ran_out: Block = [self.evaluate(self.call("_slice_end")), self.continue_()]
+            body = [self.per_step(body, ran_out)]
+            if dest.kind != "return" or frame.escapes:
+                body.append(self.break_())
+        self.out.append(self.forever(body))
+        self._after_loop(frame, dest)
+        self.place = place
+
+    def _after_loop(self, frame: Frame, dest: Dest) -> None:
+        """Behind a loop: continue the outer loop it wanted, or deliver what it left."""
+        for number, target in enumerate(frame.escapes, 1):
+            test = self.compare(self.name("_k"), ast.Eq(), self.const(number))
+            self.out.append(self.if_(test, self._continue(target, frame.outer), []))
+        if dest.kind != "return" and dest.frame is not None:
+            self.out.append(self.break_())
+
+    def _continue(self, target: Frame, innermost: Frame | None) -> Block:
+        """Statements that start the next turn of `target` from within `innermost`."""
+        assert innermost is not None
+        if target is innermost:
+            return [self.continue_()]
+        if target not in innermost.escapes:
+            innermost.escapes.append(target)
+        number = innermost.escapes.index(target) + 1
+        return [self.assign("_k", self.const(number)), self.break_()]
+
+    def _jump(self, node: Call, dest: Dest) -> None:
+        target = dest.frame
+        while target is not None and target.lambda_ is not node.jump:
+            target = target.outer
+        assert target is not None and node.jump is not None
+        names = self.named(node.jump.required)
+        values = self.operands(node.arguments)
+        moves = [
+            (name, value)
+            for name, value in zip(names, values, strict=True)
+            if not (isinstance(value, ast.Name) and value.id == name)
+        ]
+        self.at(node.span)
+        if len(moves) == 1:
+            self.out.append(self.assign(*moves[0]))
+        elif moves:
+            self.out.append(
+                self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves]))
+            )
+        self._look_at_name(node)
+        self.out += self._continue(target, dest.frame)
+
+    def _look_at_name(self, node: Call) -> None:
+        """A procedure that calls itself by its global name looks whether that still means it; if
+        not, it calls what it means, with the arguments the loop has for its next turn.
+        """
+        function, target = node.function, node.jump
+        if target is None or not isinstance(function, Global) or self.unit.top.is_library:
+            return
+        self.checks_name = True
+        name = self.global_name(function.name, False)
+        arguments = [self.name(n) for n in self.named(target.required)]
+        if self.in_worker:
+            call = self.call(self.worker_name(function.name, target), *arguments)
+            otherwise: Block = [self.return_(call)]
+        elif target.marks:
+            self.globals.add("_t")
+            register = self.assign("_t", self.tuple([self.name(name), *arguments]))
+            otherwise = [register, self.return_(self.name("_M"))]
+        else:
+            self.entries.add(function.name)
+            otherwise = [self.return_(self.call(f"{name}ǁv", *arguments))]
+        still = self.name(self.numbered(function.name, "ǁf"))
+        self.out.append(self.if_(self.not_(still), otherwise, []))
