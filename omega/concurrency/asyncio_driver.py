@@ -327,7 +327,7 @@ class AsyncioDriver(Driver):
     def is_guest_now(self) -> bool:
         return running_loop() is not None
 
-    def close(self) -> None:
+    def close(self, abandon: bool = False) -> None:
         for _, future in self._waits:  # hosts that still wait in their loop are told
             if future is not None and not future.done():
                 future.set_result(None)
@@ -338,5 +338,9 @@ class AsyncioDriver(Driver):
             self._timer.cancel()
             self._timer = None
         self._loop = None
-        if runner is not None:
+        if runner is None:
+            return
+        if abandon:
+            runner.get_loop().close()  # the runner itself would wait for every task
+        else:
             runner.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit, getcurrent  # type: ignore[import-untyped]
 
 from omega.concurrency import limits, scopes
-from omega.concurrency.driver import Driver
+from omega.concurrency.clock import to_us
 from omega.concurrency.scopes import CancelRequest
 from omega.errors import HostError
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from omega.concurrency.interface import Scheduler
     from omega.concurrency.scheduler import Kernel
 
+CLOSE_S = 5.0  # how long cleanup, shields included, may take once a scheduler is closed
+GUEST_CLOSE_S = 0.2  # the same inside a host's running loop, which stands still meanwhile
+GIVE_UP_S = 1.0  # after that, for what is left to unwind
 ROUNDS_MAX = (
     3  # how often a task that does not end is cancelled again before its stack is broken off
 )
@@ -26,29 +30,42 @@ def close(scheduler: Scheduler) -> None:
         return
     if scheduler.in_batch:
         raise HostError("a task cannot close its own scheduler")
-    scheduler.set_wall_deadline(None)
+    guest = scheduler.driver.is_guest_now()
+    seconds = GUEST_CLOSE_S if guest else CLOSE_S
     scheduler.set_fuel(None)
+    scheduler.set_wall_deadline(seconds)  # also shields end then
     request = CancelRequest("cancel", "the scheduler is closed", "host", scheduler.now_us())
     scopes.cancel_scope(scheduler, scheduler.root, request)
     scheduler.closed = True
     for external in list(scheduler.externals):
         external.abort("the scheduler is closed")
-    _drive(scheduler, scheduler.driver)
+    _drive(scheduler, guest, scheduler.now_us() + to_us(seconds + GIVE_UP_S))
+    left = sorted({external.label for external in scheduler.externals})
     break_stacks(scheduler)
     for task in limits.all_tasks(scheduler):
         if task.state == "pending":
             scheduler.end_unstarted(task, request)
-    scheduler.driver.close()
+    scheduler.driver.close(abandon=bool(left) and not guest)
+    if left and not guest:
+        warnings.warn(
+            f"closed while still running: {', '.join(left)}", ResourceWarning, stacklevel=3
+        )
 
 
-def _drive(scheduler: Scheduler, driver: Driver) -> None:
+def _drive(scheduler: Scheduler, guest: bool, until_us: int) -> None:
     """Let cancelled tasks clean up; inside a host's running loop only without waiting."""
-    if driver.is_guest_now():
+    if guest:
         for _ in range(ROUNDS_MAX):
             if scheduler.has_work():
                 scheduler.run_batch()
         return
-    driver.drive(lambda: scheduler.live == 0 and not scheduler.externals)
+    scheduler.timers.call(until_us, lambda: None).passive = True  # have the driver look again
+
+    def is_over() -> bool:
+        ended = scheduler.live == 0 and not scheduler.externals
+        return ended or scheduler.now_us() >= until_us
+
+    scheduler.driver.drive(is_over)
 
 
 def break_stacks(kernel: Kernel) -> None:

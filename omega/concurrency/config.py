@@ -35,6 +35,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 FINAL_STATES: Final[frozenset[State]] = frozenset((COMPLETED, ERROR, CANCELLED))
 
 FairnessMode = Literal["round-robin", "fifo", "priority"]
+YIELD_EVERY_MAX: Final = 1_000_000  # an interrupt takes what is left of a slice away, in no time
 MODES: Final = ("round-robin", "fifo", "priority")
 
 
@@ -67,6 +68,11 @@ class SchedulerConfig:
             "yield_every",
         ):
             _check_count(name, getattr(self, name), least=1)
+        if self.yield_every > YIELD_EVERY_MAX:
+            raise HostError(
+                f"yield_every is at most {YIELD_EVERY_MAX:,} steps, not {self.yield_every:,}",
+                hint="for no turns between tasks at all, there is fairness_mode fifo",
+            )
         _check_count("keep_finished", self.keep_finished, least=0)
         if self.ageing is not None:
             _check_count("ageing", self.ageing, least=1)

@@ -101,11 +101,17 @@ def _shown(task: Task) -> str:
 
 
 def victim(scheduler: Kernel) -> Task | None:
-    """Who gets the error: the stuck task the host waits for, else the oldest foreground one."""
+    """Who gets the error: the stuck task the host waits for, else the oldest foreground one.
+
+    Not who waits for the end of a scope that was told to end: that changes nothing. Whoever keeps
+    the scope open, behind a shield perhaps, is stuck as well.
+    """
     stuck = [
         task
         for task in limits.all_tasks(scheduler)
-        if task.state is SUSPENDED and task.waiting is not None
+        if task.state is SUSPENDED
+        and task.waiting is not None
+        and not (isinstance(task.waiting, Scope) and task.waiting.cancel is not None)
     ]
     for task in stuck:
         if task.terms.watched:

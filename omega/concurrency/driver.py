@@ -98,8 +98,10 @@ class Driver:
         """Whether a host's asyncio loop runs on this stack, so that `drive` cannot wait."""
         return False
 
-    def close(self) -> None:
-        """Give back everything. No call follows."""
+    def close(self, abandon: bool = False) -> None:
+        """Give back everything. No call follows. abandon: something still runs and will not end:
+        do not wait for it.
+        """
 
 
 class _Sleep:
@@ -211,6 +213,7 @@ class VirtualDriver(Driver):
     def _step(self, external: External, error: BaseException | None) -> None:
         """Let the coroutine run to its next wait."""
         made = external.handle
+        self._running.pop(external, None)
         failure: BaseException | None = None
         asked: Any = None
         try:

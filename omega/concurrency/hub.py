@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omega.concurrency import limits, scopes
 from omega.concurrency.scopes import CancelRequest
 from omega.concurrency.task import Task
+from omega.errors import Closed
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -23,8 +24,7 @@ def do_chores(kernel: Kernel) -> None:
         kernel._interrupted = False
         interrupted(kernel)
     if kernel.inbox.filled:
-        for call in kernel.inbox.take():
-            call()
+        take_posts(kernel)
     if kernel.timers.heap:
         now = kernel.driver.now_us()
         entry = kernel.timers.pop_due(now)
@@ -37,6 +37,25 @@ def do_chores(kernel: Kernel) -> None:
             entry = kernel.timers.pop_due(now)
     while kernel.chores:
         kernel.chores.popleft()()
+
+
+def take_posts(kernel: Kernel) -> None:
+    """Every call posted so far is made, whatever the others raise; the host gets the first error.
+
+    What comes too late for a scheduler that is closed is dropped.
+    """
+    first: Exception | None = None
+    for call in kernel.inbox.take():
+        try:
+            call()
+        except Exception as error:
+            if first is None and not (kernel.closed and isinstance(error, Closed)):
+                first = error
+    try:
+        if first is not None:
+            raise first
+    finally:
+        first = None  # a frame that keeps its own exception is a cycle
 
 
 def interrupted(scheduler: Kernel) -> None:

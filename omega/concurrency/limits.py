@@ -205,11 +205,16 @@ def held_slice(scheduler: Kernel, me: Task) -> None:
 
 
 def refuse_wait(me: Task) -> None:
+    raise refused_wait(me)
+
+
+def refused_wait(me: Task) -> TaskError:
+    """The error for a wait inside a barrier or an atomic section."""
     assert me.holds
     hold = me.holds[-1]
     if hold.kind == "atomic":
-        raise TaskError("an atomic section cannot wait", kind="cannot-suspend-here")
-    raise TaskError(
+        return TaskError("an atomic section cannot wait", kind="cannot-suspend-here")
+    return TaskError(
         f"cannot wait here: the host function `{hold.name}` is on the stack",
         kind="cannot-suspend-here",
         hint="register it with reentrant=True, or make it an async function",

@@ -15,6 +15,8 @@ from omega.concurrency.interface import Scheduler
 from omega.concurrency.task import Task
 from omega.concurrency.tokens import CancellationToken
 
+SUBMIT_OPTIONS = frozenset({"name", "priority", "timeout", "token"})
+
 
 class ConcurrencyManager:
     """Belongs to the thread that made it; a context manager that closes at the end.
@@ -50,7 +52,12 @@ class ConcurrencyManager:
         )
 
     def submit_threadsafe(self, body: Callable[[], Any], **options: Any) -> None:
-        """`submit` from any thread; the task comes to be when the scheduler next looks."""
+        """`submit` from any thread; the task comes to be when the scheduler next looks. Nothing
+        happens if it is closed before.
+        """
+        unknown = options.keys() - SUBMIT_OPTIONS
+        if unknown:
+            raise TypeError(f"submit has no option {', '.join(sorted(unknown))}")
         self.scheduler.post(lambda: _submit(self, body, options))
 
     def wait(self, task: Task) -> Any:

@@ -494,8 +494,9 @@ class Kernel(KernelState):
 
     def _end_failed(self, task: Task, error: BaseException) -> None:
         """The body of `task` raised `error`."""
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self._escape = error
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) and error is not self._escaped:
+            # Once: whoever waited for this task fails with the same.
+            self._escape = self._escaped = error
             self._poll_at = -1
         state, outcome = endings.verdict(self, task, error)
         trace = error.__traceback__ if outcome is error else None

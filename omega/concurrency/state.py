@@ -68,6 +68,7 @@ class KernelState:
         "__weakref__",
         "_breaking",
         "_escape",
+        "_escaped",
         "_hub",
         "_interrupted",
         "_max_running",
@@ -167,6 +168,7 @@ class KernelState:
         self._stop = False  # a task the host waits for has ended
         # KeyboardInterrupt or SystemExit of a task on its way to the host.
         self._escape: BaseException | None = None
+        self._escaped: BaseException | None = None  # the last that went there
         self.in_batch = False
         self._resume: Task | None = None  # runs next, before any ready task
         self._hub: greenlet = None

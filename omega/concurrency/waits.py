@@ -80,7 +80,12 @@ def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
     stuck: BaseException | None = None
     while scope.tasks:
         if me.holds:
-            limits.refuse_wait(me)
+            # Nobody else has run since the barrier: its tasks have not begun, and end at once.
+            stuck = limits.refused_wait(me)
+            request = CancelRequest("failure", stuck.message, me.id, kernel.now_us())
+            if not scopes.cancel_scope(kernel, scope, request):
+                raise OmegaBug(f"{scope.describe()} outlives a barrier")
+            continue
         scope.waiter = (me, me.gen)
         kernel.park(me, scope)
         scope.waiter = None
