@@ -63,10 +63,16 @@ def interrupted(scheduler: Kernel) -> None:
     if scheduler.on_interrupt is not None:
         scheduler.on_interrupt()
         return
-    for task in limits.all_tasks(scheduler):
-        if task.terms.watched:
-            request = CancelRequest("cancel", "interrupted", "host", scheduler.now_us())
-            scopes.cancel_task(scheduler, task, request)
+    cancel_watched(scheduler)
+
+
+def cancel_watched(kernel: Kernel) -> bool:
+    """Cancel what the host waits for. False: it waits for no task."""
+    watched = [task for task in limits.all_tasks(kernel) if task.terms.watched]
+    for task in watched:
+        request = CancelRequest("cancel", "interrupted", "host", kernel.now_us())
+        scopes.cancel_task(kernel, task, request)
+    return bool(watched)
 
 
 def on_hub(kernel: Kernel, function: Callable[[], Any]) -> Any:

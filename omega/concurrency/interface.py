@@ -26,6 +26,7 @@ from omega.concurrency.clock import to_us
 from omega.concurrency.combinators import Mode
 from omega.concurrency.config import PENDING, RUNNING, SUSPENDED, Stats
 from omega.concurrency.events import Cell, TaskEvent
+from omega.concurrency.interrupts import Interrupts
 from omega.concurrency.listing import TaskLine
 from omega.concurrency.outside import External, OutsideHold, Start
 from omega.concurrency.scheduler import Kernel
@@ -225,14 +226,16 @@ class Scheduler(Kernel):
     def wait(self, task: Task) -> Any:
         """From a task: await it.
 
-        From the host: run until it has ended; its value, or its error raised.
+        From the host: run until it has ended; its value, or its error raised. Ctrl-C cancels it,
+        and is raised as KeyboardInterrupt when it has ended.
         """
         if self.current is not None:
             return self.await_task(task)
         self.check_host("wait")
         self._watch(task)
         try:
-            self.driver.drive(lambda: task.is_done and not self._is_aborting())
+            with Interrupts(self):
+                self.driver.drive(lambda: task.is_done and not self._is_aborting())
         finally:
             task.own_terms().watched = False
         return self.result_of(task)
@@ -270,10 +273,11 @@ class Scheduler(Kernel):
     def run(self) -> None:
         """Run until no foreground task is left, then cancel the daemons."""
         self.check_host("run")
-        self.driver.drive(self._is_idle)
-        if self.daemons:
-            self._cancel_daemons()
-            self.driver.drive(lambda: self.live == 0)
+        with Interrupts(self):
+            self.driver.drive(self._is_idle)
+            if self.daemons:
+                self._cancel_daemons()
+                self.driver.drive(lambda: self.live == 0)
 
     async def run_async(self) -> None:
         """`run` inside a running asyncio loop."""

@@ -1,4 +1,4 @@
-"""The end of a scheduler, and what must not keep it from ending: shields, posts, hosts' mistakes."""
+"""The end of a scheduler, and what must not keep it from ending: shields, posts, host mistakes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""Ctrl-C while a host without a handler of its own drives the scheduler: real signals."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+
+import pytest
+
+from omega import Interpreter
+from omega.concurrency import AsyncioDriver, VirtualDriver
+
+pytestmark = pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals come elsewhere"
+)
+
+
+@pytest.fixture(autouse=True)
+def default_handler():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def spins(s):
+    while True:
+        s.charge(10)
+
+
+@pytest.mark.parametrize("driver", [VirtualDriver, AsyncioDriver])
+def test_the_first_cancels_what_the_host_waits_for(kit, driver):
+    s = kit.scheduler(driver=driver())
+    cleaned = []
+
+    def body():
+        try:
+            signal.raise_signal(signal.SIGINT)
+            spins(s)
+        finally:
+            s.shielded(lambda: cleaned.append(s.sleep(0.001)))
+
+    task = s.spawn(body)
+    with pytest.raises(KeyboardInterrupt):
+        s.wait(task)
+    assert task.state == "cancelled" and cleaned == [None]
+    assert s.wait(s.spawn(lambda: 42)) == 42
+
+
+def test_the_second_does_not_wait_for_the_end(kit):
+    s = kit.scheduler()
+
+    def body():
+        signal.raise_signal(signal.SIGINT)
+
+        def stubborn():
+            signal.raise_signal(signal.SIGINT)
+            s.sleep(1000)
+
+        s.shield(stubborn)
+
+    task = s.spawn(body)
+    with pytest.raises(KeyboardInterrupt):
+        s.wait(task)
+    assert not task.is_done
+    s._check()
+    assert s.wait(s.spawn(lambda: 42)) == 42
+
+
+def test_run_has_nothing_to_cancel_and_stops(kit):
+    s = kit.scheduler()
+    s.spawn(lambda: (signal.raise_signal(signal.SIGINT), spins(s)))
+    with pytest.raises(KeyboardInterrupt):
+        s.run()
+    s._check()
+
+
+def test_at_any_moment_it_leaves_the_kernel_whole():
+    """A Lisp program with many switches, interrupted somewhere; nothing is lost of the others."""
+    delays = random.Random(7)
+
+    def interrupt(number, frame):
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    program = """(define (program) (scope (let loop ((i 0)) (when (< i 400)
+                   (async (lambda () (yield) (let spin ((n 0)) (if (< n 300) (spin (+ n 1))))))
+                   (loop (+ i 1))))))"""
+    hit = 0
+    try:
+        with Interpreter() as omega:
+            omega.eval(program)
+            run = omega.get("program")
+            omega.eval("(define beside (async-detached (lambda () (sleep 20) 'kept)))")
+            for _ in range(60):
+                signal.setitimer(signal.ITIMER_REAL, delays.uniform(0.0001, 0.03))
+                try:
+                    run()
+                except KeyboardInterrupt:
+                    hit += 1
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                omega.scheduler._check()
+                assert omega.eval("(+ 1 2)") == 3
+            assert str(omega.eval("(await beside)")) == "kept"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hit
