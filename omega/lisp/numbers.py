@@ -1,9 +1,9 @@
 """Numbers as text: parsing and printing of integers, rationals and reals, of any length.
 
-Owns: `parse_number`, `format_number`, and conversion between long digit strings and integers in
-better than quadratic time, past CPython's 4,300-digit limit (a process-wide setting this module
-never touches: it converts in short chunks). Refuses: complex numbers (the reader says so; here
-they are simply no numbers), and knowing about sources or spans.
+Owns: `parse_number`, `format_number`, division and roots of long integers, and conversion between
+long digit strings and integers in better than quadratic time, past CPython's 4,300-digit limit (a
+process-wide setting this module never touches: it converts in short chunks). Refuses: complex
+numbers (the reader says so; here they are simply no numbers), and knowing about sources or spans.
 
 Syntax: R7RS 7.1.1 <number> without complex; radix prefixes #b #o #d #x, exactness prefixes #e #i,
 in either order.
@@ -12,11 +12,14 @@ in either order.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from math import isqrt
 
 from omega.errors import LimitExceeded
 
 EXPONENT_MAX = 1_000_000  # of an exact decimal such as #e1e1000000: its digits are all made
+RATIO_BITS_MAX = 200_000  # above or below the line of a rational: its common divisors take 0.1 s
 _CHUNK_DIGITS = 512  # CPython converts up to 640 digits whatever its limit is set to
 _DECIMAL_BITS = (
     12_000  # beyond this many bits the `decimal` module (number-theoretic transform) prints faster
@@ -33,6 +36,8 @@ _SPECIAL = {
     "-nan.0": float("nan"),
 }
 _RATIONALS: dict[int, re.Pattern[str]] = {}
+STEP_WORK = 21  # as a power of two: bits by bits of schoolbook work for one step
+_PIECE_BITS = 4096  # of the divisions a long one is made of
 _FLOAT_EXPONENT = re.compile(r"e([+-])0*([0-9]+)\Z")
 
 
@@ -40,7 +45,8 @@ def parse_number(text: str, radix: int = 10) -> int | Fraction | float | None:
     """The number `text` denotes in `radix` (2 to 36; a prefix overrides it), or None when it
     denotes none.
 
-    LimitExceeded("size") for an exact number with an exponent beyond EXPONENT_MAX.
+    LimitExceeded("size") for an exact number with an exponent beyond EXPONENT_MAX, and for a
+    rational beyond RATIO_BITS_MAX.
     """
     exactness = ""
     if text[:1] == "#":
@@ -92,7 +98,7 @@ def _rational(match: re.Match[str], radix: int, exactness: str) -> int | Fractio
         denominator = parse_digits(below, radix)
         if denominator == 0:
             return None
-        value = normalize(Fraction(value, denominator))
+        value = _lowest_terms(int(value), denominator)
     if exactness == "i":
         if sign == "-" and value == 0:
             return -0.0
@@ -114,7 +120,14 @@ def _exact_decimal(match: re.Match[str]) -> int | Fraction:
         digits = -digits
     if shift >= 0:
         return digits * int(10**shift)
-    return normalize(Fraction(digits, 10**-shift))
+    return _lowest_terms(digits, 10**-shift)
+
+
+def _lowest_terms(above: int, below: int) -> int | Fraction:
+    bits = max(above.bit_length(), below.bit_length())
+    if bits > RATIO_BITS_MAX:
+        raise LimitExceeded("size", bits, RATIO_BITS_MAX, "bits of a rational number")
+    return normalize(Fraction(above, below))
 
 
 def normalize(value: Fraction) -> int | Fraction:
@@ -254,3 +267,90 @@ def _format_radix(number: int, radix: int) -> str:
         work.append((high, level - 1))
     text = "".join(out).lstrip("0") or "0"
     return "-" + text if number < 0 else text
+
+
+# -- division and roots of long integers -----------------------------------------------------------
+
+Charge = Callable[[int], None]  # takes the steps that the piece of work that follows is worth
+
+
+def floored(x: int, y: int, charge: Charge) -> tuple[int, int]:
+    """divmod(x, y), y not being 0: charged for, and in pieces when it is long."""
+    size = y.bit_length()
+    if (x.bit_length() - size) * size < 1 << STEP_WORK:
+        return divmod(x, y)
+    q, r = _divided_long(abs(x), abs(y), charge)
+    if (x < 0) is not (y < 0):
+        q, r = (-q, r) if r == 0 else (-q - 1, abs(y) - r)
+    return q, r if y > 0 else -r
+
+
+def _divided_long(x: int, y: int, charge: Charge) -> tuple[int, int]:
+    """Schoolbook division in base 2**width with digits as long as y, each found by recursion
+    (Burnikel and Ziegler), so about as fast as multiplication and never long in one piece.
+    """
+    short = y.bit_length() <= _PIECE_BITS
+    shift = 0 if short else -y.bit_length() % 8
+    x, y = x << shift, y << shift
+    width = 4 * _PIECE_BITS if short else y.bit_length()
+    data = x.to_bytes((x.bit_length() + 7) // 8, "little")
+    step = width // 8
+    rest = 0
+    digits: list[bytes] = []
+    for at in range((len(data) - 1) // step * step, -1, -step):
+        above = rest << width | int.from_bytes(data[at : at + step], "little")
+        if short:
+            charge(max(1, width * y.bit_length() >> STEP_WORK))
+            digit, rest = divmod(above, y)
+        else:
+            digit, rest = _two_by_one(above, y, width, charge)
+        digits.append(digit.to_bytes(step, "little"))
+    return int.from_bytes(b"".join(reversed(digits)), "little"), rest >> shift
+
+
+def _two_by_one(a: int, b: int, n: int, charge: Charge) -> tuple[int, int]:
+    """divmod(a, b) for b of n bits and a below b << n."""
+    if a.bit_length() - n <= _PIECE_BITS:
+        charge(max(1, n * _PIECE_BITS >> STEP_WORK))
+        return divmod(a, b)
+    pad = n & 1
+    a, b, n = a << pad, b << pad, n + pad
+    half = n >> 1
+    mask = (1 << half) - 1
+    high, low = b >> half, b & mask
+    q1, r = _three_by_two(a >> n, (a >> half) & mask, b, high, low, half, charge)
+    q2, r = _three_by_two(r, a & mask, b, high, low, half, charge)
+    return q1 << half | q2, r >> pad
+
+
+def _three_by_two(
+    above: int, below: int, b: int, high: int, low: int, n: int, charge: Charge
+) -> tuple[int, int]:
+    """divmod(above << n | below, b) for b = high << n | low of 2n bits and a quotient of n bits."""
+    if above >> n == high:
+        q, r = (1 << n) - 1, above - (high << n) + high
+    else:
+        q, r = _two_by_one(above, high, n, charge)
+    charge(n >> 12)
+    r = (r << n | below) - q * low
+    while r < 0:
+        q -= 1
+        r += b
+    return q, r
+
+
+def integer_root(n: int, charge: Charge) -> tuple[int, int]:
+    """The greatest integer whose square is not above n, and what the square leaves (Zimmermann)."""
+    if n.bit_length() <= 2 * _PIECE_BITS:
+        root = isqrt(n)
+        return root, n - root * root
+    part = n.bit_length() // 4
+    mask = (1 << part) - 1
+    high, rest = integer_root(n >> 2 * part, charge)
+    q, r = floored(rest << part | (n >> part) & mask, 2 * high, charge)
+    charge(part >> 12)
+    root, rest = (high << part) + q, (r << part | n & mask) - q * q
+    while rest < 0:
+        rest += 2 * root - 1
+        root -= 1
+    return root, rest

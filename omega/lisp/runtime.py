@@ -37,7 +37,6 @@ from omega.lisp.records import RECORD_PROCEDURES
 from omega.lisp.table import HashTable
 
 WIDE_MAX = 250  # arguments a call may have without going through C
-PRODUCT_BITS_MAX = 16_000_000  # of integers multiplied; about 0.3 s of work
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
 APPLY_MAX = 8
 VALUES_HINT = "(values a b) gives two; `receive` with a rest parameter takes any number"
@@ -98,8 +97,7 @@ class Runtime:
             _bind_keywords=bind_keywords,
             _value_entry=self._value_entry,
             _worker_entry=self._worker_entry,
-            _product=self._product,
-            _add=slow.add, _sub=slow.sub, _mul=self._mul, _num_eq=slow.num_eq,
+            **{"_" + f.__name__: _bound_to(f, self) for f in slow.LIMITED}, _num_eq=slow.num_eq,
             _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
         )  # fmt: skip
 
@@ -239,18 +237,6 @@ class Runtime:
                 f"at least {n} values were expected here, {len(items)} came", hint=VALUES_HINT
             )
         return (*items[:n], to_list(items[n:]))
-
-    def _mul(self, a: Any, b: Any) -> Any:
-        value = slow.mul(a, b)
-        return self._product(value) if type(value) is int else value
-
-    def _product(self, value: int) -> int:
-        """A large product: work is charged by its size, and one beyond the limit refused."""
-        bits = value.bit_length()
-        if bits > (most := min(PRODUCT_BITS_MAX, self.limits.alloc_items)):
-            raise LimitExceeded("size", bits, most, "bits of a product")
-        self.charge(bits // 4096)
-        return value
 
     def _assertion_failed(self, expression: Any, *message: Any) -> Any:
         from omega.errors import LispError

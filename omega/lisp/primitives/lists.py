@@ -143,7 +143,7 @@ def iota(count: Any, start: Any = 0, step: Any = 1, *, rt: Any) -> Any:
     check.size(rt, n)
     if type(start) is int and type(step) is int:
         return to_list([start + at * step for at in range(n)])
-    return to_list([add(start, mul(at, step)) for at in range(n)])
+    return to_list([add(start, mul(at, step, rt=rt), rt=rt) for at in range(n)])
 
 
 @primitive("range", result="list")
@@ -168,12 +168,12 @@ def range_(start: Any, end: Any = None, step: Any = 1, *, rt: Any) -> Any:
         count = max(0, -((start - end) // step))
         check.size(rt, count)
         return to_list(list(numbers))
-    ratio = div(sub(end, start), step)
+    ratio = div(sub(end, start, rt=rt), step, rt=rt)
     if type(ratio) is float and not math.isfinite(ratio):
         raise check.invalid("range", "is too long for its step", step)
     count = max(0, math.ceil(ratio))
     check.size(rt, count)
-    return to_list([add(start, mul(at, step)) for at in range(count)])
+    return to_list([add(start, mul(at, step, rt=rt), rt=rt) for at in range(count)])
 
 
 @primitive("list-copy")

@@ -7,22 +7,32 @@ lt gt le ge neg quotient remainder modulo.
 Refuses: booleans, strings, host objects (Python would take some of them for numbers), complex
 results.
 
+What takes more than linear time in the size of its numbers is charged for, in pieces as small as
+can be: long divisions and roots are made of many short ones; of a greatest common divisor, which
+CPython finds in one piece, the size is limited (RATIO_BITS_MAX), and so that of rationals.
+
 Integers are int, rationals Fraction (never with denominator 1), reals float. Source: R7RS 6.2.6.
 """
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from omega.errors import DivisionByZero, LispTypeError
-from omega.lisp.numbers import to_float
+from omega.errors import DivisionByZero, LimitExceeded, LispTypeError
+from omega.lisp.numbers import RATIO_BITS_MAX, STEP_WORK, floored, to_float
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import REALS, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 Real = int | float | Fraction
+PRODUCT_BITS_MAX = 16_000_000  # of integers multiplied; about 0.3 s of work
+_PLAIN = frozenset((int, float))
+_BIG = 1 << 4096
+_SMALL = 8192  # bits of two numbers nothing about which takes long
 
 
 def _not_numbers(name: str, a: Any, b: Any) -> LispTypeError:
@@ -44,40 +54,100 @@ def _zero(name: str, dividend: Any) -> DivisionByZero:
 # -- the slow paths of compiled code --------------------------------------------------------------
 
 
-def add(a: Any, b: Any) -> Any:
+def add(a: Any, b: Any, *, rt: Any) -> Any:
     """a + b; LispTypeError names `+`."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers("+", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        return _ratio("+", operator.add, a, b, rt)
     try:
-        result = a + b
+        return a + b
     except OverflowError:
         return to_float(a) + to_float(b)
-    return result.numerator if type(result) is Fraction and result.denominator == 1 else result
 
 
-def sub(a: Any, b: Any) -> Any:
+def sub(a: Any, b: Any, *, rt: Any) -> Any:
     """a - b; LispTypeError names `-`."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers("-", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        return _ratio("-", operator.sub, a, b, rt)
     try:
-        result = a - b
+        return a - b
     except OverflowError:
         return to_float(a) - to_float(b)
-    return result.numerator if type(result) is Fraction and result.denominator == 1 else result
 
 
-def mul(a: Any, b: Any) -> Any:
+def mul(a: Any, b: Any, *, rt: Any) -> Any:
     """a * b; LispTypeError names `*`."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers("*", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        return _ratio("*", operator.mul, a, b, rt)
     try:
         result = a * b
     except OverflowError:
         return to_float(a) * to_float(b)
-    return result.numerator if type(result) is Fraction and result.denominator == 1 else result
+    if -_BIG < result < _BIG or type(result) is float:
+        return result
+    return product(result, rt=rt)
 
 
-def div(a: Any, b: Any) -> Any:
+def product(value: int, *, rt: Any) -> int:
+    """A large product: work is charged by its size, and one beyond the limit refused."""
+    bits = value.bit_length()
+    if bits > (most := bits_allowed(rt, PRODUCT_BITS_MAX)):
+        raise LimitExceeded("size", bits, most, "bits of a product")
+    rt.charge(bits // 4096)
+    return value
+
+
+LIMITED: tuple[Any, ...] = (add, sub, mul, product)  # what compiled code calls bound to a runtime
+
+
+def bits_allowed(rt: Any, most: int) -> int:
+    """The most bits a number may have that takes time: `most`, or fewer where `alloc_items` is
+    less.
+    """
+    allowed: int | None = rt.limits.alloc_items
+    return most if allowed is None else min(most, allowed)
+
+
+# -- rationals ------------------------------------------------------------------------------------
+
+
+def _ratio(name: str, operate: Callable[[Any, Any], Any], a: Any, b: Any, rt: Any) -> Any:
+    """The value of an operation with a rational in it, or the error of one that has no numbers."""
+    if type(a) not in REALS or type(b) not in REALS:
+        raise _not_numbers(name, a, b)
+    if type(a) is float or type(b) is float:
+        return operate(to_float(a), to_float(b))
+    before_ratio(a, b, rt)
+    return ratio_allowed(operate(a, b), rt)
+
+
+def _bits(n: int | Fraction) -> int:
+    return max(n.numerator.bit_length(), n.denominator.bit_length())
+
+
+def before_ratio(a: Any, b: Any, rt: Any) -> None:
+    """Charge for an operation that takes common divisors of the parts of a and b, or refuse it."""
+    x, y = _bits(a), _bits(b)
+    if x + y < _SMALL:
+        return
+    most = bits_allowed(rt, RATIO_BITS_MAX)
+    if max(x, y) > 2 * most:
+        raise LimitExceeded("size", max(x, y), most, "bits of a rational number")
+    rt.charge(x * y >> STEP_WORK)
+
+
+def ratio_allowed(value: Any, rt: Any) -> Any:
+    """An exact value as Lisp has it; LimitExceeded for a rational that has become too long."""
+    if type(value) is not Fraction:
+        return value
+    if value.denominator == 1:
+        return value.numerator
+    bits = _bits(value)
+    if bits > (most := bits_allowed(rt, RATIO_BITS_MAX)):
+        raise LimitExceeded("size", bits, most, "bits of a rational number")
+    return value
+
+
+def div(a: Any, b: Any, *, rt: Any) -> Any:
     """a / b, exact for exact operands; DivisionByZero for an exact zero, infinite or nan for
     0.0.
     """
@@ -92,8 +162,12 @@ def div(a: Any, b: Any) -> Any:
         return math.copysign(math.inf, a) * math.copysign(1.0, b)
     if type(a) is float or type(b) is float:
         return to_float(a) / to_float(b)
-    result = Fraction(a, b)
-    return result.numerator if result.denominator == 1 else result
+    if type(a) is int and type(b) is int and a.bit_length() + b.bit_length() > _SMALL:
+        quotient, rest = floored(a, b, rt.charge)
+        if rest == 0:
+            return quotient
+    before_ratio(a, b, rt)
+    return ratio_allowed(Fraction(a, b), rt)
 
 
 def neg(a: Any) -> Any:
@@ -141,112 +215,113 @@ def ge(a: Any, b: Any) -> bool:
 # -- sums and products ----------------------------------------------------------------------------
 
 
-def _checked(name: str, numbers: tuple[Any, ...]) -> None:
+def _checked(name: str, numbers: tuple[Any, ...], rt: Any) -> None:
+    check.spend(rt, len(numbers))
     for at, value in enumerate(numbers, 1):
         if type(value) not in REALS:
             raise wrong_type(name, at, "a number", value)
 
 
 @primitive("+", result="number")
-def plus(*numbers: Any) -> Any:
+def plus(*numbers: Any, rt: Any) -> Any:
     """(+ number ...) -> number: the sum; 0 without arguments."""
-    _checked("+", numbers)
+    _checked("+", numbers, rt)
     if not numbers:
         return 0
     total = numbers[0]
     for value in numbers[1:]:
-        total = add(total, value)
+        total = add(total, value, rt=rt)
     return total
 
 
 @primitive("*", result="number")
-def times(*numbers: Any) -> Any:
+def times(*numbers: Any, rt: Any) -> Any:
     """(* number ...) -> number: the product; 1 without arguments."""
-    _checked("*", numbers)
+    _checked("*", numbers, rt)
     if not numbers:
         return 1
     total = numbers[0]
     for value in numbers[1:]:
-        total = mul(total, value)
+        total = mul(total, value, rt=rt)
     return total
 
 
 @primitive("-", result="number")
-def minus(number: Any, *numbers: Any) -> Any:
+def minus(number: Any, *numbers: Any, rt: Any) -> Any:
     """(- number ...) -> number: the first less all others; of one argument, its negative."""
-    _checked("-", (number, *numbers))
+    _checked("-", (number, *numbers), rt)
     if not numbers:
         return -number
     for value in numbers:
-        number = sub(number, value)
+        number = sub(number, value, rt=rt)
     return number
 
 
 @primitive("/", result="number")
-def divide(number: Any, *numbers: Any) -> Any:
+def divide(number: Any, *numbers: Any, rt: Any) -> Any:
     """(/ number ...) -> number: the first divided by all others; of one argument, its reciprocal.
     (/ 1 3) is exact.
     """
-    _checked("/", (number, *numbers))
+    _checked("/", (number, *numbers), rt)
     if not numbers:
-        return div(1, number)
+        return div(1, number, rt=rt)
     for value in numbers:
-        number = div(number, value)
+        number = div(number, value, rt=rt)
     return number
 
 
 @primitive("1+", result="number")
-def one_plus(n: Any) -> Any:
+def one_plus(n: Any, *, rt: Any) -> Any:
     """(1+ n) -> number: n plus one."""
-    return add(check.number("1+", 1, n), 1)
+    return add(check.number("1+", 1, n), 1, rt=rt)
 
 
 @primitive("-1+", "1-", result="number")
-def minus_one_plus(n: Any) -> Any:
+def minus_one_plus(n: Any, *, rt: Any) -> Any:
     """(-1+ n) -> number: n less one."""
-    return sub(check.number("-1+", 1, n), 1)
+    return sub(check.number("-1+", 1, n), 1, rt=rt)
 
 
 # -- comparison -----------------------------------------------------------------------------------
 
 
 @primitive("=", result="bool")
-def equal_numbers(*numbers: Any) -> bool:
+def equal_numbers(*numbers: Any, rt: Any) -> bool:
     """(= number ...) -> boolean: whether all are the same number, whatever their exactness."""
-    _checked("=", numbers)
+    _checked("=", numbers, rt)
     return all(numbers[at] == numbers[at + 1] for at in range(len(numbers) - 1))
 
 
 @primitive("<", result="bool")
-def less(*numbers: Any) -> bool:
+def less(*numbers: Any, rt: Any) -> bool:
     """(< number ...) -> boolean: whether each is less than the next."""
-    _checked("<", numbers)
+    _checked("<", numbers, rt)
     return all(numbers[at] < numbers[at + 1] for at in range(len(numbers) - 1))
 
 
 @primitive(">", result="bool")
-def greater(*numbers: Any) -> bool:
+def greater(*numbers: Any, rt: Any) -> bool:
     """(> number ...) -> boolean: whether each is greater than the next."""
-    _checked(">", numbers)
+    _checked(">", numbers, rt)
     return all(numbers[at] > numbers[at + 1] for at in range(len(numbers) - 1))
 
 
 @primitive("<=", result="bool")
-def less_or_equal(*numbers: Any) -> bool:
+def less_or_equal(*numbers: Any, rt: Any) -> bool:
     """(<= number ...) -> boolean: whether none is greater than the next."""
-    _checked("<=", numbers)
+    _checked("<=", numbers, rt)
     return all(numbers[at] <= numbers[at + 1] for at in range(len(numbers) - 1))
 
 
 @primitive(">=", result="bool")
-def greater_or_equal(*numbers: Any) -> bool:
+def greater_or_equal(*numbers: Any, rt: Any) -> bool:
     """(>= number ...) -> boolean: whether none is less than the next."""
-    _checked(">=", numbers)
+    _checked(">=", numbers, rt)
     return all(numbers[at] >= numbers[at + 1] for at in range(len(numbers) - 1))
 
 
-def _extreme(name: str, numbers: tuple[Any, ...], sign: int) -> Any:
-    _checked(name, numbers)
+def _extreme(name: str, numbers: tuple[Any, ...], sign: int, rt: Any) -> Any:
+    _checked(name, numbers, rt)
     best = numbers[0]
     inexact = False
     for value in numbers:
@@ -259,15 +334,15 @@ def _extreme(name: str, numbers: tuple[Any, ...], sign: int) -> Any:
 
 
 @primitive("min", result="number")
-def minimum(number: Any, *numbers: Any) -> Any:
+def minimum(number: Any, *numbers: Any, rt: Any) -> Any:
     """(min number ...) -> number: the least; inexact if any argument is."""
-    return _extreme("min", (number, *numbers), -1)
+    return _extreme("min", (number, *numbers), -1, rt)
 
 
 @primitive("max", result="number")
-def maximum(number: Any, *numbers: Any) -> Any:
+def maximum(number: Any, *numbers: Any, rt: Any) -> Any:
     """(max number ...) -> number: the greatest; inexact if any argument is."""
-    return _extreme("max", (number, *numbers), 1)
+    return _extreme("max", (number, *numbers), 1, rt)
 
 
 # -- predicates -----------------------------------------------------------------------------------
@@ -383,8 +458,23 @@ def _divided(name: str, a: Any, b: Any) -> tuple[int, int]:
     return x, y
 
 
-def _quotient(x: int, y: int) -> int:
-    return x // y if (x < 0) is (y < 0) else -(-x // y)
+def _truncated(x: int, y: int, rt: Any) -> tuple[int, int]:
+    """The quotient rounded towards zero, and what it leaves."""
+    q, r = floored(x, y, rt.charge)
+    return (q + 1, r - y) if r and (x < 0) is not (y < 0) else (q, r)
+
+
+def _common_divisor(a: int, b: int, rt: Any) -> int:
+    a, b = abs(a), abs(b)
+    if a < b:
+        a, b = b, a
+    if b and a.bit_length() * b.bit_length() >= 1 << STEP_WORK:
+        a, b = b, floored(a, b, rt.charge)[1]
+        bits = b.bit_length()
+        if bits > (most := bits_allowed(rt, RATIO_BITS_MAX)):
+            raise LimitExceeded("size", bits, most, "bits of a common divisor's numbers")
+        rt.charge(a.bit_length() * bits >> STEP_WORK)
+    return math.gcd(a, b)
 
 
 @primitive("odd?", result="bool")
@@ -400,64 +490,74 @@ def is_even(n: Any) -> bool:
 
 
 @primitive("quotient", "truncate-quotient", result="number")
-def quotient(n: Any, m: Any) -> Any:
+def quotient(n: Any, m: Any, *, rt: Any) -> Any:
     """(quotient n m) -> integer: n divided by m, rounded towards zero."""
     x, y = _divided("quotient", n, m)
-    return _like(_quotient(x, y), n, m)
+    return _like(_truncated(x, y, rt)[0], n, m)
 
 
 @primitive("remainder", "truncate-remainder", result="number")
-def remainder(n: Any, m: Any) -> Any:
+def remainder(n: Any, m: Any, *, rt: Any) -> Any:
     """(remainder n m) -> integer: what (quotient n m) leaves; has the sign of n."""
     x, y = _divided("remainder", n, m)
-    return _like(x - y * _quotient(x, y), n, m)
+    return _like(_truncated(x, y, rt)[1], n, m)
 
 
 @primitive("modulo", "floor-remainder", result="number")
-def modulo(n: Any, m: Any) -> Any:
+def modulo(n: Any, m: Any, *, rt: Any) -> Any:
     """(modulo n m) -> integer: what (floor-quotient n m) leaves; has the sign of m."""
     x, y = _divided("modulo", n, m)
-    return _like(x % y, n, m)
+    return _like(floored(x, y, rt.charge)[1], n, m)
 
 
 @primitive("floor-quotient", result="number")
-def floor_quotient(n: Any, m: Any) -> Any:
+def floor_quotient(n: Any, m: Any, *, rt: Any) -> Any:
     """(floor-quotient n m) -> integer: n divided by m, rounded down."""
     x, y = _divided("floor-quotient", n, m)
-    return _like(x // y, n, m)
+    return _like(floored(x, y, rt.charge)[0], n, m)
 
 
 @primitive("floor/")
-def floor_divide(n: Any, m: Any) -> Any:
+def floor_divide(n: Any, m: Any, *, rt: Any) -> Any:
     """(floor/ n m) -> two values: (floor-quotient n m) and (floor-remainder n m)."""
-    from omega.lisp.data import Values
-
-    x, y = _divided("floor/", n, m)
-    return Values((_like(x // y, n, m), _like(x % y, n, m)))
+    return _both(floored(*_divided("floor/", n, m), rt.charge), n, m)
 
 
 @primitive("truncate/")
-def truncate_divide(n: Any, m: Any) -> Any:
+def truncate_divide(n: Any, m: Any, *, rt: Any) -> Any:
     """(truncate/ n m) -> two values: (truncate-quotient n m) and (truncate-remainder n m)."""
+    return _both(_truncated(*_divided("truncate/", n, m), rt), n, m)
+
+
+def _both(results: tuple[int, int], *arguments: Any) -> Any:
     from omega.lisp.data import Values
 
-    x, y = _divided("truncate/", n, m)
-    q = _quotient(x, y)
-    return Values((_like(q, n, m), _like(x - y * q, n, m)))
+    return Values(tuple(_like(result, *arguments) for result in results))
 
 
 @primitive("gcd", result="number")
-def gcd(*numbers: Any) -> Any:
+def gcd(*numbers: Any, rt: Any) -> Any:
     """(gcd n ...) -> integer: the greatest common divisor, never negative; 0 without arguments."""
+    check.spend(rt, len(numbers))
     values = [_integral("gcd", at, n) for at, n in enumerate(numbers, 1)]
-    return _like(math.gcd(*values), *numbers)
+    found = 0
+    for value in values:
+        found = _common_divisor(found, value, rt)
+    return _like(found, *numbers)
 
 
 @primitive("lcm", result="number")
-def lcm(*numbers: Any) -> Any:
+def lcm(*numbers: Any, rt: Any) -> Any:
     """(lcm n ...) -> integer: the least common multiple, never negative; 1 without arguments."""
+    check.spend(rt, len(numbers))
     values = [_integral("lcm", at, n) for at, n in enumerate(numbers, 1)]
-    return _like(math.lcm(*values), *numbers)
+    found = 1
+    for value in values:
+        if value == 0:
+            return _like(0, *numbers)
+        rest = floored(found, _common_divisor(found, value, rt), rt.charge)[0]
+        found = mul(rest, abs(value), rt=rt)
+    return _like(found, *numbers)
 
 
 @primitive("abs", "magnitude", result="number")
@@ -467,6 +567,6 @@ def absolute(n: Any) -> Any:
 
 
 @primitive("square", result="number")
-def square(n: Any) -> Any:
+def square(n: Any, *, rt: Any) -> Any:
     """(square n) -> number: n times n."""
-    return mul(check.number("square", 1, n), n)
+    return mul(check.number("square", 1, n), n, rt=rt)

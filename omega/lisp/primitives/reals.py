@@ -12,48 +12,57 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from omega.errors import DivisionByZero
+from omega.errors import DivisionByZero, LimitExceeded
 from omega.lisp.data import Values
-from omega.lisp.numbers import format_number, normalize, parse_number, to_float
+from omega.lisp.numbers import RATIO_BITS_MAX, format_number, integer_root, parse_number, to_float
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import invalid
-from omega.lisp.primitives.numbers import div
+from omega.lisp.primitives.numbers import (
+    PRODUCT_BITS_MAX,
+    before_ratio,
+    bits_allowed,
+    div,
+    ratio_allowed,
+)
 from omega.lisp.primitives.registry import primitive
 
 # -- rounding -------------------------------------------------------------------------------------
 
 
-def _rounded(name: str, n: Any, how: Callable[[Any], int]) -> Any:
+def _rounded(name: str, n: Any, how: Callable[[Any], int], rt: Any) -> Any:
     check.number(name, 1, n)
-    if type(n) is not float:
-        return n if type(n) is int else how(n)
+    if type(n) is Fraction:
+        before_ratio(n.numerator, n.denominator, rt)
+        return how(n)
+    if type(n) is int:
+        return n
     if not math.isfinite(n) or n.is_integer():
         return n
     return math.copysign(float(how(n)), n)
 
 
 @primitive("floor", result="number")
-def floor(n: Any) -> Any:
+def floor(n: Any, *, rt: Any) -> Any:
     """(floor n) -> number: the greatest integer not above n; exact if n is."""
-    return _rounded("floor", n, math.floor)
+    return _rounded("floor", n, math.floor, rt)
 
 
 @primitive("ceiling", result="number")
-def ceiling(n: Any) -> Any:
+def ceiling(n: Any, *, rt: Any) -> Any:
     """(ceiling n) -> number: the least integer not below n; exact if n is."""
-    return _rounded("ceiling", n, math.ceil)
+    return _rounded("ceiling", n, math.ceil, rt)
 
 
 @primitive("truncate", result="number")
-def truncate(n: Any) -> Any:
+def truncate(n: Any, *, rt: Any) -> Any:
     """(truncate n) -> number: n without its fraction; exact if n is."""
-    return _rounded("truncate", n, math.trunc)
+    return _rounded("truncate", n, math.trunc, rt)
 
 
 @primitive("round", result="number")
-def round_(n: Any) -> Any:
+def round_(n: Any, *, rt: Any) -> Any:
     """(round n) -> number: the nearest integer, the even one of two; exact if n is."""
-    return _rounded("round", n, round)
+    return _rounded("round", n, round, rt)
 
 
 @primitive("exact", "inexact->exact", result="number")
@@ -95,44 +104,50 @@ def denominator(n: Any) -> Any:
 
 
 @primitive("rationalize", result="number")
-def rationalize(x: Any, y: Any) -> Any:
+def rationalize(x: Any, y: Any, *, rt: Any) -> Any:
     """(rationalize x y) -> number: the simplest rational number that differs from x by at most
     y.
     """
     check.number("rationalize", 1, x)
     check.number("rationalize", 2, y)
-    if type(x) is float or type(y) is float:
-        a, b = to_float(x), abs(to_float(y))
-        if math.isnan(a) or math.isnan(b):
+    inexact = type(x) is float or type(y) is float
+    if inexact:
+        x, y = to_float(x), to_float(y)
+        if math.isnan(x) or math.isnan(y):
             return math.nan
-        if math.isinf(b):
-            return math.nan if math.isinf(a) else 0.0
-        if math.isinf(a):
-            return a
-        return to_float(_simplest(Fraction(a) - Fraction(b), Fraction(a) + Fraction(b)))
-    return normalize(_simplest(Fraction(x) - abs(Fraction(y)), Fraction(x) + abs(Fraction(y))))
-
-
-def _simplest(low: Fraction, high: Fraction) -> Fraction:
-    """The fraction of least denominator in [low, high], along the continued fraction of the
-    bounds.
-    """
+        if math.isinf(y):
+            return math.nan if math.isinf(x) else 0.0
+        if math.isinf(x):
+            return x
+    middle, away = Fraction(x), abs(Fraction(y))
+    before_ratio(middle, away, rt)
+    low, high = middle - away, middle + away
+    ratio_allowed(low, rt)
+    ratio_allowed(high, rt)
     if low <= 0 <= high:
-        return Fraction(0)
-    if high < 0:
-        return -_simplest(-high, -low)
-    terms: list[int] = []
+        return 0.0 if inexact else 0
+    above, below = _simplest(min(abs(low), abs(high)), max(abs(low), abs(high)), rt)
+    result = ratio_allowed(Fraction(above if low > 0 else -above, below), rt)
+    return to_float(result) if inexact else result
+
+
+def _simplest(low: Fraction, high: Fraction, rt: Any) -> tuple[int, int]:
+    """Numerator and denominator of the fraction of least denominator in [low, high], which are
+    positive: the convergents of what the continued fractions of both begin with.
+    """
+    p, q, r, s = low.numerator, low.denominator, high.numerator, high.denominator
+    above, above_before, below, below_before = 1, 0, 0, 1
     while True:
-        whole = math.floor(low)
-        if whole == low or whole < math.floor(high):
-            terms.append(whole if whole == low else whole + 1)
-            break
-        terms.append(whole)
-        low, high = 1 / (high - whole), 1 / (low - whole)
-    result = Fraction(terms.pop())
-    while terms:
-        result = terms.pop() + 1 / result
-    return result
+        rt.charge(1 + (p.bit_length() + above.bit_length()) // 4096)
+        whole, rest = divmod(p, q)
+        last = rest == 0 or whole < r // s
+        if rest and last:
+            whole += 1
+        above, above_before = whole * above + above_before, above
+        below, below_before = whole * below + below_before, below
+        if last:
+            return above, below
+        p, q, r, s = s, r - whole * s, q, rest
 
 
 # -- roots and powers -----------------------------------------------------------------------------
@@ -152,10 +167,9 @@ def sqrt(n: Any, *, rt: Any) -> Any:
         raise _no_real("sqrt", n)
     if type(n) is float:
         return math.sqrt(n)
-    above, below = int(n.numerator), int(n.denominator)
-    check.spend(rt, above.bit_length() + below.bit_length())
-    root, under = math.isqrt(above), math.isqrt(below)
-    if root * root == above and under * under == below:
+    root, rest = integer_root(int(n.numerator), rt.charge)
+    under, rest_under = integer_root(int(n.denominator), rt.charge)
+    if rest == 0 and rest_under == 0:
         return root if under == 1 else Fraction(root, under)
     value = to_float(n)
     return math.sqrt(value) if 0 < value < math.inf else to_float(Fraction(root, under or 1))
@@ -167,9 +181,7 @@ def exact_integer_sqrt(n: Any, *, rt: Any) -> Any:
     r*r.
     """
     check.natural("exact-integer-sqrt", 1, n)
-    check.spend(rt, n.bit_length())
-    root = math.isqrt(n)
-    return Values((root, n - root * root))
+    return Values(integer_root(n, rt.charge))
 
 
 @primitive("expt", result="number")
@@ -204,12 +216,17 @@ def _exact_power(base: Any, exponent: int, rt: Any) -> Any:
         return 1 if exponent == 0 else base
     if base == -1:
         return 1 if exponent % 2 == 0 else -1
+    is_ratio = type(base) is Fraction or exponent < 0
+    most = bits_allowed(rt, RATIO_BITS_MAX if is_ratio else PRODUCT_BITS_MAX)
     above, below = int(base.numerator), int(base.denominator)
-    check.size(
-        rt, max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent), "bits"
-    )
-    power = normalize(Fraction(above ** abs(exponent), below ** abs(exponent)))
-    return power if exponent > 0 else div(1, power)
+    bits = max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent)
+    if bits > most:
+        kind = "bits of a rational number" if is_ratio else "bits of a power"
+        raise LimitExceeded("size", min(bits, 10**18), most, kind)
+    check.spend(rt, bits)
+    if not is_ratio:
+        return above**exponent
+    return ratio_allowed(Fraction(base) ** exponent, rt)
 
 
 # -- transcendental functions ---------------------------------------------------------------------
@@ -237,7 +254,7 @@ def exp(n: Any) -> Any:
 
 
 @primitive("log", result="number")
-def log(n: Any, base: Any = None) -> Any:
+def log(n: Any, base: Any = None, *, rt: Any) -> Any:
     """(log n [base]) -> number: the logarithm, natural unless a base is given. (log 0.0) is
     -inf.0.
     """
@@ -245,7 +262,7 @@ def log(n: Any, base: Any = None) -> Any:
     if base is None:
         return value
     below = _log(2, base)
-    return div(value, to_float(below))
+    return div(value, to_float(below), rt=rt)
 
 
 def _log(position: int, n: Any) -> Any:
