@@ -37,8 +37,10 @@ from omega.errors import (
     Source,
     WrongThread,
 )
+from omega.host_stack import HostStack
 from omega.limits import HOW_TO_RAISE, Limits, advise
 from omega.lisp.conditions import NATIVE_DEPTH_HINT
+from omega.lisp.data import Keyword
 from omega.lisp.docstring import documentation_of
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
@@ -49,8 +51,8 @@ from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 from omega.programs import read_source
 
-# steps of a procedure called, not awaited, inside a running asyncio loop
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
+# steps of a procedure called, not awaited, inside a running asyncio loop
 LOOP_CALL_STEPS_MAX = 100_000_000
 
 
@@ -132,6 +134,7 @@ class Interpreter:
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
         self._closed = False
+        self._stack = HostStack()
         self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
         # of the last text: what will go wrong if it is reached
@@ -389,7 +392,7 @@ class Interpreter:
         """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
         from omega.lisp.host_calls import refused, split_keywords
 
-        scheduler, seam = self.scheduler, self._seam
+        scheduler, seam, stack = self.scheduler, self._seam, self._stack
 
         def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
             if blocking and scheduler.current is not None:
@@ -397,13 +400,16 @@ class Interpreter:
                     lambda: function(*positional, **keywords), waits_for=name
                 )
                 return scheduler.sync(external.event)
-            if reentrant:
+            if reentrant or scheduler.current is None:
                 return function(*positional, **keywords)
             with scheduler.no_switch(name):
-                return function(*positional, **keywords)
+                return stack.run(function, positional, keywords, self._nested)
 
         def host(*arguments: Any) -> Any:
-            positional, keywords = split_keywords(name, [seam.to_host(a) for a in arguments])
+            positional = [seam.to_host(a) for a in arguments]
+            keywords: dict[str, Any] = {}
+            if Keyword in map(type, positional):
+                positional, keywords = split_keywords(name, positional)
             failure: Exception | None = None
             try:
                 value = call(positional, keywords)
@@ -441,9 +447,11 @@ class Interpreter:
                     hint=NATIVE_DEPTH_HINT,
                 )  # fmt: skip
             self._nested += 1
+            limit = self._stack.leave()
             try:
                 return self._seam.to_host(self.runtime.call(function, *arguments))
             finally:
+                self._stack.enter_again(limit)
                 self._nested -= 1
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"

@@ -110,6 +110,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
 STATE: dict[str, str] = {
     "omega.concurrency.depth._entered": "the recursion limit is the process's own; under its lock",
     "omega.concurrency.depth._host_limit": "as _entered",
+    "omega.host_stack._standing": "what of depth._entered is this thread's own; under its lock",
     "omega.lisp.cache._stamp": "computed once per process, the same for every interpreter",
     "omega.lisp.special.SPECIALS": "filled by its decorator while the module is imported",
     "omega.lisp.names._cache": "remembers a pure function; bounded",
@@ -169,7 +170,7 @@ ALL = modules()
 
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
-L2 = ("limits", "programs", "calls", "effects", "bindings", "interpreter", "testing")
+L2 = ("limits", "host_stack", "programs", "calls", "effects", "bindings", "interpreter", "testing")
 
 
 def part_of(module: str) -> str:

@@ -88,8 +88,27 @@ class Seam:
                 found = self._wrappers[value] = Procedure(self, value)
             return found
         if type(value) is Values:
-            return tuple(self.to_host(item) for item in value.items)
+            return self._tuple(value)
         return value
+
+    def _tuple(self, root: Values) -> tuple[Any, ...]:
+        """Several values as a tuple, values among them likewise, to any depth."""
+        done: dict[int, tuple[Any, ...]] = {}
+        work: list[tuple[Values, list[Any]]] = [(root, [])]
+        while work:
+            values, made = work[-1]
+            if len(made) == len(values.items):
+                done[id(values)] = tuple(made)
+                work.pop()
+                continue
+            item = values.items[len(made)]
+            if type(item) is not Values:
+                made.append(self.to_host(item))
+            elif id(item) in done:
+                made.append(done[id(item)])
+            else:
+                work.append((item, []))
+        return done[id(root)]
 
     def from_host(self, value: Any) -> Any:
         """`value` as Lisp code sees it."""
