@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from omega.errors import LimitExceeded
+from omega.errors import LimitExceeded, LispTypeError
+from omega.lisp.data import Char, Nil, cons, to_list
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import PlainHost
 from omega.lisp.numbers import RATIO_BITS_MAX, floored, integer_root, parse_number
+from omega.lisp.table import HashTable
 from tests.lisp.primitive_kit import FakeRuntime, call
 
 # -- rationals and long integers ------------------------------------------------------------------
@@ -119,3 +121,88 @@ def test_the_simplest_rational_is_the_one_of_least_denominator() -> None:
         assert abs(found - x) <= y
         below = next(d for d in range(1, 400_000) if math.ceil((x - y) * d) <= (x + y) * d)
         assert found.denominator == below
+
+
+# -- lists and strings ----------------------------------------------------------------------------
+
+SIZE = 100_000
+LIST = to_list(list(range(SIZE)))
+PAIRS = to_list([cons(at, at) for at in range(SIZE)])
+VECTOR = list(range(SIZE))
+CHARS = [Char.of("a")] * SIZE
+TEXT = "ab c\n" * (SIZE // 5)
+LAST = SIZE - 1
+KEYS = to_list(list(range(-SIZE, 0)))
+
+ON_A_LIST = (
+    "list? circular-list? dotted-list? length length+ last last-pair reverse list-copy "
+    "list->vector flatten delete-duplicates"
+)
+ON_A_TEXT = (
+    "string-upcase string-downcase string-foldcase string-titlecase string-reverse string-trim "
+    "string-trim-left string-trim-right string->list string-lines string-split"
+)
+ON_MANY = "+ * - = < max min gcd lcm list vector bytevector"
+
+# Calls that take a while: the arguments of each.
+LONG: dict[str, list[Any]] = {
+    "append-reverse": [LIST, Nil], "append": [LIST, Nil], "concatenate": [LIST],
+    "list-tail": [LIST, LAST], "list-ref": [LIST, LAST], "list-set!": [LIST, LAST, LAST],
+    "take": [LIST, LAST], "take-right": [LIST, LAST], "drop-right": [LIST, 1],
+    "split-at": [LIST, LAST], "sublist": [LIST, 0, LAST], "alist-copy": [PAIRS],
+    "memq": [-1, LIST], "memv": [-1, LIST], "member": [-1, LIST], "delete": [-1, LIST],
+    "assq": [-1, PAIRS], "assv": [-1, PAIRS], "assoc": [-1, PAIRS], "assoc-ref": [PAIRS, -1],
+    "hash-select": [HashTable(), KEYS], "alist->hash": [PAIRS],
+    "list->string": [to_list(CHARS)], "vector->string": [CHARS],
+    "vector-reverse!": [VECTOR], "string-join": [to_list(["a"] * SIZE)],
+    "string-contains": [TEXT, "zz"], "string-index": [TEXT, Char.of("z")],
+    "string-rindex": [TEXT, Char.of("z")], "string=?": [TEXT, TEXT + ""],
+    "string-ci=?": [TEXT, TEXT.upper()],
+    "cons*": [*[1] * SIZE, Nil],
+}  # fmt: skip
+LONG |= {name: [LIST] for name in ON_A_LIST.split()}
+LONG |= {name: [TEXT] for name in ON_A_TEXT.split()}
+LONG |= {name: [1] * SIZE for name in ON_MANY.split()}
+LONG["concatenate"] = [to_list([to_list([1])] * SIZE)]
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_what_takes_long_is_paid_for(name: str) -> None:
+    rt = FakeRuntime(alloc_items=10 * SIZE)
+    call(name, *LONG[name], rt=rt)
+    assert rt.charged >= SIZE // 100
+
+
+@pytest.mark.parametrize("name", ["list-ref", "memq", "length", "list?"])
+def test_a_walk_is_paid_for_while_it_lasts(name: str) -> None:
+    class Enough(Exception):
+        pass
+
+    class Sliced(FakeRuntime):
+        def charge(self, steps: int) -> None:
+            assert steps <= 64
+            super().charge(steps)
+            if self.charged > 500:
+                raise Enough
+
+    with pytest.raises(Enough):
+        call(name, *LONG[name], rt=Sliced())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4095, 4096, 4097, 9_000, 50_000])
+@pytest.mark.parametrize("lead", [0, 1, 4096, 5_000])
+def test_lists_without_end_are_noticed(size: int, lead: int) -> None:
+    ring = to_list(list(range(size)))
+    end = ring
+    while end.cdr is not Nil:
+        end = end.cdr
+    end.cdr = ring
+    whole = to_list([0] * lead, ring)
+    assert call("list?", whole) is False
+    assert call("circular-list?", whole) is True
+    assert call("dotted-list?", whole) is False
+    assert call("length+", whole) is False
+    assert call("list-ref", whole, lead + 10**12) == 10**12 % size
+    for name, arguments in {"memq": [-1, whole], "length": [whole], "last": [whole]}.items():
+        with pytest.raises(LispTypeError):
+            call(name, *arguments)

@@ -12,12 +12,15 @@ from fractions import Fraction
 from typing import Any
 
 from omega.errors import ArityError, LimitExceeded, LispIndexError, LispTypeError, LispValueError
-from omega.lisp.data import Keyword, Pair, list_items
+from omega.lisp.data import Keyword, Nil, Pair
 from omega.lisp.table import HashTable
 
 REALS = frozenset((int, float, Fraction))
 _STEP_ITEMS = 64  # items of work a primitive does for one step
 _INDEX_DIGITS_MAX = 10**18
+WALK_ITEMS = 4096  # elements of a list walked between charges
+_WALK = range(WALK_ITEMS)
+_NOWHERE = object()
 
 
 def wrong_type(name: str, position: int | str, expected: str, value: Any) -> LispTypeError:
@@ -88,12 +91,33 @@ def pair(name: str, position: int, value: Any) -> Pair:
     return value
 
 
-def proper_list(name: str, position: int, value: Any) -> list[Any]:
-    """The elements of a proper list, as a fresh Python list."""
-    items = list_items(value)
-    if items is None:
+def proper_list(name: str, position: int, value: Any, rt: Any) -> list[Any]:
+    """The elements of a proper list, as a fresh Python list; the walk is charged for."""
+    items, end = walked(value, rt)
+    if end is not Nil:
         raise wrong_type(name, position, "a proper list", value)
     return items
+
+
+def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
+    """The elements of a list and what it ends in: () if it is proper, a pair if it goes round. The
+    walk is charged for while it lasts.
+    """
+    items: list[Any] = []
+    add = items.append
+    at, met, known = value, _NOWHERE, WALK_ITEMS
+    while True:
+        for _ in _WALK:
+            if not isinstance(at, Pair):
+                spend(rt, len(items) % WALK_ITEMS)
+                return items, at
+            add(at.car)
+            at = at.cdr
+            if at is met:
+                return items, at
+        rt.charge(WALK_ITEMS // _STEP_ITEMS)
+        if len(items) >= known:  # Brent: a pair met again is one of a round
+            met, known = at, 2 * len(items)
 
 
 def index(name: str, position: int, value: Any, length: int, what: str) -> int:

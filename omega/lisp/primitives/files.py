@@ -252,13 +252,13 @@ def _field(x: Any, separator: str, rt: Any) -> str:
     return str(text)
 
 
-def _row(row: Any, columns: list[Any] | None) -> list[Any]:
+def _row(row: Any, columns: list[Any] | None, rt: Any) -> list[Any]:
     if isinstance(row, HashTable):
         assert columns is not None
         return [row.get(column) for column in columns]
     if type(row) is list:
         return row
-    return check.proper_list("csv-write", 2, row)
+    return check.proper_list("csv-write", 2, row, rt)
 
 
 def csv_text(rows: list[Any], columns: list[Any] | None, separator: str, rt: Any) -> str:
@@ -272,7 +272,7 @@ def csv_text(rows: list[Any], columns: list[Any] | None, separator: str, rt: Any
     for row in ([columns] if columns is not None else []) + rows:
         if isinstance(row, HashTable) and columns is None:
             raise check.invalid("csv-write", "got both hash tables and lists as rows")
-        cells = _row(row, columns)
+        cells = _row(row, columns, rt)
         width = len(cells) if width is None else width
         if len(cells) != width:
             _csv_error(f"`csv-write` row {len(lines) + 1} has {len(cells)} fields, not {width}")
@@ -291,14 +291,14 @@ def csv_write(path: Any, rows: Any, *options: Any, rt: Any) -> None:
     where = _path("csv-write", path)
     given = check.options("csv-write", options, 3, ("columns", "separator"))
     separator = _separator("csv-write", given)
-    items = rows if type(rows) is list else check.proper_list("csv-write", 2, rows)
+    items = rows if type(rows) is list else check.proper_list("csv-write", 2, rows, rt)
     for row in items:
         if not isinstance(row, (HashTable, Pair)) and type(row) is not list:
             raise wrong_type("csv-write", 2, "a list of hash tables, lists or vectors", rows)
     columns = given.get("columns")
     names: list[Any] | None = None
     if columns is not None and columns is not False:
-        names = columns if type(columns) is list else check.proper_list("csv-write", 4, columns)
+        names = columns if type(columns) is list else check.proper_list("csv-write", 4, columns, rt)
     text = csv_text(list(items), names, separator, rt)
     port = open_output(rt, where)
     try:

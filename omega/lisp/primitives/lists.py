@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from omega.errors import LispIndexError
-from omega.lisp.data import Nil, Pair, cons, list_items, to_list
+from omega.lisp.data import Nil, Pair, cons, to_list
 from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import index_hint, proper_list, wrong_type
 from omega.lisp.primitives.registry import primitive
 
-_WALK_BEFORE_CYCLES = 100_000  # steps along a list before list-tail asks whether it is circular
+_WALK_BEFORE_CYCLES = (
+    25 * check.WALK_ITEMS
+)  # steps along a list before list-tail asks whether it is circular
 
 # -- pairs ----------------------------------------------------------------------------------------
 
@@ -86,41 +88,38 @@ def is_null(x: Any) -> bool:
 
 
 @primitive("list?", "proper-list?", result="bool")
-def is_list(x: Any) -> bool:
+def is_list(x: Any, *, rt: Any) -> bool:
     """(list? x) -> boolean: whether x is a proper list: it ends in ()."""
-    return list_items(x) is not None
+    return check.walked(x, rt)[1] is Nil
 
 
 @primitive("circular-list?", result="bool")
-def is_circular(x: Any) -> bool:
+def is_circular(x: Any, *, rt: Any) -> bool:
     """(circular-list? x) -> boolean: whether x is a list without end."""
-    seen: set[int] = set()
-    while isinstance(x, Pair):
-        if id(x) in seen:
-            return True
-        seen.add(id(x))
-        x = x.cdr
-    return False
+    return isinstance(check.walked(x, rt)[1], Pair)
 
 
 @primitive("dotted-list?", result="bool")
-def is_dotted(x: Any) -> bool:
+def is_dotted(x: Any, *, rt: Any) -> bool:
     """(dotted-list? x) -> boolean: whether x ends in something other than ()."""
-    return not is_circular(x) and list_items(x) is None
+    end = check.walked(x, rt)[1]
+    return end is not Nil and not isinstance(end, Pair)
 
 
 # -- making lists ---------------------------------------------------------------------------------
 
 
 @primitive("list", result="list")
-def list_(*items: Any) -> Any:
+def list_(*items: Any, rt: Any) -> Any:
     """(list x ...) -> list: a fresh list of the arguments."""
+    check.spend(rt, len(items))
     return to_list(items)
 
 
 @primitive("cons*", "list*")
-def cons_star(x: Any, *more: Any) -> Any:
+def cons_star(x: Any, *more: Any, rt: Any) -> Any:
     """(cons* x ... tail) -> a fresh list of all but the last argument, which becomes its tail."""
+    check.spend(rt, len(more))
     return to_list((x, *more[:-1]), more[-1]) if more else x
 
 
@@ -200,7 +199,7 @@ def append(*lists: Any, rt: Any) -> Any:
     result = lists[-1]
     copied = 0
     for at in range(len(lists) - 2, -1, -1):
-        items = proper_list("append", at + 1, lists[at])
+        items = proper_list("append", at + 1, lists[at], rt)
         copied += len(items)
         check.size(rt, copied)
         result = to_list(items, result)
@@ -210,14 +209,13 @@ def append(*lists: Any, rt: Any) -> Any:
 @primitive("concatenate")
 def concatenate(lists: Any, *, rt: Any) -> Any:
     """(concatenate lists) -> the elements of all lists of a list in one."""
-    return append(*proper_list("concatenate", 1, lists), rt=rt)
+    return append(*proper_list("concatenate", 1, lists, rt), rt=rt)
 
 
 @primitive("reverse", result="list")
 def reverse(lst: Any, *, rt: Any) -> Any:
     """(reverse list) -> list: its elements, the last first."""
-    items = proper_list("reverse", 1, lst)
-    check.spend(rt, len(items))
+    items = proper_list("reverse", 1, lst, rt)
     items.reverse()
     return to_list(items)
 
@@ -225,8 +223,7 @@ def reverse(lst: Any, *, rt: Any) -> Any:
 @primitive("append-reverse")
 def append_reverse(lst: Any, tail: Any, *, rt: Any) -> Any:
     """(append-reverse list tail) -> the reversed list in front of tail."""
-    items = proper_list("append-reverse", 1, lst)
-    check.spend(rt, len(items))
+    items = proper_list("append-reverse", 1, lst, rt)
     items.reverse()
     return to_list(items, tail)
 
@@ -260,40 +257,43 @@ def flatten(x: Any, *, rt: Any) -> Any:
 @primitive("length", result="int")
 def length(lst: Any, *, rt: Any) -> int:
     """(length list) -> integer: how many elements it has."""
-    count = len(proper_list("length", 1, lst))
-    check.spend(rt, count)
-    return count
+    return len(proper_list("length", 1, lst, rt))
 
 
 @primitive("length+")
-def length_plus(lst: Any) -> Any:
+def length_plus(lst: Any, *, rt: Any) -> Any:
     """(length+ list) -> integer or #f: how many elements it has, #f if it is circular."""
-    items = list_items(lst)
-    if items is not None:
+    items, end = check.walked(lst, rt)
+    if end is Nil:
         return len(items)
-    if is_circular(lst):
+    if isinstance(end, Pair):
         return False
     raise wrong_type("length+", 1, "a proper or circular list", lst)
 
 
-def _after(name: str, lst: Any, k: Any, element: bool) -> Any:
+def _after(name: str, lst: Any, k: Any, element: bool, rt: Any) -> Any:
     """The rest of `lst` after k elements; a pair if an element is wanted there."""
     count = check.natural(name, 2, k)
     at = lst
     left = count
+    passed = 0
     while left > 0:
-        if not isinstance(at, Pair):
-            raise _too_short(name, lst, count - left, count)
-        at = at.cdr
-        left -= 1
-        if count - left == _WALK_BEFORE_CYCLES:
-            left = _without_rounds(at, left)
+        stretch = min(left, check.WALK_ITEMS)
+        for here in range(stretch):
+            if not isinstance(at, Pair):
+                raise _too_short(name, lst, passed + here, count)
+            at = at.cdr
+        check.spend(rt, stretch)
+        left -= stretch
+        passed += stretch
+        if passed == _WALK_BEFORE_CYCLES:
+            left = _without_rounds(at, left, rt)
     if element and not isinstance(at, Pair):
         raise _too_short(name, lst, count, count)
     return at
 
 
-def _without_rounds(at: Any, steps: int) -> int:
+def _without_rounds(at: Any, steps: int, rt: Any) -> int:
     """`steps` from `at`, less whole rounds when the list is circular."""
     seen: dict[int, int] = {}
     while isinstance(at, Pair):
@@ -301,6 +301,8 @@ def _without_rounds(at: Any, steps: int) -> int:
             entry, length = seen[id(at)], len(seen) - seen[id(at)]
             return steps if steps < entry else entry + (steps - entry) % length
         seen[id(at)] = len(seen)
+        if len(seen) % check.WALK_ITEMS == 0:
+            check.spend(rt, check.WALK_ITEMS)
         at = at.cdr
     return steps
 
@@ -317,21 +319,21 @@ def _too_short(name: str, lst: Any, size: int, k: int) -> Exception:
 
 
 @primitive("list-tail", "drop")
-def list_tail(lst: Any, k: Any) -> Any:
+def list_tail(lst: Any, k: Any, *, rt: Any) -> Any:
     """(list-tail list k) -> list: what is left after the first k elements."""
-    return _after("list-tail", lst, k, False)
+    return _after("list-tail", lst, k, False, rt)
 
 
 @primitive("list-ref")
-def list_ref(lst: Any, k: Any) -> Any:
+def list_ref(lst: Any, k: Any, *, rt: Any) -> Any:
     """(list-ref list k) -> element k of the list, counting from 0."""
-    return _after("list-ref", lst, k, True).car
+    return _after("list-ref", lst, k, True, rt).car
 
 
 @primitive("list-set!")
-def list_set(lst: Any, k: Any, x: Any) -> None:
+def list_set(lst: Any, k: Any, x: Any, *, rt: Any) -> None:
     """(list-set! list k x) -> unspecified: makes x element k of the list."""
-    _after("list-set!", lst, k, True).car = x
+    _after("list-set!", lst, k, True, rt).car = x
 
 
 def _first(name: str, lst: Any, k: Any) -> list[Any]:
@@ -354,19 +356,19 @@ def take(lst: Any, k: Any, *, rt: Any) -> Any:
 
 
 @primitive("take-right")
-def take_right(lst: Any, k: Any) -> Any:
+def take_right(lst: Any, k: Any, *, rt: Any) -> Any:
     """(take-right list k) -> list: its last k elements."""
-    items = proper_list("take-right", 1, lst)
+    items = proper_list("take-right", 1, lst, rt)
     count = check.natural("take-right", 2, k)
     if count > len(items):
         raise _too_short("take-right", lst, len(items), count)
-    return _after("take-right", lst, len(items) - count, False)
+    return _after("take-right", lst, len(items) - count, False, rt)
 
 
 @primitive("drop-right", result="list")
-def drop_right(lst: Any, k: Any) -> Any:
+def drop_right(lst: Any, k: Any, *, rt: Any) -> Any:
     """(drop-right list k) -> list: all but its last k elements."""
-    items = proper_list("drop-right", 1, lst)
+    items = proper_list("drop-right", 1, lst, rt)
     count = check.natural("drop-right", 2, k)
     if count > len(items):
         raise _too_short("drop-right", lst, len(items), count)
@@ -379,41 +381,43 @@ def split_at(lst: Any, k: Any, *, rt: Any) -> Any:
     from omega.lisp.data import Values
 
     check.size(rt, check.natural("split-at", 2, k))
-    return Values((to_list(_first("split-at", lst, k)), _after("split-at", lst, k, False)))
+    return Values((to_list(_first("split-at", lst, k)), _after("split-at", lst, k, False, rt)))
 
 
 @primitive("sublist", result="list")
-def sublist(lst: Any, start: Any, end: Any) -> Any:
+def sublist(lst: Any, start: Any, end: Any, *, rt: Any) -> Any:
     """(sublist list start end) -> list: the elements from start to before end."""
-    items = proper_list("sublist", 1, lst)
+    items = proper_list("sublist", 1, lst, rt)
     first, last = check.span("sublist", 2, start, end, len(items), "list")
     return to_list(items[first:last])
 
 
 @primitive("last-pair")
-def last_pair(lst: Any) -> Any:
+def last_pair(lst: Any, *, rt: Any) -> Any:
     """(last-pair list) -> pair: the last pair of a list that is not empty."""
-    return _last_pair("last-pair", lst)
+    return _last_pair("last-pair", lst, rt)
 
 
-def _last_pair(name: str, lst: Any) -> Pair:
+def _last_pair(name: str, lst: Any, rt: Any) -> Pair:
     at = check.pair(name, 1, lst)
-    if is_circular(lst):
+    items, end = check.walked(lst, rt)
+    if isinstance(end, Pair):
         raise wrong_type(name, 1, "a list that ends", lst)
-    while isinstance(at.cdr, Pair):
-        at = at.cdr
+    for _ in range(len(items) - 1):
+        if isinstance(at.cdr, Pair):
+            at = at.cdr
     return at
 
 
 @primitive("last")
-def last(lst: Any) -> Any:
+def last(lst: Any, *, rt: Any) -> Any:
     """(last list) -> its last element."""
-    return _last_pair("last", lst).car
+    return _last_pair("last", lst, rt).car
 
 
 def _ordinal(name: str, at: int) -> None:
-    def element(lst: Any) -> Any:
-        return _after(name, lst, at, True).car
+    def element(lst: Any, *, rt: Any) -> Any:
+        return _after(name, lst, at, True, rt).car
 
     element.__doc__ = f"({name} list) -> its {name} element."
     primitive(name)(element)
@@ -434,36 +438,41 @@ def rest(lst: Any) -> Any:
 # -- searching ------------------------------------------------------------------------------------
 
 
-def _search(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool]) -> Any:
+def _search(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool], rt: Any) -> Any:
     at = lst
-    slow = lst
-    count = 0
-    while isinstance(at, Pair):
-        if same(x, at.car):
-            return at
-        at = at.cdr
-        count += 1
-        if count & 1 == 0:
-            slow = slow.cdr
-            if slow is at and isinstance(at, Pair):
+    met: Any = None
+    passed, known = 0, check.WALK_ITEMS
+    while True:
+        for here in range(check.WALK_ITEMS):
+            if not isinstance(at, Pair):
+                check.spend(rt, here)
+                if at is not Nil:
+                    raise wrong_type(name, 2, "a proper list", lst)
+                return False
+            if same(x, at.car):
+                check.spend(rt, here)
+                return at
+            at = at.cdr
+            if at is met and isinstance(at, Pair):
                 raise wrong_type(name, 2, "a list that ends", lst)
-    if at is not Nil:
-        raise wrong_type(name, 2, "a proper list", lst)
-    return False
+        check.spend(rt, check.WALK_ITEMS)
+        passed += check.WALK_ITEMS
+        if passed >= known:
+            met, known = at, 2 * passed
 
 
 @primitive("memq")
-def memq(x: Any, lst: Any) -> Any:
+def memq(x: Any, lst: Any, *, rt: Any) -> Any:
     """(memq x list) -> list or #f: the rest of the list from the first element that is eq? to x."""
-    return _search("memq", x, lst, is_eq)
+    return _search("memq", x, lst, is_eq, rt)
 
 
 @primitive("memv")
-def memv(x: Any, lst: Any) -> Any:
+def memv(x: Any, lst: Any, *, rt: Any) -> Any:
     """(memv x list) -> list or #f: the rest of the list from the first element that is eqv? to
     x.
     """
-    return _search("memv", x, lst, is_eqv)
+    return _search("memv", x, lst, is_eqv, rt)
 
 
 @primitive("member")
@@ -472,50 +481,49 @@ def member(x: Any, lst: Any, *, rt: Any) -> Any:
     x.
     """
     if type(x) in PLAIN_KEYS:
-        return _search("member", x, lst, is_eqv)
-    return _search("member", x, lst, lambda a, b: is_equal(a, b, rt.charge))
+        return _search("member", x, lst, is_eqv, rt)
+    return _search("member", x, lst, lambda a, b: is_equal(a, b, rt.charge), rt)
 
 
-def _associate(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool]) -> Any:
+def _associate(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool], rt: Any) -> Any:
     def matches(key: Any, entry: Any) -> bool:
         if not isinstance(entry, Pair):
             raise wrong_type(name, 2, "a list of pairs", lst)
         return same(key, entry.car)
 
-    found = _search(name, x, lst, matches)
+    found = _search(name, x, lst, matches, rt)
     return found if found is False else found.car
 
 
 @primitive("assq")
-def assq(x: Any, alist: Any) -> Any:
+def assq(x: Any, alist: Any, *, rt: Any) -> Any:
     """(assq x alist) -> pair or #f: the first pair whose car is eq? to x."""
-    return _associate("assq", x, alist, is_eq)
+    return _associate("assq", x, alist, is_eq, rt)
 
 
 @primitive("assv")
-def assv(x: Any, alist: Any) -> Any:
+def assv(x: Any, alist: Any, *, rt: Any) -> Any:
     """(assv x alist) -> pair or #f: the first pair whose car is eqv? to x."""
-    return _associate("assv", x, alist, is_eqv)
+    return _associate("assv", x, alist, is_eqv, rt)
 
 
 @primitive("assoc")
 def assoc(x: Any, alist: Any, *, rt: Any) -> Any:
     """(assoc x alist) -> pair or #f: the first pair whose car is equal? to x."""
-    return _associate("assoc", x, alist, lambda a, b: is_equal(a, b, rt.charge))
+    return _associate("assoc", x, alist, lambda a, b: is_equal(a, b, rt.charge), rt)
 
 
 @primitive("assoc-ref")
 def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
     """(assoc-ref alist key [default]) -> the value that goes with the key, or the default (#f)."""
-    found = _associate("assoc-ref", key, alist, lambda a, b: is_equal(a, b, rt.charge))
+    found = _associate("assoc-ref", key, alist, lambda a, b: is_equal(a, b, rt.charge), rt)
     return default if found is False else found.cdr
 
 
 @primitive("delete", result="list")
 def delete(x: Any, lst: Any, *, rt: Any) -> Any:
     """(delete x list) -> list: the elements that are not equal? to x."""
-    items = proper_list("delete", 2, lst)
-    check.spend(rt, len(items))
+    items = proper_list("delete", 2, lst, rt)
     return to_list([item for item in items if not is_equal(x, item, rt.charge)])
 
 
@@ -524,8 +532,7 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
     """(delete-duplicates list) -> list: each element once, where it comes first; compared with
     equal?.
     """
-    items = proper_list("delete-duplicates", 1, lst)
-    check.spend(rt, len(items))
+    items = proper_list("delete-duplicates", 1, lst, rt)
     seen: set[Any] = set()
     kept: list[Any] = []
     for item in items:
@@ -537,7 +544,7 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
 
 
 @primitive("alist-copy", result="list")
-def alist_copy(alist: Any) -> Any:
+def alist_copy(alist: Any, *, rt: Any) -> Any:
     """(alist-copy alist) -> list: a copy with fresh pairs."""
-    items = proper_list("alist-copy", 1, alist)
+    items = proper_list("alist-copy", 1, alist, rt)
     return to_list([cons(x.car, x.cdr) if isinstance(x, Pair) else x for x in items])

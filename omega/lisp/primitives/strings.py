@@ -26,6 +26,13 @@ def _char(name: str, position: int, x: Any) -> str:
     return x.value
 
 
+def _long(name: str, s: Any, rt: Any) -> str:
+    """A string as first argument, all of which is worked on."""
+    text = string(name, 1, s)
+    check.spend(rt, len(text))
+    return text
+
+
 @primitive("string?", result="bool")
 def is_string(x: Any) -> bool:
     """(string? x) -> boolean: whether x is a string."""
@@ -46,6 +53,7 @@ def string_(*parts: Any, rt: Any) -> str:
     """(string x ...) -> string: the characters as a string; other objects as `display` shows
     them.
     """
+    check.spend(rt, len(parts))
     if all(type(part) is Char for part in parts):
         return "".join([part.value for part in parts])
     return "".join([_shown(part, rt) for part in parts])
@@ -116,7 +124,7 @@ def string_concatenate(strings: Any, *, rt: Any) -> str:
 def string_join(strings: Any, between: Any = " ", *, rt: Any) -> str:
     """(string-join list [between]) -> string: the strings of a list or vector in one, with
     `between` (a space) between them."""
-    items = strings if type(strings) is list else check.proper_list("string-join", 1, strings)
+    items = strings if type(strings) is list else check.proper_list("string-join", 1, strings, rt)
     for item in items:
         if type(item) is not str:
             raise wrong_type("string-join", 1, "a list of strings", strings)
@@ -133,9 +141,9 @@ def string_repeat(s: Any, n: Any, *, rt: Any) -> str:
 
 
 @primitive("string-reverse", result="string")
-def string_reverse(s: Any) -> str:
+def string_reverse(s: Any, *, rt: Any) -> str:
     """(string-reverse s) -> string: its characters, the last first."""
-    return string("string-reverse", 1, s)[::-1]
+    return _long("string-reverse", s, rt)[::-1]
 
 
 @primitive("string->list", result="list")
@@ -160,8 +168,7 @@ def _characters(name: str, s: Any, start: Any, end: Any, rt: Any) -> list[Char]:
 @primitive("list->string", result="string")
 def list_to_string(chars: Any, *, rt: Any) -> str:
     """(list->string list) -> string: of a list of characters."""
-    items = check.proper_list("list->string", 1, chars)
-    check.spend(rt, len(items))
+    items = check.proper_list("list->string", 1, chars, rt)
     for item in items:
         if type(item) is not Char:
             raise wrong_type("list->string", 1, "a list of characters", chars)
@@ -169,12 +176,13 @@ def list_to_string(chars: Any, *, rt: Any) -> str:
 
 
 @primitive("vector->string", result="string")
-def vector_to_string(chars: Any, start: Any = None, end: Any = None) -> str:
+def vector_to_string(chars: Any, start: Any = None, end: Any = None, *, rt: Any) -> str:
     """(vector->string vector [start [end]]) -> string: of a vector of characters, from start to
     before end.
     """
     items = check.vector("vector->string", 1, chars)
     first, last = check.span("vector->string", 2, start, end, len(items), "vector")
+    check.spend(rt, last - first)
     for item in items[first:last]:
         if type(item) is not Char:
             raise wrong_type("vector->string", 1, "a vector of characters", chars)
@@ -213,8 +221,9 @@ def string_copy_into(to: Any, at: Any, source: Any, start: Any = None, end: Any 
 
 
 def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, text: str) -> None:
-    def compare(s: Any, *strings: Any) -> bool:
+    def compare(s: Any, *strings: Any, rt: Any) -> bool:
         texts = [string(name, at, x) for at, x in enumerate((s, *strings), 1)]
+        check.spend(rt, sum(map(len, texts)))
         if fold:
             texts = [x.casefold() for x in texts]
         return all(relation(texts[at], texts[at + 1]) for at in range(len(texts) - 1))
@@ -255,31 +264,33 @@ def is_suffix(suffix: Any, s: Any) -> bool:
 
 
 @primitive("string-contains", "string-search-forward")
-def string_contains(s: Any, part: Any, start: Any = 0) -> Any:
+def string_contains(s: Any, part: Any, start: Any = 0, *, rt: Any) -> Any:
     """(string-contains s part [start]) -> integer or #f: where `part` first stands in s, at or
     after start.
     """
     text, wanted = string("string-contains", 1, s), string("string-contains", 2, part)
     first, _ = check.span("string-contains", 3, start, None, len(text), "string")
+    check.spend(rt, len(text) - first)
     at = text.find(wanted, first)
     return False if at < 0 else at
 
 
 @primitive("string-index")
-def string_index(s: Any, char: Any, start: Any = 0) -> Any:
+def string_index(s: Any, char: Any, start: Any = 0, *, rt: Any) -> Any:
     """(string-index s char [start]) -> integer or #f: where the character first stands, at or
     after start.
     """
     text, wanted = string("string-index", 1, s), _char("string-index", 2, char)
     first, _ = check.span("string-index", 3, start, None, len(text), "string")
     at = text.find(wanted, first)
+    check.spend(rt, (len(text) if at < 0 else at) - first)
     return False if at < 0 else at
 
 
 @primitive("string-rindex")
-def string_rindex(s: Any, char: Any) -> Any:
+def string_rindex(s: Any, char: Any, *, rt: Any) -> Any:
     """(string-rindex s char) -> integer or #f: where the character last stands."""
-    at = string("string-rindex", 1, s).rfind(_char("string-rindex", 2, char))
+    at = _long("string-rindex", s, rt).rfind(_char("string-rindex", 2, char))
     return False if at < 0 else at
 
 
@@ -333,51 +344,51 @@ def _blanks(name: str, blanks: Any) -> str | None:
 
 
 @primitive("string-trim", "string-trim-both", result="string")
-def string_trim(s: Any, blanks: Any = None) -> str:
+def string_trim(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim s [chars]) -> string: without blanks (or any of the characters) at both ends."""
-    return string("string-trim", 1, s).strip(_blanks("string-trim", blanks))
+    return _long("string-trim", s, rt).strip(_blanks("string-trim", blanks))
 
 
 @primitive("string-trim-left", result="string")
-def string_trim_left(s: Any, blanks: Any = None) -> str:
+def string_trim_left(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim-left s [chars]) -> string: without blanks (or any of the characters) at the
     start.
     """
-    return string("string-trim-left", 1, s).lstrip(_blanks("string-trim-left", blanks))
+    return _long("string-trim-left", s, rt).lstrip(_blanks("string-trim-left", blanks))
 
 
 @primitive("string-trim-right", result="string")
-def string_trim_right(s: Any, blanks: Any = None) -> str:
+def string_trim_right(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim-right s [chars]) -> string: without blanks (or any of the characters) at the
     end.
     """
-    return string("string-trim-right", 1, s).rstrip(_blanks("string-trim-right", blanks))
+    return _long("string-trim-right", s, rt).rstrip(_blanks("string-trim-right", blanks))
 
 
 @primitive("string-upcase", result="string")
-def string_upcase(s: Any) -> str:
+def string_upcase(s: Any, *, rt: Any) -> str:
     """(string-upcase s) -> string: in upper case."""
-    return string("string-upcase", 1, s).upper()
+    return _long("string-upcase", s, rt).upper()
 
 
 @primitive("string-downcase", result="string")
-def string_downcase(s: Any) -> str:
+def string_downcase(s: Any, *, rt: Any) -> str:
     """(string-downcase s) -> string: in lower case."""
-    return string("string-downcase", 1, s).lower()
+    return _long("string-downcase", s, rt).lower()
 
 
 @primitive("string-foldcase", result="string")
-def string_foldcase(s: Any) -> str:
+def string_foldcase(s: Any, *, rt: Any) -> str:
     """(string-foldcase s) -> string: as comparison that ignores case sees it."""
-    return string("string-foldcase", 1, s).casefold()
+    return _long("string-foldcase", s, rt).casefold()
 
 
 @primitive("string-titlecase", result="string")
-def string_titlecase(s: Any) -> str:
+def string_titlecase(s: Any, *, rt: Any) -> str:
     """(string-titlecase s) -> string: every word with its first letter in upper case, the others
     in lower case.
     """
-    return string("string-titlecase", 1, s).title()
+    return _long("string-titlecase", s, rt).title()
 
 
 def _padded(name: str, s: Any, width: Any, char: Any, rt: Any) -> tuple[str, int, str]:

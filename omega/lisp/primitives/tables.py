@@ -160,8 +160,7 @@ def alist_to_hash(alist: Any, *ignored: Any, rt: Any) -> HashTable:
     """(alist->hash alist) -> hash table: of a list of (key . value) pairs; the first of two equal
     keys wins.
     """
-    items = check.proper_list("alist->hash", 1, alist)
-    check.spend(rt, len(items))
+    items = check.proper_list("alist->hash", 1, alist, rt)
     result = HashTable()
     for item in items:
         if not isinstance(item, Pair):
@@ -210,13 +209,13 @@ def hash_merge_into(t: Any, *tables: Any, rt: Any) -> HashTable:
 
 
 @primitive("hash-select")
-def hash_select(t: Any, keys: Any) -> HashTable:
+def hash_select(t: Any, keys: Any, *, rt: Any) -> HashTable:
     """(hash-select table keys) -> hash table: a fresh one with only those keys of the list that
     are there.
     """
     source = table("hash-select", 1, t)
     result = HashTable()
-    for key in check.proper_list("hash-select", 2, keys):
+    for key in check.proper_list("hash-select", 2, keys, rt):
         value = source.get(key, _ABSENT)
         if value is not _ABSENT:
             result[key] = value

@@ -33,8 +33,9 @@ def make_vector(n: Any, fill: Any = None, *, rt: Any) -> list[Any]:
 
 
 @primitive("vector", result="vector")
-def vector_(*items: Any) -> list[Any]:
+def vector_(*items: Any, rt: Any) -> list[Any]:
     """(vector x ...) -> vector: a fresh vector of the arguments."""
+    check.spend(rt, len(items))
     return list(items)
 
 
@@ -88,9 +89,7 @@ def vector_to_list(v: Any, start: Any = None, end: Any = None, *, rt: Any) -> An
 @primitive("list->vector", result="vector")
 def list_to_vector(lst: Any, *, rt: Any) -> list[Any]:
     """(list->vector list) -> vector: of its elements."""
-    items = check.proper_list("list->vector", 1, lst)
-    check.spend(rt, len(items))
-    return items
+    return check.proper_list("list->vector", 1, lst, rt)
 
 
 @primitive("vector-fill!")
@@ -165,9 +164,11 @@ def vector_swap(v: Any, i: Any, j: Any) -> None:
 
 
 @primitive("vector-reverse!")
-def vector_reverse_in_place(v: Any) -> None:
+def vector_reverse_in_place(v: Any, *, rt: Any) -> None:
     """(vector-reverse! v) -> unspecified: puts the elements in reverse order."""
-    vector("vector-reverse!", 1, v).reverse()
+    items = vector("vector-reverse!", 1, v)
+    check.spend(rt, len(items))
+    items.reverse()
 
 
 @primitive("reverse-vector", "vector-reverse", result="vector")
@@ -224,8 +225,9 @@ def make_bytevector(n: Any, byte: Any = 0, *, rt: Any) -> bytearray:
 
 
 @primitive("bytevector")
-def bytevector(*items: Any) -> bytearray:
+def bytevector(*items: Any, rt: Any) -> bytearray:
     """(bytevector byte ...) -> bytevector: of the arguments, integers from 0 to 255."""
+    check.spend(rt, len(items))
     return bytearray([check.byte("bytevector", at, x) for at, x in enumerate(items, 1)])
 
 
