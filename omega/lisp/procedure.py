@@ -5,7 +5,8 @@ Refuses: running anything itself: a call goes to the interpreter's `enter`.
 
 Inside, a procedure is a bare Python function that may answer with the tail-call marker; outside it
 is a `Procedure`, one live wrapper per function, which unwraps back to the same function. Dicts and
-tuples of the host become hash tables and vectors (copies); every other object crosses as itself.
+tuples of the host become hash tables and vectors (copies), an instance of a subclass of int, float
+or str (IntEnum) the plain value; every other object crosses as itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from omega.lisp.docstring import documentation_of
 from omega.lisp.table import HashTable
 
 Enter = Callable[[Any, tuple[Any, ...], str], Any]
+PLAIN = (int, float, str)  # instances of their subclasses cross as the plain value
 
 
 class Procedure:
@@ -115,10 +117,12 @@ class Seam:
         kind = type(value)
         if kind in (int, float, str, bool, list, Pair, Symbol, HashTable) or value is None:
             return value
-        if kind is Procedure:
-            return value.function
+        if kind is Procedure and value._seam is self:
+            return value.function  # one of another interpreter is a host function
         if kind is dict or kind is tuple:
             return self._copied(value)
+        if isinstance(value, PLAIN):
+            return _plain(value)
         if callable(value) and not isinstance(value, type):
             return self._wrapped(value)
         return value
@@ -143,24 +147,39 @@ class Seam:
         return found
 
     def _copied(self, root: Any) -> Any:
-        """Dicts and tuples, within each other to any depth, as hash tables and vectors."""
+        """Dicts, tuples and lists, within each other to any depth, as hash tables and vectors. What
+        is shared, or contains itself, is so in the copy.
+        """
         result: list[Any] = [None]
+        copies: dict[int, Any] = {}
         work: list[tuple[Any, Any, Any]] = [(root, result, 0)]
         while work:
             item, target, key = work.pop()
-            made = item
-            if type(item) is dict:
-                made = HashTable()
-                for name in item:
+            made = copies.get(id(item))
+            if made is not None:
+                pass
+            elif type(item) is dict:
+                made = copies[id(item)] = HashTable()
+                named = [(_plain(name), value) for name, value in item.items()]
+                for name, _ in named:
                     made[name] = None
-                work.extend((value, made, name) for name, value in item.items())
+                work.extend((value, made, name) for name, value in named)
             elif type(item) in (tuple, list):
-                made = [None] * len(item)
+                made = copies[id(item)] = [None] * len(item)
                 work.extend((value, made, i) for i, value in enumerate(item))
-            elif item is not root and callable(item):
+            else:
                 made = self.from_host(item)
             target[key] = made
         return result[0]
+
+
+def _plain(value: Any) -> Any:
+    """The int, float or str that an instance of a subclass is; anything else itself."""
+    if type(value) in (*PLAIN, bool) or not isinstance(value, PLAIN):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def host_failure(name: str, error: Exception) -> OmegaError:
