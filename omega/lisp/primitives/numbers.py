@@ -167,7 +167,9 @@ def div(a: Any, b: Any, *, rt: Any) -> Any:
         if rest == 0:
             return quotient
     before_ratio(a, b, rt)
-    return ratio_allowed(Fraction(a, b), rt)
+    if type(a) is int and type(b) is int:
+        return ratio_allowed(Fraction(a, b), rt)
+    return ratio_allowed(a * Fraction(b) ** -1, rt)  # a reciprocal takes no common divisor
 
 
 def neg(a: Any) -> Any:
