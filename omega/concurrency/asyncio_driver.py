@@ -304,7 +304,10 @@ class AsyncioDriver(Driver):
     def _ended(self, external: External, task: Any) -> None:
         if external.done:
             return
-        if task.cancelled():
+        if task.cancelled() and external.abort_reason is None and not task.cancelling():
+            own = RuntimeError("CancelledError, though nobody cancelled it: what it awaited was")
+            external.finish(None, own)
+        elif task.cancelled():
             external.finish(None, Cancelled(external.abort_reason or "cancelled by the event loop"))
         else:
             error = task.exception()
