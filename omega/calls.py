@@ -22,6 +22,9 @@ from omega.llm import Governor, LLMReply, LLMRequest, Provider, RetryPolicy
 
 Identity = tuple[str, int]
 
+# Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
+_closing: set[Any] = set()
+
 
 class _Call:
     __slots__ = ("abandoned", "attempt", "cell", "external", "identity", "request", "task")
@@ -31,6 +34,17 @@ class _Call:
         self.attempt = 0
         self.external: External | None = None
         self.abandoned = False
+
+
+class CallingScheduler(Scheduler):
+    """A scheduler that tells its LLM calls when their cap changes, whoever changes it."""
+
+    __slots__ = ("calls",)
+    calls: Calls
+
+    def configure(self, **changes: Any) -> None:
+        super().configure(**changes)
+        self.calls.limit_changed()
 
 
 class Calls:
@@ -74,6 +88,19 @@ class Calls:
         if identity in self._live:
             self._abandon(call)
         raise left
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the provider may have connections open."""
+        return self.used and self.provider.needs_real_time
+
+    def close_soon(self) -> None:
+        """Have the running asyncio loop close the provider's connections."""
+        import asyncio
+
+        task = asyncio.Task(self.provider.aclose(), loop=asyncio.get_running_loop())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
 
     # -- inside --------------------------------------------------------------------------------
 

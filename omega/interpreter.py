@@ -18,10 +18,11 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from omega.calls import Calls
+from omega.calls import CallingScheduler, Calls
 from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,
+    External,
     Scheduler,
     SchedulerConfig,
     Task,
@@ -114,11 +115,11 @@ class Interpreter:
                 f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"
             )
         driver = VirtualDriver() if virtual_time else AsyncioDriver()
-        self.scheduler = Scheduler(
+        self.scheduler = CallingScheduler(
             scheduler or SchedulerConfig(), driver=driver, registers={}, depth_max=self.limits.depth
         )
         rng = random.Random(seed)
-        self.calls = Calls(self.scheduler, provider, rng)
+        self.calls = self.scheduler.calls = Calls(self.scheduler, provider, rng)
         self.door = Door(self.scheduler, grants or Grants(), self.calls, rng)
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
@@ -501,34 +502,57 @@ class Interpreter:
             )
 
     def close(self) -> None:
-        """Cancel every task, unwind every stack, close connections. A second close does nothing."""
+        """Cancel every task, unwind every stack, close connections. A second close does nothing.
+
+        Inside a running asyncio loop connections are closed soon after; `aclose` waits for it.
+        """
+        if self._begin_close():
+            guest = self.scheduler.driver.is_guest_now()
+            if self.calls.is_connected and not guest:
+                closing = self._end_all()
+                self.scheduler.run_until(lambda: closing.done)
+            self.scheduler.close()
+            if self.calls.is_connected and guest:
+                self.calls.close_soon()
+
+    async def aclose(self) -> None:
+        """`close` inside a running asyncio loop; connections are closed when it is done."""
+        if self._begin_close():
+            if self.calls.is_connected:
+                closing = self._end_all()
+                await self.scheduler.driver.drive_async(lambda: closing.done)
+            self.scheduler.close()
+
+    def _begin_close(self) -> bool:
+        """False: it is closed already."""
         if self._closed:
-            return
+            return False
         self._check_open()
         if self.scheduler.current is not None or self.scheduler.in_batch:
             raise HostError(
                 "a program cannot close its own interpreter", hint="close it where it was made"
             )
         self._closed = True
-        if (
-            self.calls.used
-            and self.calls.provider.needs_real_time
-            and not self.scheduler.driver.is_guest_now()
-        ):
-            self.scheduler.set_wall_deadline(None)
-            self.scheduler.set_fuel(None)
-            self.scheduler.cancel_all("the interpreter is closing")
-            closing = self.scheduler.external(
-                self.calls.provider.aclose, waits_for="closing connections"
-            )
-            self.scheduler.run_until(lambda: closing.done)
-        self.scheduler.close()
+        return True
+
+    def _end_all(self) -> External:
+        """Ask every task to end, and the provider to close its connections."""
+        self.scheduler.set_wall_deadline(None)
+        self.scheduler.set_fuel(None)
+        self.scheduler.cancel_all("the interpreter is closing")
+        return self.scheduler.external(self.calls.provider.aclose, waits_for="closing connections")
 
     def __enter__(self) -> Interpreter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Interpreter:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def documentation(self, name: str) -> str | None:
         """The signature and documentation of a global procedure, or None."""

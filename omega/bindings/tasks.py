@@ -157,7 +157,6 @@ def _task_views(b: Bindings, table: Table) -> None:
                 value.name if isinstance(value, Symbol) else value
             )
         scheduler.configure(**changes)
-        b.interpreter.calls.limit_changed()
 
     table["task-state"], table["task-id"], table["task-name"], table["task?"] = (
         task_state,
