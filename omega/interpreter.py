@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from omega.concurrency import (
     Task,
     VirtualDriver,
 )
+from omega.concurrency.limits import check_wall
 from omega.effects import Door, Grants
 from omega.errors import (
     Closed,
@@ -456,10 +457,7 @@ class Interpreter:
                 self._nested -= 1
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"
-            with (
-                self.scheduler.no_switch(where),
-                self.runtime.metered(self._steps_left(), f"in {where}"),
-            ):
+            with self.scheduler.no_switch(where), self._metered(f"in {where}"):
                 return self._finish(self.task_body(lambda: self.runtime.call(function, *arguments)))
         self._check("call a procedure", "call_async")
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
@@ -467,11 +465,21 @@ class Interpreter:
             lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics()))
         )
 
-    def _steps_left(self) -> int:
-        left = LOOP_CALL_STEPS_MAX
-        if self.limits.fuel is not None:
-            left = min(left, self.limits.fuel - self.scheduler.stats().steps)
-        return max(0, left)
+    @contextmanager
+    def _metered(self, where: str) -> Iterator[None]:
+        """Outside of tasks, too, the interpreter's limits of steps and seconds are in force."""
+        scheduler, left = self.scheduler, self.runtime.metered_left()
+        outermost = left is None
+        if left is None:
+            left = LOOP_CALL_STEPS_MAX
+            if self.limits.fuel is not None:
+                left = max(0, min(left, self.limits.fuel - scheduler.steps))
+        try:
+            with self.runtime.metered(left, where, lambda: check_wall(scheduler)):
+                yield
+        finally:
+            if outermost:
+                scheduler.steps += self.runtime.metered_steps
 
     async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         self._check_open()

@@ -15,9 +15,10 @@ called; between setting the register `_t` and the driver reading it nothing else
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import islice, repeat
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -40,6 +41,8 @@ WIDE_MAX = 250  # arguments a call may have without going through C
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
 APPLY_MAX = 8
 VALUES_HINT = "(values a b) gives two; `receive` with a rest parameter takes any number"
+
+METERED_SLICE = 10_000  # steps between two looks at whether code outside of tasks may go on
 
 MARKER = object()
 
@@ -73,7 +76,8 @@ class Runtime:
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self._wide_depth = 0
-        self.metered_steps = 0  # taken in the last `metered` block
+        self.metered_steps = 0  # taken in the last `metered` block, in those within it too
+        self._spend: Callable[[int], int] | None = None  # of the innermost one under way
         self._set_up_registers()
         self._install_natives()
 
@@ -170,24 +174,60 @@ class Runtime:
             return
 
     @contextmanager
-    def metered(self, steps: int, where: str) -> Iterator[None]:
-        """Lisp code called outside of any task may take `steps` steps, then it is stopped."""
+    def metered(
+        self, steps: int, where: str, look: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Lisp code called outside of any task may take `steps` steps, then it is stopped.
+
+        look: called now and every METERED_SLICE steps; may raise.
+        """
         registers = self.registers
         names = ("_it", "_slice_end", "_slice_end_at_entry")
         before = [registers[name] for name in names]
+        left = steps  # not handed out yet
+        outer = self._spend
+
+        def hand_out() -> None:
+            nonlocal left
+            if look is not None:
+                look()
+            slice_ = left if look is None else min(left, METERED_SLICE)
+            left -= slice_
+            registers["_it"] = repeat(None, slice_)
 
         def used_up() -> None:
             # A loop that still holds an older iterator comes here too; it goes on with the one in
             # force.
-            if not registers["_it"].__length_hint__():
+            if registers["_it"].__length_hint__():
+                return
+            if not left:
                 raise LimitExceeded("fuel", steps, steps, f"steps {where}")
+            hand_out()
 
-        registers.update(_it=repeat(None, steps), _slice_end=used_up, _slice_end_at_entry=used_up)
+        def spend(taken: int) -> int:
+            """Take steps for a block within this one; how many are left."""
+            nonlocal left
+            it = registers["_it"]
+            deque(islice(it, max(0, taken - left)), 0)
+            left = max(0, left - taken)
+            return left + int(it.__length_hint__())
+
+        self.metered_steps = 0
+        hand_out()
+        self._spend = spend
+        registers.update(_slice_end=used_up, _slice_end_at_entry=used_up)
         try:
             yield
         finally:
-            self.metered_steps = steps - registers["_it"].__length_hint__()
+            self.metered_steps = steps - left - registers["_it"].__length_hint__()
             registers.update(zip(names, before, strict=True))
+            self._spend = outer
+            if outer is not None:
+                outer(self.metered_steps)
+
+    def metered_left(self) -> int | None:
+        """The steps left in the innermost `metered` block; None outside of one."""
+        return None if self._spend is None else self._spend(0)
 
     def _value_entry(self, function: Any) -> Any:
         """`function` as callers use it that look for no marker."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from omega import Interpreter, LispError
+from omega import Interpreter, LimitExceeded, Limits, LispError
 from omega.llm import OpenAIProvider
 from omega.testing import LoopbackServer
 
@@ -69,3 +69,49 @@ def test_closing_inside_a_loop_closes_the_connections(way: str) -> None:
     with LoopbackServer() as server:
         provider = _Noting("m", api_key=server.api_key, base_url=server.base_url)
         asyncio.run(main(provider))
+
+
+SPIN = "(define (spin n) (if (= n 0) 0 (spin (- n 1))))"
+
+
+def test_fuel_counts_what_is_called_inside_a_loop() -> None:
+    async def main() -> None:
+        with Interpreter(limits=Limits(fuel=20_000)) as omega:
+            await omega.eval_async(SPIN)
+            spin = omega.get("spin")
+            before = omega.manager.get_stats().steps
+            spin(5_000)
+            assert omega.manager.get_stats().steps - before >= 5_000
+            with pytest.raises(LimitExceeded, match="steps"):
+                for _ in range(4):
+                    spin(5_000)
+            with pytest.raises(LimitExceeded):
+                await omega.eval_async("(spin 1000)")
+
+    asyncio.run(main())
+
+
+def test_the_wall_limit_ends_what_is_called_inside_a_loop() -> None:
+    async def main() -> None:
+        with Interpreter(limits=Limits(wall_s=0.3)) as omega:
+            await omega.eval_async(SPIN)
+            with pytest.raises(LimitExceeded) as caught:
+                omega.get("spin")(10**9)
+            assert caught.value.limit == "wall"
+            assert caught.value.used is not None and caught.value.used < 1.0
+
+    asyncio.run(main())
+
+
+def test_calls_within_calls_inside_a_loop_share_the_fuel() -> None:
+    async def main() -> None:
+        with Interpreter(limits=Limits(fuel=50_000)) as omega:
+            await omega.eval_async(SPIN)
+            omega.define("back", lambda f: f())
+            await omega.eval_async("(define (nest) (spin 5000) (back (lambda () (nest))))")
+            with pytest.raises(LimitExceeded) as caught:
+                omega.get("nest")()
+            assert caught.value.limit == "fuel"
+            assert omega.manager.get_stats().steps <= 60_000
+
+    asyncio.run(main())
