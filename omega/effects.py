@@ -158,6 +158,8 @@ class Door:
 
     def _stdin_line(self) -> str:
         self._check_stdin()
+        if sys.stdin is None:  # it was closed before we began
+            return ""
         return self._blocking(sys.stdin.readline, "standard input")
 
     def _write_out(self, text: str) -> None:

@@ -23,6 +23,10 @@ from omega.llm import LLMRequest
 # -- models and the world --------------------------------------------------------------------------
 
 
+RANDOM_EXACT_MAX = 1 << 53  # what one draw is fine enough for
+RANDOM_BITS = 32  # taken from a draw for a larger integer
+
+
 def models(b: Bindings, table: Table) -> None:
     scheduler = b.scheduler
 
@@ -115,7 +119,15 @@ def world(b: Bindings, table: Table) -> None:
             return b.door.perform("random", ())
         if type(n) is not int or n < 1:
             raise wrong_type("random", 1, "a positive integer", n)
-        return int(b.door.perform("random", ()) * n)
+        if n <= RANDOM_EXACT_MAX:
+            return int(b.door.perform("random", ()) * n)
+        # As many draws as give 64 bits more than n has: no value is favoured by more than 2^-64.
+        words = (n.bit_length() + 64 + RANDOM_BITS - 1) // RANDOM_BITS
+        b.rt.host.charge(words)
+        drawn = 0
+        for _ in range(words):
+            drawn = drawn << RANDOM_BITS | int(b.door.perform("random", ()) * (1 << RANDOM_BITS))
+        return drawn * n >> (words * RANDOM_BITS)
 
     def command_line() -> Any:
         """(command-line) -> the list of the script's name and its arguments"""

@@ -11,7 +11,12 @@ Refuses: signals when the host (or the command line) handles them, or in another
 from __future__ import annotations
 
 # Not `signal`: that loads enum, and every program pays for it at its start.
-from _signal import SIGINT, default_int_handler, getsignal, signal
+from _signal import (  # type: ignore[import-not-found]
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 from typing import TYPE_CHECKING, Any
 
 from omega.concurrency import hub
