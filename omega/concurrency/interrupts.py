@@ -49,6 +49,7 @@ class Interrupts:
             return
         signal(SIGINT, default_int_handler)
         self._scheduler.on_interrupt = None
+        self._scheduler.forget_interrupt()
         if self._count and error is None:
             raise KeyboardInterrupt
 

@@ -350,6 +350,10 @@ class KernelState:
             deque(me.it, 0)
         self.driver.wake()
 
+    def forget_interrupt(self) -> None:
+        """An interrupt that came too late for the hub to hear is not for what runs next."""
+        self._interrupted = False
+
     def emit(self, event: str, task: Task | None = None, /, **fields: Any) -> None:
         """Tell the listeners.
 

@@ -68,6 +68,13 @@ def test_the_second_does_not_wait_for_the_end(kit):
     assert s.wait(s.spawn(lambda: 42)) == 42
 
 
+def test_one_that_comes_at_the_very_end_is_not_for_what_comes_next(kit):
+    s = kit.scheduler()
+    with pytest.raises(KeyboardInterrupt):
+        s.wait(s.spawn(lambda: signal.raise_signal(signal.SIGINT)))
+    assert s.wait(s.spawn(lambda: (s.yield_now(), 42)[1])) == 42
+
+
 def test_run_has_nothing_to_cancel_and_stops(kit):
     s = kit.scheduler()
     s.spawn(lambda: (signal.raise_signal(signal.SIGINT), spins(s)))
