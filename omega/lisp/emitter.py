@@ -172,7 +172,7 @@ class Emitter(Statements):
             params = self.named(fn.required)
             worker = self.worker_name(fn.name, fn)
             self.workers.append((worker, params, block))
-            block = [self.return_(self.call(worker, *(self.name(p) for p in params)))]
+            block = [self.return_(self.invoke(self.name(worker), [self.name(p) for p in params]))]
             if not self.unit.top.is_library:
                 # Only while the name still means this procedure: its worker calls itself.
                 flag = self.name(self.numbered(fn.name, "ǁf"))

@@ -11,6 +11,7 @@ through C (`f(*args)`, `__call__`); expressions nest at most EXPR_DEPTH_MAX deep
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from omega.lisp import inline
@@ -34,6 +35,7 @@ from omega.lisp.core import (
     is_primitive,
 )
 from omega.lisp.data import Char, Keyword, Nil, Symbol
+from omega.lisp.host import WIDE_MAX
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
 from omega.lisp.syntax import Block, Builder
@@ -283,7 +285,7 @@ class Expressions(Builder):
             arguments = self.operands(node.arguments)
             self.at(node.span)
             return self._checked(
-                self.call(self.worker_name(node.function.name, worker), *arguments),
+                self.invoke(self.name(self.worker_name(node.function.name, worker)), arguments),
                 not worker.marks,
             )
         callee = known_callee(node, self.unit)
@@ -292,11 +294,18 @@ class Expressions(Builder):
             arguments = self.operands(node.arguments)
             self.entries.add(node.function.name)
             self.at(node.span)
-            return self.call(mangle(node.function.name) + "ǁv", *arguments)
+            return self.invoke(self.name(mangle(node.function.name) + "ǁv"), arguments)
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
-        call = self.call(function, *arguments)
-        return self._checked(call, sure)
+        return self._checked(self.invoke(function, arguments), sure)
+
+    def invoke(self, function: ast.expr, arguments: Sequence[ast.expr]) -> ast.expr:
+        """A call of a procedure. CPython makes a call with many arguments through C: those go where
+        their depth is bounded.
+        """
+        if len(arguments) <= WIDE_MAX:
+            return self.call(function, *arguments)
+        return self.call("_wide", self.tuple([function, *arguments]))
 
     def _checked(self, call: ast.expr, sure: bool) -> ast.expr:
         """The value of a call that may answer with the marker, unless it is sure not to."""

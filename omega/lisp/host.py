@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from omega.errors import LimitExceeded, PermissionDenied
 
+WIDE_MAX = 30  # arguments a call may have without going through C: CPython's own bound
+
 
 class Dynamics:
     """The dynamic state of one thread of evaluation; a task inherits a snapshot of its parent's.
@@ -22,13 +24,14 @@ class Dynamics:
     likewise nested tuples.
     """
 
-    __slots__ = ("abort", "effects", "handlers", "parameters")
+    __slots__ = ("abort", "effects", "handlers", "parameters", "wide_depth")
 
     def __init__(self) -> None:
         self.handlers: Any = None
         self.parameters: dict[Any, Any] = {}
         self.effects: Any = None
         self.abort: Any = None
+        self.wide_depth = 0  # calls within calls that go through C
 
     def snapshot(self) -> Dynamics:
         """What a task spawned here starts with. Condition handlers stay behind: they belong to this

@@ -28,7 +28,7 @@ from omega.lisp.control import MARKING, control_procedures
 from omega.lisp.data import Eof, Nil, Pair, Symbol, Values, cons, to_list
 from omega.lisp.docstring import signature_of
 from omega.lisp.equality import PLAIN_KEYS
-from omega.lisp.host import Host
+from omega.lisp.host import WIDE_MAX, Host
 from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
 from omega.lisp.names import demangle, library_name
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
@@ -37,7 +37,6 @@ from omega.lisp.primitives.registry import Native, Primitive
 from omega.lisp.records import RECORD_PROCEDURES
 from omega.lisp.table import HashTable
 
-WIDE_MAX = 250  # arguments a call may have without going through C
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
 APPLY_MAX = 8
 VALUES_HINT = "(values a b) gives two; `receive` with a rest parameter takes any number"
@@ -75,7 +74,6 @@ class Runtime:
         self.marker = MARKER
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
-        self._wide_depth = 0
         self.metered_steps = 0  # taken in the last `metered` block, in those within it too
         self._spend: Callable[[int], int] | None = None  # of the innermost one under way
         self._set_up_registers()
@@ -150,20 +148,21 @@ class Runtime:
 
     def _wide_call(self, call: tuple[Any, ...]) -> Any:
         """A call with many arguments. Beyond WIDE_MAX it goes through C: its nesting is bounded."""
-        if len(call) <= WIDE_MAX:
+        if len(call) - 1 <= WIDE_MAX:
             return _CALLERS[len(call) - 1](call)
-        if self._wide_depth >= WIDE_DEPTH_MAX:
+        dynamics = self.host.dynamics()  # each task has a stack of its own
+        if dynamics.wide_depth >= WIDE_DEPTH_MAX:
             raise LimitExceeded(
                 "native-depth",
-                self._wide_depth,
+                dynamics.wide_depth,
                 WIDE_DEPTH_MAX,
                 f"nested calls with over {WIDE_MAX} arguments",
             )
-        self._wide_depth += 1
+        dynamics.wide_depth += 1
         try:
             return call[0](*call[1:])
         finally:
-            self._wide_depth -= 1
+            dynamics.wide_depth -= 1
 
     def _slice_end_at_entry(self) -> None:
         """A procedure's entry found the slice used up: start the next one and take the step from

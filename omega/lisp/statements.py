@@ -416,7 +416,7 @@ class Statements(Expressions):
         name = self.global_name(function.name, False)
         arguments = [self.name(n) for n in self.named(target.required)]
         if self.in_worker:
-            call = self.call(self.worker_name(function.name, target), *arguments)
+            call = self.invoke(self.name(self.worker_name(function.name, target)), arguments)
             otherwise: Block = [self.return_(call)]
         elif target.marks:
             self.globals.add("_t")
@@ -424,6 +424,6 @@ class Statements(Expressions):
             otherwise = [register, self.return_(self.name("_M"))]
         else:
             self.entries.add(function.name)
-            otherwise = [self.return_(self.call(f"{name}ǁv", *arguments))]
+            otherwise = [self.return_(self.invoke(self.name(f"{name}ǁv"), arguments))]
         still = self.name(self.numbered(function.name, "ǁf"))
         self.out.append(self.if_(self.not_(still), otherwise, []))

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from omega import Interpreter
+from omega.errors import LimitExceeded
+
 NEST = "(let loop ((n 1000000) (s '())) (if (= n 0) s (loop (- n 1) {})))"
 
 PROGRAMS = {
@@ -131,3 +134,17 @@ def test_what_has_no_end_meets_a_limit(name: str, tmp_path: Path) -> None:
     code, out, err = run(LIMITED[name], tmp_path)
     assert code == 0, err[-2000:]
     assert out.startswith("limit "), out
+
+
+def test_calls_with_many_arguments_have_a_bound_where_they_nest_through_c() -> None:
+    zeros = " ".join("0" * 30)
+    with Interpreter() as omega:
+        omega.eval(f"(define (f n . r) (if (= n 0) 0 (+ 1 (f (- n 1) {zeros}))))")
+        omega.eval(f"(define (g n . r) (if (= n 0) 0 (+ 1 (g (- n 1) {zeros[2:]}))))")
+        assert omega.eval("(f 100)") == 100
+        assert omega.eval("(g 100000)") == 100000
+        with pytest.raises(LimitExceeded, match="over 30 arguments"):
+            omega.eval("(f 40000)")
+        waiting = f"(define (h n . r) (sleep 1) n) (define (wide i) (h i {zeros}))"
+        omega.eval(waiting)
+        assert omega.eval("(length (par-map wide (iota 500)))") == 500
