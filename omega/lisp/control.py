@@ -137,7 +137,8 @@ def _continuations(rt: Any, table: Table) -> None:
                 rt.call(after)
         except BaseException as raised:
             later = raised
-        if later is not None:
+        if later is not None and not isinstance(failure, Cancelled):
+            # A cancel goes on, whatever its cleanup does: nothing may take it back.
             failure = rt.conditions.superseding(later, failure)
         if failure is not None:
             raise failure
