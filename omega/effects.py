@@ -113,7 +113,7 @@ class Door:
         dyn.effects, dyn.abort = outer, tag
         failure: BaseException | None = None
         try:
-            value = self.rt.call(handler, *arguments)
+            value = self.rt.call_with(handler, arguments)
         except BaseException as raised:
             failure = raised
         dyn.effects, dyn.abort = saved, saved_tag

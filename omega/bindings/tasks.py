@@ -268,7 +268,7 @@ def _in_task(b: Bindings, f: Any) -> Callable[..., Any]:
         task = b.scheduler.running_task("run a combinator's body")
         if task.locals is None:
             task.locals = inherited.snapshot()
-        return b.interpreter.task_body(lambda: b.rt.call(f, *arguments))()
+        return b.interpreter.task_body(lambda: b.rt.call_with(f, arguments))()
 
     return body
 

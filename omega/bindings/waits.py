@@ -233,7 +233,7 @@ def locks(b: Bindings, table: Table) -> None:
             """(serializer f) -> f, one call at a time"""
 
             def serialized(*arguments: Any) -> Any:
-                return serializer.run(lambda: b.rt.call(f, *arguments))
+                return serializer.run(lambda: b.rt.call_with(f, arguments))
 
             return serialized
 

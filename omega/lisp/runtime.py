@@ -146,6 +146,11 @@ class Runtime:
                 value = self.tail(function, arguments)
         return self.drive() if value is MARKER else value
 
+    def call_with(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """`call`, for as many arguments as there are: a call with a star would go through C."""
+        self.registers["_t"] = (function, *arguments)
+        return self.drive()
+
     def _wide_call(self, call: tuple[Any, ...]) -> Any:
         """A call with many arguments. Beyond WIDE_MAX it goes through C: its nesting is bounded."""
         if len(call) - 1 <= WIDE_MAX:
@@ -249,7 +254,7 @@ class Runtime:
         """
 
         def entry(*arguments: Any) -> Any:
-            value = self.call(function, *arguments)
+            value = self.call_with(function, arguments)
             if type(value) is not int:
                 from omega.errors import LispTypeError
 

@@ -148,3 +148,17 @@ def test_calls_with_many_arguments_have_a_bound_where_they_nest_through_c() -> N
         waiting = f"(define (h n . r) (sleep 1) n) (define (wide i) (h i {zeros}))"
         omega.eval(waiting)
         assert omega.eval("(length (par-map wide (iota 500)))") == 500
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "(((make-serializer) (lambda () (f (- n 1)))))",
+        "(with-handler ((ask (lambda () (f (- n 1))))) (effect 'ask))",
+    ],
+    ids=["serializers", "effect handlers"],
+)
+def test_what_calls_back_nests_without_c_frames(inner: str) -> None:
+    with Interpreter() as omega:
+        omega.eval(f"(define (f n) (if (= n 0) 0 (+ 1 {inner})))")
+        assert omega.eval("(f 25000)") == 25000
