@@ -238,7 +238,7 @@ class KernelState:
         return get_ident() == self._thread
 
     def check_thread(self) -> None:
-        if get_ident() != self._thread:
+        if not self.is_own_thread:
             raise WrongThread(
                 "a scheduler belongs to the thread that made it",
                 hint="use post() or submit_threadsafe() from others",

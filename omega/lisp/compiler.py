@@ -154,7 +154,7 @@ class Compiler:
         """
         try:
             with self.rt.metered(self._macro_steps, "in the macros of a program"):
-                return self.rt.call(function, *arguments)
+                return self.rt.call_with(function, arguments)
         except Exception as failure:
             raise self.rt.conditions.as_condition(failure) from failure.__cause__
         finally:

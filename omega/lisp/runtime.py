@@ -143,12 +143,12 @@ class Runtime:
             case (argument,):
                 value = function(argument)
             case _:
-                value = self.tail(function, arguments)
+                return self.call_with(function, arguments)
         return self.drive() if value is MARKER else value
 
     def call_with(self, function: Any, arguments: tuple[Any, ...]) -> Any:
         """`call`, for as many arguments as there are: a call with a star would go through C."""
-        self.registers["_t"] = (function, *arguments)
+        self.tail(function, arguments)
         return self.drive()
 
     def _wide_call(self, call: tuple[Any, ...]) -> Any:
@@ -437,8 +437,7 @@ _ENTRIES = _Made(
 
 def _any_entry(rt: Runtime, function: Any) -> Any:
     def entry(*arguments: Any) -> Any:
-        rt.tail(function, arguments)
-        return rt.drive()
+        return rt.call_with(function, arguments)
 
     return entry
 
