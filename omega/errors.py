@@ -14,7 +14,7 @@ Invariant: an error's `kind` is a key of CODES; its class is the class the table
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 # kind -> (stable code, parent kind). A code is never reused or renumbered; docs/errors.md has a
@@ -149,13 +149,15 @@ class OmegaError(Exception):
 
     irritants: Lisp values given with the message (`(error "no such ticket" id)`).
     span: where in a Lisp source, when known. lisp_traceback: (procedure name, Span) pairs,
-    innermost first.
+    innermost first. Both are found when somebody first asks: most errors are handled unseen.
     notes: further facts with their places, as (text, Span or None) pairs ("opened here").
     in_tail_call: about a call that left no trace; `span` is the call of the procedure that made it.
     """
 
     kind = "error"
     in_tail_call = False
+    find_place: Callable[[OmegaError], None] | None = None  # fills in the two, once
+    origin: Any = None  # (code, instruction) of the program that raised it first
 
     def __init__(
         self,
@@ -173,12 +175,38 @@ class OmegaError(Exception):
             self.kind = kind
         self.irritants: list[Any] = list(irritants)
         self.hint = hint
-        self.span = span
+        self._span = span
         self.notes: list[tuple[str, Span | None]] = list(notes)
-        self.lisp_traceback: list[tuple[str, Span]] = []
+        self._lisp_traceback: list[tuple[str, Span]] = []
         self.task: str | None = None
         self.excerpt: str | None = None  # the formatted report, filled at the seam to the host
         self.signalled = False  # the Lisp handlers in force have seen it
+
+    @property
+    def span(self) -> Span | None:
+        self.locate()
+        return self._span
+
+    @span.setter
+    def span(self, span: Span | None) -> None:
+        self.locate()
+        self._span = span
+
+    @property
+    def lisp_traceback(self) -> list[tuple[str, Span]]:
+        self.locate()
+        return self._lisp_traceback
+
+    @lisp_traceback.setter
+    def lisp_traceback(self, places: list[tuple[str, Span]]) -> None:
+        self.locate()
+        self._lisp_traceback = places
+
+    def locate(self) -> None:
+        """Have the place found that the error's Python traceback tells, if it was not yet."""
+        find, self.find_place = self.find_place, None
+        if find is not None:
+            find(self)
 
     @property
     def code(self) -> str:

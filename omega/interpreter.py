@@ -279,7 +279,8 @@ class Interpreter:
         raise self._task_failure(failure)
 
     def _task_failure(self, failure: BaseException) -> OmegaError:
-        error = self.runtime.conditions.as_condition(failure)
+        conditions = self.runtime.conditions
+        error = conditions.with_callers(conditions.as_condition(failure))
         error.signalled = False  # whoever awaits the task has handlers of its own
         current = self.scheduler.current
         if error.task is None and current is not None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from sys import version_info
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
@@ -168,7 +169,14 @@ class Conditions:
         """The condition for any Python exception that came out of Lisp code; places and backtrace
         filled in.
         """
-        error = failure if isinstance(failure, OmegaError) else self._translate(failure)
+        if isinstance(failure, OmegaError):
+            error = failure
+            if not isinstance(error, ArityError):
+                if error.find_place is None and not error.lisp_traceback:
+                    error.find_place = self._find_place
+                return error
+        else:
+            error = self._translate(failure)
         if not error.lisp_traceback:
             error.lisp_traceback = self.backtrace(failure.__traceback__)
             if isinstance(error, ArityError):
@@ -182,6 +190,31 @@ class Conditions:
                 error.span = error.lisp_traceback[0][1]
         if error.span is None and isinstance(error, ArityError) and error.notes:
             error.span = error.notes[0][1]  # called from outside: the definition has to do
+        return error
+
+    def raised_at(self, error: OmegaError, frame: FrameType) -> None:
+        """Remember where the program first raised a condition: handlers may raise it again. One
+        that came up as an exception has its place in its traceback.
+        """
+        if (
+            error.origin is None
+            and error.__traceback__ is None
+            and frame.f_globals is self.rt.registers
+        ):
+            error.origin = (frame.f_code, frame.f_lasti)
+
+    def _find_place(self, error: OmegaError) -> None:
+        places = error.lisp_traceback = self.backtrace(error.__traceback__, error.origin)
+        if error.span is None and places:
+            error.span = places[0][1]
+
+    def with_callers(self, error: OmegaError) -> OmegaError:
+        """The error at the end of a task: its backtrace goes on beyond the boundaries it met."""
+        places = error.lisp_traceback
+        if places:
+            whole = self.backtrace(error.__traceback__, error.origin)
+            if places[-1] in whole:
+                error.lisp_traceback = places + whole[whole.index(places[-1]) + 1 :]
         return error
 
     def _blame_caller(self, error: ArityError, traceback: TracebackType | None) -> None:
@@ -202,8 +235,7 @@ class Conditions:
             case NameError():
                 error = self._unbound(failure)
             case RecursionError():
-                text = str(failure)
-                if "while calling" in text or "comparison" in text or "C stack" in text:
+                if self._is_native(failure):
                     error = LimitExceeded(
                         "native-depth", None, None, "calls nested in host code",
                         hint=NATIVE_DEPTH_HINT,
@@ -221,12 +253,26 @@ class Conditions:
                 error = self._bad_call(failure) or OmegaBug(f"TypeError: {failure}")
             case _:
                 error = OmegaBug(f"{type(failure).__name__}: {failure}")
+        if not isinstance(failure, RecursionError):
+            error.__traceback__ = failure.__traceback__
         error.__cause__ = None if isinstance(failure, (NameError, TypeError)) else failure
         if isinstance(error, OmegaBug):
             error.__cause__ = failure
         elif isinstance(failure, RecursionError):
             error.__cause__ = None
         return error
+
+    def _is_native(self, failure: RecursionError) -> bool:
+        """Whether C, not Lisp, went too deep. Before 3.12 both share one counter, so that any call
+        of C may be the last straw; then it is whose frame it was that tells.
+        """
+        text = str(failure)
+        if not ("while calling" in text or "comparison" in text or "C stack" in text):
+            return False
+        if version_info >= (3, 12):
+            return True
+        names = last_frame(failure).f_globals
+        return names is not self.rt.registers and names["__name__"].partition(".")[0] != "omega"
 
     def _unbound(self, failure: NameError) -> OmegaError:
         match = re.search(r"'([^']*)'", str(failure))
@@ -297,10 +343,16 @@ class Conditions:
 
     # -- backtraces ----------------------------------------------------------------------------
 
-    def backtrace(self, traceback: TracebackType | None) -> list[tuple[str, Span]]:
-        """(procedure, place) pairs, innermost first; long ones keep both ends."""
+    def backtrace(
+        self, traceback: TracebackType | None, origin: tuple[CodeType, int] | None = None
+    ) -> list[tuple[str, Span]]:
+        """(procedure, place) pairs, innermost first; long ones keep both ends. origin: where the
+        program raised it, if it did: handlers called from there are left out.
+        """
         found = self._frames(traceback)
         found.reverse()
+        if origin is not None:
+            found = found[found.index(origin) :] if origin in found else [origin, *found]
         if len(found) > 2 * TRACE_MAX:
             found = found[:TRACE_MAX] + found[-TRACE_MAX:]
         result = []

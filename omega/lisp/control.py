@@ -12,13 +12,14 @@ A function here may answer with the tail-call marker: `rt.tail(f, args)`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import _getframe
 from types import FunctionType
 from typing import Any
 
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
 from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
-from omega.lisp.data import Values, list_items
-from omega.lisp.primitives.check import wrong_type
+from omega.lisp.data import Values
+from omega.lisp.primitives.check import proper_list, wrong_type
 
 Table = dict[str, Callable[..., Any]]
 
@@ -41,9 +42,7 @@ def _calls(rt: Any, table: Table) -> None:
         """
         if not arguments:
             return rt.tail(f, ())
-        last = list_items(arguments[-1])
-        if last is None:
-            raise wrong_type("apply", len(arguments) + 1, "a list", arguments[-1])
+        last = proper_list("apply", len(arguments) + 1, arguments[-1], rt)
         return rt.tail(f, (*arguments[:-1], *last))
 
     def call_with_values(producer: Any, consumer: Any) -> Any:
@@ -98,21 +97,22 @@ def _continuations(rt: Any, table: Table) -> None:
             raise ContinuationEscape(tag, values)
 
         k.__qualname__ = k.__name__ = "continuation"
-        escaped: tuple[Any, ...] | None = None
+        failure: BaseException | None = None
         try:
             value = f(k)
             if value is rt.marker:
                 value = rt.drive()
-        except ContinuationEscape as escape:
-            if escape.tag is not tag:
-                raise
-            escaped = escape.values
-        finally:
-            tag[0] = False
-        if escaped is None:
+        except BaseException as raised:
+            failure = raised
+        if isinstance(failure, Exception):  # its handlers may still call k
+            failure = rt.conditions.at_boundary(failure, dyn.handlers)
+        tag[0] = False
+        if failure is None:
             return value
+        if not isinstance(failure, ContinuationEscape) or failure.tag is not tag:
+            raise failure
         dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
-        return escaped[0] if len(escaped) == 1 else Values(escaped)
+        return failure.values[0] if len(failure.values) == 1 else Values(failure.values)
 
     def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
         """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is
@@ -140,6 +140,7 @@ def _continuations(rt: Any, table: Table) -> None:
         if later is not None and not isinstance(failure, Cancelled):
             # A cancel goes on, whatever its cleanup does: nothing may take it back.
             failure = rt.conditions.superseding(later, failure)
+        later = None  # the traceback keeps this frame: of very many, each with what it names
         if failure is not None:
             raise failure
         return value
@@ -206,6 +207,7 @@ def _conditions(rt: Any, table: Table) -> None:
             raise condition
         if isinstance(condition, OmegaError):
             condition.signalled = False
+            conditions.raised_at(condition, _getframe(1))
         return conditions.signal(condition, rt.host.dynamics().handlers, False)
 
     def raise_continuable(condition: Any) -> Any:
@@ -216,6 +218,7 @@ def _conditions(rt: Any, table: Table) -> None:
         """(error message irritant ...) -> never returns: raises an error object"""
         text = message if isinstance(message, str) else rt.display(message)
         raised = LispError(text, irritants=irritants)
+        conditions.raised_at(raised, _getframe(1))
         return conditions.signal(raised, rt.host.dynamics().handlers, False)
 
     table["%guard"] = guard
