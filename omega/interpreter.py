@@ -284,7 +284,7 @@ class Interpreter:
         error.signalled = False  # whoever awaits the task has handlers of its own
         current = self.scheduler.current
         if error.task is None and current is not None:
-            error.task = current.name or current.id
+            error.task = current.name or current.short_id()
         return error
 
     def _finish(self, run: Callable[[], Any]) -> Any:

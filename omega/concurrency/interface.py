@@ -320,10 +320,10 @@ class Scheduler(Kernel):
 
     def try_find_task(self, task_id: str) -> Task | None:
         for task in self.all_tasks():
-            if task.id == task_id:
+            if task.has_id(task_id):
                 return task
         for task in self.finished:
-            if task.id == task_id:
+            if task.has_id(task_id):
                 return task
         return None
 

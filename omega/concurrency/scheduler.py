@@ -83,7 +83,7 @@ class Kernel(KernelState):
         self.spawned = seq = self.spawned + 1
         parent = self.current
         if parent is None:
-            path = ""
+            path = None
             self.host_children = number = self.host_children + 1
             priority = priority or 0
             owner = scope or self.root
@@ -97,7 +97,7 @@ class Kernel(KernelState):
             doom = parent.doom
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
-        task._prefix, task._number, task.seq = path, number, seq
+        task._parent_path, task._number, task.seq = path, number, seq
         task.name = name
         task.priority = priority
         task.state, task.scope = PENDING, owner

@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 # How many waits of one task, channel or cell may be stale before its queue is swept.
 STALE_WAITERS_MAX = 16
+SHOWN_ID_MAX = 80  # characters
+
+# A place in the tree of spawns: (the parent's path, the number among its siblings, how many are
+# above). Shared; as a text it would be copied by every child, and a chain of n tasks would take
+# n * n characters.
+Path = tuple["Path | None", int, int]
+
+
+def path_text(path: Path) -> str:
+    numbers = []
+    above: Path | None = path
+    while above is not None:
+        above, number, _ = above
+        numbers.append(str(number))
+    return ".".join(reversed(numbers))
 
 
 class Terms:
@@ -71,9 +86,8 @@ class Task:
     # meaningless until something happens is not set before.
     __slots__ = (
         "__weakref__",
-        "_id",
         "_number",
-        "_prefix",
+        "_parent_path",
         "body",
         "branch",
         "children",
@@ -109,8 +123,7 @@ class Task:
     )  # fmt: skip
 
     # Set by Kernel.spawn, which spells this out to save the call of an __init__.
-    _id: str  # set when first asked for
-    _prefix: str
+    _parent_path: Path | None  # None: it has no parent
     _number: int
     seq: int  # spawn order in the whole interpreter
     name: str | None
@@ -133,7 +146,7 @@ class Task:
     gen: int
     waiting: Any  # the event it waits on; None once a wake-up has won
     holds: list[Hold] | None  # barriers and atomic sections on its stack
-    path: str | None  # what its children's ids begin with, once it has some
+    path: Path | None  # its own, once it has children
     it: Any  # its step iterator
     left: int  # steps `it` had left when they were last accounted
     # Set by its first wait.
@@ -157,22 +170,34 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The spawn path. Built when first asked for: most tasks never are."""
-        try:
-            return self._id
-        except AttributeError:
-            self._id = f"{self._prefix}{self._number}"
-            return self._id
+        """The spawn path in words, built anew each time: most tasks are never asked."""
+        return path_text(self._own_path())
 
-    def make_path(self) -> str:
+    def has_id(self, task_id: str) -> bool:
+        """`id == task_id`, mostly without building it."""
+        path = self._own_path()
+        return path[2] == task_id.count(".") and path_text(path) == task_id
+
+    def short_id(self) -> str:
+        """`id` for messages: of one that is very long, both ends."""
+        whole = self.id
+        if len(whole) <= SHOWN_ID_MAX:
+            return whole
+        return f"{whole[: SHOWN_ID_MAX // 2]}...{whole[-SHOWN_ID_MAX // 2 :]}"
+
+    def make_path(self) -> Path:
         """It gets its first child."""
         self.children = 0
-        self.path = f"{self.id}."
-        return self.path
+        self.path = path = self._own_path()
+        return path
+
+    def _own_path(self) -> Path:
+        above = self._parent_path
+        return (above, self._number, 0 if above is None else above[2] + 1)
 
     @property
     def parent_id(self) -> str | None:
-        return self._prefix[:-1] or None
+        return None if self._parent_path is None else path_text(self._parent_path)
 
     @property
     def is_done(self) -> bool:
@@ -232,7 +257,7 @@ class Task:
 
     @property
     def label(self) -> str:
-        return f'{self.id} "{self.name}"' if self.name else self.id
+        return f'{self.short_id()} "{self.name}"' if self.name else self.short_id()
 
     def __repr__(self) -> str:
         return f"<task {self.label} {self.state}>"

@@ -19,6 +19,7 @@ from omega.concurrency import (
 )
 from omega.errors import (
     LispError,
+    TaskError,
 )
 from tests.concurrency.programs import steps
 
