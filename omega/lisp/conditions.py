@@ -434,7 +434,7 @@ _TYPES = {
     "int": "integer", "float": "real", "Fraction": "rational", "str": "string", "bool": "boolean",
     "NoneType": "unspecified", "list": "vector", "bytearray": "bytevector", "NilType": "empty list",
     "Pair": "pair", "SourcePair": "pair", "HashTable": "hash table", "Symbol": "symbol",
-    "Keyword": "keyword", "Char": "character",
+    "Keyword": "keyword", "Char": "character", "RecordType": "record type",
 }  # fmt: skip
 
 

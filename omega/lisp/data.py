@@ -1,6 +1,6 @@
 """The data Lisp programs are made of, as the Python objects a host sees.
 
-Owns: Symbol, Keyword, Char, Pair, Nil, Eof, Values, HashTable, Record, and the conversions between
+Owns: Symbol, Keyword, Char, Pair, Nil, Eof, Values, Record, RecordType, and the conversions between
 lists and pairs.
 Refuses: printing (printer.py), equality (equality.py), reading (reader.py).
 
@@ -173,6 +173,17 @@ class Record:
     __slots__ = ()
     type_name: ClassVar[str] = "record"
     field_names: ClassVar[tuple[str, ...]] = ()
+
+
+class RecordType:
+    """What the name of a record type is bound to. cls: the class of its records, which no program
+    gets to see.
+    """
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: type[Record]) -> None:
+        self.cls = cls
 
 
 def cons(car: Any, cdr: Any) -> Pair:

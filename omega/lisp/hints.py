@@ -222,4 +222,5 @@ _CALLED = {
     "keyword": "(hash-ref table :key) reads a table",
     "unspecified": "what gives it ends in `define`, `set!` or the like, which give no value",
     "Task": "(await task) gives a task's value",
+    "record type": "the constructor its definition names makes a record: (make-point ...)",
 }

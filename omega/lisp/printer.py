@@ -19,7 +19,18 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from omega.errors import LimitExceeded, OmegaError, ReadError, Source
-from omega.lisp.data import CHAR_NAMES, Char, Eof, Keyword, Nil, Pair, Record, Symbol, Values
+from omega.lisp.data import (
+    CHAR_NAMES,
+    Char,
+    Eof,
+    Keyword,
+    Nil,
+    Pair,
+    Record,
+    RecordType,
+    Symbol,
+    Values,
+)
 from omega.lisp.names import demangle
 from omega.lisp.numbers import format_number
 from omega.lisp.reader import HASH_LITERAL
@@ -295,6 +306,8 @@ def _opaque(obj: Any) -> str:
     if isinstance(obj, OmegaError):
         message = _NEEDS_ESCAPE.sub(_escaped, obj.message[:10_000])
         return f'#<{obj.kind} "{message}">'
+    if type(obj) is RecordType:
+        return f"#<record-type {obj.cls.type_name}>"
     label = type(obj).__dict__.get("lisp_type")
     return f"#<{label if type(label) is str else type_name(obj)}>"
 

@@ -3,6 +3,9 @@
 Owns: the %record- procedures. Each record type is a class with slots f0, f1, ...; constructors and
 accessors are small Python functions made from a template once per shape, so using a record costs
 one call and no C frame.
+
+Invariant: a program holds the RecordType, never the class: calling a class makes an instance, and
+what Python offers of one is no business of a program's.
 """
 
 from __future__ import annotations
@@ -12,13 +15,13 @@ from types import FunctionType
 from typing import Any
 
 from omega.errors import LispTypeError
-from omega.lisp.data import Record
+from omega.lisp.data import Record, RecordType
 from omega.lisp.primitives.check import wrong_type
 
 _factories: dict[str, Any] = {}  # template text -> factory; pure functions of the text
 
 
-def record_type(name: Any, fields: list[Any]) -> type[Record]:
+def record_type(name: Any, fields: list[Any]) -> RecordType:
     """A new record type; `name` and `fields` are symbols."""
     text = name.name.strip("<>") or name.name
     members: dict[str, Any] = {
@@ -26,7 +29,7 @@ def record_type(name: Any, fields: list[Any]) -> type[Record]:
         "type_name": text,
         "field_names": tuple(field.name for field in fields),
     }
-    return type(text, (Record,), members)
+    return RecordType(type(text, (Record,), members))
 
 
 def _make(text: str, **given: Any) -> Any:
@@ -44,7 +47,8 @@ def _named(function: FunctionType, name: Any, signature: str) -> FunctionType:
     return function
 
 
-def constructor(cls: type[Record], name: Any, indices: list[int]) -> FunctionType:
+def constructor(kind: RecordType, name: Any, indices: list[int]) -> FunctionType:
+    cls = kind.cls
     params = ", ".join(f"a{i}" for i in indices)
     stores = "".join(f"  r.f{i} = a{i}\n" for i in indices)
     unset = "".join(f"  r.f{i} = None\n" for i in range(len(cls.field_names)) if i not in indices)
@@ -53,16 +57,14 @@ def constructor(cls: type[Record], name: Any, indices: list[int]) -> FunctionTyp
     return _named(_make(text, cls=cls), name, signature)
 
 
-def predicate(cls: type[Record], name: Any) -> FunctionType:
-    text = (
-        " def test(obj):\n"
-        "  return obj.__class__ is cls if isinstance(obj, Record) else False\n"
-        " return test\n"
-    )
-    return _named(_make(text, cls=cls, Record=Record), name, " obj")
+def predicate(kind: RecordType, name: Any) -> FunctionType:
+    cls = kind.cls
+    text = " def test(obj):\n  return type(obj) is cls\n return test\n"
+    return _named(_make(text, cls=cls, type=type), name, " obj")
 
 
-def accessor(cls: type[Record], name: Any, index: int) -> FunctionType:
+def accessor(kind: RecordType, name: Any, index: int) -> FunctionType:
+    cls = kind.cls
     text = (
         f" def get(r):\n  if type(r) is cls:\n   return r.f{index}\n  raise wrong(r)\n return get\n"
     )
@@ -71,7 +73,8 @@ def accessor(cls: type[Record], name: Any, index: int) -> FunctionType:
     )
 
 
-def modifier(cls: type[Record], name: Any, index: int) -> FunctionType:
+def modifier(kind: RecordType, name: Any, index: int) -> FunctionType:
+    cls = kind.cls
     text = (
         " def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n"
         f"  r.f{index} = value\n return put\n"
