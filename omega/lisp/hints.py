@@ -222,5 +222,5 @@ _CALLED = {
     "keyword": "(hash-ref table :key) reads a table",
     "unspecified": "what gives it ends in `define`, `set!` or the like, which give no value",
     "Task": "(await task) gives a task's value",
-    "record type": "the constructor its definition names makes a record: (make-point ...)",
+    "record type": "its constructor, which `define-record-type` names, makes a record of it",
 }
