@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ def entries() -> tuple[list[Entry], list[str]]:
                 function = interpreter._evaluator.lookup(name)
             except KeyError:
                 continue
+            if not callable(function):
+                continue  # a constant
             documented = documentation(name, function)
             shape, arrow, text = documented.partition(" -> ")
             if not arrow:  # "(raise obj) never returns" and the like
@@ -213,11 +216,71 @@ def with_modules(text: str) -> str:
     return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
 
 
+# -- the index of the library's parts --------------------------------------------------------------
+
+INDEX_HEAD = '''"""What the parts of the library define: written by `python docs/generate.py`.
+
+Owns: PARTS, part -> (its procedures and variables, its macros), so that none needs to be read
+before a program names something of it.
+"""
+
+PARTS: dict[str, tuple[str, str]] = {'''
+
+
+def index() -> str:
+    """The text of omega/lisp/library/index.py."""
+    from omega.lisp.library import MACROS, PRELUDE, SYNTAX
+
+    home = ROOT / "omega" / "lisp" / "library"
+    files = {path.stem for path in home.glob("*.omega") if path.name not in PRELUDE + MACROS}
+    parts = []
+    for part in sorted({stem.removesuffix(SYNTAX) for stem in files}):
+        procedures, syntax = (
+            textwrap.indent(textwrap.fill(" ".join(names), 90, break_on_hyphens=False), " " * 8)
+            for names in (defined_in(home / f"{part}{end}.omega") for end in ("", SYNTAX))
+        )
+        parts.append(f'    "{part}": (\n        """\n{procedures}\n        """,\n')
+        parts.append(f'        """\n{syntax}\n        """,\n    ),\n')
+    return INDEX_HEAD + ("\n" + "".join(parts) if parts else "") + "}\n"
+
+
+def defined_in(path: Path) -> list[str]:
+    """The names that the top-level forms of a file of the library define."""
+    from omega.errors import Source
+    from omega.lisp.data import Pair, Symbol
+    from omega.lisp.reader import read_all
+
+    names: set[str] = set()
+    for form, _ in read_all(Source(str(path), path.read_text("utf-8"))) if path.exists() else ():
+        if form.car.name in ("define-record-type", "define-values"):
+            work = [form.cdr if form.car.name == "define-record-type" else form.cdr.car]
+            while work:
+                match work.pop():
+                    case Symbol(name=name):
+                        names.add(name)
+                    case Pair(car=first, cdr=rest):
+                        work += [first, rest]
+        elif form.car.name.startswith("define"):
+            target = form.cdr.car
+            while isinstance(target, Pair):
+                target = target.car
+            names.add(target.name)
+    return sorted(names)
+
+
 def main() -> int:
     sys.path.insert(0, str(ROOT))
+    library = ROOT / "omega" / "lisp" / "library" / "index.py"
+    if "--check" not in sys.argv and library.read_text("utf-8") != index():
+        library.write_text(index(), encoding="utf-8")
+        del sys.modules["omega.lisp.library.index"], sys.modules["omega.lisp.library"]
     documented, undocumented = entries()
     internals = ROOT / "docs" / "internals.md"
-    pages = {PAGE: page(documented), internals: with_modules(internals.read_text("utf-8"))}
+    pages = {
+        library: index(),
+        PAGE: page(documented),
+        internals: with_modules(internals.read_text("utf-8")),
+    }
     if undocumented:
         print("without documentation: " + " ".join(undocumented), file=sys.stderr)
     stale = [p for p, text in pages.items() if not p.exists() or p.read_text("utf-8") != text]

@@ -34,10 +34,12 @@ def stamp() -> str:
     if _stamp is None:
         here = os.path.dirname(__file__)
         facts = []
-        for name in sorted(os.listdir(here)):
-            if name.endswith((".py", ".lark")):
-                status = os.stat(os.path.join(here, name))
-                facts.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
+        for folder in (here, os.path.join(here, "primitives"), os.path.join(here, "library")):
+            with os.scandir(folder) as files:
+                for file in sorted(files, key=lambda each: each.name):
+                    if file.name.endswith((".py", ".lark", ".omega")):
+                        status = file.stat()
+                        facts.append(f"{file.name}:{status.st_size}:{status.st_mtime_ns}")
         _stamp = f"{sys.version}|{sys.implementation.cache_tag}|" + "|".join(facts)
     return _stamp
 

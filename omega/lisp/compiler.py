@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -23,6 +24,7 @@ from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel
 from omega.lisp.expander import Expander
 from omega.lisp.findings import findings
+from omega.lisp.library import MACROS, SYNTAX, part_text, text_of
 from omega.lisp.literals import LITERAL, load
 from omega.lisp.reader import read_all
 from omega.lisp.special import SPECIALS
@@ -47,14 +49,23 @@ class Compiled:
 
 
 class Compiler:
-    def __init__(self, rt: Any, entries: set[str], workers_of: dict[str, int]) -> None:
+    def __init__(
+        self,
+        rt: Any,
+        entries: set[str],
+        workers_of: dict[str, int],
+        load_part: Callable[[str], None],
+    ) -> None:
         """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the
-        evaluator.
+        evaluator. load_part: defines the procedures of a part of the library, unless they are.
         """
         self.rt = rt
         self.entries, self.workers_of = entries, workers_of
-        self.library = TopLevel(dict(SPECIALS), rt.library, is_library=True)
-        self.program = TopLevel(self.library.syntax, rt.library)
+        self.library = TopLevel(dict(SPECIALS), rt.library, rt.parts, self._need, is_library=True)
+        self.program = TopLevel(self.library.syntax, rt.library, rt.parts, self._need)
+        self._load_part = load_part
+        self._needed: set[str] = set()  # parts of the library that the text under way names
+        self._syntax_loaded: set[str] = set()  # parts whose macros are there
         self._macros_loaded = False
         self._macro_steps = MACRO_STEPS_MAX
 
@@ -65,12 +76,18 @@ class Compiler:
         forms = read_all(source, limit)
         self._macro_steps = MACRO_STEPS_MAX
         before = set(top.defined)
-        with _Depth(PASSES_DEPTH):
-            expander = Expander(top, self._evaluate, self._apply)
-            nodes = expander.program(forms)
-            nodes = self._borrowed(top, before) + nodes
-            tree, emitter, unit = self._emit(nodes, top)
+        outer, self._needed = self._needed, set()
+        try:
+            with _Depth(PASSES_DEPTH):
+                expander = Expander(top, self._evaluate, self._apply)
+                nodes = expander.program(forms)
+                nodes = self._borrowed(top, before) + nodes
+                tree, emitter, unit = self._emit(nodes, top)
+            parts = self._load_needed()
+        finally:
+            self._needed = outer
         facts = {
+            "parts": parts,
             "defined": sorted(top.defined - before),
             "entries": sorted(self.entries),
             "workers": dict(self.workers_of),
@@ -99,12 +116,8 @@ class Compiler:
 
     def _load_macros(self) -> None:
         """The library's own syntax-rules: needed only where something is expanded."""
-        from omega.lisp.library import MACROS, text_of
-
         self._macros_loaded = True
-        Expander(self.library, self._evaluate, self._apply).program(
-            read_all(Source("<omega-macros>", text_of(MACROS)))
-        )
+        self._expand_library(Source("<omega-macros>", text_of(MACROS)))
         self.program.syntax = dict(self.library.syntax)
 
     def _borrowed(self, top: TopLevel, before: set[str]) -> list[Node]:
@@ -114,20 +127,49 @@ class Compiler:
         if top.is_library:
             return []
         taken = sorted(name for name in top.defined - before if name in self.rt.library)
+        self._needed.update(top.parts[name] for name in taken if name in top.parts)
         return [SetGlobal(None, name, False, Global(None, name, True), False) for name in taken]
+
+    # -- the library's parts -------------------------------------------------------------------
+
+    def _need(self, part: str) -> None:
+        """A text names something of `part`."""
+        self._needed.add(part)
+        if part in self._syntax_loaded:
+            return
+        self._syntax_loaded.add(part)
+        known = set(self.library.syntax)
+        file = part + SYNTAX
+        self._expand_library(Source(f"<omega-{file}>", part_text(file)))
+        for name in self.library.syntax.keys() - known:
+            self.program.syntax.setdefault(name, self.library.syntax[name])
+
+    def _load_needed(self) -> list[str]:
+        """Have the procedures defined that the text under way names."""
+        parts = sorted(self._needed)
+        for part in parts:
+            self._load_part(part)
+        return parts
+
+    def _expand_library(self, source: Source) -> None:
+        Expander(self.library, self._evaluate, self._apply).program(read_all(source))
 
     def _emit(self, nodes: list[Node], top: TopLevel) -> tuple[ast.Module, Emitter, Any]:
         for node in nodes:
             if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
                 node.define = True
         unit = analyse(nodes, top)
-        emitter = Emitter(unit, self.entries, self.workers_of)
+        if top.is_library:  # each of its texts stands for itself
+            emitter = Emitter(unit, set(), {})
+        else:
+            emitter = Emitter(unit, self.entries, self.workers_of)
         return emitter.module(), emitter, unit
 
     # -- macros --------------------------------------------------------------------------------
 
     def _evaluate(self, node: Node, procedures: dict[str, SetGlobal]) -> Any:
         """Run a transformer's node now; the text's procedures it needs are defined first."""
+        self._load_needed()
         needed: dict[str, SetGlobal] = {}
         work: list[Node] = [node]
         while work:

@@ -117,21 +117,32 @@ class TopLevel:
     text or before.
     library: name -> Primitive, Native or None, what the library offers. A program's own names win
     over both.
+    parts: name -> the part of the library that has it. need(part) is told of each that is named,
+    and sees to its syntax.
     """
 
-    __slots__ = ("defined", "is_library", "library", "syntax")
+    __slots__ = ("defined", "is_library", "library", "need", "parts", "syntax")
 
     def __init__(
-        self, syntax: dict[str, Any], library: dict[str, Any], *, is_library: bool = False
+        self,
+        syntax: dict[str, Any],
+        library: dict[str, Any],
+        parts: dict[str, str] | None = None,
+        need: Callable[[str], None] = lambda part: None,
+        *,
+        is_library: bool = False,
     ) -> None:
         self.syntax = syntax
         self.defined: set[str] = set()
         self.library = library
+        self.parts, self.need = {} if parts is None else parts, need
         self.is_library = is_library
 
     def binding(self, name: str) -> Any:
         if name in self.defined:
             return GlobalBinding(name, self.is_library)
+        if name in self.parts and name not in self.syntax:
+            self.need(self.parts[name])
         found = self.syntax.get(name)
         if found is not None:
             return found

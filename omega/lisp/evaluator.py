@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from omega.lisp.findings import Finding
 
 SOURCES_MAX = 1_000  # texts kept for showing errors
+PART_STEPS = 10_000  # steps that the definitions of a part of the library may take
 LEFT_NO_TRACE = "the call is the last thing that is done by what is called here"
 SPAN = "\0span"  # what a packed span begins with: no name, fact or hint does
 
@@ -44,23 +45,41 @@ class Evaluator:
         self.expansions: dict[str, dict[tuple[int, int], tuple[str, Span]]] = {}
         self._compiler: Compiler | None = None
         self._has_macros = False
-        self._library_ready = False
+        self._parts_loaded: set[str] = set()
 
     # -- texts ---------------------------------------------------------------------------------
 
     def load_library(self) -> None:
         """Define the library's Lisp procedures; natives a host adds must be installed before."""
-        from omega.lisp.library import PRELUDE, text_of
+        from omega.lisp.library import PARTS, PRELUDE, text_of
+        from omega.lisp.names import demangle
 
         before = set(self.runtime.registers)
         unit, _ = self._unit(Source("<omega>", text_of(PRELUDE)), "library", library=True)
         self._run(unit)
-        from omega.lisp.names import demangle
-
+        library = self.runtime.library
         for key in set(self.runtime.registers) - before:
             if key.endswith("_") and key[:1] != "_":
-                self.runtime.library[demangle(key)] = None
-        self._library_ready = True
+                library[demangle(key)] = None
+        for part, (procedures, syntax) in PARTS.items():
+            names = procedures.split()
+            library.update(dict.fromkeys(names))
+            self.runtime.parts.update(dict.fromkeys(names + syntax.split(), part))
+
+    def load_part(self, part: str) -> None:
+        """Define the procedures of a part of the library, and of those it needs, if they are
+        not.
+        """
+        from omega.lisp.library import part_text
+
+        if part in self._parts_loaded:
+            return
+        self._parts_loaded.add(part)
+        text = part_text(part)
+        if text:
+            unit, _ = self._unit(Source(f"<omega-{part}>", text), "library", library=True)
+            with self.runtime.metered(PART_STEPS, "loading the library"):
+                self._run(unit)
 
     def _run(self, thunk: Callable[[], Any]) -> Any:
         value = thunk()
@@ -120,6 +139,8 @@ class Evaluator:
             self.defined.update(facts["defined"])
             if self._compiler is not None:
                 self._compiler.program.defined.update(facts["defined"])
+        for part in facts["parts"]:
+            self.load_part(part)
         return load(code, literals, registers), found
 
     _keeps_syntax = (
@@ -131,7 +152,7 @@ class Evaluator:
         if self._compiler is None:
             from omega.lisp.compiler import Compiler
 
-            self._compiler = Compiler(self.runtime, self.entries, self.workers_of)
+            self._compiler = Compiler(self.runtime, self.entries, self.workers_of, self.load_part)
             self._compiler.program.defined |= self.defined
         return self._compiler
 
@@ -162,7 +183,11 @@ class Evaluator:
 
         registers = self.runtime.registers
         key = mangle(name)
-        return registers[key] if key in registers else registers[library_name(name)]
+        if key in registers:
+            return registers[key]
+        if name in self.runtime.library and name in self.runtime.parts:
+            self.load_part(self.runtime.parts[name])
+        return registers[library_name(name)]
 
     # -- sources -------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class Runtime:
         self.marker = MARKER
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
+        self.parts: dict[str, str] = {}  # name -> the part of the library that has it
         self.metered_steps = 0  # taken in the last `metered` block, in those within it too
         self._spend: Callable[[int], int] | None = None  # of the innermost one under way
         self._set_up_registers()
