@@ -14,7 +14,7 @@ Invariant: an error's `kind` is a key of CODES; its class is the class the table
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 # kind -> (stable code, parent kind). A code is never reused or renumbered; docs/errors.md has a
@@ -74,6 +74,12 @@ CODES: dict[str, tuple[str, str | None]] = {
     "closed": ("E904", "error"),
     "usage": ("E905", "error"),
     "bug": ("E999", "condition"),
+    # what `omega check` finds in a text that runs all the same: never raised
+    "unused-variable": ("W201", None),
+    "duplicate-definition": ("W202", None),
+    "no-effect": ("W301", None),
+    "constant-test": ("W302", None),
+    "unreachable-clause": ("W303", None),
 }
 
 
@@ -152,9 +158,13 @@ class OmegaError(Exception):
     innermost first. Both are found when somebody first asks: most errors are handled unseen.
     notes: further facts with their places, as (text, Span or None) pairs ("opened here").
     in_tail_call: about a call that left no trace; `span` is the call of the procedure that made it.
+    severity: "error", or "warning" of what was found in a text and stops no program.
+    others: further mistakes of the same text, found before it ran.
     """
 
     kind = "error"
+    severity = "error"
+    others: Sequence[OmegaError] = ()
     in_tail_call = False
     find_place: Callable[[OmegaError], None] | None = None  # fills in the two, once
     origin: Any = None  # (code, instruction) of the program that raised it first

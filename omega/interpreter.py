@@ -237,9 +237,14 @@ class Interpreter:
         body = self.task_body(lambda: self.runtime.call(thunk))
         return self.scheduler.spawn(body, name=filename, locals=Dynamics())
 
+    def check(self, text: str, filename: str = "<check>") -> list[OmegaError]:
+        """What is wrong with a text, and what is odd about it, in its order: nothing of it is run
+        but macros. Errors keep it from running, the others have the severity "warning".
+        """
+        self._check_open()
+        return [self.explained(error) for error in self._evaluator.check(text, filename)]
+
     def _prepared(self, text: str, filename: str) -> Callable[[], Any]:
-        if not isinstance(text, str):
-            raise HostError(f"a program is a str, got {type(text).__name__}")
         try:
             thunk, found = self._evaluator.prepare(text, filename)
         except Exception as error:
@@ -347,9 +352,11 @@ class Interpreter:
         if error.excerpt is None:
             from omega.lisp.report import report
 
-            self._evaluator.complete(error, self.findings)
-            advise(error, self.how_to_raise)
-            error.excerpt = report(error, self._evaluator.source)
+            every = [error, *error.others]
+            for each in every:
+                self._evaluator.complete(each, self.findings)
+                advise(each, self.how_to_raise)
+            error.excerpt = "\n".join(report(each, self._evaluator.source) for each in every)
         return error
 
     # -- names ---------------------------------------------------------------------------------

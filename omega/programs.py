@@ -13,7 +13,7 @@ from omega.errors import LimitExceeded, LispFileError
 
 UTF8_BYTES = 4  # of one character, at most
 SUFFIX = ".omega"
-NEAR_MAX, NEAR_CUTOFF = 3, 0.7  # names suggested for a mistyped one
+PROGRAMS_SHOWN = 3  # of a folder
 
 
 def read_source(path: str, characters_max: int | None = None) -> str:
@@ -51,7 +51,7 @@ def _instead(path: str, error: Exception) -> str:
     except (OSError, ValueError):
         names = []
     if isinstance(error, IsADirectoryError):
-        programs = sorted(name for name in names if name.endswith(SUFFIX))[:NEAR_MAX]
+        programs = sorted(name for name in names if name.endswith(SUFFIX))[:PROGRAMS_SHOWN]
         if programs:
             return f"name a program in it: {_listed(folder, programs)}"
         return "name a file; `-` is standard input"
@@ -68,11 +68,11 @@ def _instead(path: str, error: Exception) -> str:
 
 def _near(name: str, names: list[str]) -> list[str]:
     """The names most like one that was mistyped, or given without its ending."""
-    from difflib import get_close_matches
+    from omega.lisp.spelling import near
 
     if name + SUFFIX in names:
         return [name + SUFFIX]
-    return get_close_matches(name, names, n=NEAR_MAX, cutoff=NEAR_CUTOFF)
+    return near(name, names)
 
 
 def _listed(folder: str, names: list[str]) -> str:

@@ -299,7 +299,7 @@ def test_every_module_has_its_line_and_every_line_its_module() -> None:
 
 def test_every_error_code_has_its_paragraph_and_example() -> None:
     sections = headed("docs/errors.md")
-    titles = {title: body for title, body in sections.items() if re.match(r"E\d{3}", title)}
+    titles = {title: body for title, body in sections.items() if re.match(r"[EW]\d{3}", title)}
     assert sorted(titles) == sorted(f"{code} {kind}" for kind, (code, _) in CODES.items())
     for title, body in titles.items():
         assert "```" in body or "No example" in body, f"{title} has no example"

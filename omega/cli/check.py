@@ -1,137 +1,92 @@
-"""`omega check FILE`: what can be seen to be wrong with a program without running it.
+"""`omega check FILE...`: what can be seen to be wrong with programs without running them.
 
-Owns: finding more than the first syntax error: a top-level form that does not expand is blanked out
-and the rest is compiled again. Refuses: to run anything but macros.
-
-What a blanked form would have defined is not reported as unbound.
+Owns: which files are looked at, the summary, the exit code. Refuses: to run anything but macros.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
-from omega.cli.dispatch import FAILED, LIMIT, OK
-from omega.cli.options import usage
-from omega.errors import OmegaBug, OmegaError, ReadError, Source, Span
-
-ERRORS_MAX = 20  # syntax errors reported
+from omega.cli.dispatch import FAILED, OK, status_at_start
+from omega.cli.options import JSON, usage
+from omega.errors import LimitExceeded, LispFileError, OmegaError
+from omega.programs import SUFFIX
 
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        raise usage("check takes one FILE", "omega check FILE")
-    from omega.cli.run import STDIN, read_program
-    from omega.interpreter import Limits
+    if not arguments:
+        raise usage("check needs a FILE", "omega check FILE..., or a directory for all in it")
+    as_json = given.get("diagnostics") == JSON
+    checked = findings = with_findings = 0
+    status = OK
+    output = terminal.Output(BrokenPipeError)
+    for path in _programs(arguments):
+        found, source_of = _check(path)
+        for error in found:
+            if as_json:  # what was asked for, and so standard output
+                output.write(terminal.json_line(error) + "\n")
+            else:
+                terminal.complain(
+                    error, source_of, host_traceback=bool(given.get("host-traceback"))
+                )
+            status = max(status, _status(error))
+        checked += 1
+        findings += len(found)
+        with_findings += bool(found)
+    if not as_json and (findings or checked > 1):
+        terminal.say(_summary(findings, with_findings, checked))
+    output.flush()
+    return status
 
-    path = arguments[0]
-    text = read_program(path, Limits().source_bytes)
-    name = "<stdin>" if path == STDIN else path
-    source = Source(name, text)
-    found = check(text, name)
-    for error, level in found:
-        terminal.complain(
-            error,
-            lambda file: source if file == name else None,
-            level=level,
-            host_traceback=bool(given.get("host-traceback")),
-        )
-    if any(error.kind == "limit-exceeded" for error, _ in found):
-        return LIMIT
-    return FAILED if found else OK
 
-
-def check(text: str, name: str) -> list[tuple[OmegaError, str]]:
-    """(finding, "error" or "warning"), in the order of the text."""
-    found: list[tuple[OmegaError, str]] = []
-    blanked: set[str] = set()
-    while len(found) < ERRORS_MAX:
-        try:
-            warnings = _compiled(text, name)
-        except OmegaError as error:
-            if isinstance(error, OmegaBug):
-                raise
-            found.append((error, "error"))
-            form = None if isinstance(error, ReadError) else _form_around(text, name, error.span)
-            if form is None:
-                break
-            blanked |= _names_defined(form[0])
-            text = _without(text, form[1])
+def _programs(arguments: list[str]) -> Iterator[str]:
+    """The files that are named, and those of the directories that are."""
+    for path in arguments:
+        if not os.path.isdir(path):
+            yield path
             continue
-        for warning in warnings:
-            if not (warning.kind == "unbound-variable" and _name_of(warning) in blanked):
-                found.append((warning, "warning"))
-        break
-    return sorted(found, key=lambda each: _position(each[0].span))
+        found = []
+        for folder, folders, names in os.walk(path):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found += [os.path.join(folder, name) for name in names if name.endswith(SUFFIX)]
+        if not found:
+            raise usage(f"there is no program in {path}", f"programs are files named *{SUFFIX}")
+        yield from sorted(found)
 
 
-def _compiled(text: str, name: str) -> list[OmegaError]:
-    """The findings of a text. Raises its first syntax error."""
-    from omega.interpreter import Interpreter
+def _check(path: str) -> tuple[list[OmegaError], terminal.SourceOf]:
+    """What is wrong with a file, in the order of its text, and where its text is known."""
+    from omega.cli.run import STDIN, read_program
+    from omega.interpreter import Interpreter, Limits
+    from omega.limits import advise
 
-    with Interpreter(use_cache=True) as interpreter:
+    name = "<stdin>" if path == STDIN else path
+    try:
+        text = read_program(path, Limits().source_bytes)
+    except (LispFileError, LimitExceeded) as error:  # the other files are looked at all the same
+        advise(error, HOW_TO_RAISE)
+        return [error], terminal.no_source
+    with Interpreter() as interpreter:
         interpreter.how_to_raise = HOW_TO_RAISE
-        interpreter.only_text()
-        interpreter.spawn_text(text, name)  # never run: closing ends it before it starts
-        return list(interpreter.findings)
+        return interpreter.check(text, name), interpreter.source
 
 
-def _form_around(text: str, name: str, span: Span | None) -> tuple[Any, Span] | None:
-    """The top-level form that holds a place, and where it stands."""
-    if span is None or span.file != name:
-        return None
-    from omega.lisp.reader import read_all
-
-    at = (span.line, span.column)
-    for datum, place in read_all(Source(name, text), None):
-        if (place.line, place.column) <= at < (place.end_line, place.end_column):
-            return datum, place
-    return None
+def _status(error: OmegaError) -> int:
+    if isinstance(error, (LispFileError, LimitExceeded)):
+        return status_at_start(error)
+    return FAILED
 
 
-def _names_defined(datum: Any) -> set[str]:
-    """The names a `(define... name ...)` would have bound; for others, none."""
-    from omega.lisp.data import Pair, Symbol
-
-    if not isinstance(datum, Pair) or not str(datum.car).startswith("define"):
-        return set()
-    if isinstance(datum.car, Symbol) and datum.car.name in ("define-record-type", "define-values"):
-        return {item.name for item in _symbols(datum.cdr)}
-    target = datum.cdr.car if isinstance(datum.cdr, Pair) else None
-    while isinstance(target, Pair):
-        target = target.car
-    return {target.name} if isinstance(target, Symbol) else set()
+def _summary(findings: int, with_findings: int, checked: int) -> str:
+    if not findings:
+        return f"nothing found in {checked} files"
+    of = f" of {checked}" if checked > with_findings else ""
+    return f"{_count(findings, 'finding')} in {_count(with_findings, 'file')}{of}"
 
 
-def _symbols(datum: Any) -> list[Any]:
-    from omega.lisp.data import Pair, Symbol
-
-    found, work = [], [datum]
-    while work:
-        item = work.pop()
-        if isinstance(item, Symbol):
-            found.append(item)
-        elif isinstance(item, Pair):
-            work += [item.car, item.cdr]
-    return found
-
-
-def _without(text: str, span: Span) -> str:
-    """The text with a region blanked out: every other place stays where it is."""
-    lines = text.split("\n")
-    for number in range(span.line, span.end_line + 1):
-        line = lines[number - 1]
-        start = span.column - 1 if number == span.line else 0
-        end = span.end_column - 1 if number == span.end_line else len(line)
-        lines[number - 1] = line[:start] + " " * (end - start) + line[end:]
-    return "\n".join(lines)
-
-
-def _name_of(warning: OmegaError) -> str:
-    """The name an unbound-variable finding is about: it stands between backquotes."""
-    return warning.message.split("`")[1] if warning.message.count("`") >= 2 else ""
-
-
-def _position(span: Span | None) -> tuple[int, int]:
-    return (0, 0) if span is None else (span.line, span.column)
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -7,12 +7,15 @@ Refuses: to do what a command does.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import Any
 
 from omega import __version__
 from omega.cli import terminal
 from omega.cli.options import (
+    DIAGNOSTICS,
     HOST_TRACEBACK,
+    JSON,
     PROGRAM_OPTIONS,
     Command,
     Option,
@@ -33,14 +36,14 @@ COMMANDS = (
         "run a program\n\n"
         "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
         "is standard input. At the end the program's tasks are waited for.",
-        PROGRAM_OPTIONS,
+        (*PROGRAM_OPTIONS, DIAGNOSTICS),
         "run",
     ),
     Command(
         "eval",
         "EXPR",
         "evaluate an expression and print its value",
-        PROGRAM_OPTIONS,
+        (*PROGRAM_OPTIONS, DIAGNOSTICS),
         "eval",
     ),
     Command(
@@ -53,10 +56,11 @@ COMMANDS = (
     ),
     Command(
         "check",
-        "FILE",
-        "find what is wrong with a program without running it\n\n"
-        "Exit code 0 when nothing was found, 1 when something was.",
-        (HOST_TRACEBACK,),
+        "FILE...",
+        "find what is wrong with programs without running them\n\n"
+        "A directory stands for the *.omega files in it. Exit code 0 when nothing was found, 1\n"
+        "when something was; `omega explain CODE` tells more about a finding.",
+        (DIAGNOSTICS, HOST_TRACEBACK),
         "check",
     ),
     Command(
@@ -81,7 +85,11 @@ def run(words: list[str]) -> int:
     except OmegaError as error:
         if not isinstance(error, OmegaBug):
             _advise(error)
-            terminal.complain(error, host_traceback="--host-traceback" in words)
+            terminal.complain(
+                error,
+                as_json=_wants_json(words),
+                host_traceback="--host-traceback" in words,
+            )
             return status_at_start(error)
         bug = error
     except MemoryError:
@@ -89,7 +97,13 @@ def run(words: list[str]) -> int:
         return LIMIT
     except Exception as error:
         bug = error
-    return report_bug(bug, "--host-traceback" in words)
+    return report_bug(bug, "--host-traceback" in words, _wants_json(words))
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Whether a command line asks for it that may not be one."""
+    option = f"--{DIAGNOSTICS.name}"
+    return f"{option}={JSON}" in words or (option, JSON) in pairwise(words)
 
 
 def _advise(error: OmegaError) -> None:
@@ -101,7 +115,7 @@ def _advise(error: OmegaError) -> None:
         advise(error, HOW_TO_RAISE)
 
 
-def report_bug(bug: BaseException, host_traceback: bool) -> int:
+def report_bug(bug: BaseException, host_traceback: bool, as_json: bool = False) -> int:
     """Say that Omega itself went wrong."""
     kind = "" if isinstance(bug, OmegaBug) else f"{type(bug).__name__}: "
     error = OmegaBug(
@@ -109,7 +123,7 @@ def report_bug(bug: BaseException, host_traceback: bool) -> int:
         hint=None if host_traceback else "--host-traceback shows where",
     )
     error.__cause__ = bug
-    terminal.complain(error, host_traceback=host_traceback)
+    terminal.complain(error, as_json=as_json, host_traceback=host_traceback)
     return FAILED
 
 

@@ -15,6 +15,7 @@ from omega.errors import HostError
 
 HELP_WIDTH = 28  # columns before an option's text
 LINE_WIDTH = 100
+JSON = "json"
 
 
 class Option:
@@ -85,6 +86,12 @@ def names(text: str) -> list[str]:
     return found
 
 
+def diagnostics(text: str) -> str:
+    if text not in ("text", JSON):
+        raise ValueError
+    return text
+
+
 def fairness(text: str) -> str:
     if text not in ("fifo", "priority", "round-robin"):
         raise ValueError
@@ -97,6 +104,7 @@ _WANTED = {
     seconds: "a number of seconds above 0",
     names: "names, separated by commas",
     fairness: "fifo, priority or round-robin",
+    diagnostics: "text or json",
 }
 
 # ---------------------------------------------------------------------- the table
@@ -104,6 +112,13 @@ _WANTED = {
 HELP = Option("help", None, "show this help")
 HOST_TRACEBACK = Option(
     "host-traceback", None, "after an error, show the Python frames as well (for work on Omega)"
+)
+
+DIAGNOSTICS = Option(
+    "diagnostics",
+    "FORMAT",
+    "how errors and warnings are told: text (the default), or json, a line for each",
+    diagnostics,
 )
 
 PROGRAM_OPTIONS = (
@@ -215,9 +230,9 @@ def _unknown(command: Command, word: str, known: list[str]) -> HostError:
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
-    from difflib import get_close_matches
+    from omega.lisp.spelling import near
 
-    found = get_close_matches(word, known, n=1, cutoff=0.5)
+    found = near(word, known, 1, sure_letters_min=0)
     return found[0] if found else None
 
 

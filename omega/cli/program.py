@@ -22,6 +22,7 @@ from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.cli.interrupts import Interrupts
+from omega.cli.options import JSON
 from omega.concurrency import SchedulerConfig
 from omega.concurrency.clock import now_us
 from omega.effects import Grants
@@ -96,6 +97,7 @@ class _Run:
         self.began_s = now_us() / 1e6
         self.given = given
         self.host_traceback = bool(given.get("host-traceback"))
+        self.as_json = given.get("diagnostics") == JSON
         self.interpreter = make_interpreter(given)
         self.scheduler = self.interpreter.scheduler
         self.output = terminal.Output(self._reader_left)
@@ -168,7 +170,7 @@ class _Run:
         except OmegaError as error:
             failure = self.scheduler.limit_reached() or error
         except Exception as error:
-            return report_bug(error, self.host_traceback)
+            return report_bug(error, self.host_traceback, self.as_json)
         return self._verdict(failure)
 
     def _verdict(self, failure: OmegaError | None) -> int:
@@ -186,11 +188,12 @@ class _Run:
         if isinstance(failure, TaskCancelled) and self._was_asked_to_end():
             return OK  # the caller knows why
         status = OK if failure is None else self._failed(failure)
-        for error in lost[:FAILURES_MAX]:
+        shown = len(lost) if self.as_json else FAILURES_MAX
+        for error in lost[:shown]:
             code = self._failed(error)
             status = status or code
-        if len(lost) > FAILURES_MAX:
-            terminal.say(f"... and {len(lost) - FAILURES_MAX} more failures nobody observed")
+        if len(lost) > shown:
+            terminal.say(f"... and {len(lost) - shown} more failures nobody observed")
         return status
 
     def _lost(self, failure: OmegaError | None) -> list[OmegaError]:
@@ -213,6 +216,7 @@ class _Run:
         terminal.complain(
             self.interpreter.explained(error),
             self.interpreter.source,
+            as_json=self.as_json,
             host_traceback=self.host_traceback,
         )
         return status_of(error)
@@ -241,10 +245,11 @@ class _Run:
 
     def _warn(self) -> None:
         warnings, self.warnings = self.warnings, []
-        for warning in warnings[:WARNINGS_MAX]:
-            terminal.complain(warning, self.interpreter.source, level="warning")
-        if len(warnings) > WARNINGS_MAX:
-            terminal.say(f"... and {len(warnings) - WARNINGS_MAX} more warnings")
+        shown = len(warnings) if self.as_json else WARNINGS_MAX
+        for warning in warnings[:shown]:
+            terminal.complain(warning, self.interpreter.source, as_json=self.as_json)
+        if len(warnings) > shown:
+            terminal.say(f"... and {len(warnings) - shown} more warnings")
 
     # ------------------------------------------------------------------ endings asked for
 
@@ -257,7 +262,8 @@ class _Run:
 
     def _interrupt(self) -> None:
         self._interrupted = True
-        terminal.say("interrupted")
+        if not self.as_json:
+            terminal.say("interrupted")
         self.scheduler.cancel_all("interrupted", "host")
 
     def _leave_main(self) -> None:

@@ -231,7 +231,7 @@ class Repl:
             findings = interpreter.findings
             value = self._wait(self.form)
             for warning in findings:  # of a form that failed, its error says enough
-                terminal.complain(warning, interpreter.source, level="warning")
+                terminal.complain(warning, interpreter.source)
         except Exit:
             return False
         except TaskCancelled as error:

@@ -37,22 +37,43 @@ def has_colour(stream: Any) -> bool:
     )
 
 
+SourceOf = Callable[[str], Source | None]
+
+
+def no_source(file: str) -> Source | None:
+    return None
+
+
 def complain(
     error: OmegaError,
-    source_of: Callable[[str], Source | None] = lambda file: None,
+    source_of: SourceOf = no_source,
     *,
-    level: str = "error",
+    as_json: bool = False,
     host_traceback: bool = False,
 ) -> None:
-    """Print the report of an error."""
+    """Print the report of an error, and of the others that were found with it. as_json: a line of
+    JSON for each.
+    """
     from omega.lisp.report import report
 
-    lines = report(error, source_of, level=level).split("\n")
-    say(painted(lines) if has_colour(sys.stderr) else "\n".join(lines))
+    for each in (error, *error.others):
+        if as_json:
+            say(json_line(each))
+            continue
+        lines = report(each, source_of).split("\n")
+        say(painted(lines) if has_colour(sys.stderr) else "\n".join(lines))
     if host_traceback:
         import traceback
 
         say("".join(traceback.format_exception(error)).rstrip())
+
+
+def json_line(error: OmegaError) -> str:
+    import json
+
+    from omega.lisp.report import as_data
+
+    return json.dumps(as_data(error))
 
 
 def painted(lines: list[str]) -> str:

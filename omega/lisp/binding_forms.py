@@ -137,8 +137,8 @@ def case_lambda(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> 
 # -- binding ---------------------------------------------------------------------------------------
 
 
-def _bindings(ex: Expander, part: Part, span: Span | None, name: str) -> list[tuple[Any, Part]]:
-    """(identifier, init part) pairs of a binding list."""
+def _bindings(ex: Expander, part: Part, span: Span | None, name: str) -> list[tuple[Part, Part]]:
+    """(identifier part, init part) pairs of a binding list."""
     result = []
     if part[0] is not Nil and not isinstance(part[0], Pair):
         raise ex.error(
@@ -148,7 +148,7 @@ def _bindings(ex: Expander, part: Part, span: Span | None, name: str) -> list[tu
         items = ex.parts(binding) if isinstance(binding, Pair) else []
         if len(items) != 2 or not isinstance(items[0][0], (Symbol, Alias)):
             raise ex.error(f"malformed binding in `{name}`", at or span, "expected (name value)")
-        result.append((items[0][0], items[1]))
+        result.append((items[0], items[1]))
     return result
 
 
@@ -160,10 +160,14 @@ def let(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     bindings = _bindings(ex, parts[0], span, "let")
     inits = [ex.expand(init, scope, at) for _, (init, at) in bindings]
     inner = Scope(scope)
-    variables = [ex.bind(name, inner) for name, _ in bindings]
+    variables = [_bound(ex, name, inner) for name, _ in bindings]
     body = ex.body(parts[1:], inner, span, "`let`")
     _name_lambdas(variables, inits)
     return Let(span, variables, inits, body) if variables else body
+
+
+def _bound(ex: Expander, name: Part, scope: Scope) -> Variable:
+    return ex.bind(name[0], scope, name[1], name[1])
 
 
 def _name_lambdas(variables: list[Variable], inits: list[Node]) -> None:
@@ -182,7 +186,9 @@ def _named_let(ex: Expander, parts: list[Part], scope: AnyScope, span: Span | No
     inits = [ex.expand(init, scope, at) for _, (init, at) in bindings]
     outer = Scope(scope)
     loop = ex.bind(parts[0][0], outer)
-    procedure = ex.lambda_(loop.name, to_list([n for n, _ in bindings]), parts[2:], outer, span)
+    procedure = ex.lambda_(
+        loop.name, to_list([n for (n, _), _ in bindings]), parts[2:], outer, span
+    )
     call = Call(span, Local(span, loop), inits)
     return Letrec(span, [loop], [procedure], call)
 
@@ -194,7 +200,7 @@ def let_star(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Nod
     for name, (init, at) in _bindings(ex, parts[0], span, "let*"):
         value = ex.expand(init, scope, at)
         scope = Scope(scope)
-        made.append((ex.bind(name, scope), value))
+        made.append((_bound(ex, name, scope), value))
         _name_lambdas([made[-1][0]], [value])
     body = ex.body(parts[1:], scope, span, "`let*`")
     for var, value in reversed(made):
@@ -208,7 +214,7 @@ def letrec(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     parts = args(ex, form, span, 2, None, "(letrec ((name value) ...) body ...)")
     bindings = _bindings(ex, parts[0], span, "letrec")
     inner = Scope(scope)
-    variables = [ex.bind(name, inner) for name, _ in bindings]
+    variables = [_bound(ex, name, inner) for name, _ in bindings]
     inits = [ex.expand(init, inner, at) for _, (init, at) in bindings]
     _name_lambdas(variables, inits)
     body = ex.body(parts[1:], inner, span, "`letrec`")
@@ -227,7 +233,7 @@ def do(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
         if len(items) not in (2, 3):
             raise ex.error("malformed binding in `do`", at or span, "expected (var init [step])")
         inits.append(ex.expand(items[1][0], scope, items[1][1]))
-        variables.append(ex.bind(items[0][0], inner))
+        variables.append(_bound(ex, items[0], inner))
         steps.append(items[2] if len(items) == 3 else items[0])
     exit_parts = ex.parts(parts[1][0]) if isinstance(parts[1][0], Pair) else []
     if not exit_parts:

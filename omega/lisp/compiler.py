@@ -16,14 +16,14 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from omega.errors import LimitExceeded, Source
+from omega.errors import LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import analyse
 from omega.lisp.core import Global, Node, SetGlobal, children
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel
 from omega.lisp.expander import Expander
-from omega.lisp.findings import findings
+from omega.lisp.findings import Finding, findings
 from omega.lisp.library import MACROS, SYNTAX, part_text, text_of
 from omega.lisp.literals import LITERAL, load
 from omega.lisp.reader import read_all
@@ -32,6 +32,10 @@ from omega.lisp.special import SPECIALS
 MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
 COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
+
+
+# a macro's use (line, column), its name, and where it is defined
+Expansion = tuple[tuple[int, int], str, Span]
 
 
 class Compiled:
@@ -92,14 +96,42 @@ class Compiler:
             "entries": sorted(self.entries),
             "workers": dict(self.workers_of),
             "macros": expander.made_syntax,
-            "expansions": [
-                (place, macro.name, macro.span)
-                for place, macro in expander.uses.items()
-                if macro.span is not None  # the library's say enough themselves
-            ],
+            "expansions": _expansions(expander),
             "findings": findings(unit, self.rt.registers),
         }
         return Compiled(_code(tree, source.name), emitter.literals, facts)
+
+    def check(
+        self, source: Source, limit: int
+    ) -> tuple[list[OmegaError], list[Finding], list[Expansion]]:
+        """(what keeps a text from being a program, its findings, the expansions): as `compile`, and
+        what is worth telling only to who asks. Raises ReadError or LimitExceeded.
+        """
+        from omega.lisp.style import style
+
+        if not self._macros_loaded:
+            self._load_macros()
+        self._macro_steps = MACRO_STEPS_MAX
+        forms = read_all(source, limit)
+        top = self.program
+        defined, syntax = set(top.defined), dict(top.syntax)
+        outer, self._needed = self._needed, set()
+        try:
+            with _Depth(PASSES_DEPTH):
+                expander = Expander(top, self._evaluate, self._apply)
+                nodes, mistakes = expander.attempt(forms)
+                unit = analyse(nodes, top)
+                tree = Emitter(unit, set(self.entries), dict(self.workers_of)).module()
+                self._load_needed()
+                found = findings(unit, self.rt.registers)
+                if not mistakes.found:  # what uses a name may be what was put together wrongly
+                    found += style(nodes, expander)
+            if not mistakes.found:
+                _code(tree, source.name)
+        finally:  # the text may never be run here
+            self._needed = outer
+            top.defined, top.syntax = defined, {**self.library.syntax, **syntax}
+        return mistakes.in_order(), found, _expansions(expander)
 
     def python(self, source: Source) -> str:
         """The generated Python of a text, for people."""
@@ -201,6 +233,14 @@ class Compiler:
             raise self.rt.conditions.as_condition(failure) from failure.__cause__
         finally:
             self._macro_steps -= self.rt.metered_steps
+
+
+def _expansions(expander: Expander) -> list[Expansion]:
+    return [
+        (place, macro.name, macro.span)
+        for place, macro in expander.uses.items()
+        if macro.span is not None  # the library's say enough themselves
+    ]
 
 
 def _code(tree: ast.Module, filename: str) -> CodeType:

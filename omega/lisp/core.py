@@ -22,9 +22,24 @@ from omega.lisp.primitives.registry import Native, Primitive
 
 
 class Variable:
-    """A local variable: one object per binding. `python` is its name in the emitted function."""
+    """A local variable: one object per binding. `python` is its name in the emitted function.
 
-    __slots__ = ("assigned", "captured", "loop", "name", "owner", "python", "type", "uses", "value")
+    span: where its name is written, of a variable that the program's text binds because it wants
+    one; None of parameters, of the names of several values, and of what a macro made.
+    """
+
+    __slots__ = (
+        "assigned",
+        "captured",
+        "loop",
+        "name",
+        "owner",
+        "python",
+        "span",
+        "type",
+        "uses",
+        "value",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -35,6 +50,7 @@ class Variable:
         self.type: str | None = None  # a primitive's result tag, or None
         self.value: Any = None  # the Lambda it is bound to for good, when known
         self.python = ""
+        self.span: Span | None = None
         self.uses = 0
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import OmegaError, Source, Span
+from omega.errors import HostError, LimitExceeded, LispError, OmegaError, Source, Span
 from omega.lisp import cache
 from omega.lisp.host import Host
 from omega.lisp.literals import load
@@ -91,13 +91,31 @@ class Evaluator:
         """(thunk, findings) of a text; see findings.py. Raises what reading and expanding raise,
         with the report attached.
         """
-        source = self._remember(Source(filename, text))
+        source = self._remember(text, filename)
         try:
             return self._unit(source, self._options(), library=False)
         except OmegaError as error:
             if error.span is None:
                 error.span = Span(source.name, 1, 1, 1, 1)
             raise
+
+    def check(self, text: str, filename: str) -> list[OmegaError]:
+        """What keeps a text from being a program, and its findings, style.py's among them, in its
+        order. Nothing of it is run but macros.
+        """
+        from omega.lisp.findings import as_error
+
+        source = self._remember(text, filename)
+        try:
+            mistakes, found, expansions = self.compiler.check(
+                source, self.runtime.limits.source_bytes
+            )
+        except (LispError, LimitExceeded) as error:
+            mistakes, found, expansions = [error, *error.others], [], []
+            error.others = ()
+        self.expansions[source.name] = {place: (name, at) for place, name, at in expansions}
+        mistakes += [as_error(each, self.runtime.suggest) for each in found]
+        return sorted(mistakes, key=_position)
 
     def _options(self) -> str:
         shadowed = sorted(name for name in self.defined if name in self.runtime.library)
@@ -191,8 +209,11 @@ class Evaluator:
 
     # -- sources -------------------------------------------------------------------------------
 
-    def _remember(self, source: Source) -> Source:
+    def _remember(self, text: str, filename: str) -> Source:
         """Keep a text for showing errors; a second text under one name gets a number."""
+        if not isinstance(text, str):
+            raise HostError(f"a program is a str, got {type(text).__name__}")
+        source = Source(filename, text)
         name, n = source.name, 1
         while name in self.sources and self.sources[name].text != source.text:
             n += 1
@@ -236,6 +257,10 @@ class Evaluator:
         return self.sources.get(file)
 
 
+def _position(error: OmegaError) -> tuple[int, int]:
+    return (0, 0) if error.span is None else (error.span.line, error.span.column)
+
+
 def _packed(value: Any) -> Any:
     """Tuples with spans in them as `marshal` writes them."""
     if isinstance(value, Span):
@@ -246,4 +271,6 @@ def _packed(value: Any) -> Any:
 def _unpacked(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value
-    return Span(*value[1:]) if value[0] == SPAN else tuple(_unpacked(part) for part in value)
+    if value[:1] == (SPAN,):
+        return Span(*value[1:])
+    return tuple(_unpacked(part) for part in value)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from omega.errors import LimitExceeded, LispSyntaxError, Span
+from omega.errors import LimitExceeded, LispError, LispSyntaxError, Span
 from omega.lisp.arity import ANONYMOUS
 from omega.lisp.core import (
     Call,
@@ -45,12 +45,11 @@ from omega.lisp.environment import (
     strip,
     symbol_of,
 )
+from omega.lisp.mistakes import Mistakes, too_much
 from omega.lisp.reader import SourcePair
 
 NESTING_MAX = 1_000  # forms within forms, after expansion
 EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
-ENDLESS_USES_MIN = 100  # uses of a macro within each other from which on it may be endless
-SIZE_MAX = 100_000  # of a form, when sizes are compared
 FORMS_MAX = 3_000_000  # elements of forms looked at in one text: no expansion is endless
 
 Part = tuple[Any, Span | None]
@@ -80,6 +79,9 @@ class Expander:
         self.made_syntax = False
         # (line, column) of a use -> the macro that was expanded there
         self.uses: dict[tuple[int, int], Macro] = {}
+        # uses of macros, which may leave out what they are given: findings.py asks what that was
+        self.expanded: list[tuple[Macro, Any, AnyScope]] = []
+        self.mistakes: Mistakes | None = None  # None: the first one ends the expansion
         self._depth = 0
         # the macro uses the current form came out of, outermost first
         self._chain: list[tuple[Macro, Any]] = []
@@ -89,14 +91,23 @@ class Expander:
     # -- entry ---------------------------------------------------------------------------------
 
     def program(self, forms: Sequence[Part]) -> list[Node]:
-        """The nodes of a whole text. Its global definitions are visible to all of it."""
+        """The nodes of a whole text. Raises its first mistake, with the others."""
+        nodes, mistakes = self.attempt(forms)
+        mistakes.raise_first()
+        return nodes
+
+    def attempt(self, forms: Sequence[Part]) -> tuple[list[Node], Mistakes]:
+        """The nodes of a whole text, with something in the place of what is wrong. Its global
+        definitions are visible to all of it.
+        """
+        mistakes = self.mistakes = Mistakes()
         for datum, _ in forms:
             self._note_definition(datum)
         nodes: list[Node] = []
         for datum, span in forms:
             self._here = span
             nodes += self.toplevel(datum, self.top, span)
-        return nodes
+        return nodes, mistakes
 
     def _note_definition(self, form: Any) -> None:
         """Make names defined anywhere at the top level of this text the program's own, before any
@@ -116,6 +127,7 @@ class Expander:
     def toplevel(self, form: Any, scope: AnyScope, span: Span | None) -> list[Node]:
         """The nodes of one top-level form; `begin` is spliced."""
         before = self._enter()
+        meaning: Any = None
         try:
             span = self._here = self.span_of(form, span)
             form, meaning = self.head(form, scope, span)
@@ -129,6 +141,11 @@ class Expander:
                 if meaning.names is not None:
                     return self._toplevel_definitions(meaning, form, scope, span)
             return [self.expand(form, scope, span)]
+        except LispError as error:
+            if self.mistakes is None:
+                raise
+            self.mistakes.accept_definition(error, form, meaning, self.top)
+            return []
         finally:
             self._leave(before)
 
@@ -187,6 +204,11 @@ class Expander:
             if not isinstance(form, Pair):
                 return self.expand(form, scope, span)
             return self._call(form, scope, span)
+        except LispError as error:
+            if self.mistakes is None:
+                raise
+            self.mistakes.accept(error)
+            return Const(span, None)
         finally:
             self._leave(before)
 
@@ -212,6 +234,7 @@ class Expander:
                 raise self.too_much(len(self._chain), EXPANSIONS_MAX, "macro uses in one form")
             place = self.span_of(form, span)
             self._chain.append((meaning, form))
+            self.expanded.append((meaning, form, scope))
             form = meaning.transform(form, scope)
             if place is not None:
                 self.uses.setdefault((place.line, place.column), meaning)
@@ -303,7 +326,7 @@ class Expander:
                         for name in target if isinstance(target, list) else [target]:
                             name = name[0] if isinstance(name, tuple) else name
                             if name is not None:
-                                self.bind(name, scope, where)
+                                self.bind(name, scope, where, self._defined_at(form, meaning))
                         found.append((target, make))
                 else:
                     found.append((None, _later(self, form, where)))
@@ -334,8 +357,21 @@ class Expander:
             inits.append(make(scope))
         raise AssertionError("a body ends with an expression")
 
-    def bind(self, name: Any, scope: Scope, place: Span | None = None) -> Variable:
-        """A new variable for `name` in `scope`; twice in one scope is an error."""
+    def _defined_at(self, form: Any, meaning: Special) -> Span | None:
+        """Where the name that a `define` binds is written."""
+        if meaning.name != "define":
+            return None
+        at = form.cdr
+        while isinstance(at.car, Pair):
+            at = at.car
+        return self._places(at)[1]
+
+    def bind(
+        self, name: Any, scope: Scope, place: Span | None = None, written: Span | None = None
+    ) -> Variable:
+        """A new variable for `name` in `scope`; twice in one scope is an error. written: see
+        Variable.span.
+        """
         if not isinstance(name, (Symbol, Alias)):
             raise self.error(
                 f"a variable must be a symbol, not {_shown(name)}",
@@ -349,6 +385,7 @@ class Expander:
                 "give one of the two another name; `set!` changes a variable",
             )
         var = scope.bindings[name] = Variable(symbol_of(name).name)
+        var.span = written
         return var
 
     # -- procedures ----------------------------------------------------------------------------
@@ -511,30 +548,9 @@ class Expander:
 
     def too_much(self, used: int, allowed: int, what: str) -> LimitExceeded:
         """The error for forms beyond a limit; a macro that goes on and on is named."""
-        macro = self._endless()
-        if macro is None:
-            error = LimitExceeded("nesting", used, allowed, what)
-        else:
-            error = LimitExceeded(
-                "nesting", None, None, f"macro `{macro.name}` expands into itself without end",
-                hint=f"`{macro.name}` needs a case that does not use `{macro.name}` again",
-            )  # fmt: skip
-            if macro.span is not None:
-                error.notes.append((f"`{macro.name}` is defined here", macro.span))
+        error = too_much(self._chain, used, allowed, what)
         error.span = self._here
         return error
-
-    def _endless(self) -> Macro | None:
-        """The macro the current form comes out of again and again, if its uses grow no smaller."""
-        uses: dict[Macro, list[Any]] = {}
-        for macro, form in self._chain:
-            uses.setdefault(macro, []).append(form)
-        if not uses:
-            return None
-        macro, forms = max(uses.items(), key=lambda item: len(item[1]))
-        if len(forms) < ENDLESS_USES_MIN:
-            return None
-        return macro if _size(forms[-1]) >= _size(forms[len(forms) // 2]) else None
 
     def is_literal(self, datum: Any, scope: AnyScope, name: str) -> bool:
         """Whether `datum` is the auxiliary keyword `name` (else, =>, ...), not shadowed."""
@@ -556,19 +572,6 @@ def spine(lst: Any) -> list[Any]:
     if lst is not Nil and lst is not None:
         items.append(lst)
     return items
-
-
-def _size(form: Any) -> int:
-    """How many pairs and other data a form holds, SIZE_MAX at most."""
-    size, work = 0, [form]
-    while work and size < SIZE_MAX:
-        item = work.pop()
-        size += 1
-        if isinstance(item, Pair):
-            work += (item.car, item.cdr)
-        elif type(item) is list:
-            work += item
-    return size
 
 
 def _shown(datum: Any) -> str:

@@ -1,6 +1,6 @@
 """What can be said of a program without running it: names nothing binds, calls that cannot fit.
 
-Owns: `findings`, `as_error`.
+Owns: `Finding`, `findings`, `as_error`. (style.py has those that only who asks is told.)
 Refuses: stopping anything: a finding is a warning when a program runs, and what
 `omega check` is for.
 
@@ -10,50 +10,134 @@ two are known to be one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omega.errors import ArityError, LispError, Span
 from omega.lisp.analysis import Unit, known_callee
 from omega.lisp.arity import Misfit, defined_here
-from omega.lisp.core import Call, Const, Global, Lambda, Node, children
+from omega.lisp.core import (
+    Call,
+    Const,
+    Global,
+    Lambda,
+    Let,
+    Letrec,
+    Node,
+    Receive,
+    Variable,
+    children,
+)
 from omega.lisp.data import Keyword
 from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
 from omega.lisp.names import library_name, mangle
+from omega.lisp.spelling import AUXILIARY, near
 
-# (kind of condition, unbound name, fact, where, hint, what was called and where it is defined);
-# plain data: findings are kept with compiled texts
-Finding = tuple[str, str, str, Span | None, str | None, tuple[str, Span] | None]
+_BINDING = frozenset(
+    {
+        "define", "define-macro", "define-record-type", "define-syntax", "define-values", "do",
+        "guard", "lambda", "let", "let*", "let-values", "letrec", "letrec*", "receive",
+    }
+)  # fmt: skip
+
+Note = tuple[str, Span | None]
+
+# (kind, fact, where, hint, notes, unbound name or "", names of local variables and of syntax like
+# it); plain data: findings are kept with compiled texts
+Finding = tuple[str, str, Span | None, str | None, tuple[Note, ...], str, tuple[str, ...]]
+
+
+def finding(
+    kind: str, fact: str, span: Span | None, hint: str | None, notes: Sequence[Note] = ()
+) -> Finding:
+    return kind, fact, span, hint, tuple(notes), "", ()
 
 
 def findings(unit: Unit, registers: dict[str, Any]) -> list[Finding]:
     """Every finding of a text, in its order; an unbound name once, where it is first used."""
     found: list[Finding] = []
-    unbound: set[str] = set()
+    known: set[str] = set()  # names that are bound, or were told not to be
     work: list[Node] = list(reversed(unit.nodes))
     while work:
         node = work.pop()
         if (
             isinstance(node, Global)
-            and node.name not in unbound
+            and node.name not in known
             and _is_unbound(node, unit, registers)
         ):
-            unbound.add(node.name)
-            fact = f"`{node.name}` is not bound"
-            found.append(("unbound-variable", node.name, fact, node.span, None, None))
+            known.add(node.name)
+            found.append(_unbound(node, unit))
         elif isinstance(node, Call):
             misfit = _misfit(node, unit)
             if misfit is not None:
                 found.append(misfit)
+            known |= _misspelled_binding(node, unit, registers)
         work.extend(reversed(list(children(node))))
     return found
 
 
-def as_error(finding: Finding, suggest: Callable[[str], str]) -> LispError:
-    """The error that is met when the run comes there."""
-    kind, name, fact, span, hint, defined = finding
-    notes = [] if defined is None else [defined_here(*defined)]
-    return LispError(fact, kind=kind, span=span, hint=suggest(name) if name else hint, notes=notes)
+def as_error(found: Finding, suggest: Callable[[str, Sequence[str]], str]) -> LispError:
+    """The error that is met when the run comes there, if it is one that stops a run."""
+    kind, fact, span, hint, notes, name, here = found
+    error = LispError(
+        fact, kind=kind, span=span, hint=suggest(name, here) if name else hint, notes=notes
+    )
+    error.severity = "warning"
+    return error
+
+
+# -- names nothing binds ---------------------------------------------------------------------------
+
+
+def _unbound(node: Global, unit: Unit) -> Finding:
+    names = [*unit.top.syntax, *AUXILIARY, *_locals_at(node, unit.nodes)]
+    here = near(node.name, {name for name in names if not name.startswith("%")})
+    fact = f"`{node.name}` is not bound"
+    return "unbound-variable", fact, node.span, None, (), node.name, tuple(here)
+
+
+def _locals_at(wanted: Node, nodes: Sequence[Node]) -> list[str]:
+    """The names of the local variables in scope at a node."""
+    work: list[tuple[Node, tuple[Variable, ...]]] = [(node, ()) for node in nodes]
+    while work:
+        node, scope = work.pop()
+        if node is wanted:
+            return [var.name for var in scope]
+        match node:
+            case Lambda():
+                scope = (*scope, *node.parameters())
+            case Letrec():
+                scope = (*scope, *node.variables)
+            case Let():
+                work.extend((init, scope) for init in node.inits)
+                work.append((node.body, (*scope, *node.variables)))
+                continue
+            case Receive():
+                work.append((node.producer, scope))
+                rest = () if node.rest is None else (node.rest,)
+                work.append((node.body, (*scope, *node.required, *rest)))
+                continue
+        work.extend((child, scope) for child in children(node))
+    return []
+
+
+def _misspelled_binding(node: Call, unit: Unit, registers: dict[str, Any]) -> set[str]:
+    """The names in `(lamda (x) ...)` or `(defien (f x) ...)`: that nothing binds them is the fault
+    of the one name that was told.
+    """
+    head = node.function
+    if not (isinstance(head, Global) and _is_unbound(head, unit, registers) and node.arguments):
+        return set()
+    if not any(name in _BINDING for name in near(head.name, unit.top.syntax)):
+        return set()
+    names: set[str] = set()
+    work = [node.arguments[0]]
+    while work:
+        at = work.pop()
+        if isinstance(at, Global):
+            names.add(at.name)
+        work.extend(children(at))
+    return {name for name in names if name != head.name}
 
 
 def _is_unbound(node: Global, unit: Unit, registers: dict[str, Any]) -> bool:
@@ -124,7 +208,7 @@ def _must_be_given(default: Node) -> bool:
 
 def _finding(node: Call, wrong: Misfit | ArityError, callee: Lambda | None) -> Finding:
     fact = wrong.fact if isinstance(wrong, Misfit) else wrong.message
-    defined = None
+    notes = []
     if callee is not None and callee.span is not None:
-        defined = (callee.name, callee.span)
-    return ("arity-error", "", fact, node.span, wrong.hint, defined)
+        notes.append(defined_here(callee.name, callee.span))
+    return finding("arity-error", fact, node.span, wrong.hint, notes)

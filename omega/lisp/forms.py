@@ -177,7 +177,9 @@ def case(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             body = ex.sequence(items[1:], scope, at or span)
         if ex.is_literal(items[0][0], scope, "else"):
             if i + 2 < len(parts):
-                raise ex.error("`else` is not the last clause", at or span, LAST_HINT)
+                raise ex.error(
+                    "`else` is not the last clause", items[0][1] or at or span, LAST_HINT
+                )
             result = body
         else:
             result = If(at or span, _case_test(ex, items[0], key, at or span), body, result)
@@ -185,10 +187,10 @@ def case(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
 
 
 def _case_test(ex: Expander, part: Part, key: Variable, span: Span | None) -> Node:
-    data = [strip(datum) for datum, _ in ex.parts(part[0])]
     test: Node = Const(span, False)
-    for datum in reversed(data):
-        same = ex.library_call("eqv?", [Local(span, key), Const(span, datum)], span)
+    for datum, at in reversed(ex.parts(part[0])):
+        constant = Const(at or span, strip(datum))
+        same = ex.library_call("eqv?", [Local(span, key), constant], span)
         test = same if isinstance(test, Const) else If(span, same, Const(span, True), test)
     return test
 
@@ -216,11 +218,15 @@ def guard(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     var = ex.bind(head[0][0], inner)
     selector: Node = Const(span, False)
     made: list[Callable[[Node], Node]] = []
-    for clause, at in head[1:]:
+    for i, (clause, at) in enumerate(head[1:], 2):
         items = ex.parts(clause) if isinstance(clause, Pair) else []
         if not items:
             raise ex.error("malformed `guard` clause", at or span, "expected (test body ...)")
         if ex.is_literal(items[0][0], inner, "else"):
+            if i < len(head):
+                raise ex.error(
+                    "`else` is not the last clause", items[0][1] or at or span, LAST_HINT
+                )
             selector = _thunk(ex.sequence(items[1:], inner, at), at or span, "guard")
         else:
             made.append(_guard_clause(ex, items, inner, at or span))

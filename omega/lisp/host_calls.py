@@ -126,11 +126,11 @@ def _hint(fact: str, taken: Any, given: list[Any]) -> str:
             return f"write :{named} value"
         return f"give `{named}` as well" if named else "give the others as well"
     if "unexpected keyword" in fact:
-        from difflib import get_close_matches
+        from omega.lisp.spelling import near
 
         known = [name.replace("_", "-") for name in taken.parameters]
-        near = get_close_matches(named, known, n=1, cutoff=0.6)
-        return f"did you mean :{near[0]}?" if near else f"leave :{named} out"
+        found = near(named, known, 1, sure_letters_min=0)
+        return f"did you mean :{found[0]}?" if found else f"leave :{named} out"
     if "multiple values" in fact:
         return "leave one of the two out"
     extra = len(given) - sum(

@@ -81,10 +81,10 @@ def _named(signature: str) -> str:
 
 
 def _instead(name: str, keywords: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
+    from omega.lisp.spelling import near
 
-    near = get_close_matches(name, keywords, n=1, cutoff=0.6)
-    return f"did you mean :{near[0]}?" if near else f"it takes {_shown(keywords)}"
+    found = near(name, keywords, 1, sure_letters_min=0)
+    return f"did you mean :{found[0]}?" if found else f"it takes {_shown(keywords)}"
 
 
 def _shown(keywords: tuple[str, ...]) -> str:

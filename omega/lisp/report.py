@@ -1,7 +1,7 @@
 """What a user sees of an error: place, code, fact, source line with caret, hint, Lisp backtrace,
 task.
 
-Owns: `report`. Refuses: colour and output (the command line's).
+Owns: `report`, `as_data`. Refuses: colour and output (the command line's).
 
 Invariant: a report is made of any error whatever, and any stream can print it.
 """
@@ -9,6 +9,7 @@ Invariant: a report is made of any error whatever, and any stream can print it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from omega.errors import OmegaBug, OmegaError, Source, Span, printable
 
@@ -16,14 +17,10 @@ LINE_MAX = 120  # columns of a source line that are shown
 TRACE_SHOWN = 6
 
 
-def report(
-    error: OmegaError, source_of: Callable[[str], Source | None], *, level: str = "error"
-) -> str:
-    """The report of an error, without a final newline. level: "error", or "warning" for what does
-    not stop a program.
-    """
+def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
+    """The report of an error, without a final newline."""
     span = error.span
-    head = f"{level}[{error.code}]: {error.message}{_irritants(error)}"
+    head = f"{error.severity}[{error.code}]: {error.message}{_irritants(error)}"
     lines = [f"{span}: {head}" if span is not None else head]
     if span is not None:
         lines += excerpt(span, source_of(span.file))
@@ -41,6 +38,30 @@ def report(
     if isinstance(error, OmegaBug):
         lines.append("  this is a mistake in Omega, not in the program; please report it")
     return printable("\n".join(lines))
+
+
+def as_data(error: OmegaError) -> dict[str, Any]:
+    """What a report says, as data for other programs: docs/cli.md, Diagnostics as JSON."""
+    return {
+        **_place(error.span),
+        "severity": error.severity,
+        "code": error.code,
+        "kind": error.kind,
+        "message": printable(f"{error.message}{_irritants(error)}"),
+        "hint": None if error.hint is None else printable(error.hint),
+        "notes": [{**_place(span), "message": printable(text)} for text, span in error.notes],
+        "backtrace": [
+            {**_place(span), "procedure": printable(name)}
+            for name, span in error.lisp_traceback
+            if name
+        ],
+        "task": _task(error),
+    }
+
+
+def _place(span: Span | None) -> dict[str, Any]:
+    names = ("file", "line", "column", "end_line", "end_column")
+    return {name: None if span is None else getattr(span, name) for name in names}
 
 
 def _irritants(error: OmegaError) -> str:
@@ -94,11 +115,17 @@ def _trace(error: OmegaError) -> str:
         parts.append(f"{'called from' if i else 'in'} {name} ({span}){often}")
     if len(runs) > TRACE_SHOWN:
         parts.append(f"and {len(runs) - TRACE_SHOWN} more")
-    if error.task is not None and not _is_named_after(error.task, error.span):
-        parts.append(f'task "{error.task}"')
+    task = _task(error)
+    if task is not None:
+        parts.append(f'task "{task}"')
     return ", ".join(parts)
 
 
-def _is_named_after(task: str, span: Span | None) -> bool:
-    """Whether a task has its name from the text the place is in: `<eval>` from `<eval 2>`."""
-    return span is not None and task in (span.file, f"{span.file.rpartition(' ')[0]}>")
+def _task(error: OmegaError) -> str | None:
+    """The task to name: not the one that has its name from the text the place is in, `<eval>` from
+    `<eval 2>`.
+    """
+    task, span = error.task, error.span
+    if task is None or span is None:
+        return task
+    return None if task in (span.file, f"{span.file.rpartition(' ')[0]}>") else task

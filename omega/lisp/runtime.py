@@ -16,7 +16,7 @@ called; between setting the register `_t` and the driver reading it nothing else
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, repeat
 from types import CodeType, FunctionType, MethodType
@@ -350,8 +350,8 @@ class Runtime:
             f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures)
         )
 
-    def suggest(self, name: str) -> str:
-        """A hint for an unbound name."""
+    def suggest(self, name: str, here: Sequence[str] = ()) -> str:
+        """A hint for an unbound name. here: names like it where it stands."""
         from omega.lisp.spelling import suggestion
 
         known = {n for n in self.library if not n.startswith("%")}
@@ -360,7 +360,7 @@ class Runtime:
             for key in self.registers
             if key[:1] != "_" and not key.endswith(("_", "ǁv"))
         }
-        return suggestion(name, known)
+        return suggestion(name, known, here)
 
     # -- printing ------------------------------------------------------------------------------
 

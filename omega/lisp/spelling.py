@@ -1,14 +1,18 @@
-"""What an unbound name may have been meant to be.
+"""What a name that is not known may have been meant to be.
 
-Owns: `suggestion`: names spelled alike, and what other languages call things.
+Owns: `near`, the one measure of names spelled alike, for variables, keywords, options and files
+alike; `suggestion`: the hint about a name nothing binds, with what other languages call things.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NEAR_MAX = 3
-CUTOFF = 0.7  # of difflib's ratio
+AUXILIARY = ("else",)  # names of syntax that only stand within forms
+LETTERS_MIN = 3  # of a name that something may be like
+SURE_LETTERS_MIN = 5  # shorter ones with a wrong letter are other words
+PART_LETTERS_MIN = 4  # of a name that may be a part of another one
 
 # What other languages have: a name of ours, or a form.
 ELSEWHERE = {
@@ -27,19 +31,85 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """A hint for a name nothing binds."""
-    from difflib import get_close_matches
-
-    bound = set(known)
+def suggestion(name: str, known: Iterable[str], here: Sequence[str] = ()) -> str:
+    """A hint for a name nothing binds. here: names that are known where it stands, and nearer."""
     elsewhere = ELSEWHERE.get(name)
-    if elsewhere is not None:
-        near = [elsewhere]
+    if elsewhere is not None and not here:
+        found = [elsewhere]
     else:
-        near = get_close_matches(name, bound, n=NEAR_MAX, cutoff=CUTOFF)
-    if not near:
-        alike = (k for k in bound if k.endswith("-" + name) or k.startswith(name + "-"))
-        near = sorted(alike)[:NEAR_MAX]
-    if near:
-        return f"did you mean {' or '.join(f'`{n}`' for n in near)}?"
+        found = sorted(near(name, {*known, *here}), key=lambda each: each not in here)
+    if found:
+        return f"did you mean {' or '.join(f'`{each}`' for each in found)}?"
     return f"define it before it is used: (define {name} ...)"
+
+
+def near(
+    name: str, known: Iterable[str], most: int = NEAR_MAX, sure_letters_min: int = SURE_LETTERS_MIN
+) -> list[str]:
+    """The names of `known` that `name` may be a slip of, the likeliest first, `most` at most.
+
+    Such a name differs in case, in dashes, or in few letters for its length; or it has the same
+    words in another order; or else `name` is one of its words. sure_letters_min: 0 where there are
+    but few names, and so a short one with a wrong letter is still likelier than another word.
+    """
+    wanted = _plain(name)
+    allowed = _slips(len(wanted))
+    words = sorted(wanted.split("-"))
+    ranked: list[tuple[int, int, str]] = []  # slips, letters (the more the better), name
+    parts: list[tuple[int, int, str]] = []
+    for candidate in known:
+        if candidate == name:
+            continue
+        plain = _plain(candidate)
+        if plain == wanted or (len(words) > 1 and sorted(plain.split("-")) == words):
+            ranked.append((0, 0, candidate))
+            continue
+        bound = min(allowed, _slips(len(plain)))
+        slips = _distance(wanted, plain, bound, sure_letters_min)
+        if slips is not None:
+            ranked.append((slips, -len(candidate), candidate))
+        elif len(wanted) >= PART_LETTERS_MIN:
+            for part in (plain.partition("-")[2], plain.rpartition("-")[0]):
+                if len(part) < PART_LETTERS_MIN:
+                    continue
+                slips = _distance(wanted, part, 1, sure_letters_min)
+                if slips is not None:
+                    parts.append((slips, len(candidate), candidate))
+                    break
+    found = sorted(ranked) or sorted(parts)
+    best = found[0][0] if found else 0
+    return [candidate for slips, _, candidate in found if slips == best][:most]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _slips(letters: int) -> int:
+    """How many slips a word of so many letters may have and still be itself."""
+    if letters < LETTERS_MIN:
+        return 0
+    return 1 if letters < 6 else 2 if letters < 10 else 3
+
+
+def _distance(a: str, b: str, most: int, sure_letters_min: int) -> int | None:
+    """How many slips make `b` of `a`: a letter left out, put in, exchanged with the next, or
+    another one; None when more than `most`.
+    """
+    if a == b:
+        return 0
+    if most < 1 or abs(len(a) - len(b)) > most:
+        return None
+    wrong = 1 if min(len(a), len(b)) >= sure_letters_min else 2
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        earlier, before, row = before, row, [i]
+        for j, other in enumerate(b, 1):
+            least = min(row[j - 1] + 1, before[j] + 1, before[j - 1] + wrong * (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                least = min(least, earlier[j - 2] + 1)
+            row.append(least)
+        if min(row) > most:
+            return None
+    return row[-1] if row[-1] <= most else None

@@ -313,7 +313,7 @@ def test_a_server_that_is_down(omega):
         (("rum", "x"), "did you mean run?"),
         (("x.omega",), "omega run x.omega"),
         (("repl", "x"), "repl takes no arguments"),
-        (("check",), "check takes one FILE"),
+        (("check",), "check needs a FILE"),
         (("run", "--events", "/nowhere/x", "-"), "cannot write /nowhere/x"),
     ],
 )

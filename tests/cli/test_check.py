@@ -1,0 +1,265 @@
+"""`omega check`: its findings, each true; files and directories; JSON for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import omega
+from omega.errors import CODES
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = {"file": str, "line": int, "column": int, "end_line": int, "end_column": int}
+FIELDS = {
+    **PLACE,
+    "severity": str,
+    "code": str,
+    "kind": str,
+    "message": str,
+    "hint": str | None,
+    "notes": list,
+    "backtrace": list,
+    "task": str | None,
+}
+
+
+def found(text: str) -> list[str]:
+    """What is found in a text: "line:column code"."""
+    with omega.Interpreter() as interpreter:
+        errors = interpreter.check(text)
+    assert all(e.span is not None and e.hint for e in errors), errors
+    return [f"{e.span.line}:{e.span.column} {e.code}" for e in errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        # names
+        ("(let ((x 1)) 2)", ["1:8 W201"]),
+        ("(let* ((x 1) (y x)) 2)", ["1:15 W201"]),
+        ("(letrec ((f (lambda () (f)))) 2)", ["1:11 W201"]),
+        ("(define (f)\n  (define x 1)\n  2)", ["2:11 W201"]),
+        ("(define (f)\n  (define (g) (g))\n  2)", ["2:12 W201"]),
+        ("(define (f)\n  (define ((g a) b) a b)\n  2)", ["2:13 W201", "2:21 W301"]),
+        ("(let ((x 1)) (set! x 2))", ["1:8 W201"]),
+        ("(do ((i 0 (+ i 1)) (x 1 2)) ((= i 3)))", ["1:21 W201"]),
+        ("(let ((x 1)) (let ((x 2)) x))", ["1:8 W201"]),
+        ("(define (f) 1)\n(define f 2)", ["2:1 W202"]),
+        (
+            "(define-record-type p (make x) p? (x p-x))\n"
+            "(define-record-type p (make x) p? (x p-x))",
+            ["2:1 W202"],
+        ),
+        # no effect
+        ("(define (f x) x 5)", ["1:15 W301"]),
+        ("(define (f) newline 5)", ["1:13 W301"]),
+        ('(define (f) (display 1) "no comment" 5)', ["1:25 W301"]),
+        ("(define (f) (lambda () 1) 5)", ["1:13 W301"]),
+        ("(if (f) (begin 1 2)) (define (f) 3)", ["1:16 W301"]),
+        # tests and clauses
+        ("(if '() 1 2)", ["1:5 W302"]),
+        ('(when "" 1)', ["1:7 W302"]),
+        ("(cond (0 1))", ["1:8 W302"]),
+        ("(define (f x) (cond (#t 1) ((= x 1) 2)))", ["1:22 W303"]),
+        ("(define (f x) (cond (#t x) (else 2)))", ["1:22 W303"]),
+        ("(guard (e (#t 1) (else 2)) 3)", ["1:12 W303"]),
+        ("(define (f x) (case x ((1 2) 3) ((a 2.0 2) 4)))", ["1:41 W303"]),
+        # together with what stops a program
+        ("(if)\n(nowhere)\n(car)", ["1:1 E110", "2:2 E201", "3:1 E302"]),
+        ("(define (f)\n  (if)\n  (quote)\n  (let ((x)) x))", ["2:3 E110", "3:3 E110", "4:9 E110"]),
+    ],
+)
+def test_what_is_odd_is_found_where_it_stands(text, wanted):
+    assert found(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # names that say it, and names a position asks for
+        "(let ((_x 1)) 2)",
+        "(lambda (x) 1)",
+        "(let-values (((a b) (values 1 2))) a)",
+        "(define (f) (define-values (a b) (values 1 2)) a)",
+        "(guard (e (#t 1)) 2)",
+        "(define (f) (define-record-type p (make x) p? (x p-x)) (make 1))",
+        "(let loop ((i 0) (x 1)) (if (< i 3) (loop (+ i 1) x)))",
+        "(letrec ((odd (lambda (n) (even n))) (even (lambda (n) (odd n)))) (odd 1))",
+        # what a macro made, or may have left out or quoted
+        "(define-syntax m (syntax-rules () ((_ x) (let ((t 1) (x 2)) 3))))\n(m y)",
+        "(define-syntax m (syntax-rules () ((_ x body) (let (x) body))))\n(m (y 1) 2)",
+        "(define-syntax drop (syntax-rules () ((_ x) 1)))\n(let ((x 1)) (drop x))",
+        "(define-syntax name (syntax-rules () ((_ x) 'x)))\n(let ((x 1)) (name (f x)))",
+        "(define-macro (drop x) 1)\n(let ((x 1)) (drop (+ x 1)))",
+        "(define-macro (bind b) `(let (,b) 1))\n(bind (x 1))",
+        "(let ((x 1)) (cond-expand (omega 2) (else x)))",
+        "(define-syntax both (syntax-rules () ((_ x) (if #f x '(let ((y 1)) y)))))"
+        "\n(both (let ((y 1)) y))",
+        "(define-syntax m (syntax-rules () ((_ x) (begin x 1))))\n(m 5)",
+        "(define-syntax m (syntax-rules () ((_ c ...) (cond c ... (else 1) ))))\n(m (#t 5))",
+        "(define-macro (m c) `(begin ,@c))\n(m (5 6))",
+        "(define-syntax d (syntax-rules () ((_ x) (define x 1))))\n(d a)\n(d a)",
+        # idioms
+        "(if #f #f)",
+        "(define (f x) (cond ((f x) 1) (#t 2)))",
+        "(define (f x) (case x ((1) 2) (else 3)))",
+        "(define (f x) (and 1 x))",
+        "(let loop () (while #t (loop)))",
+        "(do () (#f) (display 1))",
+        '(define (f) "documentation" 5)',
+        '(define (f) "documentation" (define x 1) x)',
+        "(define (key-is? key) (or (eqv? key 1) (eqv? key 1)))",
+        "(parameterize () 5)",
+        "(let () (define-syntax m (syntax-rules () ((_) 1))) (m))",
+    ],
+)
+def test_what_is_not_odd_is_not_found(text):
+    assert found(text) == []
+
+
+def test_a_misspelled_form_is_one_finding():
+    assert found("(lamda (x) (* x 2))\n(defien (f y) y)\n(f 1)") == ["1:2 E201", "2:2 E201"]
+
+
+# -- no finding of ours is false -------------------------------------------------------------------
+
+
+def test_nothing_is_found_in_programs_that_are_used():
+    done = [
+        (path.name, each)
+        for folder in ("examples", "tests/bench")
+        for path in (ROOT / folder).rglob("*.omega")
+        for each in found(path.read_text("utf-8"))
+    ]
+    assert done == []
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_files_and_directories_are_looked_at_and_counted(omega, program, tmp_path):
+    (tmp_path / "folder" / "below" / ".hidden").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    one = program("(car 1 2)\n(nowhere)")
+    program("(if)", "folder/below/two.omega")
+    program("1", "folder/three.omega")
+    program("(if)", "folder/note.txt")
+    program("(if)", "folder/below/.hidden/no.omega")
+    done = omega("check", one, "folder")
+    heads = [line for line in done.stderr.splitlines() if "[E" in line]
+    assert [head.split(": ")[0] for head in heads] == [
+        "program.omega:1:1",
+        "program.omega:2:2",
+        "folder/below/two.omega:1:1",
+    ]
+    assert done.stderr.splitlines()[-1] == "3 findings in 2 files of 3"
+    assert (done.returncode, done.stdout) == (1, "")
+    clean = omega("check", "folder/three.omega")
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "")
+    both = omega("check", "folder/three.omega", "folder/three.omega")
+    assert (both.returncode, both.stderr) == (0, "nothing found in 2 files\n")
+    assert omega("check", one).stderr.splitlines()[-1] == "2 findings in 1 file"
+    empty = omega("check", "empty")
+    assert empty.returncode == 2
+    assert "there is no program in empty" in empty.stderr
+    missing = omega("check", "nowhere.omega", "folder")
+    assert missing.returncode == 2
+    assert "cannot open nowhere.omega" in missing.stderr
+    assert "two.omega:1:1: error[E110]" in missing.stderr
+
+
+def test_run_tells_every_mistake_of_a_text_and_nothing_of_style(omega, program):
+    name = program("(define (f) (if))\n(let ((x)) x)\n(display 1)\n")
+    done = omega("run", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("error[E110]") == 2
+    odd = omega("run", program("(let ((x 1)) 2 (display 3))"))
+    assert (odd.returncode, odd.stdout, odd.stderr) == (0, "3", "")
+
+
+def test_a_host_gets_every_mistake_of_a_text():
+    with omega.Interpreter() as interpreter:
+        with pytest.raises(omega.LispError) as caught:
+            interpreter.eval("(if)\n(quote)")
+        assert [error.span.line for error in caught.value.others] == [2]
+        assert str(caught.value).count("error[E110]") == 2
+        assert interpreter.eval("(+ 1 1)") == 2
+
+
+def test_checking_a_text_leaves_nothing_behind():
+    with omega.Interpreter() as interpreter:
+        text = "(define (f) 1) (define-syntax m (syntax-rules () ((_) 2))) (define (car x) x)"
+        assert interpreter.check(text) == []
+        assert interpreter.eval("(car '(1 2))") == 1
+        for name in ("f", "m"):
+            with pytest.raises(omega.LispError, match="is not bound"):
+                interpreter.eval(f"({name})")
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def checked(line: str) -> dict:
+    """An object of a line, which must have the shape docs/cli.md gives it."""
+    told = json.loads(line)
+    assert list(told) == list(FIELDS)
+    for name, wanted in FIELDS.items():
+        is_absent = name in PLACE and told["file"] is None and told[name] is None
+        assert is_absent or isinstance(told[name], wanted), (name, told)
+    assert told["severity"] in ("error", "warning")
+    assert CODES[told["kind"]][0] == told["code"]
+    for extra, of in (("message", told["notes"]), ("procedure", told["backtrace"])):
+        for each in of:
+            assert sorted(each) == sorted([*PLACE, extra])
+    return told
+
+
+def test_check_tells_json_on_standard_output(omega, program):
+    text = '(define (f x) x)\n(f "é" 2)\n(if)'
+    done = omega("check", "--diagnostics", "json", program(text))
+    assert (done.returncode, done.stderr) == (1, "")
+    first, second = map(checked, done.stdout.splitlines())
+    assert (first["line"], first["column"], first["end_column"]) == (2, 1, 10)
+    assert (first["code"], first["severity"]) == ("E302", "warning")
+    assert first["notes"][0]["line"] == 1
+    assert (second["code"], second["severity"]) == ("E110", "error")
+    clean = omega("check", "--diagnostics=json", program("1"))
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "")
+
+
+def test_run_tells_json_on_standard_error(omega, program):
+    name = program(
+        '(define (f x) (+ 1 (car x)))\n(define (g) (nowhere))\n(display "on")\n'
+        '(async (lambda () (error "lost" \'(1 "a"))) :name "t")\n(sleep 1)\n(+ 1 (f 5))\n'
+    )
+    done = omega("run", "--diagnostics", "json", name)
+    assert (done.returncode, done.stdout) == (1, "on")
+    warning, error, lost = map(checked, done.stderr.splitlines())
+    assert (warning["code"], warning["severity"]) == ("E201", "warning")
+    assert [call["procedure"] for call in error["backtrace"]] == ["f"]
+    assert (lost["message"], lost["task"]) == ('lost (1 "a")', "t")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("run", "--diagnostics", "json", "nowhere.omega"), 2, "E501"),
+        (("run", "--diagnostics=json", "--nonsense"), 2, "E905"),
+        (("eval", "--diagnostics=json", "(if)"), 1, "E110"),
+        (("eval", "--diagnostics=json", "--fuel", "100", "(let f () (f))"), 3, "E801"),
+        (("eval", "--diagnostics=json", '(error "\\x1b;[31m\\xd800;")'), 1, "E401"),
+    ],
+)
+def test_whatever_goes_wrong_is_json(omega, words, status, code):
+    done = omega(*words)
+    assert done.returncode == status
+    (line,) = done.stderr.splitlines()
+    assert checked(line)["code"] == code
+
+
+def test_the_format_of_diagnostics_is_one_of_two(omega):
+    done = omega("check", "--diagnostics", "xml", "x")
+    assert done.returncode == 2
+    assert "--diagnostics takes text or json, got 'xml'" in done.stderr
