@@ -84,10 +84,11 @@ def run_scope(scheduler: Kernel, scope: Scope, body: Callable[[], Any]) -> Any:
             if isinstance(failure, Cancelled)
             else "the body of its scope failed"
         )
+        owner = scopes.scope_owner(scope)
         scopes.cancel_scope(
             scheduler,
             scope,
-            CancelRequest("failure", why, scopes.scope_owner(scope).id, scheduler.now_us()),
+            CancelRequest("failure", why, owner.short_id(), scheduler.now_us()),
         )
     stuck = waits.wait_scope_end(scheduler, scope)
     _close(scheduler, scope)
@@ -105,7 +106,9 @@ def _close(scheduler: Kernel, scope: Scope) -> None:
     assert owner.inner is scope, "scopes are left in the order they were entered"
     del scope.parent.scopes[scope]
     owner.inner = scope.parent
-    owner.doom = scopes.doom_of(scheduler, owner)
+    if scope.cancel is not None or scope.shielded:
+        owner.doom = scopes.doom_of(scheduler, owner)
+    # Else what dooms it came from further out: the way there is as long as the nesting is deep.
     if scope.timer is not None:
         scope.timer.cancel()
 

@@ -29,7 +29,7 @@ CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
 class CancelRequest:
     """Who asked for an end, why, when. kind: cancel, timeout, failure, cleanup or wall."""
 
-    __slots__ = ("asked", "by", "error", "kind", "reason", "when_us")
+    __slots__ = ("by", "error", "kind", "reason", "when_us")
 
     def __init__(
         self,
@@ -44,11 +44,9 @@ class CancelRequest:
         self.by = by
         self.when_us = when_us
         self.error = error  # what "wall" raises
-        self.asked = False  # some checkpoint has raised it
 
     def exception(self) -> BaseException:
         """A fresh exception for a checkpoint to raise."""
-        self.asked = True
         if isinstance(self.error, LimitExceeded):
             limit = self.error
             return LimitExceeded(limit.limit, limit.used, limit.allowed, "seconds")
@@ -149,7 +147,8 @@ def cancel_scope(scheduler: Kernel, scope: Scope, request: CancelRequest) -> boo
     if scope.cancel is not None:
         return False
     scope.cancel = request
-    _cancel_below(scheduler, scope)
+    if scheduler.wall is None:  # else all are told to end
+        _cancel_below(scheduler, scope)
     if scope.owner is not None:
         mark(scheduler, scope.owner)
     return True
@@ -179,9 +178,10 @@ def _cleanup_over(scheduler: Kernel, scope: Scope) -> None:
 
 
 def _cancel_below(scheduler: Kernel, top: Scope) -> None:
-    """Mark every task in and below `top`, newest first, stopping at shields.
+    """Mark every task in and below `top`, newest first, stopping at shields and at what was told
+    to end before.
 
-    Linear, and flat for any depth.
+    Flat for any depth, and linear when scopes within scopes end one after the other.
     """
     work: list[Scope] = [top]
     doomed: list[Task] = []
@@ -189,7 +189,7 @@ def _cancel_below(scheduler: Kernel, top: Scope) -> None:
         scope = work.pop()
         doomed.extend(scope.tasks)
         for below in scope.scopes or ():
-            if not hides(scheduler, below):
+            if below.cancel is None and not hides(scheduler, below):
                 work.append(below)
     doomed.sort(key=_seq, reverse=True)
     for task in doomed:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # How many waits of one task, channel or cell may be stale before its queue is swept.
 STALE_WAITERS_MAX = 16
-SHOWN_ID_MAX = 80  # characters
+LEVELS_SHOWN_MAX = 40  # of an id, in messages
 
 # A place in the tree of spawns: (the parent's path, the number among its siblings, how many are
 # above). Shared; as a text it would be copied by every child, and a chain of n tasks would take
@@ -34,12 +34,13 @@ SHOWN_ID_MAX = 80  # characters
 Path = tuple["Path | None", int, int]
 
 
-def path_text(path: Path) -> str:
-    numbers = []
+def path_text(path: Path, levels: int | None = None) -> str:
+    """Its numbers, with dots; of the innermost `levels` only, if given."""
+    numbers: list[str] = []
     above: Path | None = path
-    while above is not None:
-        above, number, _ = above
-        numbers.append(str(number))
+    while above is not None and len(numbers) != levels:
+        numbers.append(str(above[1]))
+        above = above[0]
     return ".".join(reversed(numbers))
 
 
@@ -179,11 +180,11 @@ class Task:
         return path[2] == task_id.count(".") and path_text(path) == task_id
 
     def short_id(self) -> str:
-        """`id` for messages: of one that is very long, both ends."""
-        whole = self.id
-        if len(whole) <= SHOWN_ID_MAX:
-            return whole
-        return f"{whole[: SHOWN_ID_MAX // 2]}...{whole[-SHOWN_ID_MAX // 2 :]}"
+        """`id` for messages; of one that is very long, the end."""
+        path = self._own_path()
+        if path[2] < LEVELS_SHOWN_MAX:
+            return path_text(path)
+        return f"...{path_text(path, LEVELS_SHOWN_MAX // 2)}"
 
     def make_path(self) -> Path:
         """It gets its first child."""
@@ -266,13 +267,14 @@ class Task:
 class Hold:
     """Why a task may not give up the processor: a barrier or an atomic section."""
 
-    __slots__ = ("began", "kind", "name", "overrun")
+    __slots__ = ("began", "kind", "name", "outermost_atomic", "overrun")
 
     def __init__(self, kind: str, name: str, began: int) -> None:
         self.kind = kind
         self.name = name
         self.began = began  # steps of the task when it was entered
         self.overrun = 0  # slice ends it held up
+        self.outermost_atomic: Hold | None = self if kind == "atomic" else None
 
 
 class Waiters:

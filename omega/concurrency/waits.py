@@ -82,7 +82,7 @@ def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
         if me.holds:
             # Nobody else has run since the barrier: its tasks have not begun, and end at once.
             stuck = limits.refused_wait(me)
-            request = CancelRequest("failure", stuck.message, me.id, kernel.now_us())
+            request = CancelRequest("failure", stuck.message, me.short_id(), kernel.now_us())
             if not scopes.cancel_scope(kernel, scope, request):
                 raise OmegaBug(f"{scope.describe()} outlives a barrier")
             continue
@@ -93,6 +93,6 @@ def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
             stuck = me.value
             me.value = None
             scopes.cancel_scope(
-                kernel, scope, CancelRequest("failure", "deadlock", me.id, kernel.now_us())
+                kernel, scope, CancelRequest("failure", "deadlock", me.short_id(), kernel.now_us())
             )
     return stuck

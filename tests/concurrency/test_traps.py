@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextvars
 import gc
 import sys
+import time
 import tracemalloc
 import weakref
 
 import pytest
 
 from omega.concurrency import AsyncioDriver, Scheduler, SchedulerConfig, VirtualDriver, never
-from omega.errors import Cancelled, TaskCancelled
+from omega.errors import Cancelled, LimitExceeded, TaskCancelled, TasksFailed
 from tests.concurrency.programs import run_python
 
 PRINT_DEEP = """
@@ -398,3 +399,43 @@ def test_a_chain_of_tasks_that_wait_for_each_other_takes_memory_in_proportion(ki
 
     peak_bytes(100)
     assert peak_bytes(8_000) < 6 * peak_bytes(2_000)
+
+
+@pytest.mark.parametrize("form", ["scope", "timeout", "shield", "atomic", "race", "par-map"])
+def test_leaving_nested_scopes_takes_time_in_proportion(kit, form):
+    def seconds(depth):
+        s = kit.scheduler(keep_finished=10)
+        inside = {
+            "scope": s.with_scope,
+            "timeout": lambda body: s.with_timeout(1e6, body),
+            "shield": s.shield,
+            "atomic": s.atomic,
+            "race": lambda body: s.race([body]),
+            "par-map": lambda body: s.par_map(lambda _: body(), [1]),
+        }[form]
+        began = 0.0
+
+        def nest(n):
+            nonlocal began
+            if n:
+                return inside(lambda: nest(n - 1))
+            began = time.process_time()
+            if form in ("race", "par-map"):
+                s.sleep(1e9)  # the wall limit wakes all
+            raise LimitExceeded("size", 1, 1, "items")
+
+        s.set_wall_deadline(1)
+        with pytest.raises((LimitExceeded, TasksFailed)):
+            s.wait(s.spawn(lambda: nest(depth)))
+        used = time.process_time() - began
+        s.set_wall_deadline(None)
+        s.close()
+        return used
+
+    gc.collect()
+    gc.disable()  # it looks at all that live, now and then
+    try:
+        few, many = (min(seconds(n) for _ in range(3)) for n in (500, 4_000))
+    finally:
+        gc.enable()
+    assert many < 30 * few  # 8 times as many; 64 times as long if it were quadratic
