@@ -378,7 +378,7 @@ class LimitExceeded(OmegaError):
     """A limit of the host was reached. Not catchable by Lisp code inside what it limits.
 
     limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting",
-    "atomic", "size".
+    "atomic", "size", "tasks".
     """
 
     kind = "limit-exceeded"

@@ -152,10 +152,9 @@ class Interpreter:
 
         install(self)
         self._evaluator.load_library()
-        if self.limits.fuel is not None:
-            self.scheduler.set_fuel(self.limits.fuel)
-        if self.limits.wall_s is not None:
-            self.scheduler.set_wall_deadline(self.limits.wall_s)
+        self.scheduler.set_fuel(self.limits.fuel)
+        self.scheduler.set_tasks(self.limits.tasks)
+        self.scheduler.set_wall_deadline(self.limits.wall_s)
 
     # -- evaluating ----------------------------------------------------------------------------
 
@@ -285,10 +284,12 @@ class Interpreter:
 
     def _task_failure(self, failure: BaseException) -> OmegaError:
         conditions = self.runtime.conditions
-        error = conditions.with_callers(conditions.as_condition(failure))
+        error = conditions.as_condition(failure)
         error.signalled = False  # whoever awaits the task has handlers of its own
         current = self.scheduler.current
         if error.task is None and current is not None:
+            if error.find_place is None:  # else its place is found when asked for, callers and all
+                conditions.with_callers(error)
             error.task = current.name or current.short_id()
         return error
 
@@ -354,6 +355,7 @@ class Interpreter:
 
             every = [error, *error.others]
             for each in every:
+                self.runtime.conditions.with_callers(each)
                 self._evaluator.complete(each, self.findings)
                 advise(each, self.how_to_raise)
             error.excerpt = "\n".join(report(each, self._evaluator.source) for each in every)

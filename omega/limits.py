@@ -13,6 +13,7 @@ from omega.errors import HostError, OmegaError
 HOW_TO_RAISE = {
     "fuel": "Limits(fuel=...) allows more",
     "wall": "Limits(wall_s=...) allows more",
+    "tasks": "Limits(tasks=...) allows more",
     "depth": "Limits(depth=...) allows more",
     "output": "Limits(output_bytes=...) allows more",
     "source-size": "Limits(source_bytes=...) allows more",
@@ -31,13 +32,13 @@ def advise(error: OmegaError, how_to_raise: dict[str, str]) -> None:
 class Limits:
     """What a program may use up. None: no limit.
 
-    fuel: steps in all. depth: procedure calls within calls, per task. output_bytes: written to
-    ports in all.
+    fuel: steps in all. tasks: at once, that have not ended. depth: procedure calls within calls,
+    per task. output_bytes: written to ports in all.
     wall_s: seconds from the interpreter's making. source_bytes: the largest text read. alloc_items:
     the largest single vector, string or list.
     """
 
-    __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "wall_s")
+    __slots__ = ("alloc_items", "depth", "fuel", "output_bytes", "source_bytes", "tasks", "wall_s")
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class Limits:
         wall_s: float | None = None,
         source_bytes: int = 4_000_000,
         alloc_items: int = 50_000_000,
+        tasks: int | None = None,
     ) -> None:
         for name, value in (
             ("fuel", fuel),
+            ("tasks", tasks),
             ("depth", depth),
             ("wall_s", wall_s),
             ("output_bytes", output_bytes),
@@ -58,15 +61,18 @@ class Limits:
             if value is not None and (isinstance(value, bool) or value <= 0):
                 raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
         self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
-        self.source_bytes, self.alloc_items = source_bytes, alloc_items
+        self.source_bytes, self.alloc_items, self.tasks = source_bytes, alloc_items, tasks
 
     @classmethod
     def untrusted(cls) -> Limits:
-        """For programs nobody has read: 10 million steps, depth 50,000, 1 MB out, a minute."""
+        """For programs nobody has read: 10 million steps, 20,000 tasks at once, depth 50,000, 1 MB
+        out, a minute.
+        """
         return cls(
             fuel=10_000_000,
             depth=50_000,
             output_bytes=1_000_000,
             wall_s=60.0,
             alloc_items=1_000_000,
+            tasks=20_000,  # suspended, about 200 MB
         )

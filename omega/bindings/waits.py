@@ -20,7 +20,7 @@ from omega.concurrency import (
     timer_event,
     wrap,
 )
-from omega.errors import LispError, LispTypeError
+from omega.errors import LimitExceeded, LispError, LispTypeError
 from omega.lisp.data import Eof, Keyword, Symbol
 from omega.lisp.primitives.check import wrong_type
 
@@ -109,6 +109,9 @@ def events(b: Bindings, table: Table) -> None:
         capacity, given = (0, rest) if not rest or type(rest[0]) is Keyword else (rest[0], rest[1:])
         if type(capacity) is not int or capacity < 0:
             raise wrong_type("make-channel", 1, "a capacity", capacity)
+        allowed = b.rt.limits.alloc_items
+        if allowed is not None and capacity > allowed:
+            raise LimitExceeded("size", None, allowed, "items in a channel")
         return Channel(scheduler, capacity, named("make-channel", "channel", given), at_end=Eof)
 
     def channel(name: str, value: Any) -> Channel:

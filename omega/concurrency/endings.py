@@ -6,6 +6,7 @@ Refuses: to change a state; the kernel does.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit  # type: ignore[import-untyped]
@@ -19,7 +20,7 @@ from omega.errors import Cancelled, OmegaError, TasksFailed, TimeoutExpired
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
-FAILURES_MAX = 1_000  # unobserved failures kept for the report
+FAILURES_MAX = 1_000  # unobserved failures kept for the report at least; twice as many at most
 
 
 def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, Any]:
@@ -39,7 +40,7 @@ def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, An
 def verdict_unstarted(task: Task, request: CancelRequest) -> tuple[State, Any]:
     """The same for a task that never started."""
     if request.kind == "wall":
-        return ERROR, request.exception()
+        return ERROR, request.error  # one for all: there may be very many
     if request.kind == "timeout" and request is task.terms.cancel:
         return ERROR, TimeoutExpired(request.reason or "timeout")
     return CANCELLED, request
@@ -85,15 +86,17 @@ def unobserved(scheduler: Kernel, task: Task) -> None:
         fact = error.message if isinstance(error, OmegaError) else repr(error)
         reason = f"task {task.label} failed: {fact}"
         scopes.cancel_scope(
-            scheduler, scope, CancelRequest("failure", reason, task.id, scheduler.now_us())
+            scheduler, scope, CancelRequest("failure", reason, task.short_id(), scheduler.now_us())
         )
         return
-    scheduler.failures[task] = None
-    if len(scheduler.failures) > FAILURES_MAX:
-        seen = [task for task in scheduler.failures if task.observed]
-        for task in seen or [next(iter(scheduler.failures))]:
-            del scheduler.failures[task]
-            scheduler.counters.dropped_failures += not task.observed
+    failures = scheduler.failures
+    failures[task] = None
+    if len(failures) >= 2 * FAILURES_MAX:  # seldom: every failure may come here
+        for seen in [each for each in failures if each.observed]:
+            del failures[seen]
+        for oldest in list(islice(failures, max(0, len(failures) - FAILURES_MAX))):
+            del failures[oldest]
+            scheduler.counters.dropped_failures += 1
 
 
 def failure_of_scope(failed: list[Task]) -> BaseException:

@@ -31,7 +31,7 @@ from omega.concurrency.listing import TaskLine
 from omega.concurrency.outside import External, OutsideHold, Start
 from omega.concurrency.scheduler import Kernel
 from omega.concurrency.scopes import CancelRequest, Scope
-from omega.concurrency.state import NO_FUEL_LIMIT
+from omega.concurrency.state import NO_FUEL_LIMIT, NO_TASK_LIMIT
 from omega.concurrency.task import Task
 from omega.concurrency.timers import TimerHandle
 from omega.errors import HostError, OmegaError, TaskError
@@ -146,8 +146,10 @@ class Scheduler(Kernel):
         self.check_thread()
         if isinstance(task, str):
             task = self.find_task(task)
+        if task.is_done:
+            return False
         if by is None:
-            by = "host" if self.current is None else self.current.id
+            by = "host" if self.current is None else self.current.short_id()
         return scopes.cancel_task(self, task, CancelRequest("cancel", reason, by, self.now_us()))
 
     def cancel_all(self, reason: str | None = None, by: str | None = None) -> int:
@@ -173,6 +175,12 @@ class Scheduler(Kernel):
     def set_fuel(self, steps: int | None) -> None:
         """Allow `steps` steps in total, those used so far included; None lifts the limit."""
         limits.set_fuel(self, steps, NO_FUEL_LIMIT)
+
+    def set_tasks(self, count: int | None) -> None:
+        """Allow `count` tasks that have not ended; None lifts the limit. A spawn beyond it raises
+        LimitExceeded.
+        """
+        limits.set_tasks(self, count, NO_TASK_LIMIT)
 
     def set_wall_deadline(self, seconds: float | None) -> None:
         """Raise LimitExceeded in every task, `seconds` from now; None lifts the limit."""

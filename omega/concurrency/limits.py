@@ -1,4 +1,4 @@
-"""Limits: fuel, the wall deadline, timeouts of tasks, barriers, Ctrl-C.
+"""Limits: fuel, the wall deadline, live tasks, timeouts of tasks, barriers, Ctrl-C.
 
 Owns: what happens when each of them strikes. Refuses: switching.
 """
@@ -6,8 +6,7 @@ Owns: what happens when each of them strikes. Refuses: switching.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,10 @@ def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle |
         used = (scheduler.now_us() - began) / 1e6
         error = LimitExceeded("wall", used, seconds, "seconds")
         scheduler.wall = CancelRequest("wall", "wall limit", None, scheduler.now_us(), error)
-        for task in reversed(all_tasks(scheduler)):
+        tasks = all_tasks(scheduler)
+        # Whoever the host waits for comes first: the host hears of it before all have unwound.
+        tasks.sort(key=lambda task: task.terms.watched)
+        for task in reversed(tasks):
             scopes.mark(scheduler, task)
 
     timer = scheduler.timers.call(began + to_us(seconds), over)
@@ -108,6 +110,24 @@ def all_tasks(scheduler: Kernel) -> list[Task]:
         work.extend(scope.scopes or ())
     found.sort(key=lambda task: task.seq)
     return found
+
+
+# ---------------------------------------------------------------------- live tasks
+
+
+def set_tasks(scheduler: Kernel, count: int | None, unlimited: int) -> None:
+    """Let `count` tasks live at once."""
+    if count is not None and count < 1:
+        raise HostError(f"a number of live tasks is at least 1 or None, not {count}")
+    scheduler.tasks_max = unlimited if count is None else count
+    scheduler.spawn_end = scheduler.ended + scheduler.tasks_max
+
+
+def check_tasks(scheduler: Kernel) -> None:
+    """So many were spawned that too many may live: look how many ended meanwhile."""
+    scheduler.spawn_end = scheduler.ended + scheduler.tasks_max
+    if scheduler.spawned >= scheduler.spawn_end:
+        raise LimitExceeded("tasks", scheduler.live + 1, scheduler.tasks_max, "live tasks")
 
 
 # ---------------------------------------------------------------------- timeouts of tasks, tokens
@@ -174,33 +194,49 @@ def set_terms(
 # sections
 
 
-@contextmanager
-def no_switch(scheduler: Kernel, kind: str, name: str) -> Iterator[None]:
+class no_switch:
     """While inside, the current task keeps the processor, and its waits are refused."""
-    me = scheduler.current
-    if me is None:
-        yield
-        return
-    hold = Hold(kind, name, me.steps + me.left - me.it.__length_hint__())
-    if me.holds is None:
-        me.holds = []
-    me.holds.append(hold)
-    try:
-        yield
-    finally:
-        me.holds.remove(hold)
-        if hold.overrun > OVERRUN_SLICES:
-            scheduler.emit("SliceOverrun", me, by=hold.name, slices=hold.overrun)
+
+    __slots__ = ("_kind", "_name", "_scheduler", "_task")
+
+    def __init__(self, scheduler: Kernel, kind: str, name: str) -> None:
+        self._scheduler = scheduler
+        self._kind = kind
+        self._name = name
+        self._task: Task | None = None
+
+    def __enter__(self) -> None:
+        me = self._task = self._scheduler.current
+        if me is None:
+            return
+        hold = Hold(self._kind, self._name, me.steps + me.left - me.it.__length_hint__())
+        if me.holds:
+            hold.outermost_atomic = me.holds[-1].outermost_atomic or hold.outermost_atomic
+            me.holds.append(hold)
+        else:
+            me.holds = [hold]
+
+    def __exit__(self, *_: object) -> None:
+        me = self._task
+        if me is None:
+            return
+        assert me.holds
+        hold = me.holds.pop()
+        if hold.overrun:
+            if me.holds:
+                me.holds[-1].overrun += hold.overrun
+            if hold.overrun > OVERRUN_SLICES:
+                self._scheduler.emit("SliceOverrun", me, by=hold.name, slices=hold.overrun)
 
 
 def held_slice(scheduler: Kernel, me: Task) -> None:
     """A slice end inside a barrier or an atomic section: only limits are looked at."""
     assert me.holds
-    for hold in me.holds:
-        hold.overrun += 1
-        used = me.steps - hold.began
-        if hold.kind == "atomic" and used > ATOMIC_STEPS_MAX:
-            raise LimitExceeded("atomic", used, ATOMIC_STEPS_MAX, "steps")
+    hold = me.holds[-1]
+    hold.overrun += 1  # those around it are told when it ends
+    atomic = hold.outermost_atomic  # began first, so is the first to have taken too many
+    if atomic is not None and me.steps - atomic.began > ATOMIC_STEPS_MAX:
+        raise LimitExceeded("atomic", me.steps - atomic.began, ATOMIC_STEPS_MAX, "steps")
     check_wall(scheduler)
 
 

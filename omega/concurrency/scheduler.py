@@ -72,13 +72,15 @@ class Kernel(KernelState):
 
         priority: larger first; None takes the parent's. timeout: seconds from its start;
         queue_timeout: seconds until it must have started. daemon: does not keep the interpreter
-        alive. scope: None is the current one.
+        alive. scope: None is the current one. Raises LimitExceeded for one task too many.
         """
         # None of the parameters is keyword-only: that alone would be a twentieth of a spawn.
         if get_ident() != self._thread:
             self.check_thread()
         if self.closed:
             raise Closed("this scheduler is closed")
+        if self.spawned >= self.spawn_end:
+            limits.check_tasks(self)
         context = copy_context()
         self.spawned = seq = self.spawned + 1
         parent = self.current
@@ -476,6 +478,8 @@ class Kernel(KernelState):
         """Whether `task`, back at the hub, goes behind others; it is queued then."""
         if task.stack is None or task.holds or not self._should_rotate(task):
             return False
+        if self.wall is not None and task.terms.watched:
+            return False  # the host waits for it, and it ends now
         self._ready.append(task)
         return True
 

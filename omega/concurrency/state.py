@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
 NO_FUEL_LIMIT = 1 << 62
+NO_TASK_LIMIT = 1 << 62
 SLICE_TUPLE_MAX = 100_000  # steps in a slice that are kept as a tuple
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
@@ -113,10 +114,12 @@ class KernelState:
         "picker",
         "registers",
         "root",
+        "spawn_end",
         "spawned",
         "started",
         "stays",
         "steps",
+        "tasks_max",
         "timers",
         "turns",
         "wall",
@@ -149,6 +152,8 @@ class KernelState:
         self.turns = 0  # the slice number: how often some task got the processor
         self.stays = 0  # turns in which the task that had the processor kept it
         self.spawned = 0
+        self.tasks_max = NO_TASK_LIMIT  # live ones
+        self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
         self.host_children = 0
         self.daemons = 0  # live daemon tasks

@@ -11,6 +11,7 @@ from omega.concurrency import (
 )
 from omega.errors import (
     Deadlock,
+    HostError,
     LimitExceeded,
 )
 from tests.concurrency.programs import calls, steps
@@ -162,3 +163,54 @@ def test_a_wall_deadline_does_not_hide_a_deadlock(s):
     with pytest.raises(Deadlock):
         s.wait(s.spawn(lambda: s.sync(never)))
     assert s.driver.now() < 1
+
+
+# ---------------------------------------------------------------------- live tasks
+
+
+def test_a_task_too_many_is_refused_until_another_has_ended(s, run):
+    def body():
+        s.set_tasks(3)
+        first = s.spawn(lambda: s.sleep(1))
+        s.spawn(lambda: s.sleep(2))
+        for _ in range(2):
+            with pytest.raises(LimitExceeded, match="4 live tasks, 3 allowed") as caught:
+                s.spawn(lambda: None)
+            assert caught.value.limit == "tasks"
+        s.await_task(first)
+        for _ in range(100):  # any number, one after the other
+            s.await_task(s.spawn(lambda: None))
+        s.set_tasks(None)
+        s.await_all([s.spawn(lambda: None) for _ in range(100)])
+
+    run(body)
+    with pytest.raises(HostError):
+        s.set_tasks(0)
+
+
+def test_whoever_the_host_waits_for_hears_of_the_wall_limit_first(kit):
+    s = kit.scheduler(keep_finished=10)
+    s.set_wall_deadline(1)
+
+    def body():
+        for _ in range(2_000):
+            s.spawn(lambda: s.sleep(100))
+        steps(s)
+
+    with pytest.raises(LimitExceeded):
+        s.wait(s.spawn(body))
+    assert s.live >= 2_000
+    s.run()
+    assert s.live == 0
+    s.set_wall_deadline(None)
+
+
+def test_of_very_many_failures_nobody_waited_for_the_last_are_kept(s, run):
+    def fails():
+        raise ValueError
+
+    run(lambda: [s.spawn(fails) for _ in range(5_000)])
+    s.run()
+    kept = [task.seq for task in s.unobserved_failures()]
+    assert 1_000 <= len(kept) < 2_000 and kept == list(range(5_002 - len(kept), 5_002))
+    assert s.counters.dropped_failures == 5_000 - len(kept)
