@@ -14,11 +14,12 @@ from omega.concurrency import (
     Task,
 )
 from omega.errors import (
-    LispError,
+    ArityError,
     LispTypeError,
     LispValueError,
 )
-from omega.lisp.data import Keyword, list_items
+from omega.lisp.data import list_items
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 
 Table = dict[str, Callable[..., Any]]
@@ -82,23 +83,16 @@ class Bindings:
         return [self.task(name, item, i + 1) for i, item in enumerate(items)]
 
 
-def options(name: str, given: Iterable[Any], /, **known: Any) -> dict[str, Any]:
-    """`:key value` pairs as a dict over the defaults `known`; a Lisp `:max-par` is `max_par`."""
-    items = list(given)
-    result = dict(known)
-    for i in range(0, len(items), 2):
-        key = items[i]
-        if not isinstance(key, Keyword) or key.name.replace("-", "_") not in known:
-            allowed = ", ".join(":" + k.replace("_", "-") for k in known)
-            raise LispError(
-                f"`{name}` got {shown(key)} where a keyword was expected",
-                kind="arity-error",
-                hint=f"it takes {allowed}" if known else "it takes no keywords",
-            )
-        if i + 1 >= len(items):
-            raise LispError(f"`{name}`: keyword {shown(key)} has no value", kind="arity-error")
-        result[key.name.replace("-", "_")] = items[i + 1]
-    return result
+def options(name: str, position: int, given: Iterable[Any], /, **known: Any) -> dict[str, Any]:
+    """The `:key value` pairs from argument `position` on, as a dict over the defaults `known`; a
+    Lisp `:max-par` is `max_par`.
+    """
+    items = tuple(given)
+    if not known and items:
+        raise ArityError(f"`{name}` takes no keywords", hint=f"leave out {shown(items[0])}")
+    allowed = tuple(key.replace("_", "-") for key in known)
+    found = check.options(name, items, position, allowed)
+    return known | {key.replace("-", "_"): value for key, value in found.items()}
 
 
 def shown(value: Any) -> str:

@@ -25,7 +25,7 @@ def tasks(b: Bindings, table: Table) -> None:
         if not rest:
             return b.spawn(thunk, **more)
         given = options(
-            name, rest, name=None, priority=None, timeout=None, queue_timeout=None, daemon=False
+            name, 2, rest, name=None, priority=None, timeout=None, queue_timeout=None, daemon=False
         )
         if given["name"] is not None and not isinstance(given["name"], (str, Symbol)):
             raise LispTypeError(f"`{name}` expected a string for :name, got {shown(given['name'])}")
@@ -63,8 +63,9 @@ def tasks(b: Bindings, table: Table) -> None:
         """(cancel task ["reason"] [:wait #t]) -> whether that changed anything; does not wait
         unless told to
         """
-        reason = rest[0] if rest and not isinstance(rest[0], Keyword) else None
-        given = options("cancel", rest[1:] if reason is not None else rest, wait=False)
+        at = 1 if rest and not isinstance(rest[0], Keyword) else 0
+        reason = rest[0] if at else None
+        given = options("cancel", 2 + at, rest[at:], wait=False)
         target = b.task("cancel", task)
         changed: bool = scheduler.cancel(target, None if reason is None else b.rt.display(reason))
         if given["wait"] is not False:
@@ -179,7 +180,7 @@ def groups(b: Bindings, table: Table) -> None:
         name: str, arguments: tuple[Any, ...], **known: Any
     ) -> tuple[list[Task], dict[str, Any]]:
         at = next((i for i, a in enumerate(arguments) if isinstance(a, Keyword)), len(arguments))
-        return b.tasks(name, arguments[:at]), options(name, arguments[at:], **known)
+        return b.tasks(name, arguments[:at]), options(name, at + 1, arguments[at:], **known)
 
     def await_all(*arguments: Any) -> Any:
         """(await-all tasks [:mode 'all]) -> their values in order. Modes: all, fail-fast, settle"""
@@ -234,7 +235,7 @@ def groups(b: Bindings, table: Table) -> None:
         """(par-map f items [:max-par n] [:on-error 'keep]) -> the values of f on the items, in
         order, in tasks
         """
-        given = options("par-map", rest, max_par=None, on_error=Symbol.of("raise"))
+        given = options("par-map", 3, rest, max_par=None, on_error=Symbol.of("raise"))
         if not b.rt.is_procedure(f):
             raise wrong_type("par-map", 1, "a procedure", f)
         elements = items if type(items) is list else list_items(items)

@@ -112,7 +112,8 @@ def events(b: Bindings, table: Table) -> None:
         allowed = b.rt.limits.alloc_items
         if allowed is not None and capacity > allowed:
             raise LimitExceeded("size", None, allowed, "items in a channel")
-        return Channel(scheduler, capacity, named("make-channel", "channel", given), at_end=Eof)
+        name = named("make-channel", "channel", len(rest) - len(given) + 1, given)
+        return Channel(scheduler, capacity, name, at_end=Eof)
 
     def channel(name: str, value: Any) -> Channel:
         if not isinstance(value, Channel):
@@ -189,9 +190,9 @@ def _event(name: str, position: int, value: Any) -> Event:
     return value
 
 
-def named(procedure: str, what: str, rest: tuple[Any, ...]) -> str:
+def named(procedure: str, what: str, position: int, rest: tuple[Any, ...]) -> str:
     """How reports call it, from its keyword :name."""
-    name = options(procedure, rest, name=None)["name"]
+    name = options(procedure, position, rest, name=None)["name"]
     if name is None:
         return f"a {what}"
     if not isinstance(name, (str, Symbol)):
@@ -204,7 +205,7 @@ def locks(b: Bindings, table: Table) -> None:
 
     def make_mutex(*rest: Any) -> Mutex:
         """(make-mutex [:name "n"]) -> a mutex; use it with (with-mutex mutex body ...)"""
-        return Mutex(scheduler, named("make-mutex", "mutex", rest))
+        return Mutex(scheduler, named("make-mutex", "mutex", 1, rest))
 
     def with_mutex(mutex: Any, thunk: Any) -> Any:
         """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
@@ -217,7 +218,7 @@ def locks(b: Bindings, table: Table) -> None:
         """(make-semaphore n [:name "n"]) -> a semaphore of n slots"""
         if type(slots) is not int or slots < 1:
             raise wrong_type("make-semaphore", 1, "a positive integer", slots)
-        return Semaphore(scheduler, slots, named("make-semaphore", "semaphore", rest))
+        return Semaphore(scheduler, slots, named("make-semaphore", "semaphore", 2, rest))
 
     def with_semaphore(semaphore: Any, thunk: Any) -> Any:
         """(%with-semaphore semaphore thunk) -> its value, holding a slot meanwhile"""

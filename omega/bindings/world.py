@@ -38,6 +38,7 @@ def models(b: Bindings, table: Table) -> None:
             raise wrong_type("llm.infer", 1, "a string", prompt)
         given = options(
             "llm.infer",
+            2,
             rest,
             model=None,
             system=None,

@@ -68,7 +68,11 @@ def standstill_error(scheduler: Kernel) -> Deadlock:
     shown = lines[:GRAPH_LINES_MAX]
     if len(lines) > len(shown):
         shown.append(f"... and {len(lines) - len(shown)} more")
-    error = Deadlock("deadlock: nothing can ever happen\n  " + "\n  ".join(shown))
+    error = Deadlock(
+        "deadlock: nothing can ever happen\n  " + "\n  ".join(shown),
+        hint="another task has to send, release, put or close what is waited for before it ends or"
+        " waits itself; a task that only serves others may be a daemon",
+    )
     error.graph = lines  # type: ignore[attr-defined]
     return error
 
