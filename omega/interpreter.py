@@ -136,7 +136,7 @@ class Interpreter:
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
         self._closed = False
-        self._stack = HostStack()
+        self._stack = HostStack(self.scheduler.stack_depth)
         self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
         # of the last text: what will go wrong if it is reached

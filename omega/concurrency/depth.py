@@ -6,29 +6,75 @@ share it here: the first to enter saves the host's value, the last to leave rest
 
 from __future__ import annotations
 
-import sys
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
+from sys import getrecursionlimit, setrecursionlimit
 
 _lock = allocate_lock()
-_entered = 0
+_entered: dict[int, int] = {}  # by thread: how many schedulers run tasks
 _host_limit = 0
 
 
 def enter(limit: int) -> None:
     """Let this thread's stacks be `limit` frames deep, until the matching `leave`."""
-    global _entered, _host_limit
+    global _host_limit
+    thread = get_ident()
     with _lock:
-        if _entered == 0:
-            _host_limit = sys.getrecursionlimit()
-        _entered += 1
-        if limit > sys.getrecursionlimit():
-            sys.setrecursionlimit(limit)
+        if not _entered:
+            _host_limit = getrecursionlimit()
+        _entered[thread] = _entered.get(thread, 0) + 1
+        raise_to(limit)
 
 
 def leave() -> None:
     """Give the host its own limit back when the last scheduler has left."""
-    global _entered
+    thread = get_ident()
     with _lock:
-        _entered -= 1
-        if _entered == 0:
-            sys.setrecursionlimit(_host_limit)
+        _entered[thread] -= 1
+        if not _entered[thread]:
+            del _entered[thread]
+        if not _entered:
+            setrecursionlimit(_host_limit)
+
+
+def raise_to(limit: int) -> None:
+    """Let the stack that runs be `limit` frames deep, at least."""
+    if limit > getrecursionlimit():
+        setrecursionlimit(limit)
+
+
+def lower_to(limit: int) -> None:
+    """Let it be `limit` deep, unless another thread runs tasks: theirs may be deep now."""
+    with _lock:
+        if len(_entered) == 1:
+            setrecursionlimit(limit)
+
+
+def lower(spare: int, most: int) -> None:
+    """Let it be from `spare` to twice as many frames deeper than it is, but no deeper than `most`;
+    unless another thread runs tasks.
+    """
+    with _lock:
+        if len(_entered) != 1:
+            return
+        try:
+            setrecursionlimit(spare)
+            room = spare
+        except RecursionError:
+            room = _room(spare, most)
+        setrecursionlimit(min(room + spare, most))
+
+
+def _room(step: int, most: int) -> int:
+    """The least multiple of `step` above the present depth, which is below `most`.
+
+    Python tells nobody how deep it is, but it refuses a limit that is exceeded already.
+    """
+    low, high = 1, -(-most // step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            setrecursionlimit(middle * step)
+            high = middle
+        except RecursionError:
+            low = middle
+    return high * step

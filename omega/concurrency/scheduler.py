@@ -40,7 +40,6 @@ from omega.concurrency.task import PLAIN, Task
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
-DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
 
 
@@ -556,7 +555,7 @@ class Kernel(KernelState):
                     task = self._take()
                 if task is None:
                     break
-                depth.enter(self.depth_max + DEPTH_RESERVE)
+                depth.enter(self.stack_depth)
                 entered = True
                 self._run_from_hub(task)
                 if self._escape is not None:

@@ -32,6 +32,7 @@ from omega.errors import HostError, LimitExceeded, WrongThread
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
+DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 NO_FUEL_LIMIT = 1 << 62
 NO_TASK_LIMIT = 1 << 62
 SLICE_TUPLE_MAX = 100_000  # steps in a slice that are kept as a tuple
@@ -270,6 +271,11 @@ class KernelState:
         if me is None or me.stack is None:
             return self.steps
         return self.steps + me.left - int(me.it.__length_hint__())
+
+    @property
+    def stack_depth(self) -> int:
+        """How many Python frames deep a task's stack may be, the kernel's and the host's own."""
+        return self.depth_max + DEPTH_RESERVE
 
     @property
     def live(self) -> int:
