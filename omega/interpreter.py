@@ -1,12 +1,10 @@
-"""The interpreter: evaluator, scheduler, effect door and LLM calls put together. What a host
-creates.
+"""The interpreter, which a host creates: evaluator, scheduler, effect door, LLM calls together.
 
 Owns: `Interpreter`, `SchedulerHost` (the language's Host on the scheduler).
 Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py,
 the Lisp names of tasks and models are bindings.py.
 
-Invariant: an interpreter belongs to the thread that made it; two interpreters share nothing mutable
-but intern tables.
+Invariant: an interpreter belongs to the thread that made it; two share only intern tables.
 """
 
 from __future__ import annotations
@@ -241,11 +239,13 @@ class Interpreter:
         but macros. Errors keep it from running, the others have the severity "warning".
         """
         self._check_open()
-        return [self.explained(error) for error in self._evaluator.check(text, filename)]
+        with self._metered("while a program is compiled"):
+            return [self.explained(error) for error in self._evaluator.check(text, filename)]
 
     def _prepared(self, text: str, filename: str) -> Callable[[], Any]:
         try:
-            thunk, found = self._evaluator.prepare(text, filename)
+            with self._metered("while a program is compiled"):
+                thunk, found = self._evaluator.prepare(text, filename)
         except Exception as error:
             raise self.explained(self.runtime.conditions.as_condition(error)) from None
         self.findings = []
@@ -479,11 +479,12 @@ class Interpreter:
     def _metered(self, where: str) -> Iterator[None]:
         """Outside of tasks, too, the interpreter's limits of steps and seconds are in force."""
         scheduler, left = self.scheduler, self.runtime.metered_left()
+        if scheduler.current is not None:
+            yield
+            return
         outermost = left is None
         if left is None:
-            left = LOOP_CALL_STEPS_MAX
-            if self.limits.fuel is not None:
-                left = max(0, min(left, self.limits.fuel - scheduler.steps))
+            left = max(0, min(LOOP_CALL_STEPS_MAX, scheduler.fuel_end - scheduler.steps))
         try:
             with self.runtime.metered(left, where, lambda: check_wall(scheduler)):
                 yield

@@ -152,14 +152,7 @@ def world(b: Bindings, table: Table) -> None:
         """(macroexpand form) -> the form with the macro uses at its head expanded; what is no use
         of one, itself
         """
-        from omega.lisp.environment import strip
-        from omega.lisp.expander import Expander
-
-        compiler = b.interpreter._evaluator.compiler
-        if not compiler._macros_loaded:
-            compiler._load_macros()
-        expander = Expander(compiler.program, compiler._evaluate, compiler._apply)
-        return strip(expander.head(form, compiler.program, None)[0])
+        return b.interpreter._evaluator.compiler.macroexpand(form)
 
     table["macroexpand"] = macroexpand
     table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from omega.errors import Span
+from omega.lisp.arity import ANONYMOUS
 from omega.lisp.core import (
     Call,
     Const,
+    Global,
     If,
     Lambda,
     Let,
@@ -29,6 +31,7 @@ from omega.lisp.environment import (
     symbol_of,
 )
 from omega.lisp.expander import AnyScope, Expander, Part, spine
+from omega.lisp.parameters import procedure
 from omega.lisp.special import args, special, specials_scope
 
 
@@ -55,9 +58,7 @@ def define(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
 
         def make_value(inner: AnyScope) -> Node:
             value = ex.expand(body[0][0], inner, body[0][1]) if body else Const(span, None)
-            if isinstance(value, Lambda) and value.name.startswith("lambda"):
-                value.name = name
-                value.signature = f"({name}{value.signature[len('(lambda') :]}"
+            _name_value(value, name)
             return value
 
         return [(target, make_value)]
@@ -71,9 +72,30 @@ def define(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
     name = symbol_of(target.car).name if isinstance(target.car, (Symbol, Alias)) else "?"
 
     def make(inner: AnyScope) -> Node:
-        return ex.lambda_(name, target.cdr, body, inner, span)
+        return procedure(ex, name, target.cdr, body, inner, span)
 
     return [(target.car, make)]
+
+
+def _name_value(value: Node, name: str) -> None:
+    """A procedure without a name is called as the variable it is bound to."""
+    if isinstance(value, Lambda) and value.name == ANONYMOUS:
+        value.name = name
+        value.signature = f"({name}{value.signature[len(ANONYMOUS) + 1 :]}"
+    elif isinstance(value, Call) and _makes_case_lambda(value.function):
+        called, *clauses = value.arguments
+        if isinstance(called, Const) and called.value == "case-lambda":
+            called.value = name
+            for clause in clauses:
+                _name_value(clause, name)
+
+
+def _makes_case_lambda(function: Node) -> bool:
+    return (
+        isinstance(function, Global)
+        and function.library is True
+        and function.name == "%case-lambda"
+    )
 
 
 def _lambda_form(params: Any, body: Any) -> Any:
@@ -88,7 +110,7 @@ def _lambda_form(params: Any, body: Any) -> Any:
 def define_values(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
     (formals, _), (producer, at) = args(ex, form, span, 2, 2, "(define-values (name ...) expr)")
     required, rest = _formals(ex, formals, span)
-    targets: list[Any] = [*required, (rest,)] if rest is not None else list(required)
+    targets = (*required, (rest,)) if rest is not None else tuple(required)
     return [(targets, lambda inner: ex.expand(producer, inner, at))]
 
 
@@ -118,19 +140,21 @@ def _formals(ex: Expander, formals: Any, span: Span | None) -> tuple[list[Any], 
 @special("lambda")
 def lambda_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     parts = args(ex, form, span, 2, None, "(lambda (param ...) body ...)")
-    return ex.lambda_("lambda", parts[0][0], parts[1:], scope, span)
+    return procedure(ex, ANONYMOUS, parts[0][0], parts[1:], scope, span, what=ex.called(form))
 
 
 @special("case-lambda")
 def case_lambda(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    clauses: list[Node] = []
+    clauses: list[Node] = [Const(span, "case-lambda")]
     for clause, at in ex.parts(form)[1:]:
         parts = ex.parts(clause)
         if len(parts) < 2:
             raise ex.error(
                 "malformed `case-lambda` clause", at or span, "expected ((param ...) body ...)"
             )
-        clauses.append(ex.lambda_("lambda", parts[0][0], parts[1:], scope, at or span))
+        clauses.append(
+            procedure(ex, ANONYMOUS, parts[0][0], parts[1:], scope, at or span, what="case-lambda")
+        )
     return ex.library_call("%case-lambda", clauses, span)
 
 
@@ -172,9 +196,7 @@ def _bound(ex: Expander, name: Part, scope: Scope) -> Variable:
 
 def _name_lambdas(variables: list[Variable], inits: list[Node]) -> None:
     for var, init in zip(variables, inits, strict=True):
-        if isinstance(init, Lambda) and init.name == "lambda":
-            init.name = var.name
-            init.signature = f"({var.name}{init.signature[len('(lambda') :]}"
+        _name_value(init, var.name)
 
 
 def _named_let(ex: Expander, parts: list[Part], scope: AnyScope, span: Span | None) -> Node:
@@ -186,11 +208,9 @@ def _named_let(ex: Expander, parts: list[Part], scope: AnyScope, span: Span | No
     inits = [ex.expand(init, scope, at) for _, (init, at) in bindings]
     outer = Scope(scope)
     loop = ex.bind(parts[0][0], outer)
-    procedure = ex.lambda_(
-        loop.name, to_list([n for (n, _), _ in bindings]), parts[2:], outer, span
-    )
-    call = Call(span, Local(span, loop), inits)
-    return Letrec(span, [loop], [procedure], call)
+    params = to_list([n for (n, _), _ in bindings])
+    body = procedure(ex, loop.name, params, parts[2:], outer, span)
+    return Letrec(span, [loop], [body], Call(span, Local(span, loop), inits))
 
 
 @special("let*")
@@ -243,9 +263,9 @@ def do(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     body = ex.each(parts[2:], inner)
     again = Call(span, Local(span, loop), ex.each(steps, inner))
     turn: Node = Seq(span, [*body, again]) if body else again
-    procedure = Lambda(span, "do", variables, If(span, test, result, turn))
-    procedure.signature = "(do ...)"
-    return Letrec(span, [loop], [procedure], Call(span, Local(span, loop), inits))
+    body_of_loop = Lambda(span, "do", variables, If(span, test, result, turn))
+    body_of_loop.signature = "(do ...)"
+    return Letrec(span, [loop], [body_of_loop], Call(span, Local(span, loop), inits))
 
 
 @special("let-values")

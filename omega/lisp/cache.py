@@ -20,8 +20,10 @@ from types import CodeType
 from typing import Any
 
 from omega.lisp.data import Char, Keyword, Nil, Pair, Symbol
+from omega.lisp.table import HashTable
 
 FILES_MAX = 2_000  # beyond it, writing first removes the oldest half
+OPERATIONS_PER_CHARACTER = 4  # of a text, for its literals: each ' of ''a makes four
 
 _stamp: str | None = None
 
@@ -95,7 +97,7 @@ def save(text: str, options: str, code: CodeType, literals: list[Any], facts: An
     if path is None:
         return
     try:
-        encoded = [_encode(item) for item in literals]
+        encoded = _encoded(literals, len(text))
         data = marshal.dumps((stamp(), text, options, code, encoded, facts))
         _make_room(os.path.dirname(path))
         part = f"{path}.{os.getpid()}"
@@ -119,10 +121,24 @@ def _make_room(where: str) -> None:
 # recurses).
 
 
-def _encode(datum: Any) -> list[Any]:
+def _encoded(literals: list[Any], characters: int) -> list[list[Any]]:
+    """The programs of a text's literals. Shared parts are written again each time, and a circle
+    without end: what is much longer than the text is not kept.
+    """
+    left = OPERATIONS_PER_CHARACTER * characters
+    programs: list[list[Any]] = []
+    for literal in literals:
+        programs.append(_encode(literal, left))
+        left -= len(programs[-1])
+    return programs
+
+
+def _encode(datum: Any, most: int) -> list[Any]:
     out: list[Any] = []
     work: list[Any] = [datum]
     while work:
+        if len(out) + len(work) > most:
+            raise ValueError("a literal is longer than its text")
         item = work.pop()
         if type(item) is tuple:  # our own: an operation
             out.append(item)
@@ -131,6 +147,9 @@ def _encode(datum: Any) -> list[Any]:
         elif type(item) is list:
             work.append(("vector", len(item)))
             work += reversed(item)
+        elif type(item) is HashTable:
+            work.append(("table", len(item)))
+            work += [part for pair in item.items() for part in pair][::-1]
         elif isinstance(item, (Symbol, Keyword)):
             if isinstance(item, Symbol) and Symbol.of(item.name) is not item:
                 raise ValueError("an uninterned symbol cannot be cached")
@@ -163,6 +182,13 @@ def _decode(operations: list[Any]) -> Any:
                 items = stack[len(stack) - n :]
                 del stack[len(stack) - n :]
                 stack.append(items)
+            case ("table", n):
+                flat = stack[len(stack) - 2 * n :]
+                del stack[len(stack) - 2 * n :]
+                table = HashTable()
+                for at in range(0, 2 * n, 2):
+                    table[flat[at]] = flat[at + 1]
+                stack.append(table)
             case ("symbol", name):
                 stack.append(Symbol.of(name))
             case ("keyword", name):

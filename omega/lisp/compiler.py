@@ -12,16 +12,17 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
 from omega.errors import LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import analyse
-from omega.lisp.core import Global, Node, SetGlobal, children
+from omega.lisp.core import Global, Node, Receive, Seq, SetGlobal, children
 from omega.lisp.emitter import Emitter
-from omega.lisp.environment import TopLevel
+from omega.lisp.environment import TopLevel, strip
 from omega.lisp.expander import Expander
 from omega.lisp.findings import Finding, findings
 from omega.lisp.library import MACROS, SYNTAX, part_text, text_of
@@ -43,7 +44,7 @@ class Compiled:
     must tell the top
     level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined
     syntax, "findings": see findings.py, "expansions": (line and column of a use, macro's name and
-    place)}.
+    place), "steps": charged for its macros}.
     """
 
     __slots__ = ("code", "facts", "literals")
@@ -72,34 +73,28 @@ class Compiler:
         self._syntax_loaded: set[str] = set()  # parts whose macros are there
         self._macros_loaded = False
         self._macro_steps = MACRO_STEPS_MAX
+        self._evaluated: set[Node] = set()  # definitions of the text under way, for its macros
 
     def compile(self, source: Source, top: TopLevel, *, limit: int = 4_000_000) -> Compiled:
-        """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded."""
-        if top is self.program and not self._macros_loaded:
-            self._load_macros()
-        forms = read_all(source, limit)
-        self._macro_steps = MACRO_STEPS_MAX
-        before = set(top.defined)
-        outer, self._needed = self._needed, set()
-        try:
-            with _Depth(PASSES_DEPTH):
-                expander = Expander(top, self._evaluate, self._apply)
-                nodes = expander.program(forms)
-                nodes = self._borrowed(top, before) + nodes
-                tree, emitter, unit = self._emit(nodes, top)
-            parts = self._load_needed()
-        finally:
-            self._needed = outer
-        facts = {
-            "parts": parts,
-            "defined": sorted(top.defined - before),
-            "entries": sorted(self.entries),
-            "workers": dict(self.workers_of),
-            "macros": expander.made_syntax,
-            "expansions": _expansions(expander),
-            "findings": findings(unit, self.rt.registers),
-        }
-        return Compiled(_code(tree, source.name), emitter.literals, facts)
+        """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded; a text that
+        does not compile has defined nothing.
+        """
+        with self._passes(source, top, limit) as (expander, forms, before):
+            nodes = expander.program(forms, len(source.text))
+            self.rt.charge(0)  # is there time left?
+            tree, emitter, unit = self._emit(self._borrowed(top, before) + nodes, top)
+            code = _code(tree, source.name)
+            facts = {
+                "parts": self._load_needed(),
+                "defined": sorted(top.defined - before),
+                "entries": sorted(self.entries),
+                "workers": dict(self.workers_of),
+                "macros": expander.made_syntax,
+                "expansions": _expansions(expander),
+                "findings": findings(unit, self.rt.registers),
+                "steps": expander.work.steps + MACRO_STEPS_MAX - self._macro_steps,
+            }
+            return Compiled(code, emitter.literals, facts)
 
     def check(
         self, source: Source, limit: int
@@ -109,45 +104,74 @@ class Compiler:
         """
         from omega.lisp.style import style
 
-        if not self._macros_loaded:
-            self._load_macros()
-        self._macro_steps = MACRO_STEPS_MAX
-        forms = read_all(source, limit)
         top = self.program
-        defined, syntax = set(top.defined), dict(top.syntax)
-        outer, self._needed = self._needed, set()
+        before = set(top.defined), dict(top.syntax)
         try:
-            with _Depth(PASSES_DEPTH):
-                expander = Expander(top, self._evaluate, self._apply)
-                nodes, mistakes = expander.attempt(forms)
+            with self._passes(source, top, limit) as (expander, forms, _):
+                nodes, mistakes = expander.attempt(forms, len(source.text))
                 unit = analyse(nodes, top)
                 tree = Emitter(unit, set(self.entries), dict(self.workers_of)).module()
                 self._load_needed()
                 found = findings(unit, self.rt.registers)
                 if not mistakes.found:  # what uses a name may be what was put together wrongly
                     found += style(nodes, expander)
-            if not mistakes.found:
-                _code(tree, source.name)
+                    _code(tree, source.name)
         finally:  # the text may never be run here
-            self._needed = outer
-            top.defined, top.syntax = defined, {**self.library.syntax, **syntax}
+            self._forget(top, *before)
         return mistakes.in_order(), found, _expansions(expander)
 
     def python(self, source: Source) -> str:
         """The generated Python of a text, for people."""
-        if not self._macros_loaded:
-            self._load_macros()
-        before = set(self.program.defined)
-        with _Depth(PASSES_DEPTH):
-            expander = Expander(self.program, self._evaluate, self._apply)
-            nodes = expander.program(read_all(source))
-            tree, emitter, _ = self._emit(
-                self._borrowed(self.program, before) + nodes, self.program
-            )
+        top = self.program
+        with self._passes(source, top, None) as (expander, forms, before):
+            nodes = expander.program(forms, len(source.text))
+            tree, emitter, _ = self._emit(self._borrowed(top, before) + nodes, top)
             return _unparse(tree, emitter.literals)
+
+    @contextmanager
+    def _passes(
+        self, source: Source, top: TopLevel, limit: int | None
+    ) -> Iterator[tuple[Expander, list[tuple[Any, Span]], set[str]]]:
+        """An expander for a text, its forms, and what the top level had defined before; inside, our
+        passes may recurse. What fails has defined nothing.
+        """
+        if top is self.program:
+            self._load_macros()
+        forms = read_all(source, limit)
+        before, syntax = set(top.defined), dict(top.syntax)
+        # A part of the library may be compiled within a text.
+        outer = self._needed, self._evaluated, self._macro_steps
+        self._needed, self._evaluated, self._macro_steps = set(), set(), MACRO_STEPS_MAX
+        try:
+            with _Depth(PASSES_DEPTH), self.rt.host.no_switch("the compiler"):
+                yield self._expander(top), forms, before
+        except BaseException:
+            self._forget(top, before, syntax)
+            raise
+        finally:
+            self._needed, self._evaluated, self._macro_steps = outer
+
+    def _forget(self, top: TopLevel, defined: set[str], syntax: dict[str, Any]) -> None:
+        """Have `top` know these names again, and no other. Parts of the library stay loaded."""
+        top.defined, top.syntax = defined, {**self.library.syntax, **syntax}
+
+    def macroexpand(self, form: Any) -> Any:
+        """`form`, which a program made, with the macro uses at its head expanded."""
+        self._load_macros()
+        self._macro_steps = MACRO_STEPS_MAX
+        with self.rt.host.no_switch("the compiler"):
+            expander = self._expander(self.program)
+            expander.refuse_round(form)
+            return strip(expander.head(form, self.program, None)[0])
+
+    def _expander(self, top: TopLevel) -> Expander:
+        charge = _for_nothing if top.is_library else self.rt.charge
+        return Expander(top, self._evaluate, self._apply, charge)
 
     def _load_macros(self) -> None:
         """The library's own syntax-rules: needed only where something is expanded."""
+        if self._macros_loaded:
+            return
         self._macros_loaded = True
         self._expand_library(Source("<omega-macros>", text_of(MACROS)))
         self.program.syntax = dict(self.library.syntax)
@@ -158,7 +182,7 @@ class Compiler:
         """
         if top.is_library:
             return []
-        taken = sorted(name for name in top.defined - before if name in self.rt.library)
+        taken = sorted(name for name in top.defined - before if top.offers(name))
         self._needed.update(top.parts[name] for name in taken if name in top.parts)
         return [SetGlobal(None, name, False, Global(None, name, True), False) for name in taken]
 
@@ -184,7 +208,7 @@ class Compiler:
         return parts
 
     def _expand_library(self, source: Source) -> None:
-        Expander(self.library, self._evaluate, self._apply).program(read_all(source))
+        self._expander(self.library).program(read_all(source), len(source.text))
 
     def _emit(self, nodes: list[Node], top: TopLevel) -> tuple[ast.Module, Emitter, Any]:
         for node in nodes:
@@ -199,18 +223,25 @@ class Compiler:
 
     # -- macros --------------------------------------------------------------------------------
 
-    def _evaluate(self, node: Node, procedures: dict[str, SetGlobal]) -> Any:
-        """Run a transformer's node now; the text's procedures it needs are defined first."""
+    def _evaluate(self, node: Node, definitions: list[Node]) -> Any:
+        """Run a transformer's node now; those of the text's definitions that it needs are evaluated
+        first, in their order.
+        """
         self._load_needed()
-        needed: dict[str, SetGlobal] = {}
+        needed: set[Node] = set()
+        makers = {name: node for node in definitions for name in _defined_by(node)}
         work: list[Node] = [node]
         while work:
             at = work.pop()
-            if isinstance(at, Global) and at.name in procedures and at.name not in needed:
-                needed[at.name] = procedures[at.name]
-                work.append(procedures[at.name])
+            if isinstance(at, (Global, SetGlobal)):
+                maker = makers.get(at.name)
+                if maker is not None and maker not in needed:
+                    needed.add(maker)
+                    work.append(maker)
             work.extend(children(at))
-        tree, emitter, _ = self._emit([*needed.values(), node], self.program)
+        earlier = [each for each in definitions if each in needed - self._evaluated]
+        self._evaluated |= needed
+        tree, emitter, _ = self._emit([*earlier, node], self.program)
         thunk = load(
             _code(tree, node.span.file if node.span else "<macro>"),
             emitter.literals,
@@ -233,6 +264,25 @@ class Compiler:
             raise self.rt.conditions.as_condition(failure) from failure.__cause__
         finally:
             self._macro_steps -= self.rt.metered_steps
+            if self.rt.metered_left() is None:
+                self.rt.charge(self.rt.metered_steps)
+
+
+def _for_nothing(steps: int) -> None:
+    """The library's own texts are not charged for."""
+
+
+def _defined_by(node: Node) -> list[str]:
+    """The globals that evaluating `node` defines."""
+    found: list[str] = []
+    work = [node]
+    while work:
+        at = work.pop()
+        if isinstance(at, SetGlobal) and at.define:
+            found.append(at.name)
+        if isinstance(at, (Receive, Seq)):
+            work.extend(children(at))
+    return found
 
 
 def _expansions(expander: Expander) -> list[Expansion]:

@@ -19,6 +19,7 @@ from typing import Any
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
 from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
 from omega.lisp.data import Values
+from omega.lisp.names import mangle
 from omega.lisp.primitives.check import proper_list, wrong_type
 
 Table = dict[str, Callable[..., Any]]
@@ -52,8 +53,10 @@ def _calls(rt: Any, table: Table) -> None:
         value = rt.call(producer)
         return rt.tail(consumer, tuple(value.items) if type(value) is Values else (value,))
 
-    def case_lambda(*clauses: Any) -> Any:
-        """(case-lambda clause ...) -> a procedure that picks a clause by the number of arguments"""
+    def case_lambda(name: Any, *clauses: Any) -> Any:
+        """(%case-lambda name clause ...) -> a procedure that picks a clause by the number of
+        arguments
+        """
         ranges = [(*rt.arity(clause), clause) for clause in clauses]
 
         def choose(*arguments: Any) -> Any:
@@ -61,9 +64,10 @@ def _calls(rt: Any, table: Table) -> None:
             for low, high, clause in ranges:
                 if low <= n and (high is None or n <= high):
                     return rt.tail(clause, arguments)
-            raise rt.arity_error("case-lambda", n, [rt.signature(clause) for clause in clauses])
+            raise rt.arity_error(name, n, [rt.signature(clause) for clause in clauses])
 
-        choose.__doc__ = "(case-lambda ...)"
+        choose.__name__ = choose.__qualname__ = mangle(name)
+        choose.__doc__ = f"({name} ...)"
         return choose
 
     table["apply"] = apply

@@ -16,8 +16,9 @@ from omega.lisp.core import (
 )
 from omega.lisp.data import Nil, Pair, Symbol, to_list
 from omega.lisp.environment import (
+    TABLE,
     Alias,
-    strip,
+    TopLevel,
     symbol_of,
 )
 from omega.lisp.expander import AnyScope, Expander, spine
@@ -43,6 +44,7 @@ def define_record_type(ex: Expander, form: Any, scope: AnyScope, span: Span | No
     )
     parts = args(ex, form, span, 3, None, shape)
     type_name = parts[0][0].car if isinstance(parts[0][0], Pair) else parts[0][0]
+    ex.identifier(type_name, parts[0][1] or span)
     fields = []
     for spec, at in parts[3:]:
         items = [datum for datum, _ in ex.parts(spec)] if isinstance(spec, Pair) else [spec]
@@ -51,7 +53,7 @@ def define_record_type(ex: Expander, form: Any, scope: AnyScope, span: Span | No
                 "malformed record field", at or span, "expected (field accessor [modifier])"
             )
         fields.append(items)
-    names = [symbol_of(items[0]) for items in fields]
+    names = [items[0] for items in fields]
     if len(set(names)) < len(names):
         raise ex.error("a record field is named twice", span, "give every field a name of its own")
     shown = symbol_of(type_name)
@@ -68,39 +70,61 @@ def define_record_type(ex: Expander, form: Any, scope: AnyScope, span: Span | No
         (
             type_name,
             lambda _: ex.library_call(
-                "%record-type", [Const(span, shown), Const(span, list(names))], span
+                "%record-type",
+                [Const(span, shown), Const(span, [symbol_of(name) for name in names])],
+                span,
             ),
         )
     ]
     constructor, at = parts[1]
-    if isinstance(constructor, Pair):
-        wanted = [datum for datum, _ in ex.parts(constructor)]
-        indices = []
-        for field in wanted[1:]:
-            if symbol_of(field) not in names:
-                raise ex.error(f"the record has no field `{symbol_of(field).name}`", at or span)
-            indices.append(names.index(symbol_of(field)))
-        result.append((wanted[0], call("%record-constructor", symbol_of(wanted[0]), indices)))
-    elif isinstance(constructor, (Symbol, Alias)):
-        every = list(range(len(names)))
-        result.append((constructor, call("%record-constructor", symbol_of(constructor), every)))
-    predicate = parts[2][0]
-    if isinstance(predicate, (Symbol, Alias)):
+    if constructor is not False:
+        name, indices = _constructor(ex, constructor, names, at or span)
+        result.append((name, call("%record-constructor", symbol_of(name), indices)))
+    predicate, at = parts[2]
+    if predicate is not False:
+        ex.identifier(predicate, at or span)
         result.append((predicate, call("%record-predicate", symbol_of(predicate))))
     for i, items in enumerate(fields):
         if len(items) > 1:
             result.append((items[1], call("%record-accessor", symbol_of(items[1]), i)))
         if len(items) > 2:
             result.append((items[2], call("%record-modifier", symbol_of(items[2]), i)))
-    defined = [symbol_of(target) for target, _ in result]
+    is_global = isinstance(scope, TopLevel)  # what a macro inserts has no name of its own there
+    defined = [symbol_of(target) if is_global else target for target, _ in result]
     for name in defined:
         if defined.count(name) > 1:
             raise ex.error(
-                f"this record type defines `{name.name}` twice",
+                f"this record type defines `{symbol_of(name).name}` twice",
                 span,
                 "its type, constructor, predicate and accessors need names of their own",
             )
     return result
+
+
+def _constructor(
+    ex: Expander, spec: Any, fields: list[Any], span: Span | None
+) -> tuple[Any, list[int]]:
+    """The name of a record's constructor, and the indices of the fields it is given."""
+    if not isinstance(spec, Pair):
+        return ex.identifier(spec, span), list(range(len(fields)))
+    (name, _), *wanted = ex.parts(spec)
+    indices: list[int] = []
+    for datum, at in wanted:
+        field = ex.identifier(datum, at or span)
+        if field not in fields:
+            raise ex.error(
+                f"the record has no field `{symbol_of(field).name}`",
+                at or span,
+                "fields are declared behind the predicate: (field accessor)",
+            )
+        indices.append(fields.index(field))
+        if len(set(indices)) < len(indices):
+            raise ex.error(
+                f"the constructor is given the field `{symbol_of(field).name}` twice",
+                at or span,
+                "name every field once",
+            )
+    return ex.identifier(name, span), indices
 
 
 # -- quasiquote and hash literals ------------------------------------------------------------------
@@ -133,11 +157,29 @@ def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | N
     if type(datum) is list:
         items = _quasi_list(ex, to_list(datum), depth, scope, span)
         if isinstance(items, Const):
-            return Const(span, strip(datum))
+            return Const(span, ex.constant(datum, span))
         return ex.library_call("list->vector", [items], span)
-    if isinstance(datum, Pair):
-        return _quasi_list(ex, datum, depth, scope, span)
-    return Const(span, strip(datum))
+    if not isinstance(datum, Pair):
+        return Const(span, ex.constant(datum, span))
+    if datum.car is HASH_LITERAL:
+        return _quasi_table(ex, datum, depth, scope, span)
+    return _quasi_list(ex, datum, depth, scope, span)
+
+
+def _quasi_table(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node:
+    """A table template: a fresh table each time, a constant if nothing in it is computed."""
+    nodes: list[Node] = []
+    for item, at in ex.parts(datum)[1:]:
+        if depth == 1 and _unquoted(ex, item, scope, "unquote-splicing"):
+            raise ex.error(
+                "a splice (,@) stands in a table literal",
+                at or span,
+                "(apply hash-table `(key value ,@more)) makes a table of a list",
+            )
+        nodes.append(_quasi(ex, item, depth, scope, at or span))
+    if all(isinstance(node, Const) for node in nodes):
+        return Const(span, ex.constant(datum, span))
+    return ex.library_call("hash-table", nodes, span)
 
 
 def _kept(
@@ -153,6 +195,7 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
     segments: list[tuple[bool, list[Node]]] = []  # (is a splice, nodes)
     at = datum
     while isinstance(at, Pair):
+        ex.count(1)
         if at is not datum and _unquoted(ex, at, scope, "unquote"):
             break  # (a . ,b)
         item = at.car
@@ -173,7 +216,7 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
     if all(not s and all(isinstance(n, Const) for n in ns) for s, ns in segments) and isinstance(
         tail, Const
     ):
-        return Const(span, strip(datum))
+        return Const(span, ex.constant(datum, span))
     pieces = [ns[0] if s else ex.library_call("list", ns, span) for s, ns in segments]
     if (
         isinstance(tail, Const) and tail.value is Nil
@@ -189,6 +232,8 @@ def unquote(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node
     raise ex.error("an unquote (, or ,@) outside of a quasiquote (`)", span)
 
 
-@special(HASH_LITERAL.name)
-def hash_literal(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
+def table(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     return ex.library_call("hash-table", ex.each(ex.parts(form)[1:], scope), span)
+
+
+TABLE.expand = table

@@ -17,6 +17,7 @@ from typing import Any
 
 from omega.errors import Span
 from omega.lisp.data import Pair, Symbol
+from omega.lisp.reader import HASH_LITERAL
 
 EXPANDED = "in the expansion of"  # what a note begins with that names a macro
 
@@ -48,7 +49,7 @@ class Special:
     """A form the expander knows: `expand(expander, form, scope, span) -> Node`.
 
     A form that defines has `names(form)` -> the names it defines, and its `expand` returns
-    definitions instead: (target, make) pairs, where target is an identifier, a list of identifiers
+    definitions instead: (target, make) pairs, where target is an identifier, a tuple of identifiers
     (a rest one as a 1-tuple), or None for what binds nothing at run time, and make(scope) gives the
     node.
     """
@@ -58,12 +59,15 @@ class Special:
     def __init__(
         self,
         name: str,
-        expand: Callable[..., Any],
+        expand: Any,
         names: Callable[[Any], list[Any]] | None = None,
     ) -> None:
         self.name = name
         self.expand = expand
         self.names = names
+
+
+TABLE = Special("{...}", None)  # what HASH_LITERAL means everywhere; data_forms.py fills it in
 
 
 class Macro:
@@ -146,9 +150,20 @@ class TopLevel:
         found = self.syntax.get(name)
         if found is not None:
             return found
-        if name in self.library:
+        if self.offers(name):
             return GlobalBinding(name, True if self.is_library else None, self.library[name])
         return GlobalBinding(name, self.is_library)
+
+    def offers(self, name: str) -> bool:
+        """Whether the library has `name` for what is written here. `%` names are its own."""
+        return name in self.library and (self.is_library or name[:1] != "%")
+
+
+def is_library(scope: Scope | TopLevel) -> bool:
+    """Whether `scope` is part of the library's text."""
+    while isinstance(scope, Scope):
+        scope = scope.outer
+    return scope.is_library
 
 
 def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
@@ -161,7 +176,7 @@ def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
                 return found
             at = at.outer
         if not isinstance(identifier, Alias):
-            return at.binding(identifier.name)
+            return at.binding(identifier.name) if identifier is not HASH_LITERAL else TABLE
         alias = identifier
         identifier, at = alias.name, alias.scope
 
@@ -181,6 +196,13 @@ def strip(datum: Any) -> Any:
     recurses; shares nothing with the form, so a constant of the program cannot be reached through
     its source.
     """
+    return stripped(datum)[0]
+
+
+def stripped(datum: Any) -> tuple[Any, int, bool]:
+    """(what `strip` gives, how many pairs and vectors it has, whether table literals are in it)"""
+    tables = False
+
     result: list[Any] = [None]
     # (target, slot) says where a stripped datum goes: a list index, or a pair's car (0) or cdr (1).
     work: list[tuple[Any, Any, Any]] = [(datum, result, 0)]
@@ -191,6 +213,7 @@ def strip(datum: Any) -> Any:
             done = seen.get(id(item))
             if done is None:
                 done = seen[id(item)] = Pair()
+                tables = tables or item.car is HASH_LITERAL
                 work.append((item.cdr, done, 1))
                 work.append((item.car, done, 0))
         elif type(item) is list:
@@ -208,4 +231,4 @@ def strip(datum: Any) -> Any:
             target.car = done
         else:
             target.cdr = done
-    return result[0]
+    return result[0], len(seen), tables

@@ -133,6 +133,8 @@ class Evaluator:
             cached = cache.load(source.text, key)
         if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
             code, literals, facts = cached
+            if not library:
+                self.runtime.charge(facts["steps"])  # a warm start has the cost of a cold one
             found = [_unpacked(finding) for finding in facts["findings"]]
         else:
             compiler = self.compiler

@@ -1,7 +1,7 @@
-"""Forms to core nodes: macro expansion, scoping, bodies, definitions, parameter lists.
+"""Forms to core nodes: macro expansion, scoping, bodies, definitions.
 
 Owns: `Expander`. The special forms themselves are in forms.py and macros.py; each is a function
-`(expander, form, scope, span) -> Node` registered under its name.
+`(expander, form, scope, span) -> Node` registered under its name. Parameter lists: parameters.py.
 Refuses: evaluating anything but macro transformers, and those only through the `evaluate` it is
 given.
 
@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from omega.errors import LimitExceeded, LispError, LispSyntaxError, Span
-from omega.lisp.arity import ANONYMOUS
+from omega.errors import LimitExceeded, LispError, LispSyntaxError, LispValueError, Span
 from omega.lisp.core import (
     Call,
     Const,
@@ -31,7 +30,7 @@ from omega.lisp.core import (
     SetGlobal,
     Variable,
 )
-from omega.lisp.data import Keyword, Nil, Pair, Symbol, cons
+from omega.lisp.data import Nil, Pair, Symbol
 from omega.lisp.environment import (
     Alias,
     GlobalBinding,
@@ -41,16 +40,25 @@ from omega.lisp.environment import (
     Special,
     TopLevel,
     expansion_note,
+    is_library,
     lookup,
     strip,
+    stripped,
     symbol_of,
 )
+from omega.lisp.expansion import MADE_MAX, Work, goes_round, size_of
 from omega.lisp.mistakes import Mistakes, too_much
-from omega.lisp.reader import SourcePair
+from omega.lisp.reader import SourcePair, strip_source
 
 NESTING_MAX = 1_000  # forms within forms, after expansion
 EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
-FORMS_MAX = 3_000_000  # elements of forms looked at in one text: no expansion is endless
+QUOTED_PER_FORM = 16  # pairs of a constant that are copied while a form is expanded
+SHOWN_MAX = 200  # characters of a form in a message
+ROUND_EVERY = 4_096  # elements of a list after which it is looked at whether it ends
+# What the expander itself goes by: no program may mean something else by these at its top level.
+KEPT = frozenset(
+    {"begin", "define", "define-values", "define-record-type", "define-syntax", "define-macro"}
+)
 
 Part = tuple[Any, Span | None]
 AnyScope = Scope | TopLevel
@@ -61,20 +69,22 @@ class Expander:
 
     top: the program's top level. evaluate: runs a transformer's Lambda node and returns the
     procedure;
-    call: calls such a procedure with data.
+    call: calls such a procedure with data. charge: called with the steps that expanding what macros
+    make is worth; may raise.
     """
 
     def __init__(
         self,
         top: TopLevel,
-        evaluate: Callable[[Node, dict[str, SetGlobal]], Any],
+        evaluate: Callable[[Node, list[Node]], Any],
         call: Callable[[Any, list[Any]], Any],
+        charge: Callable[[int], None],
     ) -> None:
         self.top = top
         self.evaluate = evaluate
         self.call = call
-        # this text's global procedures, for transformers
-        self.procedures: dict[str, SetGlobal] = {}
+        self.work = Work(charge)
+        self.definitions: list[Node] = []  # of this text's globals so far, for transformers
         self.places: dict[int, tuple[Pair, Span | None, Span | None]] = {}
         self.made_syntax = False
         # (line, column) of a use -> the macro that was expanded there
@@ -85,29 +95,49 @@ class Expander:
         self._depth = 0
         # the macro uses the current form came out of, outermost first
         self._chain: list[tuple[Macro, Any]] = []
-        self._forms = 0
         self._here: Span | None = None
 
     # -- entry ---------------------------------------------------------------------------------
 
-    def program(self, forms: Sequence[Part]) -> list[Node]:
-        """The nodes of a whole text. Raises its first mistake, with the others."""
-        nodes, mistakes = self.attempt(forms)
+    def program(self, forms: Sequence[Part], characters: int) -> list[Node]:
+        """The nodes of a whole text, `characters` long. Raises its first mistake, with the
+        others.
+        """
+        nodes, mistakes = self.attempt(forms, characters)
         mistakes.raise_first()
         return nodes
 
-    def attempt(self, forms: Sequence[Part]) -> tuple[list[Node], Mistakes]:
+    def attempt(self, forms: Sequence[Part], characters: int) -> tuple[list[Node], Mistakes]:
         """The nodes of a whole text, with something in the place of what is wrong. Its global
         definitions are visible to all of it.
         """
         mistakes = self.mistakes = Mistakes()
-        for datum, _ in forms:
+        self._own_work(forms, 2 * characters + 1)  # 'x is two elements of a list
+        for datum, span in forms:
+            self._here = span
             self._note_definition(datum)
         nodes: list[Node] = []
         for datum, span in forms:
             self._here = span
             nodes += self.toplevel(datum, self.top, span)
         return nodes, mistakes
+
+    def _own_work(self, forms: Sequence[Part], most: int) -> None:
+        """Let the text's own forms be free. Only labels make them more than `most`."""
+        size = size_of([datum for datum, _ in forms], most)
+        self.work.text(size)
+        if size >= most:
+            for datum, span in forms:
+                self.refuse_round(datum, span)
+
+    def refuse_round(self, form: Any, span: Span | None = None) -> None:
+        """An error if `form` contains itself."""
+        if goes_round(form):
+            raise self.error(
+                "a form contains itself, and code must have an end",
+                span,
+                "circular data are quoted: '#0=(a . #0#)",
+            )
 
     def _note_definition(self, form: Any) -> None:
         """Make names defined anywhere at the top level of this text the program's own, before any
@@ -122,7 +152,27 @@ class Expander:
             for part in spine(form.cdr):
                 self._note_definition(part)
         elif meaning.names is not None:
-            self.top.defined.update(n.name for n in meaning.names(form) if isinstance(n, Symbol))
+            names = {n.name for n in meaning.names(form) if isinstance(n, Symbol)}
+            self.top.defined.update(names - KEPT)
+
+    def refuse_kept(self, name: str, span: Span | None) -> None:
+        """An error if the top level must not give `name` another meaning."""
+        if name in KEPT:
+            raise self.error(
+                f"`{name}` cannot be redefined at the top level",
+                span,
+                "definitions are found by it; a parameter or a local variable may be called so",
+            )
+
+    def identifier(self, name: Any, span: Span | None) -> Identifier:
+        """`name`, which must be one."""
+        if not isinstance(name, (Symbol, Alias)):
+            raise self.error(
+                f"a variable must be a symbol, not {shown(name)}",
+                span,
+                "names are written without quotes and brackets",
+            )
+        return name
 
     def toplevel(self, form: Any, scope: AnyScope, span: Span | None) -> list[Node]:
         """The nodes of one top-level form; `begin` is spliced."""
@@ -156,23 +206,24 @@ class Expander:
         for target, make in meaning.expand(self, form, scope, self.span_of(form, span)):
             if target is None:
                 nodes.append(make(scope))
-            elif isinstance(target, list):
+            elif isinstance(target, tuple):
                 nodes.append(self._define_values(target, make(scope), span))
             else:
-                name = symbol_of(target).name
+                place = self.span_of(form, span)
+                name = symbol_of(self.identifier(target, place)).name
+                self.refuse_kept(name, place)
                 self.top.defined.add(name)
-                value = make(scope)
-                node = SetGlobal(self.span_of(form, span), name, self.top.is_library, value, True)
-                if isinstance(value, Lambda):
-                    self.procedures[name] = node
-                nodes.append(node)
+                nodes.append(SetGlobal(place, name, self.top.is_library, make(scope), True))
+            if target is not None:
+                self.definitions.append(nodes[-1])
         return nodes
 
-    def _define_values(self, targets: list[Any], producer: Node, span: Span | None) -> Node:
+    def _define_values(self, targets: tuple[Any, ...], producer: Node, span: Span | None) -> Node:
         required = [Variable(symbol_of(t).name) for t in targets if not isinstance(t, tuple)]
         rest = [Variable(symbol_of(t[0]).name) for t in targets if isinstance(t, tuple)]
         body: list[Node] = []
         for var in required + rest:
+            self.refuse_kept(var.name, span)
             self.top.defined.add(var.name)
             body.append(SetGlobal(span, var.name, self.top.is_library, Local(span, var), True))
         body.append(Const(span, None))
@@ -244,7 +295,7 @@ class Expander:
         if datum is Nil:
             raise self.error("`()` is not an expression", span, "write '() for the empty list")
         if type(datum) is list:
-            datum = strip(datum)
+            datum = self.constant(datum, span)
         return Const(span or self._here, datum)
 
     def reference(self, name: Identifier, scope: AnyScope, span: Span | None) -> Node:
@@ -293,17 +344,17 @@ class Expander:
 
     def body(self, parts: list[Part], outer: AnyScope, span: Span | None, what: str) -> Node:
         """A body: internal definitions become a letrec*."""
-        if not parts:
-            raise self.error(
-                f"{what} has no body", span, "write what it gives, at least one expression"
-            )
         scope = Scope(outer)
         found: list[tuple[Any, Callable[[AnyScope], Node]]] = []
         self._scan(parts, scope, found)
+        if not found:
+            raise self.error(
+                f"{what} has no body", span, "write what it gives, at least one expression"
+            )
         if all(target is None for target, _ in found):
             nodes = [make(scope) for _, make in found]
             return nodes[0] if len(nodes) == 1 else Seq(span, nodes)
-        while found and found[-1][0] is not None:
+        if found[-1][0] is not None:
             raise self.error(f"{what} ends with a definition", span, "end it with an expression")
         return self._letrec_body(found, scope, span)
 
@@ -323,7 +374,7 @@ class Expander:
                     self._scan(self.parts(form)[1:], scope, found)
                 elif isinstance(meaning, Special) and meaning.names is not None:
                     for target, make in meaning.expand(self, form, scope, where):
-                        for name in target if isinstance(target, list) else [target]:
+                        for name in target if isinstance(target, tuple) else [target]:
                             name = name[0] if isinstance(name, tuple) else name
                             if name is not None:
                                 self.bind(name, scope, where, self._defined_at(form, meaning))
@@ -345,7 +396,7 @@ class Expander:
                 nodes = [m(scope) for _, m in rest]
                 body = nodes[0] if len(nodes) == 1 else Seq(span, nodes)
                 return Letrec(span, variables, inits, body) if variables else body
-            if isinstance(target, list):
+            if isinstance(target, tuple):
                 # Values need a scope of their own: what follows is the body of a Receive.
                 required = [scope.bindings[t] for t in target if not isinstance(t, tuple)]
                 tail = [scope.bindings[t[0]] for t in target if isinstance(t, tuple)]
@@ -364,7 +415,7 @@ class Expander:
         at = form.cdr
         while isinstance(at.car, Pair):
             at = at.car
-        return self._places(at)[1]
+        return self.place_of_car(at)
 
     def bind(
         self, name: Any, scope: Scope, place: Span | None = None, written: Span | None = None
@@ -372,118 +423,20 @@ class Expander:
         """A new variable for `name` in `scope`; twice in one scope is an error. written: see
         Variable.span.
         """
-        if not isinstance(name, (Symbol, Alias)):
-            raise self.error(
-                f"a variable must be a symbol, not {_shown(name)}",
-                place,
-                "names are written without quotes and brackets",
-            )
+        self.identifier(name, place)
+        self.refuse_twice(name, scope, place)
+        var = scope.bindings[name] = Variable(symbol_of(name).name)
+        var.span = written
+        return var
+
+    def refuse_twice(self, name: Identifier, scope: Scope, place: Span | None) -> None:
+        """An error if `scope` binds `name` already."""
         if name in scope.bindings:
             raise self.error(
                 f"`{symbol_of(name).name}` is bound twice here",
                 place,
                 "give one of the two another name; `set!` changes a variable",
             )
-        var = scope.bindings[name] = Variable(symbol_of(name).name)
-        var.span = written
-        return var
-
-    # -- procedures ----------------------------------------------------------------------------
-
-    def lambda_(
-        self, name: str, params: Any, body: list[Part], scope: AnyScope, span: Span | None
-    ) -> Lambda:
-        """A procedure of a parameter list and a body. language.md, Forms: optional and keyword
-        parameters.
-        """
-        inner = Scope(scope)
-        node = Lambda(span, name, [], Const(span, None))
-        node.signature = _signature(name, params)
-        at = params
-        mode = "required"
-        while isinstance(at, Pair):
-            item, place = at.car, self._places(at)[1] or span
-            if isinstance(item, Keyword):
-                mode = "keys"
-                at = self._keyword_parameter(node, at, inner, place)
-                continue
-            if isinstance(item, Pair):
-                if mode == "keys":
-                    raise self.error(
-                        "an optional parameter follows a keyword one",
-                        place,
-                        "write optional parameters before the first keyword",
-                    )
-                mode = "optional"
-                default = self._default(item, inner, place)
-                node.optional.append((self._parameter(item.car, node, inner, place), default))
-            elif mode == "required":
-                node.required.append(self._parameter(item, node, inner, place))
-            else:
-                raise self.error(
-                    f"required parameter `{_shown(item)}` follows an optional one",
-                    place,
-                    f"move it before them, or give it a default: ({_shown(item)} value)",
-                )
-            at = at.cdr
-        if at is not Nil:
-            if node.keys or node.all_keys:
-                raise self.error(
-                    "keyword and rest parameters exclude each other",
-                    span,
-                    ":* table collects unknown keywords",
-                )
-            node.rest = self._parameter(at, node, inner, span)
-        if len(body) > 1 and isinstance(body[0][0], str):
-            node.doc = body[0][0]
-        node.body = self.body(body, inner, span, f"`{name}`")
-        return node
-
-    def _parameter(self, name: Any, node: Lambda, inner: Scope, place: Span | None) -> Variable:
-        if isinstance(name, (Symbol, Alias)) and name in inner.bindings:
-            raise self.error(
-                f"parameter `{symbol_of(name).name}` is declared twice in {_declared(node)}",
-                place,
-                "give one of the two another name",
-            )
-        return self.bind(name, inner, place)
-
-    def _keyword_parameter(self, node: Lambda, at: Pair, inner: Scope, place: Span | None) -> Any:
-        """`:name var`, `:name (var default)` or `:* var`; returns what follows."""
-        keyword = at.car.name
-        if not isinstance(at.cdr, Pair):
-            raise self.error(
-                f"keyword parameter :{keyword} names no variable",
-                place,
-                f"write :{keyword} variable, or :{keyword} (variable default)",
-            )
-        if any(keyword == known for known, _, _ in node.keys) or (keyword == "*" and node.all_keys):
-            raise self.error(
-                f"keyword parameter :{keyword} is declared twice in {_declared(node)}",
-                place,
-                "leave one of the two out",
-            )
-        item, place = at.cdr.car, self._places(at.cdr)[1] or place
-        if keyword == "*":
-            node.all_keys = self._parameter(item, node, inner, place)
-        elif isinstance(item, Pair):
-            default = self._default(item, inner, place)
-            var = self._parameter(item.car, node, inner, place)
-            node.keys.append((keyword, var, default))
-        else:
-            # Without a default the keyword must be given: its default raises.
-            facts: list[Node] = [Const(place, node.signature), Const(place, keyword)]
-            missing = self.library_call("%missing-keyword", facts, node.span)
-            node.keys.append((keyword, self._parameter(item, node, inner, place), missing))
-        return at.cdr.cdr
-
-    def _default(self, item: Pair, inner: Scope, span: Span | None) -> Node:
-        parts = self.parts(item)
-        if len(parts) > 2:
-            raise self.error("malformed optional parameter", span, "expected (name default)")
-        if len(parts) == 1:
-            return Const(span, False)
-        return self.expand(parts[1][0], inner, parts[1][1])
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -492,9 +445,12 @@ class Expander:
         result: list[Part] = []
         at = form
         while isinstance(at, Pair):
-            result.append((at.car, self._places(at)[1]))
+            place = at.car_span if type(at) is SourcePair else self._places(at)[1]
+            result.append((at.car, place))
             at = at.cdr
-            self.count(1)
+            if len(result) % ROUND_EVERY == 0:
+                self.count(ROUND_EVERY)
+        self.count(len(result) % ROUND_EVERY)
         if at is not Nil:
             raise self.error(
                 "a form must be a proper list",
@@ -503,15 +459,41 @@ class Expander:
             )
         return result
 
+    def constant(self, datum: Any, span: Span | None) -> Any:
+        """What quoting `datum` gives: plain data, with tables for table literals."""
+        result, size, has_tables = stripped(datum)
+        self.count(size // QUOTED_PER_FORM)
+        if not has_tables:
+            return result
+        try:
+            return strip_source(result)
+        except LispValueError as error:  # circular data are no key
+            raise self.error(error.message, span, error.hint) from None
+
     def count(self, forms: int) -> None:
         """Note that so many more forms were looked at or made."""
-        self._forms += forms
-        if self._forms > FORMS_MAX:
-            raise self.too_much(self._forms, FORMS_MAX, "forms in one program")
+        try:
+            few = self.work.count(forms)
+        except LimitExceeded as error:
+            error.span = self._here
+            raise
+        if not few:
+            raise self.too_much(self.work.made, MADE_MAX, "forms made by macros in one program")
+
+    def called(self, form: Any) -> str:
+        """The keyword of `form` for a message: what a library's macro inserted goes by its name."""
+        head = form.car
+        if isinstance(head, Alias) and self._chain and is_library(head.scope):
+            return self._chain[-1][0].name
+        return symbol_of(head).name
 
     def span_of(self, form: Any, default: Span | None) -> Span | None:
         span = self._places(form)[0] if isinstance(form, Pair) else None
         return span or default or self._here
+
+    def place_of_car(self, pair: Pair) -> Span | None:
+        """Where the first element of the list from `pair` on stands."""
+        return pair.car_span if isinstance(pair, SourcePair) else self._places(pair)[1]
 
     def _places(self, pair: Pair) -> tuple[Span | None, Span | None]:
         """Where the list from `pair` on stands, and its first element."""
@@ -574,18 +556,8 @@ def spine(lst: Any) -> list[Any]:
     return items
 
 
-def _shown(datum: Any) -> str:
-    from omega.lisp.printer import write_string
+def shown(datum: Any) -> str:
+    """A form as a message shows it."""
+    from omega.lisp.printer import shorten
 
-    return write_string(strip(datum))
-
-
-def _declared(node: Lambda) -> str:
-    """A parameter list as it was written."""
-    if node.name != ANONYMOUS:
-        return node.signature
-    return f"({ANONYMOUS} ({node.signature[1:-1].partition(' ')[2]}) ...)"
-
-
-def _signature(name: str, params: Any) -> str:
-    return _shown(cons(Symbol.of(name), params))
+    return shorten(strip(datum), SHOWN_MAX)

@@ -35,7 +35,7 @@ from omega.lisp.environment import (
     strip,
     symbol_of,
 )
-from omega.lisp.expander import AnyScope, Expander, Part, spine
+from omega.lisp.expander import AnyScope, Expander, Part, shown, spine
 from omega.lisp.special import SPECIALS, args, special, specials_scope
 
 LAST_HINT = "move it behind the others: what follows it would never be tried"
@@ -45,7 +45,7 @@ LAST_HINT = "move it behind the others: what follows it would never be tried"
 
 @special("quote")
 def quote(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    return Const(span, strip(args(ex, form, span, 1, 1, "(quote datum)")[0][0]))
+    return Const(span, ex.constant(args(ex, form, span, 1, 1, "(quote datum)")[0][0], span))
 
 
 @special("set!")
@@ -65,7 +65,7 @@ def set_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             f"use another name, or (define {meaning.name} ...) to make it a variable",
         )
     library = ex.top.is_library
-    if meaning.name in ex.top.library:
+    if ex.top.offers(meaning.name):
         ex.top.defined.add(
             meaning.name
         )  # the name is the program's own, with the library's value at first
@@ -189,7 +189,7 @@ def case(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
 def _case_test(ex: Expander, part: Part, key: Variable, span: Span | None) -> Node:
     test: Node = Const(span, False)
     for datum, at in reversed(ex.parts(part[0])):
-        constant = Const(at or span, strip(datum))
+        constant = Const(at or span, ex.constant(datum, at or span))
         same = ex.library_call("eqv?", [Local(span, key), constant], span)
         test = same if isinstance(test, Const) else If(span, same, Const(span, True), test)
     return test
@@ -289,11 +289,10 @@ FEATURES = frozenset({"omega", "r7rs", "exact-closed", "ratios", "full-unicode",
 @special("syntax-error")
 def syntax_error(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     """(syntax-error "message" form ...): what a macro's rule says of a wrong use. R7RS 4.3.3."""
-    from omega.lisp.printer import display_string, write_string
-
     parts = args(ex, form, span, 1, None, '(syntax-error "message" form ...)')
-    shown = [write_string(strip(datum)) for datum, _ in parts[1:]]
-    raise ex.error(" ".join([display_string(strip(parts[0][0])), *shown]), span)
+    message = parts[0][0]
+    told = message if isinstance(message, str) else shown(message)
+    raise ex.error(" ".join([told, *(shown(datum) for datum, _ in parts[1:])]), span)
 
 
 def _cond_expand(form: Any, scope: AnyScope) -> Any:

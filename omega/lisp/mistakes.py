@@ -16,6 +16,7 @@ from omega.errors import LimitExceeded, LispError, LispSyntaxError, OmegaError, 
 from omega.lisp.core import Const
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.environment import Macro, Special, TopLevel
+from omega.lisp.expansion import size_of
 
 MISTAKES_MAX = 20  # of one text that are told
 ENDLESS_USES_MIN = 100  # uses of a macro within each other from which on it may be endless
@@ -90,17 +91,5 @@ def _endless(chain: list[tuple[Macro, Any]]) -> Macro | None:
     macro, forms = max(uses.items(), key=lambda item: len(item[1]))
     if len(forms) < ENDLESS_USES_MIN:
         return None
-    return macro if _size(forms[-1]) >= _size(forms[len(forms) // 2]) else None
-
-
-def _size(form: Any) -> int:
-    """How many pairs and other data a form holds, SIZE_MAX at most."""
-    size, work = 0, [form]
-    while work and size < SIZE_MAX:
-        item = work.pop()
-        size += 1
-        if isinstance(item, Pair):
-            work += (item.car, item.cdr)
-        elif type(item) is list:
-            work += item
-    return size
+    last, before = forms[-1], forms[len(forms) // 2]
+    return macro if size_of([last], SIZE_MAX) >= size_of([before], SIZE_MAX) else None

@@ -14,7 +14,6 @@ from omega.lisp.environment import (
     Macro,
     Special,
     TopLevel,
-    symbol_of,
 )
 from omega.lisp.expander import AnyScope, Expander, Part
 
@@ -39,7 +38,7 @@ def args(
     """The parts after the keyword, when there are `low` to `high` of them."""
     parts = ex.parts(form)[1:]
     if len(parts) < low or (high is not None and len(parts) > high):
-        raise ex.error(f"malformed `{symbol_of(form.car).name}`", span, f"expected {shape}")
+        raise ex.error(f"malformed `{ex.called(form)}`", span, f"expected {shape}")
     return parts
 
 

@@ -15,6 +15,7 @@ from omega import (
 )
 from omega.errors import (
     HostError,
+    LispSyntaxError,
 )
 
 
@@ -58,7 +59,20 @@ def test_depth_and_output_and_wall_limits_hold() -> None:
     [
         "#0=(+ 1 . #0#)",
         "#0=(1 . #0#)",
+        "(begin #0=(cond-expand . #0#))",
+        "(define-values #0=(a . #0#) 1)",
         "(define-macro (m) (let ((l (list '+ 1))) (set-cdr! (cdr l) (cdr l)) l)) (m)",
+        "(macroexpand '#0=(cond-expand . #0#))",
+    ],
+)
+def test_code_that_contains_itself_is_refused(omega: Interpreter, program: str) -> None:
+    with pytest.raises(LispSyntaxError, match="a form contains itself"):
+        omega.eval(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
         "(define-macro (m) (let ((l (list 'quote 1))) (set-cdr! l l) l)) (m)",
         "(define-macro (m) (let loop ((i 0) (l 1))"
         " (if (= i 60) l (loop (+ i 1) (list '+ l l))))) (m)",
