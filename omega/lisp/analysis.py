@@ -2,6 +2,7 @@
 
 Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walks the tree:
   resolve   whose a global is, which calls are to primitives, where safepoints stand
+  inlining  (inlining.py) small known procedures in place of their calls
   loops     which letrec-bound procedures are only ever jumped to, and so become loops of their
             parent
   places    which Python function and loop holds each variable, which variables closures capture;
@@ -41,6 +42,7 @@ from omega.lisp.core import (
     own_calls,
 )
 from omega.lisp.environment import TopLevel
+from omega.lisp.inlining import inline_calls
 from omega.lisp.versions import choose_versions, settle_types
 
 # Loops within loops of one Python function: CPython allows 20 blocks, a loop takes two.
@@ -58,12 +60,14 @@ class Unit:
         self.top = top
         self.known: dict[str, Lambda] = {}
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
+        self.inlined: set[str] = set()  # globals of which some call was replaced
         self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
 
 
 def analyse(nodes: list[Node], top: TopLevel) -> Unit:
     unit = Unit(nodes, top)
     _Resolve(unit).run()
+    inline_calls(unit)
     while True:
         loops = _Loops(unit)
         for node in nodes:

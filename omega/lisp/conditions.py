@@ -37,6 +37,7 @@ from omega.errors import (
 )
 from omega.lisp.docstring import place_of, signature_of
 from omega.lisp.names import demangle, library_name, mangle
+from omega.lisp.sites import places
 
 DEPTH_HINT = "does the recursion end? Tail calls have no limit: pass what is left to do along"
 NATIVE_DEPTH_HINT = "what a host function calls must not call it again so deep"
@@ -357,10 +358,8 @@ class Conditions:
             found = found[:TRACE_MAX] + found[-TRACE_MAX:]
         result = []
         for code, at in found:
-            span = place_in(code, at)
-            if span is not None and not span.file.startswith("<omega"):
-                name = code.co_name
-                result.append(("" if name == "_unit" else demangle(name), span))
+            if not code.co_filename.startswith("<omega"):
+                result += places(code, at)
         return result
 
     def _is_driven(self, traceback: TracebackType | None, entered: bool) -> bool:
@@ -414,20 +413,6 @@ def last_frame(failure: BaseException) -> FrameType:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame
-
-
-def place_in(code: Any, instruction: int) -> Span | None:
-    """The Lisp place of an instruction (a tb_lasti) of generated code."""
-    from itertools import islice
-
-    for place in islice(code.co_positions(), instruction // 2, instruction // 2 + 1):
-        line, end_line, column, end_column = place
-        if line is None or column is None:
-            return None
-        return Span(
-            code.co_filename, line, column + 1, end_line or line, (end_column or column) + 1
-        )
-    return None
 
 
 _TYPES = {

@@ -222,6 +222,40 @@ class Let(Node):
         self.span, self.variables, self.inits, self.body = span, variables, inits, body
 
 
+class Inlined(Let):
+    """A call of `callee`, replaced by a copy of its body (inlining.py): arguments that are work are
+    bound first. The body is a Guarded where the callee may be redefined.
+    """
+
+    __slots__ = ("callee",)
+
+    def __init__(
+        self,
+        span: Span | None,
+        callee: Lambda,
+        variables: list[Variable],
+        inits: list[Node],
+        body: Node,
+    ) -> None:
+        super().__init__(span, variables, inits, body)
+        self.callee = callee
+
+
+class Guarded(If):
+    """The body of an Inlined while its callee is in force, otherwise the call."""
+
+    __slots__ = ()
+
+
+class InForce(Node):
+    """Whether the global `name` still means the procedure that this text defines."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, span: Span | None, name: str) -> None:
+        self.span, self.name = span, name
+
+
 class Letrec(Node):
     """`letrec*`: bindings in order, each visible to all."""
 

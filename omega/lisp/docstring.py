@@ -5,6 +5,7 @@ rest here:
 
     (f x . more)
     ;12:5-14:20
+    ;>g 13:7-13:14 0        a site: see sites.py
 
     the documentation, if there is any
 
@@ -13,16 +14,47 @@ Natives and primitives are documented by hand: `(car pair) -> its first field`, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import CodeType
 from typing import Any
 
 from omega.errors import Span
+from omega.lisp.names import mangle
+
+_SITE = ";>"
 
 
-def docstring(signature: str, span: Span | None, text: str | None) -> str:
-    place = ""
+def docstring(
+    signature: str,
+    span: Span | None,
+    text: str | None,
+    sites: Sequence[tuple[str, Span, int]] = (),
+) -> str:
+    lines = [signature]
     if span is not None:
-        place = f"\n;{span.line}:{span.column}-{span.end_line}:{span.end_column}"
-    return signature + place + (f"\n\n{text}" if text else "")
+        lines.append(f";{_written(span)}")
+    lines += [f"{_SITE}{mangle(name)} {_written(call)} {outer}" for name, call, outer in sites]
+    if text:
+        lines += ["", text]
+    return "\n".join(lines)
+
+
+def _written(span: Span) -> str:
+    return f"{span.line}:{span.column}-{span.end_line}:{span.end_column}"
+
+
+def sites_of(code: CodeType) -> list[tuple[str, tuple[int, int, int, int], int]]:
+    """(name in Python's spelling, line, column and their ends of the call, outer site) of each site
+    of a function.
+    """
+    found = []
+    text = code.co_consts[0] if code.co_consts else None
+    for line in text.split("\n") if isinstance(text, str) else ():
+        if line.startswith(_SITE):
+            name, span, outer = line.removeprefix(_SITE).split(" ")
+            at, column, end_line, end_column = map(int, span.replace("-", ":").split(":"))
+            found.append((name, (at, column, end_line, end_column), int(outer)))
+    return found
 
 
 def signature_of(function: Any) -> str | None:
@@ -46,9 +78,8 @@ def documentation_of(function: Any) -> str:
     text = _of(function)
     if place_of(function) is None:
         return text
-    head, _, rest = text.partition("\n;")
-    _, blank, shown = rest.partition("\n")
-    return head + blank + shown
+    head, blank, shown = text.partition("\n\n")
+    return head.partition("\n")[0] + blank + shown
 
 
 def _of(function: Any) -> str:

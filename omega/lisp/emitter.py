@@ -21,6 +21,7 @@ import ast
 
 from omega.lisp.core import Lambda, Local, Node, Variable, children
 from omega.lisp.docstring import docstring
+from omega.lisp.sites import Sites
 from omega.lisp.statements import EFFECT, RETURN, Dest, Frame, Statements
 from omega.lisp.syntax import Block
 from omega.lisp.versions import settle_types
@@ -38,7 +39,8 @@ class Emitter(Statements):
             self.stmt(node, EFFECT)
         if nodes:
             self.out.append(self.return_(self.expr(nodes[-1])))
-        body = self._with_declarations(self.out)
+        sites = [self.evaluate(self.const(docstring("", None, None, self.sites.known)))]
+        body = (sites if self.sites.known else []) + self._with_declarations(self.out)
         return ast.Module([self.def_("_unit", [], body or [self.pass_()])], [])
 
     def _with_declarations(self, body: Block) -> Block:
@@ -96,7 +98,8 @@ class Emitter(Statements):
     def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
         """The Python function of a procedure."""
         outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
-        owes_step = self.owes_step
+        owes_step, site, sites = self.owes_step, self.site, self.sites
+        self.site, self.sites = 0, Sites()
         self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
         self.at(fn.span)
         place = self.place
@@ -121,7 +124,7 @@ class Emitter(Statements):
         self._body(fn)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
-        doc = docstring(fn.signature, written, fn.doc)
+        doc = docstring(fn.signature, written, fn.doc, self.sites.known if written else ())
         head: Block = [self.evaluate(self.const(doc))]
         body = head + self._with_declarations(self.out)
         for worker_name, worker_params, block in self.workers:
@@ -130,7 +133,7 @@ class Emitter(Statements):
             )
         self.workers = []
         self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
-        self.owes_step = owes_step
+        self.owes_step, self.site, self.sites = owes_step, site, sites
         definition = self.def_(name, params, body, optional, rest)
         self.place = outer[5]
         return definition

@@ -11,7 +11,7 @@ through C (`f(*args)`, `__call__`); expressions nest at most EXPR_DEPTH_MAX deep
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omega.lisp import inline
@@ -20,7 +20,10 @@ from omega.lisp.core import (
     Call,
     Const,
     Global,
+    Guarded,
     If,
+    InForce,
+    Inlined,
     Lambda,
     Let,
     Local,
@@ -38,6 +41,7 @@ from omega.lisp.data import Char, Keyword, Nil, Symbol
 from omega.lisp.host import WIDE_MAX
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
+from omega.lisp.sites import Sites
 from omega.lisp.syntax import Block, Builder
 from omega.lisp.versions import takes_ints, type_of
 
@@ -61,6 +65,9 @@ class Expressions(Builder):
         self.owner: Any = unit
         self.globals: set[str] = set()  # assigned by the function being emitted
         self.nonlocals: set[str] = set()
+        # Each definition that calls were replaced of has a flag: whether it is in force.
+        self.flags = {name: workers_of.get(name, 0) + 1 for name in unit.inlined}
+        self.sites = Sites()
         self.taken = {self.global_name(name, lib) for name, lib in unit.globals}
         self.counts: dict[str, int] = {}
         self.depth = 0
@@ -139,6 +146,10 @@ class Expressions(Builder):
                 return self.name(self.global_name(node.name, node.library))
             case Call() if node.jump is None:
                 return self.call_expr(node)
+            case Inlined() if self.is_simple(node):
+                return self._inlined_expr(node, self.expr)
+            case InForce():
+                return self.flag(node.name)
             case If() if self.is_simple(node):
                 test = self.test(node.test)
                 self.pinned += 1  # what a branch needs must not move out of it
@@ -160,6 +171,27 @@ class Expressions(Builder):
                 self.effect(node)
                 return self.const(None)
         return self.name(self.into_temp(node))
+
+    def _inlined_expr(self, node: Inlined, part: Callable[[Node], ast.expr]) -> ast.expr:
+        """A call that is replaced, where nothing needs statements. part: makes its value."""
+        body = node.body
+        outer = self.site
+        self.pinned += 1
+        if isinstance(body, Guarded):
+            other = part(body.other)
+            flag = self.test(body.test)
+            self.site = self.sites.number(node.callee.name, node.span, outer)
+            value: ast.expr = self.choose(flag, part(body.then), other)
+        else:
+            self.site = self.sites.number(node.callee.name, node.span, outer)
+            value = part(body)
+        self.site = outer
+        self.pinned -= 1
+        return value
+
+    def flag(self, name: str) -> ast.expr:
+        """Whether the global still means what this text defines."""
+        return self.name(f"{mangle(name)}ǁf{self.flags[name]}")
 
     def _or_expr(self, node: Let) -> ast.expr:
         """`(or a b)` in value position: `t if (t := a) is not False else b`."""
@@ -213,8 +245,10 @@ class Expressions(Builder):
 
     def _is_simple(self, node: Node) -> bool:
         match node:
-            case Const() | Local() | Global():
+            case Const() | Local() | Global() | InForce():
                 return True
+            case Inlined():
+                return not (node.variables or node.callee.safepoint) and self.is_simple(node.body)
             case If() | Call():
                 if (isinstance(node, Call) and node.jump is not None) or not _shallow(node):
                     return False
@@ -237,6 +271,10 @@ class Expressions(Builder):
         match node:
             case Const():
                 return self.const(node.value is not False)
+            case InForce():
+                return self.flag(node.name)
+            case Inlined() if self.is_simple(node):
+                return self._inlined_expr(node, self.test)
             case If() if _is_const(node.other, False) and self.is_simple(node.then):
                 return self._either(ast.And(), node.test, node.then)
             case If() if _is_const(node.then, True) and self.is_simple(node.other):
@@ -346,20 +384,14 @@ class Expressions(Builder):
         if len(arguments) > 2:  # left to right, as the primitive folds
             rest = Call(node.span, node.function, arguments[:-1])
             return self._inline(Call(node.span, node.function, [rest, arguments[-1]]), name)
-        left, right = type_of(arguments[0]), type_of(arguments[1])
-        kinds = inline.BINARY[name]
-        exact = {"int", "float"}
-        if left in exact and right in exact:
-            # A product with a constant grows slowly; any other of integers is watched.
-            watched = left == right == "int" and not any(isinstance(a, Const) for a in arguments)
-            return self._fill(
-                kinds.get("ints", kinds["known"]) if watched else kinds["known"], arguments
-            )
-        if left == "int" and self._is_atom(arguments[0]):
-            return self._fill(kinds["a-known"], arguments)
-        if right == "int" and self._is_atom(arguments[1]):
-            return self._fill(kinds["b-known"], arguments)
-        return self._fill(kinds["both"], arguments)
+        left, right = (
+            argument.value if isinstance(argument, Const) else None for argument in arguments
+        )
+        kind = inline.kind_of(name, type_of(arguments[0]), type_of(arguments[1]), (left, right))
+        sure = {"a": arguments[0], "b": arguments[1]}.get(kind.partition("-")[0])
+        if sure is not None and not self._is_atom(sure):
+            kind = "both"  # a side that is known is written first, but has to be evaluated in order
+        return self._fill(inline.BINARY[name][kind], arguments)
 
     def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
         work = tuple(not self._is_atom(argument) for argument in arguments)
@@ -408,8 +440,8 @@ class Expressions(Builder):
                 name = self.temp()
                 parts[letter] = self.name(name)
                 parts[letter + "_"] = self.walrus(name, value)
-        if "R" in again:
-            parts["R"] = self.name(self.temp())
+        for letter in again & {"R", "T"}:
+            parts[letter] = self.name(self.temp())
         return self.fill(template, parts)
 
 
@@ -422,7 +454,7 @@ def _is_const(node: Node, value: Any) -> bool:
 
 def is_or(node: Node) -> bool:
     """`(let ((t a)) (if t t b))`, what `or` expands to, where b does not use t."""
-    if not (isinstance(node, Let) and len(node.variables) == 1 and isinstance(node.body, If)):
+    if not (type(node) is Let and len(node.variables) == 1 and isinstance(node.body, If)):
         return False
     var, branch = node.variables[0], node.body
     if var.assigned or var.captured or var.uses != 2:

@@ -12,37 +12,57 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from typing import Any
 
 from omega.lisp.names import library_name
 from omega.lisp.syntax import parse_template
 
-_INTS = "_type(A_) is _type(B_) is _int"
+# A and B are of one type, T, and that is an integer's or a float's.
+_SAME = "(T := _type(A_)) is _type(B_)"
+_INT_OR_FLOAT = f"{_SAME} and (T is _int or T is _float)"
 
 
 def _arithmetic(op: str, slow: str) -> dict[str, str]:
+    """Templates by what is known of the operands: "a-int" is that A is an integer, and so on. An
+    integer and a float meet in the primitive: the integer may be beyond all floats.
+    """
     return {
         "known": f"A_ {op} B_",
-        "a-known": f"(A_ {op} B) if _type(B_) is _int else {slow}(A, B)",
-        "b-known": f"(A {op} B_) if _type(A_) is _int else {slow}(A, B_)",
-        "both": f"(A {op} B) if {_INTS} else {slow}(A, B)",
+        "a-int": f"(A_ {op} B) if _type(B_) is _int else {slow}(A, B)",
+        "b-int": f"(A {op} B_) if _type(A_) is _int else {slow}(A, B_)",
+        "a-small": f"(A_ {op} B) if (T := _type(B_)) is _int or T is _float else {slow}(A, B)",
+        "b-small": f"(A {op} B_) if (T := _type(A_)) is _int or T is _float else {slow}(A, B_)",
+        "a-float": f"(A_ {op} B) if _type(B_) is _float else {slow}(A, B)",
+        "b-float": f"(A {op} B_) if _type(A_) is _float else {slow}(A, B_)",
+        "both": f"(A {op} B) if {_INT_OR_FLOAT} else {slow}(A, B)",
     }
 
 
 # Products grow by doubling: one beyond 4,096 bits is charged for, and refused beyond the limit. `R`
 # is the result.
 _WATCHED = "(R if -_BIG < (R := {}) < _BIG else _product(R))"
-_PRODUCT = {
-    "known": "A_ * B_",
+_WATCHED_PRODUCT = _WATCHED.format("A * B")
+_PRODUCT = _arithmetic("*", "_mul") | {
     "ints": _WATCHED.format("A_ * B_"),
-    "a-known": f"{_WATCHED.format('A * B')} if _type(B_) is _int else _mul(A, B)",
-    "b-known": f"{_WATCHED.format('A * B')} if _type(A_) is _int else _mul(A, B)",
-    "both": f"{_WATCHED.format('A * B')} if {_INTS} else _mul(A, B)",
+    "a-int": f"{_WATCHED_PRODUCT} if _type(B_) is _int else _mul(A, B)",
+    "b-int": f"{_WATCHED_PRODUCT} if _type(A_) is _int else _mul(A, B)",
+    "both": f"({_WATCHED_PRODUCT} if T is _int else A * B if T is _float else _mul(A, B)) "
+    f"if {_SAME} else _mul(A, B)",
+}
+# Exact quotients are the primitive's: they may be ratios.
+_QUOTIENT = {
+    "known": "A_ / B_",
+    "floats": "(A / B) if A_ is not None and B_ else _div(A, B)",
+    "a-float": "(A / B) if _type(B_) is _float and B else _div(A, B)",
+    "b-float": "(A / B) if _type(A_) is _float and B else _div(A, B)",
+    "both": "(A / B) if _type(A_) is _type(B_) is _float and B else _div(A, B)",
 }
 
 _BINARY: dict[str, dict[str, str]] = {
     "+": _arithmetic("+", "_add"),
     "-": _arithmetic("-", "_sub"),
     "*": _PRODUCT,
+    "/": _QUOTIENT,
     "=": _arithmetic("==", "_num_eq"),
     "<": _arithmetic("<", "_lt"),
     ">": _arithmetic(">", "_gt"),
@@ -113,6 +133,38 @@ BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?",
      "symbol?", "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
 )  # fmt: skip
+SMALL = 1 << 53  # integers below it are floats exactly
+_EXACT = {"int", "float"}
+_PRODUCTS = frozenset({"*"})
+
+
+def kind_of(name: str, left: str | None, right: str | None, constants: tuple[Any, Any]) -> str:
+    """Which template of BINARY serves operands of these types. constants: the operands' values
+    where they are constants, None where not.
+    """
+    small = [type(value) is int and -SMALL < value < SMALL for value in constants]
+    if name == "/":
+        if left == "float" and small[1] and constants[1]:
+            return "known"
+        if left == "float" == right:
+            return "floats"
+        return "a-float" if left == "float" else "b-float" if right == "float" else "both"
+    if left == right and left in _EXACT:
+        # A product with a constant grows slowly; any other of integers is watched.
+        watched = name in _PRODUCTS and left == "int" and not any(small)
+        return "ints" if watched else "known"
+    if left in _EXACT and right in _EXACT:
+        if any(small) or name in COMPARISONS:
+            return "known"
+        return "a-float" if left == "float" else "b-float"
+    if name in _PRODUCTS and any(small):
+        return "a-small" if small[0] else "b-small"
+    for side, type_, is_small in (("a", left, small[0]), ("b", right, small[1])):
+        if type_ in _EXACT:
+            return f"{side}-{'small' if is_small else type_}"
+    return "both"
+
+
 CHECKED = {name: len(wanted) for name, (_, wanted, _) in _CHECKED.items()}
 
 

@@ -88,7 +88,8 @@ class Runtime:
             __builtins__={},
             __name__="omega",
             _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _t=(),
-            _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _list=list, _str=str, _len=len,
+            _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _float=float, _list=list,
+            _str=str, _len=len,
             _BIG=1 << 4096, _cons=cons, _HashTable=HashTable, _PLAIN=PLAIN_KEYS,
             _drive=self.drive,
             _wide=self._wide_call,
@@ -100,7 +101,8 @@ class Runtime:
             _bind_keywords=bind_keywords,
             _value_entry=self._value_entry,
             _worker_entry=self._worker_entry,
-            **{"_" + f.__name__: _bound_to(f, self) for f in slow.LIMITED}, _num_eq=slow.num_eq,
+            **{"_" + f.__name__: _bound_to(f, self) for f in (*slow.LIMITED, slow.div)},
+            _num_eq=slow.num_eq,
             _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
         )  # fmt: skip
 

@@ -13,7 +13,9 @@ from omega.lisp import inline
 from omega.lisp.core import (
     Call,
     Global,
+    Guarded,
     If,
+    Inlined,
     Lambda,
     Let,
     Letrec,
@@ -95,6 +97,9 @@ class Statements(Expressions):
                             self._step()
                         self.stmt(part, EFFECT)
                     node = node.body[-1]
+                case Inlined() if not self.is_simple(node) or dest.kind == "return":
+                    self._inlined(node, dest)
+                    return
                 case Let() if self.owes_step or not (is_or(node) and self.is_simple(node)):
                     self._bind(node)
                     node = node.body
@@ -118,9 +123,9 @@ class Statements(Expressions):
         """
         calling = self.unit.calling
         match node:
-            case If():
+            case If() if not isinstance(node, Guarded):
                 return node.test in calling
-            case Let():
+            case Let() if not isinstance(node, Inlined):
                 return any(init in calling for init in node.inits)
             case Seq():
                 return False
@@ -220,6 +225,31 @@ class Statements(Expressions):
         for name, value in zip(self.named(node.variables), values, strict=True):
             self.out.append(self.assign(name, value))
 
+    def _inlined(self, node: Inlined, dest: Dest) -> None:
+        """A call that is replaced: the step before it is taken, its callee has its own to take."""
+        if node.variables:
+            self._bind(node)
+        body, outer = node.body, self.site
+        site = self.sites.number(node.callee.name, node.span, outer)
+        if not isinstance(body, Guarded):
+            self.site, self.owes_step = site, node.callee.safepoint
+            self.stmt(body, dest)
+            self.site, self.owes_step = outer, False
+            return
+        test = self.test(body.test)
+        place = self.place
+        other = self.block(body.other, dest)
+        self.site, self.owes_step = site, node.callee.safepoint
+        if dest.transfers:
+            self.place = place
+            self.out.append(self.if_(self.not_(test), other, []))
+            self.stmt(body.then, dest)
+        else:
+            then = self.block(body.then, dest)
+            self.place = place
+            self.out.append(self.if_(test, then, other))
+        self.site, self.owes_step = outer, False
+
     def _receive(self, node: Receive) -> None:
         value = self.expr(node.producer)
         names = self.named(node.required + ([node.rest] if node.rest else []))
@@ -268,7 +298,7 @@ class Statements(Expressions):
             self._alias(name, f"ǁf{earlier}", self.const(False))
             self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
             self._alias(name, f"ǁw{earlier}", self.call("_value_entry", self.name(name)))
-        if self.made_workers or self.checks_name:
+        if self.made_workers or self.checks_name or node.name in self.flags:
             number = self.workers_of[node.name] = (earlier or 0) + 1
             self._alias(name, f"ǁf{number}", self.const(True))
             self.made_workers, self.checks_name = [], False

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from omega.errors import Span
+from omega.lisp.sites import SITE
 
 LOAD, STORE = ast.Load(), ast.Store()
 _HAS_TYPE_PARAMS = sys.version_info >= (3, 12)
@@ -19,9 +20,10 @@ Block = list[ast.stmt]
 
 
 class Builder:
-    """Makes nodes at the current place; `at(span)` moves it."""
+    """Makes nodes at the current place; `at(span)` moves it. site: see sites.py."""
 
     def __init__(self) -> None:
+        self.site = 0
         self.place: dict[str, Any] = {
             "lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0,
         }  # fmt: skip
@@ -32,7 +34,7 @@ class Builder:
                 "lineno": span.line,
                 "col_offset": span.column - 1,
                 "end_lineno": span.end_line,
-                "end_col_offset": span.end_column - 1,
+                "end_col_offset": min(span.end_column, SITE) - 1 + self.site * SITE,
             }
 
     def name(self, name: str) -> ast.Name:

@@ -14,6 +14,7 @@ from omega.lisp.core import (
     Const,
     Global,
     If,
+    InForce,
     Lambda,
     Let,
     Letrec,
@@ -30,7 +31,7 @@ from omega.lisp.core import (
 
 CalleeOf = Callable[[Call], Lambda | None]
 
-_SUMS = frozenset({"+", "-", "*"})
+_SUMS = frozenset({"+", "-", "*", "/"})
 _RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
 
 TYPE_ROUNDS = 3
@@ -210,6 +211,8 @@ def type_of(node: Node) -> str | None:
             return type_of(node.body)
         case Lambda():
             return "procedure"
+        case InForce():
+            return "bool"
         case Call() if isinstance(node.function, Global):
             if node.function.primitive is not None:
                 return _primitive_type(node.function.primitive.name, node)
@@ -222,9 +225,9 @@ def type_of(node: Node) -> str | None:
 def _primitive_type(name: str, node: Call) -> str | None:
     if name in _SUMS and node.arguments:
         kinds = {type_of(argument) for argument in node.arguments}
-        if kinds == {"int"}:
+        if kinds == {"int"} and name != "/":
             return "int"
-        return "float" if kinds <= {"int", "float"} else None
+        return "float" if "float" in kinds else None  # whatever the others are
     if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
         return "int"
     assert isinstance(node.function, Global) and node.function.primitive is not None

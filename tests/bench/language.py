@@ -30,6 +30,18 @@ PROGRAM_ROWS: dict[str, tuple[str, int, int]] = {
     "words": ("word count, 100k on a hash table", 100_000, 3_000),
     "vector": ("vector, fill and sum 200k", 200_000, 5_000),
     "sieve": ("sieve of the primes to 200k", 200_000, 5_000),
+    "ackermann": ("ackermann(2, 250)", 250, 20),
+    "queens": ("8 queens, all solutions", 8, 5),
+    "primes": ("primes to 30k by division", 30_000, 1_000),
+    "matrix": ("product of 60x60 matrices", 60, 10),
+    "mandelbrot": ("mandelbrot, 80x80", 80, 15),
+    "quicksort": ("quicksort of a vector of 30k", 30_000, 1_000),
+    "deriv": ("symbolic differentiation, 5k times", 5_000, 200),
+    "trees": ("binary trees, 2^16 leaves", 16, 8),
+    "churn": ("hash table, 200k puts and deletes", 200_000, 5_000),
+    "records": ("records, 200k made and changed", 200_000, 5_000),
+    "closures": ("closures, 100k times two", 100_000, 3_000),
+    "exceptions": ("guard 100k times, a third raises", 100_000, 3_000),
 }
 STEP_ROWS = ("fib", "tak", "loop", "list", "hof", "vector", "sieve")
 

@@ -171,3 +171,268 @@ def bench_sieve(n: int) -> int:
             found += 1
         i += 1
     return found
+
+
+# -- the programs of the field's own benchmarks ----------------------------------------------------
+
+
+def ackermann(m: int, n: int) -> int:
+    if m == 0:
+        return n + 1
+    if n == 0:
+        return ackermann(m - 1, 1)
+    return ackermann(m - 1, ackermann(m, n - 1))
+
+
+def bench_ackermann(n: int) -> int:
+    return ackermann(2, n)
+
+
+def bench_queens(n: int) -> int:
+    def is_safe(row: int, distance: int, placed: Any) -> bool:
+        while placed is not None:
+            other, placed = placed
+            if other == row + distance or other == row - distance or other == row:
+                return False
+            distance += 1
+        return True
+
+    def place(column: int, placed: Any) -> int:
+        if column == n:
+            return 1
+        found = row = 0
+        while row < n:
+            if is_safe(row, 1, placed):
+                found += place(column + 1, (row, placed))
+            row += 1
+        return found
+
+    return place(0, None)
+
+
+def is_prime(n: int) -> bool:
+    d = 2
+    while d * d <= n:
+        if n % d == 0:
+            return False
+        d += 1
+    return True
+
+
+def bench_primes(n: int) -> int:
+    found = 0
+    i = 2
+    while i < n:
+        if is_prime(i):
+            found += 1
+        i += 1
+    return found
+
+
+def make_matrix(n: int, f: Callable[[int, int], int]) -> list[list[int]]:
+    rows: list[list[int]] = [[]] * n
+    i = 0
+    while i < n:
+        row = [0] * n
+        j = 0
+        while j < n:
+            row[j] = f(i, j)
+            j += 1
+        rows[i] = row
+        i += 1
+    return rows
+
+
+def multiply(a: list[list[int]], b: list[list[int]], n: int) -> list[list[int]]:
+    def cell(i: int, j: int) -> int:
+        row = a[i]
+        k = total = 0
+        while k < n:
+            total += row[k] * b[k][j]
+            k += 1
+        return total
+
+    return make_matrix(n, cell)
+
+
+def bench_matrix(n: int) -> int:
+    a = make_matrix(n, lambda i, j: i + j)
+    return multiply(a, a, n)[n - 1][n - 1]
+
+
+def escapes_after(cr: float, ci: float, most: int) -> int:
+    zr = zi = 0.0
+    i = 0
+    while True:
+        zr2, zi2 = zr * zr, zi * zi
+        if i == most or zr2 + zi2 > 4.0:
+            return i
+        zr, zi = zr2 - zi2 + cr, 2.0 * zr * zi + ci
+        i += 1
+
+
+def bench_mandelbrot(n: int) -> int:
+    total = y = 0
+    while y < n:
+        x = 0
+        while x < n:
+            total += escapes_after((3.0 * x) / n - 2.0, (2.0 * y) / n - 1.0, 50)
+            x += 1
+        y += 1
+    return total
+
+
+def quicksort(v: list[int], low: int, high: int) -> None:
+    if low < high:
+        pivot = v[(low + high) // 2]
+        i, j = low, high
+        while True:
+            while v[i] < pivot:
+                i += 1
+            while v[j] > pivot:
+                j -= 1
+            if i > j:
+                break
+            v[i], v[j] = v[j], v[i]
+            i += 1
+            j -= 1
+        quicksort(v, low, j)
+        quicksort(v, i, high)
+
+
+def bench_quicksort(n: int) -> int:
+    v = [0] * n
+    seed = 42
+    i = 0
+    while i < n:
+        v[i] = seed
+        seed = (seed * 1103515245 + 12345) % 2147483648
+        i += 1
+    quicksort(v, 0, n - 1)
+    return v[n // 2]
+
+
+def derive(e: Any) -> Any:
+    if isinstance(e, int):
+        return 0
+    if isinstance(e, str):
+        return 1 if e == "x" else 0
+    operator, (left, (right, _)) = e
+    if operator == "+":
+        return ("+", (derive(left), (derive(right), None)))
+    if operator == "*":
+        one = ("*", (left, (derive(right), None)))
+        other = ("*", (derive(left), (right, None)))
+        return ("+", (one, (other, None)))
+    raise ValueError("unknown operator")
+
+
+def count_atoms(e: Any) -> int:
+    if isinstance(e, tuple):
+        return count_atoms(e[0]) + count_atoms(e[1])
+    return 0 if e is None else 1
+
+
+def _call(operator: str, left: Any, right: Any) -> Any:
+    return (operator, (left, (right, None)))
+
+
+FORMULA = _call(
+    "+",
+    _call("*", 3, _call("*", "x", "x")),
+    _call("+", _call("*", "a", _call("*", "x", "x")), _call("*", "b", "x")),
+)
+
+
+def bench_deriv(n: int) -> int:
+    total = i = 0
+    while i < n:
+        total += count_atoms(derive(FORMULA))
+        i += 1
+    return total
+
+
+def make_tree(depth: int) -> Any:
+    return None if depth == 0 else (make_tree(depth - 1), make_tree(depth - 1))
+
+
+def count_nodes(tree: Any) -> int:
+    return 1 if tree is None else 1 + count_nodes(tree[0]) + count_nodes(tree[1])
+
+
+def bench_trees(n: int) -> int:
+    return count_nodes(make_tree(n))
+
+
+def bench_churn(n: int) -> int:
+    table: dict[int, int] = {}
+    i = 0
+    while i < n:
+        key = (i * 31) % 1009
+        if key in table:
+            del table[key]
+        else:
+            table[key] = i
+        i += 1
+    return len(table)
+
+
+class Point:
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: int, y: int) -> None:
+        self.x = x
+        self.y = y
+
+
+def bench_records(n: int) -> int:
+    p = Point(0, 1)
+    i = 0
+    while i < n:
+        p.x = p.x + Point(i, 2).y
+        i += 1
+    return p.x
+
+
+def make_counter(start: int) -> Callable[[int], int]:
+    def counter(by: int) -> int:
+        nonlocal start
+        start += by
+        return start
+
+    return counter
+
+
+def compose(f: Callable[[int], int], g: Callable[[int], int]) -> Callable[[int], int]:
+    return lambda x: f(g(x))
+
+
+def bench_closures(n: int) -> int:
+    total = i = 0
+    while i < n:
+        counter = make_counter(i)
+        twice = compose(counter, counter)
+        total += twice(1)
+        i += 1
+    return total
+
+
+class Third(Exception):
+    pass
+
+
+def risky(i: int) -> int:
+    if i % 3 == 0:
+        raise Third
+    return i
+
+
+def bench_exceptions(n: int) -> int:
+    total = i = 0
+    while i < n:
+        try:
+            total += risky(i)
+        except Third:
+            total += 1
+        i += 1
+    return total

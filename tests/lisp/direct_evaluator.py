@@ -424,6 +424,8 @@ class Reference:
     def lookup(self, name: str, scope: Scope) -> Any:
         holder = scope.holder(name)
         if holder is None:
+            if name not in PRIMITIVES:
+                raise Failure("E201")
             return PRIMITIVES[name]
         return holder.names[name]
 

@@ -301,6 +301,11 @@ class Programs:
         forms: list[Any] = [["define", "total", self.pick(5)]] if self.pick(2) else []
         if forms:
             scope["total"] = -1
+        helpers = {f"h{i}": 2 for i in range(self.pick(3))}
+        for i in range(len(helpers)):
+            form = self.helper(i, scope)
+            forms.insert(self.pick(len(forms) + 1), form)
+        scope.update(helpers)
         order = list(range(count))
         again = count and self.pick(3) == 0
         if again:
@@ -309,7 +314,8 @@ class Programs:
             if again and at == count:
                 forms.append(self.expr({**scope, "note": 1}, 3))
             name = self.name()
-            inner = {**{k: v for k, v in scope.items() if v < 0}, "n": -1, name: -1, "note": 1}
+            inner = {k: v for k, v in scope.items() if v < 0 or k in helpers}
+            inner.update({"n": -1, name: -1, "note": 1})
             callee = f"p{self.pick(count)}"
             call: Any = [callee, ["-", "n", 1], self.expr(inner, 2)]
             match self.pick(4):
@@ -324,8 +330,28 @@ class Programs:
                 forms.append(["set!", f"p{i}", ["lambda", ["n", name], body]])
             else:
                 forms.append(["define", [f"p{i}", "n", name], body])
+        if helpers and self.pick(4) == 0:
+            again_helper = self.helper(self.pick(len(helpers)), scope)
+            if self.pick(2):
+                (_, (name, *params), body) = again_helper
+                again_helper = ["set!", name, ["lambda", params, body]]
+            forms += [self.expr(scope, 3), again_helper]
+        elif helpers and self.pick(3) == 0:  # used before it is there
+            forms.append(forms.pop(0))
         scope["note"] = 1
         return [*forms, self.expr(scope, 5)]
+
+    def helper(self, i: int, scope: dict[str, int]) -> Any:
+        """A small procedure, which may call the helpers before it."""
+        first, second = self.name(), self.name()
+        if first == second:
+            second = "w"
+        inner = {k: v for k, v in scope.items() if v < 0}
+        inner.update({f"h{j}": 2 for j in range(i)})
+        inner.update({first: -1, second: -1})
+        if self.pick(3) == 0:
+            inner["note"] = 1
+        return ["define", [f"h{i}", first, second], self.expr(inner, 1 + self.pick(2))]
 
 
 @st.composite

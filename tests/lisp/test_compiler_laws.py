@@ -6,6 +6,7 @@ the number of steps, whether a program comes as one text or form by form.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from omega.lisp.data import Nil, Pair, Symbol
 from tests.lisp.direct_evaluator import Closure, Escape, Failure, Raise, Reference, TooLong
 from tests.lisp.program_strategies import programs, text
 
-EXAMPLES = 300
+EXAMPLES = int(os.environ.get("OMEGA_FUZZ_EXAMPLES", "300"))
 
 
 def shown(value: Any) -> Any:
