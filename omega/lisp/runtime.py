@@ -76,7 +76,10 @@ class Runtime:
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self.parts: dict[str, str] = {}  # name -> the part of the library that has it
         self.metered_steps = 0  # taken in the last `metered` block, in those within it too
-        self._spend: Callable[[int], int] | None = None  # of the innermost one under way
+        # of the innermost one under way: takes steps, gives how many are left
+        self._spend: Callable[[int], int] | None = None
+        self._charge: Callable[[int], None] = host.charge  # ... : raises when none is left
+        self._look: Callable[[], None] | None = None  # ... : see `metered`
         self._set_up_registers()
         self._install_natives()
 
@@ -186,13 +189,15 @@ class Runtime:
     ) -> Iterator[None]:
         """Lisp code called outside of any task may take `steps` steps, then it is stopped.
 
-        look: called now and every METERED_SLICE steps; may raise.
+        look: called now and every METERED_SLICE steps; may raise. Within another such block, that
+        one's serves.
         """
+        look = look or self._look
         registers = self.registers
         names = ("_it", "_slice_end", "_slice_end_at_entry")
         before = [registers[name] for name in names]
         left = steps  # not handed out yet
-        outer = self._spend
+        outer = self._spend, self._charge, self._look
 
         def hand_out() -> None:
             nonlocal left
@@ -211,6 +216,14 @@ class Runtime:
                 raise LimitExceeded("fuel", steps, steps, f"steps {where}")
             hand_out()
 
+        def charge(taken: int) -> None:
+            if look is not None:
+                look()
+            enough = taken <= spend(0)
+            spend(taken)
+            if not enough:
+                raise LimitExceeded("fuel", steps, steps, f"steps {where}")
+
         def spend(taken: int) -> int:
             """Take steps for a block within this one; how many are left."""
             nonlocal left
@@ -221,16 +234,16 @@ class Runtime:
 
         self.metered_steps = 0
         hand_out()
-        self._spend = spend
+        self._spend, self._charge, self._look = spend, charge, look
         registers.update(_slice_end=used_up, _slice_end_at_entry=used_up)
         try:
             yield
         finally:
             self.metered_steps = steps - left - registers["_it"].__length_hint__()
             registers.update(zip(names, before, strict=True))
-            self._spend = outer
-            if outer is not None:
-                outer(self.metered_steps)
+            self._spend, self._charge, self._look = outer
+            if self._spend is not None:
+                self._spend(self.metered_steps)
 
     def metered_left(self) -> int | None:
         """The steps left in the innermost `metered` block; None outside of one."""
@@ -321,7 +334,10 @@ class Runtime:
         return self.host.perform(kind, arguments)
 
     def charge(self, steps: int) -> None:
-        self.host.charge(steps)
+        """Count `steps` more steps for work of our own, in the `metered` block under way if one
+        is. May raise LimitExceeded.
+        """
+        self._charge(steps)
 
     # -- what is known of procedures -----------------------------------------------------------
 
