@@ -400,7 +400,7 @@ class Expressions(Builder):
         if any(work[2:]):
             return None
         second = arguments[1] if len(arguments) == 2 else None
-        divisor = second.value if isinstance(second, Const) else None
+        divisor = second.value if isinstance(second, Const) and type_of(second) == "int" else None
         types = tuple(type_of(argument) for argument in arguments)
         return self._fill(inline.checked(name, types, divisor, work), arguments)
 
