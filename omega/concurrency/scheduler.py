@@ -29,7 +29,7 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
-from omega.concurrency import deadlock, depth, endings, hub, limits, listing, scopes, waits
+from omega.concurrency import deadlock, depth, endings, hub, limits, listing, scopes, stacks, waits
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import COMPLETED, ERROR, PENDING, RUNNING, SUSPENDED, State
 from omega.concurrency.events import UNREADY, Event
@@ -124,19 +124,21 @@ class Kernel(KernelState):
             self.driver.notify()
         return task
 
-    def _work(self) -> None:
-        """The life of a worker stack: run the task given, then the next, or lie in the pool."""
-        stack = getcurrent()
-        stack.gr_context = context = Context()
+    def _work(self, stack: greenlet) -> greenlet | None:
+        """Run the task given on `stack`, which runs, and the next ones, while they are new.
+
+        Answers the stack to switch to when this one lies in the pool; None: it is to end.
+        """
+        context = stack.gr_context
         registers = self.registers
         stamp = self._stamp
         now_ns = stamp()
-        it: Any = None  # the step iterator of the last task, if this stack has not been left since
+        it: Any = None  # the step iterator of the last task
         left = -1  # how many steps are left in it
         while True:
             task = self.current
             if task is None:
-                return
+                return None
             if context:  # the last task on this stack has set something in it
                 stack.gr_context = context = Context()
             task.started_ns = now_ns
@@ -189,26 +191,21 @@ class Kernel(KernelState):
                 self.current = following
                 self.turns += 1
                 continue
-            if self._breaking or not self._lie_in_pool(stack, following):
-                return
-            now_ns = stamp()
-            left = -1
+            return None if self._breaking else self._next_stack(stack, following)
 
-    def _lie_in_pool(self, stack: greenlet, following: Task | None) -> bool:
-        """Leave `stack`, which nobody needs now; True: it was taken again. False: it is to end."""
+    def _next_stack(self, stack: greenlet, following: Task | None) -> greenlet | None:
+        """Nobody needs `stack` now: put it into the pool. See `_work`."""
         self.current = None
         if len(self._spare) >= SPARE_STACKS_MAX:
             self._resume = following
             stack.parent = self._hub
             del self._stacks[stack]
-            return False
+            return None
         self._spare.append(stack)
         if following is None:
-            self._hub.switch()
-        else:
-            self._enter(following)
-            following.stack.switch()  # type: ignore[union-attr]
-        return True
+            return self._hub
+        self._enter(following)
+        return following.stack
 
     # ------------------------------------------------------------------ switching
 
@@ -290,7 +287,7 @@ class Kernel(KernelState):
             if self.steps + following.left > self.fuel_end:
                 limits.trim(self, following)
             self.registers["_it"] = following.it
-        stack.switch()
+        stack.switch(self)
 
     def park(self, me: Task, event: Any) -> None:
         """Suspend `me`, whose wait on `event` is registered, until a wake-up has won."""
@@ -571,15 +568,15 @@ class Kernel(KernelState):
 
     def _run_from_hub(self, task: Task) -> None:
         """Switch to `task` and come back when some task gives control to the hub."""
-        stack = task.stack
+        stack, given = task.stack, self
         if stack is None:
             if self._spare:
                 stack = self._spare.pop()
             else:
-                stack = greenlet(self._work)
+                stack, given = greenlet(stacks.live), [self]  # type: ignore[assignment]
                 self._stacks[stack] = None
         self._enter(task)
-        stack.switch()
+        stack.switch(given)
         self.current = None
         self.registers["_it"] = HUB_STEPS
 

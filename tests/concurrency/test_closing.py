@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import warnings
+import weakref
 
 import pytest
 
+from omega import Interpreter
 from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,
@@ -225,3 +228,24 @@ def test_a_task_cannot_close_its_own_scheduler(s, run):
             s.close()
 
     run(body)
+
+
+def test_a_scheduler_that_nobody_closes_is_collected_once_its_tasks_have_ended():
+    def used():
+        s = Scheduler(driver=VirtualDriver())
+        s.wait(s.spawn(lambda: s.await_all([s.spawn(lambda: s.sleep(1)) for _ in range(3)])))
+        return [weakref.ref(s), *(weakref.ref(stack) for stack in s._stacks)]
+
+    kept = used()
+    assert len(kept) == 5
+    gc.collect()
+    assert not any(each() for each in kept)
+
+
+def test_an_interpreter_that_nobody_closes_is_collected_once_its_tasks_have_ended():
+    omega = Interpreter(virtual_time=True)
+    assert omega.eval("(await (async (lambda () (sleep 10) 1)))") == 1
+    kept = weakref.ref(omega)
+    del omega
+    gc.collect()
+    assert kept() is None
