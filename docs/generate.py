@@ -37,7 +37,10 @@ ones by dots; what follows the arrow is the value. Times are milliseconds.
 SECTIONS = (
     ("Equality, symbols, booleans, conditions", ("lisp.primitives.basics",)),
     ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals")),
-    ("Pairs and lists", ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega")),
+    (
+        "Pairs and lists",
+        ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega", "srfi-1.omega"),
+    ),
     ("Sorting", ("sorting.omega",)),
     ("Characters", ("lisp.primitives.chars",)),
     ("Strings", ("lisp.primitives.strings",)),

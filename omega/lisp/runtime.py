@@ -116,7 +116,7 @@ class Runtime:
                 function = _bound_to(function, self)
             self.registers[library_name(name)] = function
             self.library[name] = primitive
-        for own in ("assoc", "member", "delete-duplicates"):
+        for own in ("assoc", "member", "delete", "delete-duplicates"):
             # The library's own take a comparison as well, and fall back on these.
             self.install("%" + own, self.registers[library_name(own)], self.library[own])
             self.library[own] = None

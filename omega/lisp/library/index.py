@@ -4,4 +4,20 @@ Owns: PARTS, part -> (its procedures and variables, its macros), so that none ne
 before a program names something of it.
 """
 
-PARTS: dict[str, tuple[str, str]] = {}
+PARTS: dict[str, tuple[str, str]] = {
+    "srfi-1": (
+        """
+        %after %check-lists %elements %membership %sets %subset? %with-new alist-cons alist-delete
+        alist-delete! append! append-map! append-reverse! break break! car+cdr circular-list
+        concatenate! delete delete! delete-duplicates delete-duplicates! drop-right! filter! list=
+        lset-adjoin lset-diff+intersection lset-diff+intersection! lset-difference
+        lset-difference! lset-intersection lset-intersection! lset-union lset-union! lset-xor
+        lset-xor! lset<= lset= map! map-in-order not-pair? null-list? pair-fold pair-fold-right
+        pair-for-each partition! reduce-right remove! span span! split-at! take! take-while!
+        unfold unfold-right unzip1 unzip2 unzip3 unzip4 unzip5 xcons zip
+        """,
+        """
+
+        """,
+    ),
+}

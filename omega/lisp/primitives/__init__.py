@@ -19,6 +19,7 @@ def load() -> dict[str, Primitive]:
         strings,
         tables,
         vectors,
+        walks,
     )
 
     return PRIMITIVES

@@ -1,0 +1,176 @@
+"""Steps and ranges for the library's own Lisp: several lists walked at once, ranges checked.
+
+Owns: primitives whose names begin with %, which take the name of the procedure they work for, so
+that errors tell of that one.
+Refuses: walking on its own: a step takes one element of each list, and the Lisp that asked calls
+what is to be called.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.lisp.data import Char, Nil, Pair, to_list
+from omega.lisp.primitives import check
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.registry import primitive
+
+
+def _taken(own: str, **given: tuple[Any, type]) -> None:
+    """Refuse arguments only the library gives, should a program give others."""
+    for at, (what, (value, kind)) in enumerate(given.items(), 1):
+        if type(value) is not kind:
+            raise wrong_type(own, at, f"the {what}", value)
+
+
+def _ended(own: str, name: Any, position: Any, ats: Any) -> bool:
+    """Whether one of the lists has no more elements; the others may go on, or round."""
+    if type(name) is not str or type(position) is not int or type(ats) is not list:
+        _taken(own, name=(name, str), position=(position, int), lists=(ats, list))
+    for at in ats:
+        if type(at) is not Pair and not isinstance(at, Pair):
+            for i, each in enumerate(ats):
+                if each is not Nil and not isinstance(each, Pair):
+                    raise wrong_type(name, position + i, "a list", each)
+            return True
+    return False
+
+
+@primitive("%step!")
+def step(name: Any, position: Any, ats: Any, more: Any) -> Any:
+    """(%step! name position lists more) -> the next element of each list, in front of the list
+    `more`; #f when a list has ended. lists: a vector, which is moved on; the first stands at
+    `position`.
+    """
+    if _ended("%step!", name, position, ats):
+        return False
+    result = to_list([at.car for at in ats], more)
+    ats[:] = [at.cdr for at in ats]
+    return result
+
+
+@primitive("%step-pairs!")
+def step_pairs(name: Any, position: Any, ats: Any, more: Any) -> Any:
+    """(%step-pairs! name position lists more) -> as %step!, with the pairs instead of the
+    elements.
+    """
+    if _ended("%step-pairs!", name, position, ats):
+        return False
+    result = to_list(list(ats), more)
+    ats[:] = [at.cdr for at in ats]
+    return result
+
+
+@primitive("%natural", result="int")
+def natural(name: Any, position: Any, n: Any) -> int:
+    """(%natural name position n) -> n, which must be an exact integer of at least 0."""
+    _taken("%natural", name=(name, str), position=(position, int))
+    return check.natural(name, position, n)
+
+
+@primitive("%index", result="int")
+def index(name: Any, position: Any, k: Any, length: Any, what: Any) -> int:
+    """(%index name position k length what) -> k, which must be an index of something of that
+    length.
+    """
+    _taken("%index", name=(name, str), position=(position, int))
+    _taken("%index", length=(length, int), what=(what, str))
+    return check.index(name, position, k, length, what)
+
+
+@primitive("%string-end", result="int")
+def string_end(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any) -> int:
+    """(%string-end name position s at start end) -> the end of a range of the string s, its length
+    when end is #f; start stands at argument `at`.
+    """
+    _taken("%string-end", name=(name, str), position=(position, int))
+    _taken("%string-end", at=(at, int))
+    text = check.string(name, position, s)
+    return check.span(name, at, start, None if end is False else end, len(text), "string")[1]
+
+
+@primitive("%string-part", result="string")
+def string_part(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any) -> str:
+    """(%string-part name position s at start end) -> the characters of a range as %string-end
+    has it.
+    """
+    _taken("%string-part", name=(name, str), position=(position, int))
+    _taken("%string-part", at=(at, int))
+    text = check.string(name, position, s)
+    first, last = check.span(name, at, start, None if end is False else end, len(text), "string")
+    return text[first:last]
+
+
+@primitive("%vector-end", result="int")
+def vector_end(name: Any, position: Any, v: Any, at: Any, start: Any, end: Any) -> int:
+    """(%vector-end name position v at start end) -> the end of a range of the vector v, its length
+    when end is #f; start stands at argument `at`.
+    """
+    _taken("%vector-end", name=(name, str), position=(position, int))
+    _taken("%vector-end", at=(at, int))
+    items = check.vector(name, position, v)
+    return check.span(name, at, start, None if end is False else end, len(items), "vector")[1]
+
+
+@primitive("%wanted-characters")
+def wanted_characters(name: Any, position: Any, wanted: Any) -> Any:
+    """(%wanted-characters name position wanted) -> a string of the characters meant, or #f when a
+    procedure is to tell.
+    """
+    if type(wanted) is str:
+        return wanted
+    if type(wanted) is Char:
+        return wanted.value
+    if callable(wanted):
+        return False
+    _taken("%wanted-characters", name=(name, str), position=(position, int))
+    raise wrong_type(name, position, "a character, a string of characters or a predicate", wanted)
+
+
+def _scanned(own: str, s: Any, wanted: Any, start: Any, end: Any) -> None:
+    check.span(own, 4, start, end, len(check.string(own, 1, s)), "string")
+    check.string(own, 2, wanted)
+
+
+@primitive("%string-scan")
+def string_scan(s: Any, wanted: Any, among: Any, start: Any, end: Any, *, rt: Any) -> Any:
+    """(%string-scan s wanted among? start end) -> the first index from start to before end whose
+    character is (or, unless among?, is not) one of those in the string `wanted`; #f if there is
+    none.
+    """
+    _scanned("%string-scan", s, wanted, start, end)
+    if among is True and len(wanted) == 1:
+        at = s.find(wanted, start, end)
+        check.spend(rt, (end if at < 0 else at) - start)
+        return False if at < 0 else at
+    chars = frozenset(wanted)
+    for at in range(start, end):
+        if (s[at] in chars) is among:
+            check.spend(rt, at - start)
+            return at
+    check.spend(rt, end - start)
+    return False
+
+
+@primitive("%string-scan-right")
+def string_scan_right(s: Any, wanted: Any, among: Any, start: Any, end: Any, *, rt: Any) -> Any:
+    """(%string-scan-right s wanted among? start end) -> as %string-scan, the last such index."""
+    _scanned("%string-scan-right", s, wanted, start, end)
+    chars = frozenset(wanted)
+    for at in range(end - 1, start - 1, -1):
+        if (s[at] in chars) is among:
+            check.spend(rt, end - at)
+            return at
+    check.spend(rt, end - start)
+    return False
+
+
+@primitive("%string-keep", result="string")
+def string_keep(s: Any, wanted: Any, among: Any, *, rt: Any) -> str:
+    """(%string-keep s wanted among?) -> the characters of s that are (or, unless among?, are not)
+    some of those in the string `wanted`.
+    """
+    check.spend(rt, len(check.string("%string-keep", 1, s)))
+    check.string("%string-keep", 2, wanted)
+    chars = frozenset(wanted)
+    return "".join([c for c in s if (c in chars) is among])
