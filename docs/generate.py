@@ -37,6 +37,7 @@ ones by dots; what follows the arrow is the value. Times are milliseconds.
 SECTIONS = (
     ("Equality, symbols, booleans, conditions", ("lisp.primitives.basics",)),
     ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals")),
+    ("Bits", ("lisp.primitives.bits", "srfi-151.omega")),
     (
         "Pairs and lists",
         ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega", "srfi-1.omega"),

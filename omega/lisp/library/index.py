@@ -20,4 +20,28 @@ PARTS: dict[str, tuple[str, str]] = {
 
         """,
     ),
+    "srfi-151": (
+        """
+        %integer-from-0 bitwise-fold bitwise-for-each bitwise-unfold make-bitwise-generator
+        """,
+        """
+
+        """,
+    ),
+    "srfi-2": (
+        """
+
+        """,
+        """
+        and-let*
+        """,
+    ),
+    "srfi-26": (
+        """
+
+        """,
+        """
+        %cut %cute cut cute
+        """,
+    ),
 }

@@ -9,6 +9,7 @@ def load() -> dict[str, Primitive]:
     """Every primitive by its Lisp name."""
     from omega.lisp.primitives import (  # noqa: F401
         basics,
+        bits,
         chars,
         files,
         json,
