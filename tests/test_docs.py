@@ -29,6 +29,7 @@ import pytest
 
 import omega
 from omega.errors import CODES, OmegaError
+from omega.lisp.library import PARTS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -219,6 +220,7 @@ def forms() -> set[str]:
         compiler = interpreter._evaluator.compiler
         interpreter.eval("(begin)")
         names = set(compiler.program.syntax)
+    names.update(name for _, syntax in PARTS.values() for name in syntax.split())
     return {name for name in names if not name.startswith("%")}
 
 

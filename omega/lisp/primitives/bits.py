@@ -44,7 +44,7 @@ def _mask(rt: Any, start: int, width: int, value: int = 0) -> int:
     return ((1 << width) - 1) << start
 
 
-# -- several integers at once -----------------------------------------------------------------------
+# -- several integers at once ----------------------------------------------------------------------
 
 
 @primitive("bitwise-eqv", result="int")
@@ -91,7 +91,7 @@ def bitwise_if(mask: Any, n: Any, m: Any, *, rt: Any) -> int:
     return (chosen & a) | (~chosen & b)
 
 
-# -- single bits ------------------------------------------------------------------------------------
+# -- single bits -----------------------------------------------------------------------------------
 
 
 @primitive("bit-set?", result="bool")
@@ -150,7 +150,7 @@ def first_set_bit(n: Any, *, rt: Any) -> int:
     return (value & -value).bit_length() - 1
 
 
-# -- fields -----------------------------------------------------------------------------------------
+# -- fields ----------------------------------------------------------------------------------------
 
 
 @primitive("bit-field", result="int")
@@ -253,7 +253,7 @@ def bit_field_reverse(n: Any, start: Any, end: Any, *, rt: Any) -> int:
     return _replaced(value, _number(_bits(value >> first, width)[::-1]), first, width, rt)
 
 
-# -- as sequences of booleans -----------------------------------------------------------------------
+# -- as sequences of booleans ----------------------------------------------------------------------
 
 
 def _bits(value: int, count: int) -> list[bool]:
