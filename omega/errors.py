@@ -40,6 +40,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "value-error": ("E306", "error"),
     "continuation-error": ("E307", "error"),
     "immutable": ("E308", "error"),
+    "match-error": ("E309", "error"),
     # the outside
     "file-error": ("E501", "error"),
     "json-error": ("E502", "error"),

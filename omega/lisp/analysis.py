@@ -3,6 +3,7 @@
 Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walks the tree:
   resolve   whose a global is, which calls are to primitives, where safepoints stand
   inlining  (inlining.py) small known procedures in place of their calls
+  narrow    (narrowing.py) what tests have made sure of
   loops     which letrec-bound procedures are only ever jumped to, and so become loops of their
             parent
   places    which Python function and loop holds each variable, which variables closures capture;
@@ -21,6 +22,7 @@ from functools import partial
 from typing import Any
 
 from omega.lisp.core import (
+    Attempt,
     Call,
     Global,
     If,
@@ -43,6 +45,7 @@ from omega.lisp.core import (
 )
 from omega.lisp.environment import TopLevel
 from omega.lisp.inlining import inline_calls
+from omega.lisp.narrowing import narrow
 from omega.lisp.versions import choose_versions, settle_types
 
 # Loops within loops of one Python function: CPython allows 20 blocks, a loop takes two.
@@ -68,6 +71,8 @@ def analyse(nodes: list[Node], top: TopLevel) -> Unit:
     unit = Unit(nodes, top)
     _Resolve(unit).run()
     inline_calls(unit)
+    for node in nodes:
+        narrow(node, {})
     while True:
         loops = _Loops(unit)
         for node in nodes:
@@ -175,6 +180,9 @@ class _Loops:
             case If():
                 found = self.uses(node.test, False)
                 _merge(found, self.uses(node.then, tail))
+                return _merge(found, self.uses(node.other, tail))
+            case Attempt():
+                found = self.uses(node.first, tail)
                 return _merge(found, self.uses(node.other, tail))
             case Seq():
                 found = {}
@@ -298,6 +306,9 @@ class _Places:
             case If():
                 self._walk(node.test, owner, loop, False, {}, depth)
                 self._walk(node.then, owner, loop, tail, targets, depth)
+                self._walk(node.other, owner, loop, tail, targets, depth)
+            case Attempt():
+                self._walk(node.first, owner, loop, tail, targets, depth)
                 self._walk(node.other, owner, loop, tail, targets, depth)
             case Seq():
                 for part in node.body[:-1]:

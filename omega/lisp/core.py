@@ -72,10 +72,13 @@ class Const(Node):
 
 
 class Local(Node):
-    __slots__ = ("var",)
+    """A use of a variable. sure: the type that a test on the way here has made sure of, or None."""
+
+    __slots__ = ("sure", "var")
 
     def __init__(self, span: Span | None, var: Variable) -> None:
         self.span, self.var = span, var
+        self.sure: str | None = None
 
 
 class Global(Node):
@@ -267,6 +270,28 @@ class Letrec(Node):
         self.span, self.variables, self.inits, self.body = span, variables, inits, body
 
 
+class Attempt(Node):
+    """The value of `first`; where that comes to a Fail, in one of its last parts, of `other`.
+
+    tests: what `first` may have evaluated when it fails. Every If of `first` with a Fail below its
+    `then` has a Fail as its `other`; no loop has one below it.
+    """
+
+    __slots__ = ("first", "other", "tests")
+
+    def __init__(self, span: Span | None, first: Node, other: Node, tests: list[Node]) -> None:
+        self.span, self.first, self.other, self.tests = span, first, other, tests
+
+
+class Fail(Node):
+    """Go on with the `other` of the innermost Attempt whose `first` this stands in."""
+
+    __slots__ = ()
+
+    def __init__(self, span: Span | None) -> None:
+        self.span = span
+
+
 class Receive(Node):
     """Binds the values of `producer`: `required` and, if not None, a list of further ones to
     `rest`.
@@ -314,6 +339,9 @@ def children(node: Node) -> Iterator[Node]:
         case Receive():
             yield node.producer
             yield node.body
+        case Attempt():
+            yield node.first
+            yield node.other
         case _:
             return
 
@@ -338,6 +366,8 @@ def own_calls(lambda_: Lambda, is_it: Callable[[Node], bool]) -> Iterator[bool]:
             match node:
                 case If():
                     last = (node.then, node.other)
+                case Attempt():
+                    last = (node.first, node.other)
                 case Seq():
                     last = (node.body[-1],)
                 case Let() | Letrec() | Receive():

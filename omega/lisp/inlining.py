@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omega.lisp.core import (
+    Attempt,
     Call,
     Const,
     Global,
@@ -101,6 +102,8 @@ class _Inliner:
                 self.available |= made
                 node.body = self.walk(node.body)
                 return self._without_unused(node)
+            case Attempt():
+                node.first, node.other = self.walk(node.first), self.walk(node.other)
             case Receive():
                 node.producer, node.body = self.walk(node.producer), self.walk(node.body)
             case SetLocal() | SetGlobal():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.errors import OmegaError, Span
-from omega.lisp import binding_forms, data_forms, forms  # noqa: F401  fill the table
+from omega.lisp import binding_forms, data_forms, forms, match_forms  # noqa: F401  fill the table
 from omega.lisp.core import Const, Node
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.environment import (

@@ -11,7 +11,9 @@ from typing import Any
 
 from omega.lisp import inline
 from omega.lisp.core import (
+    Attempt,
     Call,
+    Fail,
     Global,
     Guarded,
     If,
@@ -110,6 +112,11 @@ class Statements(Expressions):
                     if self._letrec(node, dest):
                         return
                     node = node.body
+                case Attempt() if dest.transfers:
+                    self.stmt(node.first, dest)  # what fails comes out behind it
+                    node = node.other
+                case Fail():
+                    return
                 case If() if dest.transfers:
                     self._branch(node, dest)
                     node = node.other
@@ -131,6 +138,8 @@ class Statements(Expressions):
                 return False
             case Receive():
                 return node.producer in calling
+            case Attempt():
+                return any(test in calling for test in node.tests)
         return node in calling
 
     def _step(self) -> None:
@@ -143,6 +152,9 @@ class Statements(Expressions):
         match node:
             case If():
                 self._chain(node, dest)
+                return
+            case Attempt():
+                self._once(node, dest)
                 return
             case Call() if node.jump is not None:
                 self._jump(node, dest)
@@ -201,8 +213,7 @@ class Statements(Expressions):
         while isinstance(at, If) and length <= CHAIN_MAX:
             length, at = length + 1, at.other
         if length > CHAIN_MAX:
-            turn = Frame(None, None)
-            self.out.append(self.forever(self.block(node, dest.within(turn))))
+            self._once(node, dest)
             return
         test = self.test(node.test)
         place = self.place
@@ -214,6 +225,10 @@ class Statements(Expressions):
             self.out.append(self.if_(self.not_(test), other, []))
         else:
             self.out.append(self.if_(test, then, other))
+
+    def _once(self, node: Node, dest: Dest) -> None:
+        """A loop of one turn: whatever delivers a value leaves it."""
+        self.out.append(self.forever(self.block(node, dest.within(Frame(None, None)))))
 
     def _bind(self, node: Let) -> None:
         lambdas = [init for init in node.inits if isinstance(init, Lambda)]

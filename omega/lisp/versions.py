@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from omega.lisp.core import (
+    Attempt,
     Call,
     Const,
+    Fail,
     Global,
     If,
     InForce,
@@ -183,6 +185,10 @@ def _result_of(node: Node, lambda_: Lambda) -> set[str | None]:
     match node:
         case If():
             return _result_of(node.then, lambda_) | _result_of(node.other, lambda_)
+        case Attempt():
+            return _result_of(node.first, lambda_) | _result_of(node.other, lambda_)
+        case Fail():
+            return set()
         case Seq():
             return _result_of(node.body[-1], lambda_)
         case Let() | Receive():
@@ -201,7 +207,7 @@ def type_of(node: Node) -> str | None:
         case Const():
             return {int: "int", float: "float", bool: "bool", str: "string"}.get(type(node.value))
         case Local():
-            return node.var.type
+            return node.sure or node.var.type
         case If():
             then = type_of(node.then)
             return then if then is not None and then == type_of(node.other) else None

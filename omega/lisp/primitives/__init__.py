@@ -14,6 +14,7 @@ def load() -> dict[str, Primitive]:
         files,
         json,
         lists,
+        matching,
         numbers,
         ports,
         reals,
