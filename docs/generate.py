@@ -1,6 +1,7 @@
 """Writes what documentation can be taken from the source.
 
-    python docs/generate.py            writes docs/reference.md and the list in docs/internals.md
+    python docs/generate.py            writes docs/reference.md, the list in docs/internals.md, the
+                                       examples in docs/errors.md and its copy in the package
     python docs/generate.py --check    says whether they are current (exit code 1 when not)
 
 Owns: how the reference is cut into sections; where the list of modules begins and ends. The words
@@ -272,6 +273,39 @@ def defined_in(path: Path) -> list[str]:
     return sorted(names)
 
 
+# -- what errors look like -------------------------------------------------------------------------
+
+EXAMPLE, END_OF_EXAMPLE = "<!-- example -->", "<!-- end of example -->"
+FENCES = {".omega": "omega not-run", ".py": "python not-run", ".json": "json", ".latin1": "text"}
+
+
+def with_examples(text: str) -> str:
+    """The page of errors with a program for every code and what is printed about it: those of
+    tests/golden.
+    """
+    from tests.golden.kit import FOLDER, files_of
+
+    def example(code: str) -> str:
+        parts = []
+        for path in files_of(code):
+            data = path.read_bytes()
+            try:
+                program = data.decode("utf-8")
+            except UnicodeDecodeError:  # what E105 is about
+                program = data.decode("latin-1")
+            parts.append(f"`{path.name}`:\n\n```{FENCES[path.suffix]}\n{program}```\n")
+        told = (FOLDER / f"{code}.txt").read_text("utf-8")
+        return "\n".join([*parts, f"```text\n{told}```\n"])
+
+    sections = re.split(r"(?m)^(?=## [EW]\d{3} )", text)
+    for at, section in enumerate(sections):
+        before, mark, rest = section.partition(EXAMPLE)
+        if mark:
+            _, end, after = rest.partition(END_OF_EXAMPLE)
+            sections[at] = f"{before}{mark}\n\n{example(section[3:7])}\n{end}{after}"
+    return "".join(sections)
+
+
 def main() -> int:
     sys.path.insert(0, str(ROOT))
     library = ROOT / "omega" / "lisp" / "library" / "index.py"
@@ -279,11 +313,14 @@ def main() -> int:
         library.write_text(index(), encoding="utf-8")
         del sys.modules["omega.lisp.library.index"], sys.modules["omega.lisp.library"]
     documented, undocumented = entries()
-    internals = ROOT / "docs" / "internals.md"
+    internals, errors = ROOT / "docs" / "internals.md", ROOT / "docs" / "errors.md"
+    told = with_examples(errors.read_text("utf-8"))
     pages = {
         library: index(),
         PAGE: page(documented),
         internals: with_modules(internals.read_text("utf-8")),
+        errors: told,
+        ROOT / "omega" / "cli" / "errors.md": told,  # for `omega explain`, wherever it is installed
     }
     if undocumented:
         print("without documentation: " + " ".join(undocumented), file=sys.stderr)

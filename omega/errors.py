@@ -315,6 +315,10 @@ class HostFunctionError(LispError):
 class TimeoutExpired(LispError):
     kind = "timeout-error"
 
+    def __init__(self, message: str) -> None:
+        hint = "allow more time, or go on without: `guard` with (condition-is? e 'timeout-error)"
+        super().__init__(message, hint=hint)
+
 
 class TaskError(LispError):
     kind = "task-error"
@@ -330,8 +334,11 @@ class TaskCancelled(TaskError):
     ) -> None:
         label = f'{task} "{name}"' if name else task
         why = f": {reason}" if reason else ""
-        who = f" (by {by})" if by else ""
-        super().__init__(f"task {label} was cancelled{why}{who}")
+        who = "" if not by else " (by the host)" if by == "host" else f" (by task {by})"
+        super().__init__(
+            f"task {label} was cancelled{why}{who}",
+            hint="`guard` with (condition-is? e 'task-cancelled) goes on without its value",
+        )
         self.task_id, self.reason, self.by = task, reason, by
 
 
@@ -406,6 +413,11 @@ class HostError(OmegaError):
     """The embedding program used Omega in a way that cannot work."""
 
     kind = "usage"
+
+    def __str__(self) -> str:
+        """With the hint: nobody but a Python traceback will show it."""
+        text = super().__str__()
+        return text if self.excerpt is not None or not self.hint else f"{text}\n  hint: {self.hint}"
 
 
 class WrongThread(HostError):

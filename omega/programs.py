@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from omega.errors import LimitExceeded, LispFileError
+from omega.errors import LimitExceeded, LispFileError, Span
 
 UTF8_BYTES = 4  # of one character, at most
 SUFFIX = ".omega"
@@ -85,9 +85,11 @@ def decoded(data: bytes, path: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start]
+        column = len(before.decode("utf-8-sig")) + 1
         raise LispFileError(
-            f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} at offset "
-            f"{error.start}",
+            f"not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}",
             kind="bad-encoding",
             hint="save the file as UTF-8",
+            span=Span(path, line, column, line, column + 1),
         ) from None

@@ -68,7 +68,9 @@ def models(b: Bindings, table: Table) -> None:
         except TimeoutExpired as error:
             expired = error
         raise LLMError(
-            f"the LLM call had no reply within {limit * 1000:g} ms", kind="llm-timeout"
+            f"the LLM call had no reply within {limit * 1000:g} ms",
+            kind="llm-timeout",
+            hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
         ) from expired
 
     def stats() -> HashTable:

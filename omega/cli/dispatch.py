@@ -64,6 +64,14 @@ COMMANDS = (
         "check",
     ),
     Command(
+        "explain",
+        "CODE",
+        "tell what an error is about and how to mend it: omega explain E201\n\n"
+        "CODE is what stands in brackets behind `error` or `warning`, or the name of its kind.",
+        (),
+        "explain",
+    ),
+    Command(
         "compile",
         "FILE",
         "compile a program; with --show-python, print what it is compiled to",

@@ -99,7 +99,11 @@ class Channel:
         return self.at_end
 
     def closed_error(self) -> TaskError:
-        return TaskError(f"{self.name} is closed", kind="channel-closed")
+        return TaskError(
+            f"{self.name} is closed",
+            kind="channel-closed",
+            hint="close it when all has been sent; who receives then gets the eof object",
+        )
 
 
 class RecvEvent(Event):

@@ -322,7 +322,9 @@ class Scheduler(Kernel):
         found = self.try_find_task(task_id)
         if found is None:
             raise TaskError(
-                f"there is no task {task_id}, or it ended long ago", kind="unknown-task"
+                f"there is no task {task_id}, or it ended long ago",
+                kind="unknown-task",
+                hint="(tasks) lists those there are; keep the task itself, not its id",
             )
         return found
 

@@ -249,7 +249,11 @@ def refused_wait(me: Task) -> TaskError:
     assert me.holds
     hold = me.holds[-1]
     if hold.kind == "atomic":
-        return TaskError("an atomic section cannot wait", kind="cannot-suspend-here")
+        return TaskError(
+            "an atomic section cannot wait",
+            kind="cannot-suspend-here",
+            hint="wait before it or behind it; (with-mutex mutex ...) keeps others out meanwhile",
+        )
     return TaskError(
         f"cannot wait here: the host function `{hold.name}` is on the stack",
         kind="cannot-suspend-here",

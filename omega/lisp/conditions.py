@@ -117,6 +117,7 @@ class Conditions:
             from omega.lisp.printer import shorten
 
             error = Raised(condition, f"uncaught raise of {shorten(condition, 120)}")
+            error.hint = "`guard` handles it; (error message value ...) raises what tells its place"
         error.signalled = True
         return error
 

@@ -242,6 +242,10 @@ class Evaluator:
                 error.span = same[0].span
             else:
                 error.notes.append((LEFT_NO_TRACE, None))
+        if error.kind == "unbound-variable":
+            for found in findings:  # knows the names in scope there
+                if found.message == error.message and found.span == error.span:
+                    error.hint = found.hint
         cause = error.__cause__
         if error.hint is None and isinstance(cause, OmegaError):
             error.hint = cause.hint

@@ -42,8 +42,8 @@ _BINDING = frozenset(
 
 Note = tuple[str, Span | None]
 
-# (kind, fact, where, hint, notes, unbound name or "", names of local variables and of syntax like
-# it); plain data: findings are kept with compiled texts
+# (kind, fact, where, hint, notes, unbound name or "", names of the text and of syntax like it);
+# plain data: findings are kept with compiled texts
 Finding = tuple[str, str, Span | None, str | None, tuple[Note, ...], str, tuple[str, ...]]
 
 
@@ -90,7 +90,8 @@ def as_error(found: Finding, suggest: Callable[[str, Sequence[str]], str]) -> Li
 
 
 def _unbound(node: Global, unit: Unit) -> Finding:
-    names = [*unit.top.syntax, *AUXILIARY, *_locals_at(node, unit.nodes)]
+    top = unit.top
+    names = [*top.syntax, *AUXILIARY, *top.defined, *_locals_at(node, unit.nodes)]
     here = near(node.name, {name for name in names if not name.startswith("%")})
     fact = f"`{node.name}` is not bound"
     return "unbound-variable", fact, node.span, None, (), node.name, tuple(here)

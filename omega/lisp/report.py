@@ -65,6 +65,9 @@ def _place(span: Span | None) -> dict[str, Any]:
 
 
 def _irritants(error: OmegaError) -> str:
+    cause = error.__cause__
+    if error.kind == "tasks-failed" and isinstance(cause, OmegaError):
+        error = cause  # the message ends with that one's
     if error.kind != "error" or not error.irritants:
         return ""  # other messages name their values themselves
     from omega.lisp.printer import shorten

@@ -89,7 +89,7 @@ def _slips(letters: int) -> int:
     """How many slips a word of so many letters may have and still be itself."""
     if letters < LETTERS_MIN:
         return 0
-    return 1 if letters < 6 else 2 if letters < 10 else 3
+    return 1 if letters < 7 else 2 if letters < 11 else 3
 
 
 def _distance(a: str, b: str, most: int, sure_letters_min: int) -> int | None:

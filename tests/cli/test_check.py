@@ -263,3 +263,35 @@ def test_the_format_of_diagnostics_is_one_of_two(omega):
     done = omega("check", "--diagnostics", "xml", "x")
     assert done.returncode == 2
     assert "--diagnostics takes text or json, got 'xml'" in done.stderr
+
+
+# -- explain ---------------------------------------------------------------------------------------
+
+
+def test_explain_tells_what_a_code_is_about(omega):
+    done = omega("explain", "E201")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("E201 unbound-variable\n\nNothing of that name is defined")
+    assert "\nTo mend it: " in done.stdout
+    assert "    $ omega run E201.omega\n" in done.stdout
+    assert "```" not in done.stdout
+    assert "<!--" not in done.stdout
+    assert omega("explain", "unbound-variable").stdout == done.stdout
+    assert omega("explain", "e201").stdout == done.stdout
+
+
+def test_explain_knows_every_code(capsys):
+    from omega.cli.explain import explanation
+
+    for kind, (code, _) in CODES.items():
+        text = explanation(code)
+        assert text.startswith(f"{code} {kind}\n\n")
+        assert "\n## " not in text
+
+
+def test_explain_of_what_is_no_code_says_so(omega):
+    done = omega("explain", "unbound-varable")
+    assert done.returncode == 2
+    assert "there is no code unbound-varable" in done.stderr
+    assert "did you mean unbound-variable?" in done.stderr
+    assert omega("explain").returncode == 2

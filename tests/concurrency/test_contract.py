@@ -90,7 +90,7 @@ def test_cancel_cancels(manager):
     other = manager.submit(lambda: manager.delay(1))
     manager.wait(other)
     assert manager.cancel(task, "enough") is True
-    with pytest.raises(TaskCancelled, match=r"task 1 was cancelled: enough \(by host\)"):
+    with pytest.raises(TaskCancelled, match=r"task 1 was cancelled: enough \(by the host\)"):
         manager.wait(task)
     assert task.state == "cancelled"
     assert manager.cancel(task) is False

@@ -55,7 +55,7 @@ def test_awaiting_a_cancelled_task_raises_and_the_waiter_lives_on(s, run):
         task = sleeper(s, 10)
         s.yield_now()
         s.cancel(task, "no more")
-        with pytest.raises(TaskCancelled, match=r"no more \(by 1\)") as caught:
+        with pytest.raises(TaskCancelled, match=r"no more \(by task 1\)") as caught:
             s.await_task(task)
         assert (caught.value.task_id, caught.value.reason, caught.value.by) == (
             "1.1",
