@@ -67,9 +67,16 @@ class Unit:
         self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
 
 
-def analyse(nodes: list[Node], top: TopLevel) -> Unit:
+def resolve(nodes: list[Node], top: TopLevel) -> Unit:
+    """The first pass: the nodes still are what the text says."""
     unit = Unit(nodes, top)
     _Resolve(unit).run()
+    return unit
+
+
+def analyse(unit: Unit) -> None:
+    """The other passes, over what `resolve` made."""
+    nodes = unit.nodes
     inline_calls(unit)
     for node in nodes:
         narrow(node, {})
@@ -84,7 +91,6 @@ def analyse(nodes: list[Node], top: TopLevel) -> Unit:
     for node in nodes:
         settle_types(node)
     choose_versions(unit.known, lambda call: known_callee(call, unit))
-    return unit
 
 
 class _Resolve:

@@ -19,7 +19,7 @@ from typing import Any
 
 from omega.errors import LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
-from omega.lisp.analysis import analyse
+from omega.lisp.analysis import Unit, analyse, resolve
 from omega.lisp.core import Global, Node, Receive, Seq, SetGlobal, children
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import TopLevel, strip
@@ -82,16 +82,19 @@ class Compiler:
         with self._passes(source, top, limit) as (expander, forms, before):
             nodes = expander.program(forms, len(source.text))
             self.rt.charge(0)  # is there time left?
-            tree, emitter, unit = self._emit(self._borrowed(top, before) + nodes, top)
+            unit = _resolved(self._borrowed(top, before) + nodes, top)
+            parts = self._load_needed()
+            found = findings(unit, self.rt.registers)
+            tree, emitter = self._emit(unit)
             code = _code(tree, source.name)
             facts = {
-                "parts": self._load_needed(),
+                "parts": parts,
                 "defined": sorted(top.defined - before),
                 "entries": sorted(self.entries),
                 "workers": dict(self.workers_of),
                 "macros": expander.made_syntax,
                 "expansions": _expansions(expander),
-                "findings": findings(unit, self.rt.registers),
+                "findings": found,
                 "steps": expander.work.steps + MACRO_STEPS_MAX - self._macro_steps,
             }
             return Compiled(code, emitter.literals, facts)
@@ -109,12 +112,13 @@ class Compiler:
         try:
             with self._passes(source, top, limit) as (expander, forms, _):
                 nodes, mistakes = expander.attempt(forms, len(source.text))
-                unit = analyse(nodes, top)
-                tree = Emitter(unit, set(self.entries), dict(self.workers_of)).module()
+                unit = _resolved(nodes, top)
                 self._load_needed()
                 found = findings(unit, self.rt.registers)
-                if not mistakes.found:  # what uses a name may be what was put together wrongly
+                if not mistakes.found:  # else what uses a name may be what they are about
                     found += style(nodes, expander)
+                    analyse(unit)
+                    tree = Emitter(unit, set(self.entries), dict(self.workers_of)).module()
                     _code(tree, source.name)
         finally:  # the text may never be run here
             self._forget(top, *before)
@@ -125,7 +129,7 @@ class Compiler:
         top = self.program
         with self._passes(source, top, None) as (expander, forms, before):
             nodes = expander.program(forms, len(source.text))
-            tree, emitter, _ = self._emit(self._borrowed(top, before) + nodes, top)
+            tree, emitter = self._emit(_resolved(self._borrowed(top, before) + nodes, top))
             return _unparse(tree, emitter.literals)
 
     @contextmanager
@@ -210,16 +214,13 @@ class Compiler:
     def _expand_library(self, source: Source) -> None:
         self._expander(self.library).program(read_all(source), len(source.text))
 
-    def _emit(self, nodes: list[Node], top: TopLevel) -> tuple[ast.Module, Emitter, Any]:
-        for node in nodes:
-            if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
-                node.define = True
-        unit = analyse(nodes, top)
-        if top.is_library:  # each of its texts stands for itself
+    def _emit(self, unit: Unit) -> tuple[ast.Module, Emitter]:
+        analyse(unit)
+        if unit.top.is_library:  # each of its texts stands for itself
             emitter = Emitter(unit, set(), {})
         else:
             emitter = Emitter(unit, self.entries, self.workers_of)
-        return emitter.module(), emitter, unit
+        return emitter.module(), emitter
 
     # -- macros --------------------------------------------------------------------------------
 
@@ -241,7 +242,7 @@ class Compiler:
             work.extend(children(at))
         earlier = [each for each in definitions if each in needed - self._evaluated]
         self._evaluated |= needed
-        tree, emitter, _ = self._emit([*earlier, node], self.program)
+        tree, emitter = self._emit(_resolved([*earlier, node], self.program))
         thunk = load(
             _code(tree, node.span.file if node.span else "<macro>"),
             emitter.literals,
@@ -283,6 +284,13 @@ def _defined_by(node: Node) -> list[str]:
         if isinstance(at, (Receive, Seq)):
             work.extend(children(at))
     return found
+
+
+def _resolved(nodes: list[Node], top: TopLevel) -> Unit:
+    for node in nodes:
+        if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
+            node.define = True
+    return resolve(nodes, top)
 
 
 def _expansions(expander: Expander) -> list[Expansion]:

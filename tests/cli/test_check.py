@@ -119,6 +119,11 @@ def test_what_is_not_odd_is_not_found(text):
     assert found(text) == []
 
 
+def test_a_procedure_that_stands_in_place_of_its_calls_is_looked_at_once():
+    text = "(define (f x) (car x 2))\n(define (g x) x 5)\n(f 1)\n(f 2)\n(g 3)\n(g 4)"
+    assert found(text) == ["1:15 E302", "2:15 W301"]
+
+
 def test_a_misspelled_form_is_one_finding():
     assert found("(lamda (x) (* x 2))\n(defien (f y) y)\n(f 1)") == ["1:2 E201", "2:2 E201"]
 
