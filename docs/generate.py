@@ -45,7 +45,7 @@ SECTIONS = (
     ),
     ("Sorting", ("sorting.omega",)),
     ("Characters", ("lisp.primitives.chars",)),
-    ("Strings", ("lisp.primitives.strings",)),
+    ("Strings", ("lisp.primitives.strings", "lisp.primitives.substrings", "strings.omega")),
     ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega")),
     ("Hash tables", ("lisp.primitives.tables", "tables.omega")),
     ("Control", ("lisp.control", "lisp.records")),
@@ -61,7 +61,6 @@ SECTIONS = (
 )
 # Procedures that belong elsewhere than where they are defined.
 ELSEWHERE = {
-    **dict.fromkeys(("string-map", "string-for-each", "string-count"), "lisp.primitives.strings"),
     **{f"current-{way}-port": "lisp.primitives.ports" for way in ("input", "output", "error")},
 }
 LAST = "More"  # what no section claims

@@ -43,6 +43,12 @@ VALUES_HINT = "(values a b) gives two; `receive` with a rest parameter takes any
 
 METERED_SLICE = 10_000  # steps between two looks at whether code outside of tasks may go on
 
+# Primitives the library has procedures of the same names for, which take more and fall back on
+# these: there `%assoc` is the primitive.
+EXTENDED = (
+    "assoc", "member", "delete", "delete-duplicates",
+    "string-index", "string-trim", "string-trim-left", "string-trim-right",
+)  # fmt: skip
 MARKER = object()
 
 
@@ -116,8 +122,7 @@ class Runtime:
                 function = _bound_to(function, self)
             self.registers[library_name(name)] = function
             self.library[name] = primitive
-        for own in ("assoc", "member", "delete", "delete-duplicates"):
-            # The library's own take a comparison as well, and fall back on these.
+        for own in EXTENDED:
             self.install("%" + own, self.registers[library_name(own)], self.library[own])
             self.library[own] = None
         for name, native in control_procedures(self).items():

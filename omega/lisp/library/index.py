@@ -44,4 +44,17 @@ PARTS: dict[str, tuple[str, str]] = {
         %cut %cute cut cute
         """,
     ),
+    "strings": (
+        """
+        %character-lists %kept %range-end %scan %scan-right string-any string-break string-count
+        string-delete string-drop-while string-drop-while-right string-every string-filter
+        string-fold string-fold-right string-for-each string-for-each-index string-index
+        string-index-right string-map string-remove string-skip string-skip-right string-span
+        string-tabulate string-take-while string-take-while-right string-tokenize string-trim
+        string-trim-both string-trim-left string-trim-right string-unfold string-unfold-right
+        """,
+        """
+
+        """,
+    ),
 }

@@ -19,6 +19,7 @@ def load() -> dict[str, Primitive]:
         ports,
         reals,
         strings,
+        substrings,
         tables,
         vectors,
         walks,

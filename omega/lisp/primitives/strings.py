@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from omega.errors import LispValueError
-from omega.lisp.data import Char, to_list
+from omega.lisp.data import Char, Symbol, to_list
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import string, wrong_type
 from omega.lisp.primitives.registry import primitive
@@ -120,15 +120,29 @@ def string_concatenate(strings: Any, *, rt: Any) -> str:
     return string_join(strings, "", rt=rt)
 
 
+_GRAMMARS = ("infix", "strict-infix", "suffix", "prefix")
+
+
 @primitive("string-join", result="string")
-def string_join(strings: Any, between: Any = " ", *, rt: Any) -> str:
-    """(string-join list [between]) -> string: the strings of a list or vector in one, with
-    `between` (a space) between them."""
+def string_join(strings: Any, between: Any = " ", grammar: Any = None, *, rt: Any) -> str:
+    """(string-join list [between [grammar]]) -> string: the strings of a list or vector in one,
+    with `between` (a space) between them; behind or before each for the grammars 'suffix and
+    'prefix. 'infix is the default; 'strict-infix refuses an empty list."""
     items = strings if type(strings) is list else check.proper_list("string-join", 1, strings, rt)
     for item in items:
         if type(item) is not str:
             raise wrong_type("string-join", 1, "a list of strings", strings)
-    return _joined("string-join", list(items), string("string-join", 2, between), 1, rt)
+    text = _joined("string-join", list(items), string("string-join", 2, between), 1, rt)
+    if grammar is None:
+        return text
+    kind = grammar.name if type(grammar) is Symbol else None
+    if kind not in _GRAMMARS:
+        raise wrong_type("string-join", 3, "infix, strict-infix, suffix or prefix", grammar)
+    if kind == "strict-infix" and not items:
+        raise check.invalid("string-join", "expected a string at least, for strict-infix", strings)
+    if kind in ("infix", "strict-infix") or not items:
+        return text
+    return text + between if kind == "suffix" else between + text
 
 
 @primitive("string-repeat", result="string")
@@ -249,47 +263,73 @@ def is_null(s: Any) -> bool:
 
 
 @primitive("string-prefix?", result="bool")
-def is_prefix(prefix: Any, s: Any) -> bool:
-    """(string-prefix? prefix s) -> boolean: whether s begins with the prefix."""
-    return string("string-prefix?", 2, s).startswith(string("string-prefix?", 1, prefix))
+def is_prefix(
+    prefix: Any, s: Any, start: Any = None, end: Any = None, start2: Any = None, end2: Any = None
+) -> bool:
+    """(string-prefix? prefix s [start end [start2 end2]]) -> boolean: whether s begins with the
+    prefix. The ranges are of the prefix and of s.
+    """
+    part, text = string("string-prefix?", 1, prefix), string("string-prefix?", 2, s)
+    if start is None:
+        return text.startswith(part)
+    first, last = check.span("string-prefix?", 3, start, end, len(part), "string")
+    first2, last2 = check.span("string-prefix?", 5, start2, end2, len(text), "string")
+    return text.startswith(part[first:last], first2, last2)
 
 
 @primitive("string-suffix?", result="bool")
-def is_suffix(suffix: Any, s: Any) -> bool:
-    """(string-suffix? suffix s) -> boolean: whether s ends with the suffix."""
-    return string("string-suffix?", 2, s).endswith(string("string-suffix?", 1, suffix))
+def is_suffix(
+    suffix: Any, s: Any, start: Any = None, end: Any = None, start2: Any = None, end2: Any = None
+) -> bool:
+    """(string-suffix? suffix s [start end [start2 end2]]) -> boolean: whether s ends with the
+    suffix. The ranges are of the suffix and of s.
+    """
+    part, text = string("string-suffix?", 1, suffix), string("string-suffix?", 2, s)
+    if start is None:
+        return text.endswith(part)
+    first, last = check.span("string-suffix?", 3, start, end, len(part), "string")
+    first2, last2 = check.span("string-suffix?", 5, start2, end2, len(text), "string")
+    return text.endswith(part[first:last], first2, last2)
 
 
 # -- searching and changing -----------------------------------------------------------------------
 
 
 @primitive("string-contains", "string-search-forward")
-def string_contains(s: Any, part: Any, start: Any = 0, *, rt: Any) -> Any:
-    """(string-contains s part [start]) -> integer or #f: where `part` first stands in s, at or
-    after start.
+def string_contains(
+    s: Any, part: Any, start: Any = 0, end: Any = None, start2: Any = None, end2: Any = None,
+    *, rt: Any,
+) -> Any:  # fmt: skip
+    """(string-contains s part [start [end [start2 end2]]]) -> integer or #f: where `part` first
+    stands in s, at or after start and all before end. start2 and end2 are of part.
     """
     text, wanted = string("string-contains", 1, s), string("string-contains", 2, part)
-    first, _ = check.span("string-contains", 3, start, None, len(text), "string")
-    check.spend(rt, len(text) - first)
-    at = text.find(wanted, first)
+    first, last = check.span("string-contains", 3, start, end, len(text), "string")
+    if start2 is not None:
+        first2, last2 = check.span("string-contains", 5, start2, end2, len(wanted), "string")
+        wanted = wanted[first2:last2]
+    check.spend(rt, last - first)
+    at = text.find(wanted, first, last)
     return False if at < 0 else at
 
 
 @primitive("string-index")
-def string_index(s: Any, char: Any, start: Any = 0, *, rt: Any) -> Any:
-    """(string-index s char [start]) -> integer or #f: where the character first stands, at or
-    after start.
+def string_index(s: Any, char: Any, start: Any = 0, end: Any = None, *, rt: Any) -> Any:
+    """(string-index s char [start [end]]) -> integer or #f: where the character first stands, at or
+    after start and before end.
     """
     text, wanted = string("string-index", 1, s), _char("string-index", 2, char)
-    first, _ = check.span("string-index", 3, start, None, len(text), "string")
-    at = text.find(wanted, first)
-    check.spend(rt, (len(text) if at < 0 else at) - first)
+    first, last = check.span("string-index", 3, start, end, len(text), "string")
+    at = text.find(wanted, first, last)
+    check.spend(rt, (last if at < 0 else at) - first)
     return False if at < 0 else at
 
 
 @primitive("string-rindex")
 def string_rindex(s: Any, char: Any, *, rt: Any) -> Any:
-    """(string-rindex s char) -> integer or #f: where the character last stands."""
+    """(string-rindex s char) -> integer or #f: where the character last stands; see
+    string-index-right.
+    """
     at = _long("string-rindex", s, rt).rfind(_char("string-rindex", 2, char))
     return False if at < 0 else at
 
