@@ -132,7 +132,8 @@ def string_join(strings: Any, between: Any = " ", grammar: Any = None, *, rt: An
     for item in items:
         if type(item) is not str:
             raise wrong_type("string-join", 1, "a list of strings", strings)
-    text = _joined("string-join", list(items), string("string-join", 2, between), 1, rt)
+    glue = string("string-join", 2, between)
+    text = _joined("string-join", list(items), glue, 1, rt)
     if grammar is None:
         return text
     kind = grammar.name if type(grammar) is Symbol else None
@@ -142,7 +143,7 @@ def string_join(strings: Any, between: Any = " ", grammar: Any = None, *, rt: An
         raise check.invalid("string-join", "expected a string at least, for strict-infix", strings)
     if kind in ("infix", "strict-infix") or not items:
         return text
-    return text + between if kind == "suffix" else between + text
+    return text + glue if kind == "suffix" else glue + text
 
 
 @primitive("string-repeat", result="string")
