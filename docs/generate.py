@@ -58,6 +58,7 @@ SECTIONS = (
     ("Ports: input and output", ("lisp.primitives.ports",)),
     ("Files and CSV", ("lisp.primitives.files",)),
     ("JSON", ("lisp.primitives.json",)),
+    ("Regular expressions", ("lisp.primitives.regex", "regex.omega")),
 )
 # Procedures that belong elsewhere than where they are defined.
 ELSEWHERE = {

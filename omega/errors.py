@@ -48,6 +48,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "unhandled-effect": ("E504", "error"),
     "host-error": ("E505", "error"),
     "csv-error": ("E506", "error"),
+    "regex-error": ("E507", "error"),
     # tasks
     "task-error": ("E600", "error"),
     "task-cancelled": ("E601", "task-error"),

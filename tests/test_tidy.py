@@ -34,6 +34,7 @@ LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}
 THIRD_PARTY = {
     "lisp": {"lark": "in functions: the warm path never loads it"},
     "concurrency": {"greenlet": "anywhere"},
+    "regex": {},
     "llm": {"openai": "in functions", "anthropic": "in functions"},
     "testing": {},
     "bindings": {},
@@ -168,6 +169,7 @@ ALL = modules()
 
 # -- layers ----------------------------------------------------------------------------------------
 
+L0 = ("errors", "regex")
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
 L2 = ("limits", "host_stack", "programs", "calls", "effects", "bindings", "interpreter", "testing")
@@ -180,8 +182,8 @@ def part_of(module: str) -> str:
 
 def layer(module: str) -> tuple[int, int]:
     part = part_of(module)
-    if part == "errors":
-        return (0, 0)
+    if part in L0:
+        return (0, L0.index(part))
     if part in L1:
         return (1, 0)
     if part in L2:

@@ -308,8 +308,12 @@ def _opaque(obj: Any) -> str:
         return f'#<{obj.kind} "{message}">'
     if type(obj) is RecordType:
         return f"#<record-type {obj.cls.type_name}>"
-    label = type(obj).__dict__.get("lisp_type")
-    return f"#<{label if type(label) is str else type_name(obj)}>"
+    members = type(obj).__dict__
+    label, text = members.get("lisp_type"), members.get("lisp_text")
+    shown = f"#<{label if type(label) is str else type_name(obj)}"
+    if type(text) is str:  # of our own opaque types: the attribute with a text that says which one
+        shown += f' "{_NEEDS_ESCAPE.sub(_escaped, getattr(obj, text)[:10_000])}"'
+    return shown + ">"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -81,6 +81,7 @@ class Runtime:
         self.conditions = Conditions(self)
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self.parts: dict[str, str] = {}  # name -> the part of the library that has it
+        self.regexes: Any = None  # the patterns known, once a program uses one
         self.metered_steps = 0  # taken in the last `metered` block, in those within it too
         # of the innermost one under way: takes steps, gives how many are left
         self._spend: Callable[[int], int] | None = None

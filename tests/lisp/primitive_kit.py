@@ -55,6 +55,7 @@ class FakeRuntime:
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
         self.charged = 0
+        self.regexes: Any = None
         self.files: dict[str, bytes] = {}
         self.chunk = 3
         self.output = TextOutput("test output", write=lambda text: None)

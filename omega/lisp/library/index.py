@@ -5,6 +5,14 @@ before a program names something of it.
 """
 
 PARTS: dict[str, tuple[str, str]] = {
+    "regex": (
+        """
+        %regex-replace-by regex-replace regex-replace-all
+        """,
+        """
+
+        """,
+    ),
     "srfi-1": (
         """
         %after %check-lists %elements %membership %sets %subset? %with-new alist-cons alist-delete

@@ -18,6 +18,7 @@ def load() -> dict[str, Primitive]:
         numbers,
         ports,
         reals,
+        regex,
         strings,
         substrings,
         tables,
