@@ -36,7 +36,8 @@ ones by dots; what follows the arrow is the value. Times are milliseconds.
 # the library, or a
 # part of omega/bindings.py (the function that makes them).
 SECTIONS = (
-    ("Equality, symbols, booleans, conditions", ("lisp.primitives.basics",)),
+    ("Equality, symbols, booleans", ("lisp.primitives.basics",)),
+    ("Conditions and restarts", ("lisp.primitives.conditions", "lisp.restarts", "restarts.omega")),
     ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals")),
     ("Bits", ("lisp.primitives.bits", "srfi-151.omega")),
     (

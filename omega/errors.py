@@ -41,6 +41,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "continuation-error": ("E307", "error"),
     "immutable": ("E308", "error"),
     "match-error": ("E309", "error"),
+    "restart-error": ("E310", "error"),
     # the outside
     "file-error": ("E501", "error"),
     "json-error": ("E502", "error"),
@@ -221,6 +222,13 @@ class OmegaError(Exception):
             find(self)
 
     @property
+    def own_kind(self) -> str:
+        """Its kind, as the program calls it: of a condition of the program's own making that name,
+        else `kind`.
+        """
+        return self.kind
+
+    @property
     def code(self) -> str:
         """The stable code of this error's kind, such as "E201"."""
         return CODES[self.kind][0]
@@ -238,6 +246,23 @@ class LispError(OmegaError):
     def condition(self) -> Any:
         """The object Lisp handlers see: the error itself, or the payload of `(raise payload)`."""
         return self
+
+
+class OwnCondition(LispError):
+    """A condition of a program's own making. `kind` is the one of CODES that it lies below.
+
+    kinds: its own kind and those between, innermost first. fields: name -> value.
+    """
+
+    def __init__(
+        self, message: str, kind: str, kinds: tuple[str, ...], fields: dict[str, Any]
+    ) -> None:
+        super().__init__(message, kind=kind)
+        self.kinds, self.fields = kinds, fields
+
+    @property
+    def own_kind(self) -> str:
+        return self.kinds[0]
 
 
 class Raised(LispError):

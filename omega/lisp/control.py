@@ -21,16 +21,22 @@ from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
 from omega.lisp.data import Values
 from omega.lisp.names import mangle
 from omega.lisp.primitives.check import proper_list, wrong_type
+from omega.lisp.restarts import restart_procedures
 
 Table = dict[str, Callable[..., Any]]
 
-MARKING = frozenset({"apply", "call-with-values", "%case-lambda"})  # may answer with the marker
+# may answer with the marker
+MARKING = frozenset(
+    {"apply", "call-with-values", "%case-lambda", "%restart-case", "%with-restarts",
+     "invoke-restart"}
+)  # fmt: skip
 
 
 def control_procedures(rt: Any) -> Table:
     table: Table = {}
     for add in (_calls, _continuations, _conditions, _parameters, _promises):
         add(rt, table)
+    table |= restart_procedures(rt)
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name
     return table

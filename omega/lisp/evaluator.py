@@ -36,6 +36,7 @@ class Evaluator:
         self, host: Host, limits: RuntimeLimits | None = None, *, use_cache: bool = True
     ) -> None:
         self.runtime = Runtime(host, limits)
+        self.runtime.source_of = self.source
         self.use_cache = use_cache
         self.sources: dict[str, Source] = {}
         self.entries: set[str] = set()  # see Emitter

@@ -305,7 +305,7 @@ def _opaque(obj: Any) -> str:
         return f"#<procedure {name}>" if name else "#<procedure>"
     if isinstance(obj, OmegaError):
         message = _NEEDS_ESCAPE.sub(_escaped, obj.message[:10_000])
-        return f'#<{obj.kind} "{message}">'
+        return f'#<{obj.own_kind} "{message}">'
     if type(obj) is RecordType:
         return f"#<record-type {obj.cls.type_name}>"
     members = type(obj).__dict__

@@ -22,7 +22,7 @@ from itertools import islice, repeat
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from omega.errors import ArityError, LimitExceeded
+from omega.errors import ArityError, LimitExceeded, Source
 from omega.lisp.conditions import Conditions
 from omega.lisp.control import MARKING, control_procedures
 from omega.lisp.data import Eof, Nil, Pair, Symbol, Values, cons, to_list
@@ -82,6 +82,9 @@ class Runtime:
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self.parts: dict[str, str] = {}  # name -> the part of the library that has it
         self.regexes: Any = None  # the patterns known, once a program uses one
+        # the program's own kinds: name -> (kind of CODES, fields, names from its own upwards)
+        self.condition_kinds: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
+        self.source_of: Callable[[str], Source | None] = lambda file: None  # the texts of reports
         self.metered_steps = 0  # taken in the last `metered` block, in those within it too
         # of the innermost one under way: takes steps, gives how many are left
         self._spend: Callable[[int], int] | None = None

@@ -5,12 +5,28 @@ before a program names something of it.
 """
 
 PARTS: dict[str, tuple[str, str]] = {
+    "conditions": (
+        """
+
+        """,
+        """
+        define-condition-type
+        """,
+    ),
     "regex": (
         """
         %regex-replace-by regex-replace regex-replace-all
         """,
         """
 
+        """,
+    ),
+    "restarts": (
+        """
+        continue retry skip use-value
+        """,
+        """
+        restart-bind restart-case with-restarts
         """,
     ),
     "srfi-1": (

@@ -1,8 +1,7 @@
-"""Equality, booleans, symbols, keywords, procedures, several values, the unspecified value, and
-conditions as data.
+"""Equality, booleans, symbols, keywords, procedures, several values, the unspecified value.
 
-Owns: R7RS 6.1, 6.3, 6.5, the predicates of 6.10, and what can be asked of a condition (6.11).
-Refuses: raising and handling (control procedures do), calling anything.
+Owns: R7RS 6.1, 6.3, 6.5 and the predicates of 6.10.
+Refuses: calling anything.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from __future__ import annotations
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from omega.errors import OmegaError, is_kind
-from omega.lisp.data import Keyword, Symbol, Values, to_list
+from omega.lisp.data import Keyword, Symbol, Values
 from omega.lisp.equality import is_eq, is_equal, is_eqv
 from omega.lisp.primitives import check
 from omega.lisp.primitives.registry import primitive
@@ -187,82 +185,3 @@ def void(*ignored: Any) -> None:
 def is_unspecified(x: Any) -> bool:
     """(unspecified? x) -> boolean: whether x is the unspecified value, as `(if #f #f)` gives."""
     return x is None
-
-
-# -- conditions -----------------------------------------------------------------------------------
-
-
-@primitive("condition?", result="bool")
-def is_condition(x: Any) -> bool:
-    """(condition? x) -> boolean: whether x is a condition: an error, a limit, or what `error`
-    made.
-    """
-    return isinstance(x, OmegaError)
-
-
-@primitive("error-object?", "error?", result="bool")
-def is_error_object(x: Any) -> bool:
-    """(error-object? x) -> boolean: whether x is a condition that is an error."""
-    return isinstance(x, OmegaError) and is_kind(x.kind, "error")
-
-
-@primitive("file-error?", result="bool")
-def is_file_error(x: Any) -> bool:
-    """(file-error? x) -> boolean: whether x is a condition about a file."""
-    return isinstance(x, OmegaError) and is_kind(x.kind, "file-error")
-
-
-@primitive("read-error?", result="bool")
-def is_read_error(x: Any) -> bool:
-    """(read-error? x) -> boolean: whether x is a condition about text that could not be read."""
-    return isinstance(x, OmegaError) and is_kind(x.kind, "read-error")
-
-
-def _condition(name: str, x: Any) -> OmegaError:
-    if not isinstance(x, OmegaError):
-        raise check.wrong_type(name, 1, "a condition", x)
-    return x
-
-
-@primitive("error-object-message", "condition-message", result="string")
-def error_object_message(condition: Any) -> str:
-    """(error-object-message condition) -> string: what it says."""
-    return _condition("error-object-message", condition).message
-
-
-@primitive("error-object-irritants", "condition-irritants", result="list")
-def error_object_irritants(condition: Any) -> Any:
-    """(error-object-irritants condition) -> list: the objects given with the message."""
-    return to_list(_condition("error-object-irritants", condition).irritants)
-
-
-@primitive("condition-kind", "condition-type", result="symbol")
-def condition_kind(condition: Any) -> Symbol:
-    """(condition-kind condition) -> symbol: its kind, such as type-error."""
-    return Symbol.of(_condition("condition-kind", condition).kind)
-
-
-@primitive("condition-code", result="string")
-def condition_code(condition: Any) -> str:
-    """(condition-code condition) -> string: its stable code, such as "E301"."""
-    return _condition("condition-code", condition).code
-
-
-@primitive("condition-hint")
-def condition_hint(condition: Any) -> Any:
-    """(condition-hint condition) -> string or #f: the way out, when one is known."""
-    hint = _condition("condition-hint", condition).hint
-    return False if hint is None else hint
-
-
-@primitive("condition-is?", result="bool")
-def condition_is(x: Any, kind: Any) -> bool:
-    """(condition-is? x kind) -> boolean: whether x is a condition of `kind` (a symbol) or of a
-    kind below it.
-    """
-    from omega.errors import CODES
-
-    name = _symbol("condition-is?", 2, kind).name
-    if name not in CODES:
-        raise check.invalid("condition-is?", f"knows no kind of condition `{name}`", kind)
-    return isinstance(x, OmegaError) and is_kind(x.kind, name)
