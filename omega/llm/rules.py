@@ -6,8 +6,9 @@ log.
 
 A rule (the first that matches answers; fields not listed are refused):
 
-    match           regular expression, searched in the prompt (or the last message); absent:
-                    matches everything
+    match           regular expression (of omega/regex/syntax.py: linear in the prompt, so without
+                    back-references and look-around), searched in the prompt (or the last message);
+                    absent: matches everything
     reply           text with \\1 or \\g<name> for groups, \\\\ for a backslash; absent: the default
                     answer
     latency_ms      n, or [lo, hi]: drawn by a hash of the prompt and of how often it was asked
@@ -27,21 +28,26 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import LispFileError, LLMError, OmegaError, Span
 from omega.llm.failures import bad_response, connection_failure, http_failure, misconfigured
 from omega.llm.request import Usage
 
+if TYPE_CHECKING:
+    from omega.regex import Match, Regex
+
 DEFAULT_LATENCY_MS = (200.0, 1200.0)
 LATENCY_MS_MAX = 86_400_000.0
+SEARCH_STEPS_MAX = 1_000_000  # of one rule in one prompt: about a second
 RULES_HINT = 'a rules file is {"rules": [{"match": "regex", "reply": "text with \\\\1"}]}'
 
 
 class Rule:
     """One checked rule.
 
-    template: None answers as if there were no rule. times_left: None is without end.
+    pattern: None matches everything. template: None answers as if there were no rule. times_left:
+    None is without end.
     """
 
     __slots__ = (
@@ -55,7 +61,7 @@ class Rule:
     )
 
     def __init__(self) -> None:
-        self.pattern: re.Pattern[str] = _ANYTHING
+        self.pattern: Regex | None = None
         self.template: str | None = None
         self.latency_ms = DEFAULT_LATENCY_MS
         self.usage: Usage | None = None
@@ -94,12 +100,33 @@ class Rule:
             _check_groups(rule.template, rule.pattern, f"{where}, field `reply`")
         return rule
 
+    def search(self, prompt: str) -> Match | bool:
+        """The match of the rule's pattern; True when it has none, False when it does not match.
+
+        Raises LLMError (llm-configuration) when it takes more than SEARCH_STEPS_MAX.
+        """
+        if self.pattern is None:
+            return True
+        left = SEARCH_STEPS_MAX
+
+        def charge(steps: int) -> None:
+            nonlocal left
+            left -= steps
+            if left < 0:
+                raise misconfigured(
+                    f"the regular expression {pattern.pattern[:100]!r} of a rule takes too long",
+                    "its counted repetitions are large: use * and +",
+                )
+
+        pattern = self.pattern
+        return pattern.search(prompt, 0, charge) or False
+
     def latency(self, prompt: str, occurrence: int) -> float:
         """Milliseconds within the rule's bounds, by a hash of the prompt and its occurrence."""
         low, high = self.latency_ms
         return low + (high - low) * (crc(f"{occurrence}:{prompt}") / 0x1_0000_0000)
 
-    def text(self, match: re.Match[str] | None, prompt: str) -> str:
+    def text(self, match: Match | None, prompt: str) -> str:
         """The answer, with the groups of `match` in their places."""
         if self.template is None:
             lines = prompt.splitlines()
@@ -110,7 +137,8 @@ class Rule:
             if group is None:
                 return "\\"
             assert match is not None  # _check_groups: without a match there are no groups
-            return match[int(group) if group.isdigit() else group] or ""
+            number = int(group) if group.isdigit() else match.regex.names[group]
+            return match.group(number) or ""
 
         return _REFERENCE.sub(fill, self.template)
 
@@ -194,12 +222,14 @@ def read_rules(script: object, source: str) -> list[Rule]:
 def _match_field(rule: Rule, value: object, where: str) -> None:
     if not isinstance(value, str):
         raise _wrong(where, f"must be a string, got {_json_name(value)}")
+    from omega.regex import Regex, RegexError
+
     try:
-        rule.pattern = re.compile(value)
+        rule.pattern = Regex(value)
         return
-    except (re.error, RecursionError, OverflowError) as error:
-        problem = str(error)
-    raise _wrong(where, f"bad regular expression: {problem}", "in JSON a backslash is written \\\\")
+    except RegexError as error:
+        problem, hint = error.message, error.hint
+    raise _wrong(where, problem, hint or "in JSON a backslash is written \\\\")
 
 
 def _reply_field(rule: Rule, value: object, where: str) -> None:
@@ -253,13 +283,18 @@ def _milliseconds(value: object, where: str) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _check_groups(template: str, pattern: re.Pattern[str], where: str) -> None:
+def _check_groups(template: str, pattern: Regex | None, where: str) -> None:
     for reference in _REFERENCE.finditer(template):
         group = reference[1] or reference[2]
         if group is None:
             continue
-        is_known = int(group) <= pattern.groups if group.isdigit() else group in pattern.groupindex
-        if not is_known or pattern is _ANYTHING:
+        if pattern is None:
+            is_known = False
+        elif group.isdigit():
+            is_known = int(group) <= pattern.groups
+        else:
+            is_known = group in pattern.names
+        if not is_known:
             hint = "write \\\\ for a backslash (\\\\\\\\ in JSON)"
             raise _wrong(where, f"`match` has no group {group}", hint)
 
@@ -296,6 +331,5 @@ _FIELDS: dict[str, Callable[[Rule, object, str], None]] = {
     "retry_after_ms": _retry_after_field,
     "times": _times_field,
 }
-_ANYTHING = re.compile("")
 _REFERENCE = re.compile(r"\\(?:(\d{1,2})|g<(\w+)>|\\)")
 _FAULT = re.compile(r"[45][0-9]{2}|timeout|cut:[0-9]{1,9}|garbage")

@@ -2,21 +2,24 @@
 
 Owns: `ScriptedProvider`, its rules and its call log. It waits for nothing but the driver's `sleep`,
 and every latency is a hash of the prompt, so it runs under virtual time and equal runs are equal.
-Refuses: to be a model. Rules come from the host; their regular expressions are run as they are.
+Refuses: to be a model. Rules come from the host; a search for one takes time in proportion to the
+prompt.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import OmegaError
 from omega.llm.failures import timeout_failure
 from omega.llm.provider import Sleep
 from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.rules import Rule, crc, read_rules, read_rules_file, token_estimate
+
+if TYPE_CHECKING:
+    from omega.regex import Match
 
 CALLS_KEPT = 10_000  # entries of the call log
 PROMPTS_COUNTED_MAX = 1_000_000  # distinct ones; then counting their occurrences starts again
@@ -163,7 +166,7 @@ class ScriptedProvider:
 
     def _find(
         self, call: ScriptedCall, request: LLMRequest, prompt: str
-    ) -> tuple[Rule, re.Match[str] | None, LLMReply | None]:
+    ) -> tuple[Rule, Match | None, LLMReply | None]:
         """The rule that answers, its match, and the finished reply if a callable gave one."""
         if self._answer is not None:
             answer = self._answer(request)
@@ -174,15 +177,19 @@ class ScriptedProvider:
             if answer is None:
                 return _DEFAULT, None, None
             rule = Rule.read(answer, f"{self._source}: the callable's answer")
-            match = rule.pattern.search(prompt)
-            return (_DEFAULT if match is None else rule), match, None
+            match = rule.search(prompt)
+            return (rule if match else _DEFAULT), _groups(match), None
         for index, rule in enumerate(self._rules):
-            if rule.times_left != 0 and (match := rule.pattern.search(prompt)) is not None:
+            if rule.times_left != 0 and (match := rule.search(prompt)):
                 if rule.times_left is not None:
                     rule.times_left -= 1
                 call.rule = index
-                return rule, match, None
+                return rule, _groups(match), None
         return _DEFAULT, None, None
+
+
+def _groups(match: Match | bool) -> Match | None:
+    return None if isinstance(match, bool) else match
 
 
 _DEFAULT = Rule()

@@ -31,7 +31,7 @@ from omega.regex.program import (
 
 UNITS_MAX = 20_000  # moves and nodes of states kept by a machine
 WORK_MAX = 4_000  # nodes visited between two charges
-NODES_PER_STEP = 32  # visited for a step
+NODES_PER_STEP = 4  # visited for a step
 _STATE_UNITS = 8
 
 # In a kernel: a match may begin here; one that is not empty may.

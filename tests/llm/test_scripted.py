@@ -117,6 +117,16 @@ def test_the_first_match_wins_and_groups_are_filled_in() -> None:
     assert [call.rule for call in provider.calls] == [0, 2, 1, 3, None]
 
 
+def test_a_hostile_pattern_cannot_hang_the_provider() -> None:
+    rules = [{"match": p, "latency_ms": 0} for p in ("(a*)*b", "(a|a)*b", "(?:a?){30}a{30}b")]
+    provider = ScriptedProvider([*rules, {"reply": "passed over", "latency_ms": 0}])
+    assert text(provider, "a" * 50_000) == "passed over"
+    slow = ScriptedProvider([{"match": "(?:.{900}){20}x", "latency_ms": 0}])
+    (failure,) = ask(slow, "ab" * 50_000)
+    assert isinstance(failure, LLMError)
+    assert "takes too long" in failure.message
+
+
 def test_other_backslashes_in_a_reply_stand_for_themselves() -> None:
     provider = ScriptedProvider([{"reply": r"\alpha \n \\1 \\ \[x\]"}])
     assert text(provider, "p") == r"\alpha \n \1 \ \[x\]"
@@ -230,6 +240,7 @@ def test_the_log_keeps_the_latest_calls_only() -> None:
     [
         ({"replay": "x"}, None, "unknown field `replay`"),
         ({"match": "("}, "match", "bad regular expression"),
+        ({"match": "a(?=b)"}, "match", "look-ahead `(?=` is not supported, at character 2"),
         ({"match": 5}, "match", "must be a string, got a number"),
         ({"match": None}, "match", "got null"),
         ({"reply": ["x"]}, "reply", "must be a string, got a list"),
