@@ -44,6 +44,32 @@ PARTS: dict[str, tuple[str, str]] = {
 
         """,
     ),
+    "srfi-132": (
+        """
+        %by-key %mean %median %merged %ordered-list? %two-lists list-delete-neighbor-dups
+        list-delete-neighbor-dups! list-merge list-merge! list-min list-sort list-sort!
+        list-sorted? list-stable-sort list-stable-sort! merge merge! sort! sorted?
+        vector-delete-neighbor-dups vector-delete-neighbor-dups! vector-find-median
+        vector-find-median! vector-merge vector-merge! vector-select! vector-separate! vector-sort
+        vector-sort! vector-sorted? vector-stable-sort vector-stable-sort!
+        """,
+        """
+
+        """,
+    ),
+    "srfi-133": (
+        """
+        %filled! %first-row reverse-list->vector reverse-vector->list vector-any
+        vector-append-subvectors vector-binary-search vector-concatenate vector-count
+        vector-cumulate vector-empty? vector-every vector-filter vector-fold vector-fold-right
+        vector-index vector-index-right vector-map! vector-partition vector-reverse-copy
+        vector-reverse-copy! vector-skip vector-skip-right vector-tabulate vector-unfold
+        vector-unfold! vector-unfold-right vector-unfold-right! vector=
+        """,
+        """
+
+        """,
+    ),
     "srfi-151": (
         """
         %integer-from-0 bitwise-fold bitwise-for-each bitwise-unfold make-bitwise-generator

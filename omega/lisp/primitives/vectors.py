@@ -164,11 +164,14 @@ def vector_swap(v: Any, i: Any, j: Any) -> None:
 
 
 @primitive("vector-reverse!")
-def vector_reverse_in_place(v: Any, *, rt: Any) -> None:
-    """(vector-reverse! v) -> unspecified: puts the elements in reverse order."""
+def vector_reverse_in_place(v: Any, start: Any = None, end: Any = None, *, rt: Any) -> None:
+    """(vector-reverse! v [start [end]]) -> unspecified: puts the elements from start to before end
+    in reverse order.
+    """
     items = vector("vector-reverse!", 1, v)
-    check.spend(rt, len(items))
-    items.reverse()
+    first, last = check.span("vector-reverse!", 2, start, end, len(items), "vector")
+    check.spend(rt, last - first)
+    items[first:last] = items[first:last][::-1]
 
 
 @primitive("reverse-vector", "vector-reverse", result="vector")

@@ -174,3 +174,27 @@ def string_keep(s: Any, wanted: Any, among: Any, *, rt: Any) -> str:
     check.string("%string-keep", 2, wanted)
     chars = frozenset(wanted)
     return "".join([c for c in s if (c in chars) is among])
+
+
+@primitive("%shortest", result="int")
+def shortest(name: Any, position: Any, vectors: Any) -> int:
+    """(%shortest name position vectors) -> the length of the shortest vector of a vector of them,
+    the first of which stands at `position`.
+    """
+    _taken("%shortest", name=(name, str), position=(position, int), vectors=(vectors, list))
+    return min(
+        (len(check.vector(name, position + at, each)) for at, each in enumerate(vectors)),
+        default=0,
+    )
+
+
+@primitive("%row", result="list")
+def row(vectors: Any, k: Any) -> Any:
+    """(%row vectors k) -> the list of the elements at index k of a vector of vectors."""
+    try:
+        return to_list([each[k] for each in vectors])
+    except (TypeError, IndexError, KeyError):
+        at = check.integer("%row", 2, k)
+        for each in check.vector("%row", 1, vectors):
+            check.index("%row", 2, at, len(check.vector("%row", 1, each)), "vector")
+        raise
