@@ -227,6 +227,8 @@ def _checked(name: str, numbers: tuple[Any, ...], rt: Any) -> None:
 @primitive("+", result="number")
 def plus(*numbers: Any, rt: Any) -> Any:
     """(+ number ...) -> number: the sum; 0 without arguments."""
+    if len(numbers) == 2:
+        return add(*numbers, rt=rt)
     _checked("+", numbers, rt)
     if not numbers:
         return 0
@@ -239,6 +241,8 @@ def plus(*numbers: Any, rt: Any) -> Any:
 @primitive("*", result="number")
 def times(*numbers: Any, rt: Any) -> Any:
     """(* number ...) -> number: the product; 1 without arguments."""
+    if len(numbers) == 2:
+        return mul(*numbers, rt=rt)
     _checked("*", numbers, rt)
     if not numbers:
         return 1
@@ -290,6 +294,8 @@ def minus_one_plus(n: Any, *, rt: Any) -> Any:
 @primitive("=", result="bool")
 def equal_numbers(*numbers: Any, rt: Any) -> bool:
     """(= number ...) -> boolean: whether all are the same number, whatever their exactness."""
+    if len(numbers) == 2:
+        return num_eq(*numbers)
     _checked("=", numbers, rt)
     return all(numbers[at] == numbers[at + 1] for at in range(len(numbers) - 1))
 
@@ -297,6 +303,8 @@ def equal_numbers(*numbers: Any, rt: Any) -> bool:
 @primitive("<", result="bool")
 def less(*numbers: Any, rt: Any) -> bool:
     """(< number ...) -> boolean: whether each is less than the next."""
+    if len(numbers) == 2:
+        return lt(*numbers)
     _checked("<", numbers, rt)
     return all(numbers[at] < numbers[at + 1] for at in range(len(numbers) - 1))
 
@@ -304,6 +312,8 @@ def less(*numbers: Any, rt: Any) -> bool:
 @primitive(">", result="bool")
 def greater(*numbers: Any, rt: Any) -> bool:
     """(> number ...) -> boolean: whether each is greater than the next."""
+    if len(numbers) == 2:
+        return gt(*numbers)
     _checked(">", numbers, rt)
     return all(numbers[at] > numbers[at + 1] for at in range(len(numbers) - 1))
 
@@ -311,6 +321,8 @@ def greater(*numbers: Any, rt: Any) -> bool:
 @primitive("<=", result="bool")
 def less_or_equal(*numbers: Any, rt: Any) -> bool:
     """(<= number ...) -> boolean: whether none is greater than the next."""
+    if len(numbers) == 2:
+        return le(*numbers)
     _checked("<=", numbers, rt)
     return all(numbers[at] <= numbers[at + 1] for at in range(len(numbers) - 1))
 
@@ -318,6 +330,8 @@ def less_or_equal(*numbers: Any, rt: Any) -> bool:
 @primitive(">=", result="bool")
 def greater_or_equal(*numbers: Any, rt: Any) -> bool:
     """(>= number ...) -> boolean: whether none is less than the next."""
+    if len(numbers) == 2:
+        return ge(*numbers)
     _checked(">=", numbers, rt)
     return all(numbers[at] >= numbers[at + 1] for at in range(len(numbers) - 1))
 

@@ -191,10 +191,12 @@ def shortest(name: Any, position: Any, vectors: Any) -> int:
 @primitive("%row", result="list")
 def row(vectors: Any, k: Any) -> Any:
     """(%row vectors k) -> the list of the elements at index k of a vector of vectors."""
-    try:
-        return to_list([each[k] for each in vectors])
-    except (TypeError, IndexError, KeyError):
-        at = check.integer("%row", 2, k)
-        for each in check.vector("%row", 1, vectors):
-            check.index("%row", 2, at, len(check.vector("%row", 1, each)), "vector")
-        raise
+    if type(k) is int and type(vectors) is list:
+        for each in vectors:
+            if type(each) is not list or not -1 < k < len(each):
+                break
+        else:
+            return to_list([each[k] for each in vectors])
+    at = check.integer("%row", 2, k)
+    for each in check.vector("%row", 1, vectors):
+        check.index("%row", 2, at, len(check.vector("%row", 1, each)), "vector")
