@@ -197,6 +197,8 @@ def row(vectors: Any, k: Any) -> Any:
                 break
         else:
             return to_list([each[k] for each in vectors])
-    at = check.integer("%row", 2, k)
+    items = []
     for each in check.vector("%row", 1, vectors):
-        check.index("%row", 2, at, len(check.vector("%row", 1, each)), "vector")
+        size = len(check.vector("%row", 1, each))
+        items.append(each[check.index("%row", 2, k, size, "vector")])
+    return to_list(items)
