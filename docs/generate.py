@@ -46,7 +46,13 @@ SECTIONS = (
     ),
     ("Sorting", ("sorting.omega", "srfi-132.omega")),
     ("Characters", ("lisp.primitives.chars",)),
-    ("Strings", ("lisp.primitives.strings", "lisp.primitives.substrings", "strings.omega")),
+    (
+        "Strings",
+        (
+            *("lisp.primitives.strings", "lisp.primitives.substrings", "strings.omega"),
+            "lisp.primitives.formatting",
+        ),
+    ),
     ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega", "srfi-133.omega")),
     ("Hash tables", ("lisp.primitives.tables", "tables.omega")),
     ("Control", ("lisp.control", "lisp.records")),

@@ -13,6 +13,7 @@ def load() -> dict[str, Primitive]:
         chars,
         conditions,
         files,
+        formatting,
         json,
         lists,
         matching,

@@ -1,13 +1,11 @@
-"""Strings: R7RS 6.7, what programs need of SRFI 13/130, and string-format.
+"""Strings: R7RS 6.7, and what programs need of SRFI 13/130.
 
 Owns: everything on strings that calls no procedure. Strings are immutable: string-set! and friends
-say so. Refuses: attribute access, indexing and conversion codes in formats: `{}` shows an
-argument, nothing else.
+say so. Refuses: formats, which have their module.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -456,73 +454,3 @@ def string_pad_right(s: Any, width: Any, char: Any = None, *, rt: Any) -> str:
     """
     text, count, fill = _padded("string-pad-right", s, width, char, rt)
     return text[:count] if len(text) > count else text.ljust(count, fill)
-
-
-# -- formats --------------------------------------------------------------------------------------
-
-_PLACEHOLDER = re.compile(
-    r"\{\{|\}\}|\{([0-9]{0,4})(?::([<>^]?)([0-9]{0,7})(?:\.([0-9]{1,3}))?)?\}|[{}]"
-)
-
-
-@primitive("string-format", "format-string", result="string")
-def string_format(template: Any, *items: Any, rt: Any) -> str:
-    """(string-format template x ...) -> string: the template with every {} replaced by the next x
-    as `display` shows it.
-
-    {0} names an argument, {:8} {:>8} {:<8} {:^8} pad to a width, {:.2} writes a number with that
-    many decimals, {{ and }} are braces.
-    """
-    text = string("string-format", 1, template)
-    out: list[str] = []
-    at = following = size = 0
-    for found in _PLACEHOLDER.finditer(text):
-        out.append(text[at : found.start()])
-        at = found.end()
-        piece = found.group()
-        if piece in ("{{", "}}"):
-            out.append(piece[0])
-            continue
-        if len(piece) == 1:
-            raise check.invalid(
-                "string-format",
-                f"found `{text[found.start() : found.start() + 12]}`, which is no placeholder "
-                "(write {}, {0}, {:>8} or {:.2}; a brace itself is {{ or }})",
-            )
-        number = int(found.group(1)) if found.group(1) else following
-        following += not found.group(1)
-        if number >= len(items):
-            raise check.invalid("string-format", f"has no argument for {piece}: {len(items)} given")
-        out.append(_placed(items[number], number + 2, found, rt))
-        size += len(out[-1])
-        check.size(rt, size, "characters")
-    out.append(text[at:])
-    return "".join(out)
-
-
-def _placed(item: Any, position: int, found: re.Match[str], rt: Any) -> str:
-    _, align, width, digits = found.groups()
-    shown = _shown(item, rt) if digits is None else _decimal(item, position, int(digits))
-    if not width:
-        return shown
-    count = int(width)
-    check.size(rt, count, "characters")
-    right = align == ">" or (not align and type(item) in check.REALS)
-    if right:
-        return shown.rjust(count)
-    return shown.center(count) if align == "^" else shown.ljust(count)
-
-
-def _decimal(item: Any, position: int, digits: int) -> str:
-    """A number with so many decimals, rounded half to even on its exact value."""
-    from fractions import Fraction
-
-    from omega.lisp.numbers import format_int, format_number
-
-    if type(item) not in check.REALS:
-        raise wrong_type("string-format", position, "a number", item)
-    if type(item) is float and (item != item or item in (float("inf"), float("-inf"))):
-        return format_number(item)
-    scaled = round(Fraction(item) * 10**digits)
-    text = format_int(abs(scaled)).rjust(digits + 1, "0")
-    return ("-" if scaled < 0 else "") + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
