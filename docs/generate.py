@@ -58,6 +58,7 @@ SECTIONS = (
     ("Control", ("lisp.control", "lisp.records")),
     ("Tasks", ("bindings._tasks", "bindings._task_views", "bindings._groups", "tasks.omega")),
     ("Scopes and effects", ("bindings._scopes",)),
+    ("Generators", ("bindings.generators", "generators.omega")),
     ("Events and channels", ("bindings._events",)),
     ("Mutexes, semaphores, serializers", ("bindings._locks",)),
     ("Models", ("bindings._models",)),

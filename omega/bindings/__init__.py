@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.bindings.base import Bindings, Table
+from omega.bindings.generators import generators
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.waits import events, locks, scopes
 from omega.bindings.world import Exit, models, world
@@ -20,7 +21,7 @@ def install(interpreter: Any) -> None:
     """Put every name of this module into the interpreter's library."""
     bindings = Bindings(interpreter)
     table: Table = {}
-    for part in (tasks, groups, scopes, events, locks, models, world):
+    for part in (tasks, groups, scopes, generators, events, locks, models, world):
         part(bindings, table)
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.concurrency import endings, scopes, waits
 from omega.concurrency.clock import to_us
+from omega.concurrency.coroutines import close_all
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.errors import Cancelled, TimeoutExpired
 
@@ -91,6 +92,9 @@ def run_scope(scheduler: Kernel, scope: Scope, body: Callable[[], Any]) -> Any:
             CancelRequest("failure", why, owner.short_id(), scheduler.now_us()),
         )
     stuck = waits.wait_scope_end(scheduler, scope)
+    while scope.coroutines:  # their cleanup may start tasks, and those make others
+        close_all(scope)
+        stuck = waits.wait_scope_end(scheduler, scope) or stuck
     _close(scheduler, scope)
     if stuck is not None and (failure is None or _own_request(scope, failure)):
         failure = stuck

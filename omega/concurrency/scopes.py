@@ -21,6 +21,7 @@ from omega.concurrency.task import Task
 from omega.errors import Cancelled, LimitExceeded, OmegaError
 
 if TYPE_CHECKING:
+    from omega.concurrency.coroutines import Coroutine
     from omega.concurrency.scheduler import Kernel
 
 CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
@@ -64,6 +65,7 @@ class Scope:
     __slots__ = (
         "cancel",
         "cleanup",
+        "coroutines",
         "explicit",
         "failures",
         "name",
@@ -83,6 +85,7 @@ class Scope:
         self.owner = owner  # the task whose stack is in it; None for the root
         self.tasks: dict[Task, None] = {}  # live ones, in spawn order
         self.scopes: dict[Scope, None] | None = None  # open ones below, in opening order
+        self.coroutines: dict[Coroutine, None] | None = None  # made in it, not yet ended
         self.cancel: CancelRequest | None = None
         self.shielded = False  # cancellation from outside stops here
         self.cleanup = False  # shielded for CLEANUP_S only, counted from the first cancel it hides

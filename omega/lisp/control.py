@@ -96,7 +96,7 @@ def _continuations(rt: Any, table: Table) -> None:
                 raise LispError(
                     "this continuation has ended: its call/cc has already returned",
                     kind="continuation-error",
-                    hint="continuations escape only; to go on later use a task and a channel",
+                    hint="continuations escape only; to go on later use make-generator",
                 )
             if rt.host.dynamics() is not dyn:
                 raise LispError(
