@@ -412,7 +412,7 @@ class LimitExceeded(OmegaError):
     """A limit of the host was reached. Not catchable by Lisp code inside what it limits.
 
     limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting",
-    "atomic", "size", "tasks".
+    "atomic", "size", "number-size", "tasks".
     """
 
     kind = "limit-exceeded"

@@ -440,7 +440,7 @@ class Expressions(Builder):
                 name = self.temp()
                 parts[letter] = self.name(name)
                 parts[letter + "_"] = self.walrus(name, value)
-        for letter in again & {"R", "T"}:
+        for letter in again & {"T"}:
             parts[letter] = self.name(self.temp())
         return self.fill(template, parts)
 

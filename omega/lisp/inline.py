@@ -38,15 +38,14 @@ def _arithmetic(op: str, slow: str) -> dict[str, str]:
     }
 
 
-# Products grow by doubling: one beyond 4,096 bits is charged for, and refused beyond the limit. `R`
-# is the result.
-_WATCHED = "(R if -_BIG < (R := {}) < _BIG else _product(R))"
-_WATCHED_PRODUCT = _WATCHED.format("A * B")
+# Products grow by doubling: with an operand beyond 4,096 bits one is charged for, made in pieces
+# and refused beyond the limit.
+_WATCHED = "(A * B if _LOW < A < _BIG > B > _LOW else _product(A, B))"
 _PRODUCT = _arithmetic("*", "_mul") | {
-    "ints": _WATCHED.format("A_ * B_"),
-    "a-int": f"{_WATCHED_PRODUCT} if _type(B_) is _int else _mul(A, B)",
-    "b-int": f"{_WATCHED_PRODUCT} if _type(A_) is _int else _mul(A, B)",
-    "both": f"({_WATCHED_PRODUCT} if T is _int else A * B if T is _float else _mul(A, B)) "
+    "ints": "A * B if (_LOW < A_ < _BIG) & (_LOW < B_ < _BIG) else _product(A, B)",
+    "a-int": f"{_WATCHED} if _type(B_) is _int else _mul(A, B)",
+    "b-int": f"{_WATCHED} if _type(A_) is _int else _mul(A, B)",
+    "both": f"({_WATCHED} if T is _int else A * B if T is _float else _mul(A, B)) "
     f"if {_SAME} else _mul(A, B)",
 }
 # Exact quotients are the primitive's: they may be ratios.

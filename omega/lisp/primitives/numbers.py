@@ -8,8 +8,9 @@ Refuses: booleans, strings, host objects (Python would take some of them for num
 results.
 
 What takes more than linear time in the size of its numbers is charged for, in pieces as small as
-can be: long divisions and roots are made of many short ones; of a greatest common divisor, which
-CPython finds in one piece, the size is limited (RATIO_BITS_MAX), and so that of rationals.
+can be: long products, divisions and roots are made of many short ones; of a greatest common
+divisor, which CPython finds in one piece, the size is limited (RATIO_BITS_MAX), and so that of
+rationals. Integers are limited (INTEGER_BITS_MAX) so that what is linear, such as a sum, is short.
 
 Integers are int, rationals Fraction (never with denominator 1), reals float. Source: R7RS 6.2.6.
 """
@@ -20,18 +21,28 @@ import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
-from omega.errors import DivisionByZero, LimitExceeded, LispTypeError
-from omega.lisp.numbers import RATIO_BITS_MAX, STEP_WORK, floored, to_float
+from omega.errors import DivisionByZero, LispTypeError
+from omega.lisp.numbers import (
+    INTEGER_BITS_MAX,
+    RATIO_BITS_MAX,
+    STEP_WORK,
+    floored,
+    multiplied,
+    product_steps,
+    to_float,
+    too_long,
+)
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import REALS, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 Real = int | float | Fraction
-PRODUCT_BITS_MAX = 16_000_000  # of integers multiplied; about 0.3 s of work
 _PLAIN = frozenset((int, float))
 _BIG = 1 << 4096
+_LOW = -_BIG
 _SMALL = 8192  # bits of two numbers nothing about which takes long
 
 
@@ -78,25 +89,20 @@ def mul(a: Any, b: Any, *, rt: Any) -> Any:
     """a * b; LispTypeError names `*`."""
     if type(a) not in _PLAIN or type(b) not in _PLAIN:
         return _ratio("*", operator.mul, a, b, rt)
+    if type(a) is type(b) is int:
+        return a * b if _LOW < a < _BIG > b > _LOW else product(a, b, rt=rt)
     try:
-        result = a * b
+        return a * b
     except OverflowError:
         return to_float(a) * to_float(b)
-    if -_BIG < result < _BIG or type(result) is float:
-        return result
-    return product(result, rt=rt)
 
 
-def product(value: int, *, rt: Any) -> int:
-    """A large product: work is charged by its size, and one beyond the limit refused."""
-    bits = value.bit_length()
-    if bits > (most := bits_allowed(rt, PRODUCT_BITS_MAX)):
-        raise LimitExceeded("size", bits, most, "bits of a product")
-    rt.charge(bits // 4096)
-    return value
-
-
-LIMITED: tuple[Any, ...] = (add, sub, mul, product)  # what compiled code calls bound to a runtime
+def product(a: int, b: int, *, rt: Any) -> int:
+    """A product of long integers: charged for and in pieces, and one beyond the limit refused."""
+    if not (a and b):
+        return 0
+    limit_bits(rt, a.bit_length() + b.bit_length() - 1, INTEGER_BITS_MAX, "bits of a product")
+    return multiplied(a, b, rt.charge)
 
 
 def bits_allowed(rt: Any, most: int) -> int:
@@ -105,6 +111,15 @@ def bits_allowed(rt: Any, most: int) -> int:
     """
     allowed: int | None = rt.limits.alloc_items
     return most if allowed is None else min(most, allowed)
+
+
+def limit_bits(rt: Any, bits: int, most: int, what: str) -> None:
+    """Refuse a number of more than `most` bits, or fewer where `alloc_items` is less. what: "bits
+    of a product".
+    """
+    allowed = bits_allowed(rt, most)
+    if bits > allowed:
+        raise too_long(bits, most, allowed, what)
 
 
 # -- rationals ------------------------------------------------------------------------------------
@@ -129,9 +144,7 @@ def before_ratio(a: Any, b: Any, rt: Any) -> None:
     x, y = _bits(a), _bits(b)
     if x + y < _SMALL:
         return
-    most = bits_allowed(rt, RATIO_BITS_MAX)
-    if max(x, y) > 2 * most:
-        raise LimitExceeded("size", max(x, y), most, "bits of a rational number")
+    limit_bits(rt, max(x, y) // 2, RATIO_BITS_MAX, "bits of a rational number")
     rt.charge(x * y >> STEP_WORK)
 
 
@@ -141,9 +154,7 @@ def ratio_allowed(value: Any, rt: Any) -> Any:
         return value
     if value.denominator == 1:
         return value.numerator
-    bits = _bits(value)
-    if bits > (most := bits_allowed(rt, RATIO_BITS_MAX)):
-        raise LimitExceeded("size", bits, most, "bits of a rational number")
+    limit_bits(rt, _bits(value), RATIO_BITS_MAX, "bits of a rational number")
     return value
 
 
@@ -161,7 +172,8 @@ def div(a: Any, b: Any, *, rt: Any) -> Any:
             return math.nan
         return math.copysign(math.inf, a) * math.copysign(1.0, b)
     if type(a) is float or type(b) is float:
-        return to_float(a) / to_float(b)
+        a, b = to_float(a), to_float(b)
+        return a / b if b else div(a, b, rt=rt)  # an exact one may be 0.0 as a float
     if type(a) is int and type(b) is int and a.bit_length() + b.bit_length() > _SMALL:
         quotient, rest = floored(a, b, rt.charge)
         if rest == 0:
@@ -186,39 +198,52 @@ def num_eq(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def lt(a: Any, b: Any) -> bool:
-    """a < b, exactly."""
+def _before_order(name: str, a: Any, b: Any, rt: Any) -> None:
+    """Check what is to be put in order, and charge for the products that takes of a rational."""
     if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers("<", a, b)
+        raise _not_numbers(name, a, b)
+    if (type(a) is Fraction or type(b) is Fraction) and float not in (type(a), type(b)):
+        long, short = sorted((_bits(a), _bits(b)))[::-1]
+        if long > _SMALL:
+            rt.charge(product_steps(long, short))
+
+
+def lt(a: Any, b: Any, *, rt: Any) -> bool:
+    """a < b, exactly."""
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        _before_order("<", a, b, rt)
     return bool(a < b)
 
 
-def gt(a: Any, b: Any) -> bool:
+def gt(a: Any, b: Any, *, rt: Any) -> bool:
     """a > b, exactly."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers(">", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        _before_order(">", a, b, rt)
     return bool(a > b)
 
 
-def le(a: Any, b: Any) -> bool:
+def le(a: Any, b: Any, *, rt: Any) -> bool:
     """a <= b, exactly."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers("<=", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        _before_order("<=", a, b, rt)
     return bool(a <= b)
 
 
-def ge(a: Any, b: Any) -> bool:
+def ge(a: Any, b: Any, *, rt: Any) -> bool:
     """a >= b, exactly."""
-    if type(a) not in REALS or type(b) not in REALS:
-        raise _not_numbers(">=", a, b)
+    if type(a) not in _PLAIN or type(b) not in _PLAIN:
+        _before_order(">=", a, b, rt)
     return bool(a >= b)
 
+
+# what compiled code calls bound to a runtime
+LIMITED: tuple[Any, ...] = (add, sub, mul, product, lt, gt, le, ge)
 
 # -- sums and products ----------------------------------------------------------------------------
 
 
 def _checked(name: str, numbers: tuple[Any, ...], rt: Any) -> None:
-    check.spend(rt, len(numbers))
+    check.spend_each(rt, len(numbers))
     for at, value in enumerate(numbers, 1):
         if type(value) not in REALS:
             raise wrong_type(name, at, "a number", value)
@@ -291,49 +316,31 @@ def minus_one_plus(n: Any, *, rt: Any) -> Any:
 # -- comparison -----------------------------------------------------------------------------------
 
 
-@primitive("=", result="bool")
-def equal_numbers(*numbers: Any, rt: Any) -> bool:
-    """(= number ...) -> boolean: whether all are the same number, whatever their exactness."""
-    if len(numbers) == 2:
-        return num_eq(*numbers)
-    _checked("=", numbers, rt)
-    return all(numbers[at] == numbers[at + 1] for at in range(len(numbers) - 1))
+def _comparison(
+    name: str, relation: Callable[[Any, Any], bool], text: str, of_two: Callable[..., bool]
+) -> None:
+    def compare(*numbers: Any, rt: Any) -> bool:
+        if len(numbers) == 2:
+            return of_two(*numbers, rt=rt)
+        _checked(name, numbers, rt)
+        if Fraction in map(type, numbers):
+            for a, b in pairwise(numbers):
+                _before_order(name, a, b, rt)
+        return all(map(relation, numbers, numbers[1:]))
+
+    compare.__doc__ = f"({name} number ...) -> boolean: whether {text}."
+    primitive(name, result="bool")(compare)
 
 
-@primitive("<", result="bool")
-def less(*numbers: Any, rt: Any) -> bool:
-    """(< number ...) -> boolean: whether each is less than the next."""
-    if len(numbers) == 2:
-        return lt(*numbers)
-    _checked("<", numbers, rt)
-    return all(numbers[at] < numbers[at + 1] for at in range(len(numbers) - 1))
+def _equal(a: Any, b: Any, *, rt: Any) -> bool:
+    return num_eq(a, b)
 
 
-@primitive(">", result="bool")
-def greater(*numbers: Any, rt: Any) -> bool:
-    """(> number ...) -> boolean: whether each is greater than the next."""
-    if len(numbers) == 2:
-        return gt(*numbers)
-    _checked(">", numbers, rt)
-    return all(numbers[at] > numbers[at + 1] for at in range(len(numbers) - 1))
-
-
-@primitive("<=", result="bool")
-def less_or_equal(*numbers: Any, rt: Any) -> bool:
-    """(<= number ...) -> boolean: whether none is greater than the next."""
-    if len(numbers) == 2:
-        return le(*numbers)
-    _checked("<=", numbers, rt)
-    return all(numbers[at] <= numbers[at + 1] for at in range(len(numbers) - 1))
-
-
-@primitive(">=", result="bool")
-def greater_or_equal(*numbers: Any, rt: Any) -> bool:
-    """(>= number ...) -> boolean: whether none is less than the next."""
-    if len(numbers) == 2:
-        return ge(*numbers)
-    _checked(">=", numbers, rt)
-    return all(numbers[at] >= numbers[at + 1] for at in range(len(numbers) - 1))
+_comparison("=", operator.eq, "all are the same number, whatever their exactness", _equal)
+_comparison("<", operator.lt, "each is less than the next", lt)
+_comparison(">", operator.gt, "each is greater than the next", gt)
+_comparison("<=", operator.le, "none is greater than the next", le)
+_comparison(">=", operator.ge, "none is less than the next", ge)
 
 
 def _extreme(name: str, numbers: tuple[Any, ...], sign: int, rt: Any) -> Any:
@@ -344,6 +351,8 @@ def _extreme(name: str, numbers: tuple[Any, ...], sign: int, rt: Any) -> Any:
         inexact = inexact or type(value) is float
         if value != value:
             return math.nan
+        if type(value) is Fraction or type(best) is Fraction:
+            _before_order(name, value, best, rt)
         if (value < best) if sign < 0 else (value > best):
             best = value
     return to_float(best) if inexact else best
@@ -487,8 +496,7 @@ def _common_divisor(a: int, b: int, rt: Any) -> int:
     if b and a.bit_length() * b.bit_length() >= 1 << STEP_WORK:
         a, b = b, floored(a, b, rt.charge)[1]
         bits = b.bit_length()
-        if bits > (most := bits_allowed(rt, RATIO_BITS_MAX)):
-            raise LimitExceeded("size", bits, most, "bits of a common divisor's numbers")
+        limit_bits(rt, bits, RATIO_BITS_MAX, "bits of a common divisor's numbers")
         rt.charge(a.bit_length() * bits >> STEP_WORK)
     return math.gcd(a, b)
 
@@ -554,7 +562,7 @@ def _both(results: tuple[int, int], *arguments: Any) -> Any:
 @primitive("gcd", result="number")
 def gcd(*numbers: Any, rt: Any) -> Any:
     """(gcd n ...) -> integer: the greatest common divisor, never negative; 0 without arguments."""
-    check.spend(rt, len(numbers))
+    check.spend_each(rt, len(numbers))
     values = [_integral("gcd", at, n) for at, n in enumerate(numbers, 1)]
     found = 0
     for value in values:
@@ -565,7 +573,7 @@ def gcd(*numbers: Any, rt: Any) -> Any:
 @primitive("lcm", result="number")
 def lcm(*numbers: Any, rt: Any) -> Any:
     """(lcm n ...) -> integer: the least common multiple, never negative; 1 without arguments."""
-    check.spend(rt, len(numbers))
+    check.spend_each(rt, len(numbers))
     values = [_integral("lcm", at, n) for at, n in enumerate(numbers, 1)]
     found = 1
     for value in values:

@@ -12,16 +12,24 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from omega.errors import DivisionByZero, LimitExceeded
+from omega.errors import DivisionByZero
 from omega.lisp.data import Values
-from omega.lisp.numbers import RATIO_BITS_MAX, format_number, integer_root, parse_number, to_float
+from omega.lisp.numbers import (
+    INTEGER_BITS_MAX,
+    RATIO_BITS_MAX,
+    format_number,
+    integer_root,
+    parse_number,
+    power,
+    to_float,
+)
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import invalid
 from omega.lisp.primitives.numbers import (
-    PRODUCT_BITS_MAX,
     before_ratio,
     bits_allowed,
     div,
+    limit_bits,
     ratio_allowed,
 )
 from omega.lisp.primitives.registry import primitive
@@ -217,15 +225,13 @@ def _exact_power(base: Any, exponent: int, rt: Any) -> Any:
     if base == -1:
         return 1 if exponent % 2 == 0 else -1
     is_ratio = type(base) is Fraction or exponent < 0
-    most = bits_allowed(rt, RATIO_BITS_MAX if is_ratio else PRODUCT_BITS_MAX)
     above, below = int(base.numerator), int(base.denominator)
     bits = max(abs(above).bit_length() - 1, below.bit_length() - 1, 1) * abs(exponent)
-    if bits > most:
-        kind = "bits of a rational number" if is_ratio else "bits of a power"
-        raise LimitExceeded("size", min(bits, 10**18), most, kind)
-    check.spend(rt, bits)
     if not is_ratio:
-        return above**exponent
+        limit_bits(rt, bits, INTEGER_BITS_MAX, "bits of a power")
+        return power(above, exponent, rt.charge)
+    limit_bits(rt, bits, RATIO_BITS_MAX, "bits of a rational number")
+    check.spend(rt, bits)
     return ratio_allowed(Fraction(base) ** exponent, rt)
 
 
@@ -325,7 +331,10 @@ def atan(y: Any, x: Any = None) -> Any:
 # -- bits -----------------------------------------------------------------------------------------
 
 
-def _bits(name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, int], int]) -> int:
+def _bits(
+    name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, int], int], rt: Any
+) -> int:
+    check.spend_each(rt, len(numbers))
     total = start
     for at, n in enumerate(numbers, 1):
         total = step(total, check.integer(name, at, n))
@@ -333,23 +342,23 @@ def _bits(name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, 
 
 
 @primitive("bitwise-and", result="int")
-def bitwise_and(*numbers: Any) -> int:
+def bitwise_and(*numbers: Any, rt: Any) -> int:
     """(bitwise-and n ...) -> integer: the bits all have, in two's complement; -1 without
     arguments.
     """
-    return _bits("bitwise-and", numbers, -1, int.__and__)
+    return _bits("bitwise-and", numbers, -1, int.__and__, rt)
 
 
 @primitive("bitwise-or", "bitwise-ior", result="int")
-def bitwise_or(*numbers: Any) -> int:
+def bitwise_or(*numbers: Any, rt: Any) -> int:
     """(bitwise-or n ...) -> integer: the bits any has; 0 without arguments."""
-    return _bits("bitwise-or", numbers, 0, int.__or__)
+    return _bits("bitwise-or", numbers, 0, int.__or__, rt)
 
 
 @primitive("bitwise-xor", result="int")
-def bitwise_xor(*numbers: Any) -> int:
+def bitwise_xor(*numbers: Any, rt: Any) -> int:
     """(bitwise-xor n ...) -> integer: the bits an odd number of them has; 0 without arguments."""
-    return _bits("bitwise-xor", numbers, 0, int.__xor__)
+    return _bits("bitwise-xor", numbers, 0, int.__xor__, rt)
 
 
 @primitive("bitwise-not", result="int")
@@ -369,7 +378,9 @@ def arithmetic_shift(n: Any, count: Any, *, rt: Any) -> int:
         return value >> min(-by, value.bit_length() + 1)
     if value == 0:
         return 0
-    check.size(rt, value.bit_length() + by, "bits")
+    bits = value.bit_length() + by
+    limit_bits(rt, bits, INTEGER_BITS_MAX, "bits of an integer")
+    check.spend(rt, bits >> 6)
     return value << by
 
 
@@ -409,8 +420,9 @@ def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
         if base != 10:
             raise invalid("number->string", "writes inexact numbers in radix 10 only", n)
     else:
-        check.size(rt, n.numerator.bit_length() + n.denominator.bit_length(), "bits")
-    return format_number(n, base)
+        bits = max(n.numerator.bit_length(), n.denominator.bit_length())
+        limit_bits(rt, bits, INTEGER_BITS_MAX, "bits of an integer")
+    return format_number(n, base, rt.charge)
 
 
 @primitive("string->number")
@@ -419,5 +431,5 @@ def string_to_number(s: Any, radix: Any = 10, *, rt: Any) -> Any:
     text = check.string("string->number", 1, s)
     base = _radix("string->number", radix)
     check.size(rt, len(text), "digits")
-    value = parse_number(text, base)
+    value = parse_number(text, base, rt.charge, bits_allowed(rt, INTEGER_BITS_MAX))
     return False if value is None else value
