@@ -83,6 +83,11 @@ class Char:
         return (Char.of, (self.value,))
 
 
+def is_scalar(code: int) -> bool:
+    """Whether `code` is that of a character: a code point that is no surrogate, the half of one."""
+    return 0 <= code < 0xD800 or 0xDFFF < code <= 0x10FFFF
+
+
 # The names `#\name` knows; the first of each character is how it is written.
 CHAR_NAMES = {
     "alarm": "\a", "backspace": "\b", "delete": "\x7f", "escape": "\x1b", "newline": "\n",

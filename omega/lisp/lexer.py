@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from omega.errors import LimitExceeded, ReadError, Source, Span
-from omega.lisp.data import CHAR_NAMES, Char, Keyword, Symbol
-from omega.lisp.numbers import parse_number
+from omega.lisp.data import CHAR_NAMES, Char, Keyword, Symbol, is_scalar
+from omega.lisp.numbers import Charge, free, parse_number
 
 
 class Token:
@@ -85,6 +85,7 @@ _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _ESCAPES = {
     "a": "\a", "b": "\b", "t": "\t", "n": "\n", "r": "\r", '"': '"', "\\": "\\", "|": "|"
 }  # fmt: skip
+_NO_CHARACTER = "the codes of characters are 0 to D7FF and E000 to 10FFFF"
 _PREFIXES = {
     "'": Symbol.of("quote"),
     "`": Symbol.of("quasiquote"),
@@ -98,9 +99,18 @@ class Lexer:
     """Tokens of `source` from character `offset` on, where line and column are `line` and `column`.
 
     pos: where the next token is looked for. open: brackets still open, as (character, Span).
+    charge: called with the steps that a long number is worth.
     """
 
-    def __init__(self, source: Source, offset: int = 0, line: int = 1, column: int = 1) -> None:
+    def __init__(
+        self,
+        source: Source,
+        offset: int = 0,
+        line: int = 1,
+        column: int = 1,
+        charge: Charge = free,
+    ) -> None:
+        self.charge = charge
         self.text = source.text
         self.file = source.name
         self.pos = offset
@@ -239,8 +249,10 @@ class Lexer:
 
     def _number(self, piece: str, span: Span) -> Any:
         try:
-            return parse_number(piece)
+            return parse_number(piece, charge=self.charge)
         except LimitExceeded as error:
+            if error.limit != "number-size":
+                raise  # the program's own limit
             message = f"`{_short(piece)}` is too large: {error.message}"
             raise ReadError(message, kind="bad-literal", span=span) from None
 
@@ -313,9 +325,9 @@ class Lexer:
         found = _HEX_ESCAPE.match(text, at + 1)
         if found is not None:
             code = int(found.group(1)[-8:], 16) if len(found.group(1)) < 9 else 0x110000
-            if code <= 0x10FFFF:
+            if is_scalar(code):
                 return chr(code), found.end()
-            self._bad_escape(start, at, found.end(), "there is no such character")
+            self._bad_escape(start, at, found.end(), _NO_CHARACTER)
         found = _LINE_CONTINUATION.match(text, at + 1)
         if found is not None:
             return "", found.end()
@@ -432,15 +444,19 @@ class Lexer:
             return Token("ATOM", Char.of(name), span)
         value = CHAR_NAMES.get(name.casefold() if self.fold_case else name)
         code = _HEX.match(name)
-        if code is not None and int(code.group(1), 16) <= 0x10FFFF:
-            value = chr(int(code.group(1), 16))
+        hint = r"names are alarm backspace delete escape newline null return space tab, or #\x41"
+        if code is not None and value is None:
+            if is_scalar(int(code.group(1), 16)):
+                value = chr(int(code.group(1), 16))
+            else:
+                hint = _NO_CHARACTER
         if value is not None:
             return Token("ATOM", Char.of(value), span)
         raise ReadError(
             f"`#\\{_short(name)}` names no character",
             kind="bad-literal",
             span=span,
-            hint=r"names are alarm backspace delete escape newline null return space tab, or #\x41",
+            hint=hint,
         )
 
     def _directive(self, start: int) -> None:

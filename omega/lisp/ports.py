@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from omega.errors import LimitExceeded, LispValueError, ReadError, Source
 from omega.lisp.data import Eof
+from omega.lisp.numbers import Charge, free
 
 CHUNK = 65_536  # characters or bytes asked of a handle at once
 _DROP_AFTER = 1_000_000  # characters read before the front of a buffer is dropped
@@ -164,8 +165,10 @@ class TextInput(Port):
                 raise LimitExceeded("size", size, allowed, "characters")
         return "".join(parts)
 
-    def read_datum(self) -> Any:
-        """The next datum, as plain data; Eof at the end. Raises ReadError."""
+    def read_datum(self, charge: Charge = free) -> Any:
+        """The next datum, as plain data; Eof at the end. Raises ReadError. charge: called with
+        steps now and then.
+        """
         from omega.lisp.reader import read_one, strip_source
 
         chunk = CHUNK
@@ -173,7 +176,7 @@ class TextInput(Port):
             at_end = self._handle is None
             source = Source(self.name, self._text)
             try:
-                found = read_one(source, self._at, self.line, self.column)
+                found = read_one(source, self._at, self.line, self.column, charge)
             except ReadError as error:
                 may_go_on = error.kind == "unclosed" or _is_cut(error, source)
                 if not at_end and may_go_on:
@@ -188,7 +191,7 @@ class TextInput(Port):
                 chunk *= 2
                 continue
             self._take(end)
-            return Eof if found is None else strip_source(found[0])
+            return Eof if found is None else strip_source(found[0], charge)
 
     def is_ready(self) -> bool:
         return self._at < len(self._text) or self._handle is None

@@ -13,8 +13,9 @@ anything is shared (`write-shared`) or never (`write-simple`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
@@ -32,7 +33,7 @@ from omega.lisp.data import (
     Values,
 )
 from omega.lisp.names import demangle
-from omega.lisp.numbers import format_number
+from omega.lisp.numbers import Charge, format_number, free
 from omega.lisp.reader import HASH_LITERAL
 from omega.lisp.table import HashTable
 
@@ -56,6 +57,9 @@ _QUOTES = {
 }
 _PROCEDURES = (FunctionType, BuiltinFunctionType, MethodType)
 
+_CHARGE_EVERY = 512  # pieces of text, or objects looked at, between charges
+_LONG = 1_000  # characters or bytes of an atom that is charged for
+
 # operations of a frame
 _EMIT, _PRINT, _TAIL, _ITEMS = range(4)
 
@@ -65,7 +69,7 @@ def write_string(
     *,
     labels: str = "cycles",
     characters_max: int = CHARACTERS_MAX,
-    charge: Callable[[int], None] | None = None,
+    charge: Charge | None = None,
 ) -> str:
     """The external representation: strings quoted, characters as `#\\a`.
 
@@ -79,7 +83,7 @@ def display_string(
     obj: Any,
     *,
     characters_max: int = CHARACTERS_MAX,
-    charge: Callable[[int], None] | None = None,
+    charge: Charge | None = None,
 ) -> str:
     """What `display` shows: like write_string, with strings and characters as they are."""
     if type(obj) is str:
@@ -118,12 +122,12 @@ class _Printer:
         write: bool,
         labels: str,
         characters_max: int,
-        charge: Callable[[int], None] | None,
+        charge: Charge | None,
     ) -> None:
         self.write = write
         self.labels = labels
         self.characters_max = characters_max
-        self.charge = charge
+        self.charge = charge or free
         self.cut = False
         self.out: list[str] = []
         self.size = 0
@@ -133,14 +137,14 @@ class _Printer:
 
     def text(self, obj: Any) -> str:
         if self.labels != "none" and _is_compound(obj):
-            self.labelled = _find_labels(obj, self.labels == "shared")
+            self.labelled = _find_labels(obj, self.labels == "shared", self.charge)
         stack, out = self.stack, self.out
         stack.append((_PRINT, obj))
-        turns = 0
+        paid = 0
         while stack:
-            turns += 1
-            if turns & 4095 == 0 and self.charge is not None:
-                self.charge(64)
+            if len(out) - paid >= _CHARGE_EVERY:
+                self.charge((len(out) - paid) // 2)
+                paid = len(out)
             operation, thing = stack.pop()
             if operation == _EMIT:
                 out.append(thing)
@@ -180,7 +184,7 @@ class _Printer:
             self.stack.append((_ITEMS, (self._some(obj), 0, ")")))
         elif isinstance(obj, HashTable):
             self.emit("{")
-            flat = [part for item in self._some(obj.items()) for part in item]
+            flat = [part for item in self._some(obj.entries()) for part in item]
             self.stack.append((_ITEMS, (flat, 0, "}")))
         elif isinstance(obj, Values):
             self.emit("#<values" + (" " if obj.items else ""))
@@ -188,9 +192,9 @@ class _Printer:
         else:
             self._record(obj)
 
-    def _some(self, items: list[Any]) -> list[Any]:
+    def _some(self, items: Iterable[Any]) -> list[Any]:
         """A snapshot of what will be printed at most."""
-        return items[: self.characters_max + 1] if self.cut else list(items)
+        return list(islice(items, self.characters_max + 1) if self.cut else items)
 
     def _pair(self, obj: Pair) -> None:
         rest = obj.cdr
@@ -228,7 +232,11 @@ class _Printer:
             self.emit(" ")
             item = rest.car
             rest = rest.cdr
-            if _is_compound(item) or self.size > self.characters_max or len(self.out) & 4095 == 0:
+            if (
+                _is_compound(item)
+                or self.size > self.characters_max
+                or len(self.out) % _CHARGE_EVERY == 0
+            ):
                 self.stack.append((_TAIL, rest))
                 self.stack.append((_PRINT, item))
                 return
@@ -242,7 +250,7 @@ class _Printer:
                 self.emit(" ")
             item = items[at]
             at += 1
-            if _is_compound(item) or self.size > self.characters_max or at & 4095 == 0:
+            if _is_compound(item) or self.size > self.characters_max or at % _CHARGE_EVERY == 0:
                 self.stack.append((_ITEMS, (items, at, closing)))
                 self.stack.append((_PRINT, item))
                 return
@@ -264,25 +272,30 @@ class _Printer:
             if not self.write:
                 return str(obj)
             text = obj[: self.characters_max + 1] if self.cut else obj
+            if len(text) > _LONG:
+                self.charge(len(text) >> 4)
             return '"' + _NEEDS_ESCAPE.sub(_escaped, text) + '"'
-        if kind is Symbol:
-            return _symbol(obj.name) if self.write else str(obj.name)
+        if kind is Symbol or kind is Keyword:
+            name: str = obj.name[: self.characters_max + 1] if self.cut else obj.name
+            if not self.write:
+                return name if kind is Symbol else ":" + name
+            return _symbol(name) if kind is Symbol else _keyword(name)
         if kind is int or kind is float or kind is Fraction:
             if self.cut and _bits(obj) > 4 * self.characters_max + 64:
                 return f"#<a number of about {_bits(obj) * 3 // 10:,} digits>"
-            return format_number(obj)
+            return format_number(obj, 10, self.charge)
         if kind is bool:
             return "#t" if obj else "#f"
         if obj is Nil:
             return "()"
-        if kind is Keyword:
-            return _keyword(obj.name) if self.write else ":" + obj.name
         if kind is Char:
             return _char(obj.value) if self.write else str(obj.value)
         if obj is None:
             return "#<unspecified>"
         if kind is bytearray:
             data = obj[: self.characters_max + 1] if self.cut else obj
+            if len(data) > _LONG:
+                self.charge(len(data) >> 3)
             return f"#u8({' '.join(map(str, data))})"
         return _opaque(obj)
 
@@ -371,14 +384,18 @@ def _children(obj: Any) -> list[Any]:
     return [getattr(obj, f"f{n}", None) for n in range(len(type(obj).field_names))]
 
 
-def _find_labels(root: Any, shared: bool) -> dict[int, int | None]:
+def _find_labels(root: Any, shared: bool, charge: Charge) -> dict[int, int | None]:
     """The ids of what needs a datum label: what a cycle leads back to, or (shared) what is met
     twice.
     """
     found: dict[int, int | None] = {}
     state: dict[int, bool] = {}  # True while the walk is below the object
     stack: list[tuple[Any, bool]] = [(root, False)]
+    turns = 0
     while stack:
+        turns += 1
+        if turns % _CHARGE_EVERY == 0:
+            charge(_CHARGE_EVERY)
         obj, leaving = stack.pop()
         at = id(obj)
         if leaving:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omega.errors import LimitExceeded, ReadError, Source, Span
 from omega.lisp.data import Nil, Pair, Symbol
+from omega.lisp.numbers import Charge, free
 
 if TYPE_CHECKING:
     from omega.lisp.lexer import Lexer, Token
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 DOT_HINT = "a dotted pair is written (a . b), with blanks around the dot"
 SIZE_HINT = "data can stand in files of their own, for `read-file` or `csv-read`"
 SOURCE_CHARACTERS_MAX = 4_000_000
+_CHARGE_EVERY = 64  # tokens, or nodes of data, between charges
+_TOKEN_STEPS = 4  # steps that one is worth each time it is handled
+_CHARACTERS = 64  # read for one step
 HASH_LITERAL = Symbol("hash-literal")  # uninterned: only the reader makes it
 
 
@@ -70,21 +74,23 @@ def read_all(
 
 
 def read_one(
-    source: Source, offset: int = 0, line: int = 1, column: int = 1
+    source: Source, offset: int = 0, line: int = 1, column: int = 1, charge: Charge = free
 ) -> tuple[Any, Span, int] | None:
     """The next datum at or after character `offset`: (datum, span, offset behind it); None when
     there is none.
 
-    line, column: where `offset` lies, for the spans. Raises ReadError as read_all does; text
-    behind the datum is not looked at.
+    line, column: where `offset` lies, for the spans. charge: called with steps now and then.
+    Raises ReadError as read_all does; text behind the datum is not looked at.
     """
     from omega.lisp.lexer import Lexer
 
-    lexer = Lexer(source, offset, line, column)
+    lexer = Lexer(source, offset, line, column, charge)
     tokens: list[Token] = []
     owed = 1  # data still to come: `#;` owes one more
     for token in lexer.tokens():
         tokens.append(token)
+        if len(tokens) % _CHARGE_EVERY == 0:
+            charge(_CHARGE_EVERY * _TOKEN_STEPS)
         if token.type == "COMMENT" and not lexer.open:
             owed += 1
         elif token.type in ("ATOM", "CLOSE") and not lexer.open:
@@ -93,8 +99,17 @@ def read_one(
                 break
         elif token.type == "DOT" and not lexer.open:
             break
-    nodes = _parse(lexer, tokens)
+    charge((lexer.pos - offset) // _CHARACTERS)
+    nodes = _parse(lexer, _paid(tokens, charge))
     return (nodes[0].value, nodes[0].span, lexer.pos) if nodes else None
+
+
+def _paid(tokens: list[Token], charge: Charge) -> Iterator[Token]:
+    """The tokens, charged for as they are parsed."""
+    for at, token in enumerate(tokens, 1):
+        if at % _CHARGE_EVERY == 0:
+            charge(_CHARGE_EVERY * _TOKEN_STEPS)
+        yield token
 
 
 def is_incomplete(text: str) -> bool:
@@ -319,12 +334,12 @@ def _resolve_labels(nodes: list[Any]) -> list[Any]:
     return nodes
 
 
-def strip_source(datum: Any) -> Any:
+def strip_source(datum: Any, charge: Charge = free) -> Any:
     """The same data as plain pairs, and hash literals as tables: what `read` and `quote` give a
     program.
 
-    Sharing and cycles (datum labels) are kept. LispValueError when circular data is the key of a
-    table.
+    Sharing and cycles (datum labels) are kept. charge: called with steps now and then.
+    LispValueError when circular data is the key of a table.
     """
     from omega.lisp.table import HashTable
 
@@ -346,7 +361,11 @@ def strip_source(datum: Any) -> Any:
         return found
 
     result = plain(datum)
+    turns = 0
     while work:
+        turns += 1
+        if turns % _CHARGE_EVERY == 0:
+            charge(_CHARGE_EVERY)
         value, copy = work.pop()
         if type(value) is list:
             copy.extend([plain(item) for item in value])
@@ -362,5 +381,5 @@ def strip_source(datum: Any) -> Any:
             copy.cdr = plain(value.cdr)
     for table, items in reversed(fills):  # inner tables are met after the outer ones
         for at in range(0, len(items) - 1, 2):
-            table[items[at]] = items[at + 1]
+            table.put(items[at], items[at + 1], charge)
     return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.lisp.data import Char
+from omega.lisp.data import Char, is_scalar
 from omega.lisp.primitives import check
 from omega.lisp.primitives.registry import primitive
 
@@ -35,15 +35,23 @@ def char_to_integer(c: Any) -> int:
 @primitive("integer->char", result="char")
 def integer_to_char(n: Any) -> Char:
     """(integer->char n) -> character: the one of that Unicode code point."""
+    from omega.lisp.printer import shorten
+
     code = check.integer("integer->char", 1, n)
-    if not 0 <= code <= 0x10FFFF:
-        raise check.invalid("integer->char", "expected a code point from 0 to #x10FFFF", n)
+    if not is_scalar(code):
+        raise check.invalid(
+            "integer->char",
+            "expected a code point from 0 to #xD7FF or from #xE000 to #x10FFFF, "
+            f"got {shorten(n, 30)}",
+            n,
+        )
     return Char.of(chr(code))
 
 
 def _ordered(
-    name: str, relation: Callable[[str, str], bool], chars: tuple[Any, ...], fold: bool
+    name: str, relation: Callable[[str, str], bool], chars: tuple[Any, ...], fold: bool, rt: Any
 ) -> bool:
+    check.spend_each(rt, len(chars))
     texts = [char(name, at, c) for at, c in enumerate(chars, 1)]
     if fold:
         texts = [text.casefold() for text in texts]
@@ -64,8 +72,8 @@ def _comparisons() -> None:
 
 
 def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, text: str) -> None:
-    def compare(c: Any, *chars: Any) -> bool:
-        return _ordered(name, relation, (c, *chars), fold)
+    def compare(c: Any, *chars: Any, rt: Any) -> bool:
+        return _ordered(name, relation, (c, *chars), fold, rt)
 
     compare.__doc__ = (
         f"({name} c ...) -> boolean: whether {text}{', ignoring case' if fold else ''}."

@@ -108,6 +108,7 @@ def read_lines(path: Any, *, rt: Any) -> Any:
     lines = _contents("read-lines", path, rt).split("\n")
     if not lines[-1]:
         lines.pop()
+    check.spend_each(rt, len(lines))
     return to_list([line[:-1] if line.endswith("\r") else line for line in lines])
 
 
@@ -140,6 +141,8 @@ def append_file(path: Any, data: Any, *, rt: Any) -> None:
     _save("append-file", path, data, True, rt)
 
 
+_FIELD_ITEMS = 16  # looks at single items that reading or writing a field of CSV is worth
+
 # -- CSV ------------------------------------------------------------------------------------------
 
 
@@ -161,7 +164,7 @@ def _records(text: str, separator: str, where: str, rt: Any) -> list[tuple[int, 
     quoted = re.compile(r'[^"]*(?:""[^"]*)*')
     records: list[tuple[int, list[str]]] = []
     fields: list[str] = []
-    at, line, began, size = 0, 1, 1, len(text)
+    at, line, began, size, unpaid = 0, 1, 1, len(text), 0
     if text.startswith("\ufeff"):
         at = 1
     while at < size:
@@ -193,8 +196,10 @@ def _records(text: str, separator: str, where: str, rt: Any) -> list[tuple[int, 
         line += 1
         if fields != [""]:
             records.append((began, fields))
-            if len(records) % 1024 == 0:
-                rt.charge(64)
+            unpaid += len(fields)
+            if unpaid >= check.WALK_ITEMS:
+                check.spend_each(rt, _FIELD_ITEMS * unpaid)
+                unpaid = 0
         fields, began = [], line
     if fields:
         records.append((began, fields))
@@ -273,6 +278,7 @@ def csv_text(rows: list[Any], columns: list[Any] | None, separator: str, rt: Any
         if isinstance(row, HashTable) and columns is None:
             raise check.invalid("csv-write", "got both hash tables and lists as rows")
         cells = _row(row, columns, rt)
+        check.spend_each(rt, _FIELD_ITEMS * len(cells))
         width = len(cells) if width is None else width
         if len(cells) != width:
             _csv_error(f"`csv-write` row {len(lines) + 1} has {len(cells)} fields, not {width}")

@@ -13,13 +13,12 @@ null. Source: RFC 8259.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NoReturn
 
 from omega.errors import JsonError, LimitExceeded
 from omega.lisp.data import Eof, Keyword, Nil, Pair, Symbol, list_items
-from omega.lisp.numbers import format_number, parse_digits
+from omega.lisp.numbers import Charge, format_number, free, parse_digits
 from omega.lisp.ports import TextInput
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
@@ -28,6 +27,8 @@ from omega.lisp.table import HashTable
 
 NULL = Symbol.of("null")
 INDENT_MAX = 100
+_CHARGE_EVERY = 256  # values, or pieces of a string, between charges
+_VALUE_STEPS = 2  # that a value is worth
 
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
@@ -53,8 +54,9 @@ class _Reader:
     """One text. A stack holds the arrays and tables that are open; `expect` says what may come
     next."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, charge: Charge) -> None:
         self.text = text
+        self.charge = charge
         self.at = 1 if text.startswith("\ufeff") else 0
 
     def fail(self, message: str, at: int, hint: str | None = None) -> NoReturn:
@@ -62,16 +64,16 @@ class _Reader:
         column = at - (self.text.rfind("\n", 0, at) + 1) + 1
         raise JsonError(f"JSON {line}:{column}: {message}", hint=hint)
 
-    def read(self, charge: Callable[[int], None] | None) -> Any:
-        text = self.text
+    def read(self) -> Any:
+        text, charge = self.text, self.charge
         open_: list[Any] = []  # list | HashTable
         keys: list[str] = []  # of the open tables, innermost last
         container: Any = None
         count = 0
         while True:  # a value is expected, or the end of an empty array or of an object
             count += 1
-            if charge is not None and count & 4095 == 0:
-                charge(64)
+            if count % _CHARGE_EVERY == 0:
+                charge(_VALUE_STEPS * _CHARGE_EVERY)
             kind, value, start = self.token()
             if kind == "]" and type(container) is list and not container:
                 value = open_.pop()
@@ -187,7 +189,7 @@ class _Reader:
     def number(self, found: re.Match[str], piece: str, start: int) -> Any:
         if found.group("part") is None and found.group("exponent") is None:
             negative = piece.startswith("-")
-            value = parse_digits(piece[1:] if negative else piece, 10)
+            value = parse_digits(piece[1:] if negative else piece, 10, self.charge)
             return -value if negative else value
         real = float(piece)
         if real in (float("inf"), float("-inf")):
@@ -195,8 +197,11 @@ class _Reader:
         return real
 
     def string(self, start: int) -> str:
-        text, parts, at = self.text, [], start + 1
+        text, at = self.text, start + 1
+        parts: list[str] = []
         while True:
+            if len(parts) % _CHARGE_EVERY == _CHARGE_EVERY - 1:
+                self.charge(_CHARGE_EVERY)
             found = _PART.match(text, at)
             if found is not None:
                 parts.append(found.group())
@@ -233,17 +238,17 @@ def _next(text: str, at: int) -> str:
     return text[at : at + 1]
 
 
-def parse_json(text: str, charge: Callable[[int], None] | None = None) -> Any:
+def parse_json(text: str, charge: Charge = free) -> Any:
     """The data of a JSON text. JsonError says line:column. charge: called with steps now and
     then."""
-    return _Reader(text).read(charge)
+    return _Reader(text, charge).read()
 
 
 def format_json(
     obj: Any,
     indent: int | None = None,
     characters_max: int | None = None,
-    charge: Callable[[int], None] | None = None,
+    charge: Charge = free,
 ) -> str:
     """The JSON text of `obj`, indented by `indent` blanks a level if given.
 
@@ -257,17 +262,19 @@ def format_json(
     value: Any = obj
     while True:
         count += 1
-        if count & 4095 == 0 and charge is not None:
-            charge(64)
+        if count % _CHARGE_EVERY == 0:
+            charge(_VALUE_STEPS * _CHARGE_EVERY)
         parts = _parts(value)
         if parts is None:
-            out.append(_atom(value))
+            out.append(_atom(value, charge))
         elif id(value) in path:
             raise JsonError("`json-write` cannot write circular data")
         elif not parts:
             out.append("{}" if isinstance(value, HashTable) else "[]")
         else:
             path.add(id(value))
+            if len(parts) >= _CHARGE_EVERY:
+                charge(len(parts) // 4)
             table = isinstance(value, HashTable)
             out.append("{" if table else "[")
             stack.append((value, parts, 0, "}" if table else "]"))
@@ -328,14 +335,14 @@ def _parts(value: Any) -> list[Any] | None:
     return pairs
 
 
-def _atom(value: Any) -> str:
+def _atom(value: Any, charge: Charge) -> str:
     kind = type(value)
     if kind is str:
         return _quoted(value)
     if kind is bool:
         return "true" if value else "false"
     if kind is int:
-        return format_number(value)
+        return format_number(value, 10, charge)
     if kind is float:
         if value != value or value in (float("inf"), float("-inf")):
             raise _unwritable(value, "JSON has no NaN or infinity")

@@ -126,10 +126,11 @@ def get_output_string(port: Any) -> str:
 
 
 @primitive("open-input-bytevector")
-def open_input_bytevector(b: Any) -> BytesInput:
+def open_input_bytevector(b: Any, *, rt: Any) -> BytesInput:
     """(open-input-bytevector b) -> input port: reads the bytes of b."""
     if type(b) is not bytearray:
         raise wrong_type("open-input-bytevector", 1, "a bytevector", b)
+    check.spend(rt, len(b))
     return BytesInput(bytes(b))
 
 
@@ -146,7 +147,9 @@ def get_output_bytevector(port: Any, *, rt: Any) -> bytearray:
     """
     if not isinstance(port, BytesOutput) or not port.is_string_port:
         raise wrong_type("get-output-bytevector", 1, "an output bytevector port", port)
-    return port.bytes()
+    data = port.bytes()
+    check.spend(rt, len(data))
+    return data
 
 
 # -- reading text ---------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ def read_all(port: Any = None, *, rt: Any) -> str:
 @primitive("read")
 def read(port: Any = None, *, rt: Any) -> Any:
     """(read [port]) -> the next datum, or the eof object. What is wrong with it is a read-error."""
-    return _text_input("read", 1, port, rt).read_datum()
+    return _text_input("read", 1, port, rt).read_datum(rt.charge)
 
 
 # -- reading bytes --------------------------------------------------------------------------------
