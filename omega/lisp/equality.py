@@ -31,8 +31,10 @@ Charge = Callable[[int], None]
 PLAIN_KEYS = frozenset((str, int, Symbol, Keyword, Char))
 
 _SHARING_AFTER = 10_000  # comparisons before is_equal looks for sharing and cycles
-_CHARGE_EVERY = 4096  # comparisons per charge
-_CHARGED = 64  # steps
+_CHARGE_EVERY = 512  # comparisons or parts of a key between charges
+_FREE = 32  # so many cost nothing
+_STEP = 8  # of them are a step
+_NODE = 4  # parts of a key that one node of a key of nested data is worth
 
 
 def is_eq(a: Any, b: Any) -> bool:
@@ -66,7 +68,7 @@ def is_equal(a: Any, b: Any, charge: Charge | None = None) -> bool:
         return True
     if type(a) in PLAIN_KEYS and type(b) is type(a):
         return bool(a == b) if type(a) is not Char else is_eqv(a, b)
-    count = 0
+    count = total = 0
     links: dict[int, int] | None = None
     stack: list[tuple[Any, Any]] = [(a, b)]
     while stack:
@@ -75,35 +77,54 @@ def is_equal(a: Any, b: Any, charge: Charge | None = None) -> bool:
             if a is b:
                 break
             count += 1
-            if links is None and count > _SHARING_AFTER:
-                links = {}
-            if charge is not None and count % _CHARGE_EVERY == 0:
-                charge(_CHARGED)
+            if count >= _CHARGE_EVERY:
+                total += count
+                _pay(count, charge)
+                count = 0
+                if links is None and total > _SHARING_AFTER:
+                    links = {}
             if isinstance(a, Pair):
                 if not isinstance(b, Pair):
-                    return False
+                    return _differ(count, charge)
                 if links is not None and _linked(links, id(a), id(b)):
                     break
                 left, right = a.car, b.car
                 if left is not right:
-                    if type(left) in PLAIN_KEYS:
+                    kind = type(left)
+                    if kind in PLAIN_KEYS:
                         if not is_eqv(left, right):
-                            return False
+                            return _differ(count, charge)
+                        if kind is str:
+                            count += len(left) >> 10
                     else:
                         stack.append((left, right))
                 a, b = a.cdr, b.cdr
             else:
                 if _is_compound(a):
                     if links is None or not _linked(links, id(a), id(b)):
-                        parts = _parts(a, b)
+                        parts = _parts(a, b, charge)
                         if parts is None:
-                            return False
+                            return _differ(count, charge)
                         count += len(parts)
                         stack.extend(parts)
                 elif not is_eqv(a, b):
-                    return False
+                    return _differ(count, charge)
+                else:
+                    count += weight(a)
                 break
+    _pay(count, charge)
     return True
+
+
+def _pay(count: int, charge: Charge | None) -> None:
+    """Charge for so many comparisons or parts of a key."""
+    if count > _FREE and charge is not None:
+        charge(count // _STEP)
+
+
+def _differ(count: int, charge: Charge | None) -> bool:
+    _pay(count, charge)
+    return False
 
 
 def _is_compound(a: Any) -> bool:
@@ -112,26 +133,42 @@ def _is_compound(a: Any) -> bool:
     return type(a) is list or type(a) is bytearray or isinstance(a, HashTable)
 
 
-def _parts(a: Any, b: Any) -> list[tuple[Any, Any]] | None:
+def _parts(a: Any, b: Any, charge: Charge | None) -> list[tuple[Any, Any]] | None:
     """What must be equal for `a` (vector, bytevector, table) and `b` to be; None when they already
     differ.
     """
     if type(a) is list:
         if type(b) is not list or len(a) != len(b):
             return None
-        parts = [(x, y) for x, y in zip(a, b, strict=False) if x is not y]
+        if len(a) <= _CHARGE_EVERY:
+            parts = [(x, y) for x, y in zip(a, b, strict=False) if x is not y]
+        else:
+            parts = []
+            for at in range(0, len(a), _CHARGE_EVERY):
+                _pay(_CHARGE_EVERY >> 1, charge)
+                pairs = zip(a[at : at + _CHARGE_EVERY], b[at : at + _CHARGE_EVERY], strict=False)
+                parts += [(x, y) for x, y in pairs if x is not y]
         parts.reverse()
         return parts
     if type(a) is bytearray:
+        _pay(len(a) >> 10, charge)
         return [] if type(b) is bytearray and a == b else None
     from omega.lisp.table import HashTable
 
     if not isinstance(b, HashTable) or len(a) != len(b):
         return None
+    _pay(len(a), charge)
     left, right = a.canonical(), b.canonical()
     if any(key not in right for key in left):
         return None
     return [(value, right[key]) for key, value in left.items()]
+
+
+def weight(atom: Any) -> int:
+    """How many comparisons of small atoms one with `atom` is worth beyond one."""
+    if type(atom) is str:
+        return len(atom) >> 10
+    return atom.bit_length() >> 13 if type(atom) is int else 0
 
 
 def _linked(links: dict[int, int], a: int, b: int) -> bool:
@@ -160,7 +197,7 @@ class _Tag:
 
 _TRUE, _FALSE = _Tag("true"), _Tag("false")
 _FLOAT, _BYTES, _LIST, _DATA = _Tag("float"), _Tag("bytes"), _Tag("list"), _Tag("data")
-_PAIR, _VECTOR, _TABLE, _NODE = _Tag("pair"), _Tag("vector"), _Tag("table"), _Tag("node")
+_PAIR, _VECTOR, _TABLE, _PART = _Tag("pair"), _Tag("vector"), _Tag("table"), _Tag("node")
 
 
 class _Identity:
@@ -180,19 +217,21 @@ class _Identity:
         return id(self.thing) >> 4
 
 
-def key_of(a: Any) -> Any:
+def key_of(a: Any, charge: Charge | None = None) -> Any:
     """A hashable, flat stand-in for `a`: equal exactly when the data are `equal?`.
 
     LispValueError for circular data, which no table takes as a key. Later changes of `a` do not
-    change the key.
+    change the key. charge: called with steps now and then.
     """
     if type(a) in PLAIN_KEYS:
         return a
     if isinstance(a, Pair):
-        atoms = _flat_list(a)
-        return _node_key(a) if atoms is None else atoms
+        atoms = _flat_list(a, charge)
+        return _node_key(a, charge) if atoms is None else atoms
     if type(a) is list or _is_table(a):
-        return _node_key(a)
+        return _node_key(a, charge)
+    if type(a) is bytearray:
+        _pay(len(a) >> 10, charge)
     return _atom_key(a)
 
 
@@ -219,11 +258,12 @@ def _is_node(a: Any) -> bool:
     return isinstance(a, Pair) or type(a) is list or _is_table(a)
 
 
-def _flat_list(a: Pair) -> tuple[Any, ...] | None:
+def _flat_list(a: Pair, charge: Charge | None) -> tuple[Any, ...] | None:
     """The key of a proper list of atoms; None for any other."""
+    due = known = _CHARGE_EVERY
     key: list[Any] = [_LIST]
-    seen: set[int] = set()
     at: Any = a
+    met: Any = None
     while isinstance(at, Pair):
         item = at.car
         if type(item) not in PLAIN_KEYS:
@@ -232,14 +272,19 @@ def _flat_list(a: Pair) -> tuple[Any, ...] | None:
             item = _atom_key(item)
         key.append(item)
         at = at.cdr
-        if len(key) > _SHARING_AFTER:
-            if id(at) in seen:
-                return None
-            seen.add(id(at))
+        if at is met and at is not None:
+            return None
+        if len(key) > due:
+            due += _CHARGE_EVERY
+            _pay(_CHARGE_EVERY, charge)
+            if len(key) > known:  # Brent: a pair met again is one of a round
+                met, known = at, 2 * len(key)
+    if len(key) > _FREE:
+        _pay(len(key) + _CHARGE_EVERY - due, charge)
     return tuple(key) if at is Nil else None
 
 
-def _node_key(root: Any) -> tuple[Any, ...]:
+def _node_key(root: Any, charge: Charge | None) -> tuple[Any, ...]:
     """Number the structurally different nodes below `root` in the order a walk finishes them; the
     key lists each one's shape in terms of earlier numbers. Equal data number alike, whether or not
     they share; no tuple nests deeper than three, so hashing and comparing keys never recurses
@@ -249,9 +294,14 @@ def _node_key(root: Any) -> tuple[Any, ...]:
     done: dict[int, int | None] = {}  # id(node) -> number; None while its children are walked
     children: dict[int, list[Any]] = {}
     stack: list[tuple[Any, bool]] = [(root, False)]
+    count = 0
     while stack:
         node, finished = stack.pop()
         at = id(node)
+        count += _NODE
+        if count >= _CHARGE_EVERY:
+            _pay(count, charge)
+            count = 0
         if not finished:
             if at in done:
                 if done[at] is None:
@@ -259,13 +309,15 @@ def _node_key(root: Any) -> tuple[Any, ...]:
                 continue
             done[at] = None
             parts = children[at] = _children(node)
+            count += len(parts)
             stack.append((node, True))
             stack.extend((part, False) for part in reversed(parts) if _is_node(part))
             continue
         shape: list[Any] = [_tag(node)]
         for part in children.pop(at):
-            shape.append((_NODE, done[id(part)]) if _is_node(part) else _atom_key(part))
+            shape.append((_PART, done[id(part)]) if _is_node(part) else _atom_key(part))
         done[at] = numbers.setdefault(tuple(shape), len(numbers))
+    _pay(count, charge)
     return (_DATA, *numbers)
 
 

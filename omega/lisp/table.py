@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from omega.lisp.equality import PLAIN_KEYS, key_of
+from omega.lisp.equality import PLAIN_KEYS, Charge, key_of
 
 _ABSENT: Any = object()
 
@@ -35,10 +35,17 @@ class HashTable:
         return cls(mapping.items())
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def put(self, key: Any, value: Any, charge: Charge | None = None) -> None:
+        """Make `value` the one under `key`.
+
+        charge, here and below: called with steps, now and then, for the work a big key makes.
+        """
         if type(key) in PLAIN_KEYS:
             self._data[key] = value
             return
-        canonical = key_of(key)
+        canonical = key_of(key, charge)
         if canonical is not key and canonical not in self._data:
             self._odd[canonical] = key
         self._data[canonical] = value
@@ -50,19 +57,19 @@ class HashTable:
             raise KeyError(key)
         return value
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        return self._data.get(key if type(key) in PLAIN_KEYS else key_of(key), default)
+    def get(self, key: Any, default: Any = None, charge: Charge | None = None) -> Any:
+        return self._data.get(key if type(key) in PLAIN_KEYS else key_of(key, charge), default)
 
     def __contains__(self, key: object) -> bool:
-        return (key if type(key) in PLAIN_KEYS else key_of(key)) in self._data
+        return self.get(key, _ABSENT) is not _ABSENT
 
     def __delitem__(self, key: Any) -> None:
         if not self.discard(key):
             raise KeyError(key)
 
-    def discard(self, key: Any) -> bool:
+    def discard(self, key: Any, charge: Charge | None = None) -> bool:
         """Drop the entry of `key`; whether there was one."""
-        canonical = key if type(key) in PLAIN_KEYS else key_of(key)
+        canonical = key if type(key) in PLAIN_KEYS else key_of(key, charge)
         self._odd.pop(canonical, None)
         return self._data.pop(canonical, _ABSENT) is not _ABSENT
 
@@ -84,10 +91,14 @@ class HashTable:
 
     def items(self) -> list[tuple[Any, Any]]:
         """(key, value) pairs, in insertion order, as a fresh list."""
-        if not self._odd:
-            return list(self._data.items())
+        return list(self.entries())
+
+    def entries(self) -> Iterable[tuple[Any, Any]]:
+        """What `items` answers, one by one; the table may not change meanwhile."""
         odd = self._odd
-        return [(odd.get(canonical, canonical), value) for canonical, value in self._data.items()]
+        if not odd:
+            return self._data.items()
+        return ((odd.get(canonical, canonical), value) for canonical, value in self._data.items())
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.keys())

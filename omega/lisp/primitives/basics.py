@@ -57,8 +57,9 @@ def is_boolean(x: Any) -> bool:
 
 
 @primitive("boolean=?", result="bool")
-def boolean_equal(a: Any, b: Any, *more: Any) -> bool:
+def boolean_equal(a: Any, b: Any, *more: Any, rt: Any) -> bool:
     """(boolean=? a b ...) -> boolean: whether all are #t or all are #f."""
+    check.spend_each(rt, len(more))
     for at, x in enumerate((a, b, *more), 1):
         if x is not True and x is not False:
             raise check.wrong_type("boolean=?", at, "a boolean", x)
@@ -81,8 +82,9 @@ def is_symbol(x: Any) -> bool:
 
 
 @primitive("symbol=?", result="bool")
-def symbol_equal(a: Any, b: Any, *more: Any) -> bool:
+def symbol_equal(a: Any, b: Any, *more: Any, rt: Any) -> bool:
     """(symbol=? a b ...) -> boolean: whether all are the same symbol."""
+    check.spend_each(rt, len(more))
     for at, x in enumerate((a, b, *more), 1):
         _symbol("symbol=?", at, x)
     return all(x is a for x in (b, *more))
@@ -95,9 +97,11 @@ def symbol_to_string(symbol: Any) -> str:
 
 
 @primitive("string->symbol", "intern", result="symbol")
-def string_to_symbol(s: Any) -> Symbol:
+def string_to_symbol(s: Any, *, rt: Any) -> Symbol:
     """(string->symbol s) -> symbol: the symbol of that name."""
-    return Symbol.of(check.string("string->symbol", 1, s))
+    name = check.string("string->symbol", 1, s)
+    check.spend(rt, len(name))
+    return Symbol.of(name)
 
 
 @primitive("string->uninterned-symbol", result="symbol")
@@ -107,11 +111,12 @@ def string_to_uninterned_symbol(s: Any) -> Symbol:
 
 
 @primitive("symbol-append", result="symbol")
-def symbol_append(*symbols: Any) -> Symbol:
+def symbol_append(*symbols: Any, rt: Any) -> Symbol:
     """(symbol-append symbol ...) -> symbol: the symbol whose name joins theirs."""
-    return Symbol.of(
-        "".join([_symbol("symbol-append", at, x).name for at, x in enumerate(symbols, 1)])
-    )
+    check.spend_each(rt, len(symbols))
+    names = [_symbol("symbol-append", at, x).name for at, x in enumerate(symbols, 1)]
+    check.size(rt, sum(map(len, names)), "characters")
+    return Symbol.of("".join(names))
 
 
 @primitive("gensym", "generate-uninterned-symbol", result="symbol")
@@ -141,9 +146,11 @@ def keyword_to_string(keyword: Any) -> str:
 
 
 @primitive("string->keyword")
-def string_to_keyword(s: Any) -> Keyword:
+def string_to_keyword(s: Any, *, rt: Any) -> Keyword:
     """(string->keyword s) -> keyword: the keyword of that name; s is without the colon."""
-    return Keyword.of(check.string("string->keyword", 1, s))
+    name = check.string("string->keyword", 1, s)
+    check.spend(rt, len(name))
+    return Keyword.of(name)
 
 
 @primitive("keyword->symbol", result="symbol")

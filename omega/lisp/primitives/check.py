@@ -16,9 +16,10 @@ from omega.lisp.data import Keyword, Nil, Pair
 from omega.lisp.table import HashTable
 
 REALS = frozenset((int, float, Fraction))
-_STEP_ITEMS = 64  # items of work a primitive does for one step
+_STEP_ITEMS = 64  # items a primitive copies or scans in bulk for one step; fewer are free
+_STEP_EACH = 8  # items it looks at or makes one by one for one step
 _INDEX_DIGITS_MAX = 10**18
-WALK_ITEMS = 4096  # elements of a list walked between charges
+WALK_ITEMS = 512  # elements of a list walked between charges
 _WALK = range(WALK_ITEMS)
 _NOWHERE = object()
 
@@ -109,13 +110,13 @@ def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
     while True:
         for _ in _WALK:
             if not isinstance(at, Pair):
-                spend(rt, len(items) % WALK_ITEMS)
+                spend_each(rt, len(items) % WALK_ITEMS)
                 return items, at
             add(at.car)
             at = at.cdr
             if at is met:
                 return items, at
-        rt.charge(WALK_ITEMS // _STEP_ITEMS)
+        rt.charge(WALK_ITEMS // _STEP_EACH)
         if len(items) >= known:  # Brent: a pair met again is one of a round
             met, known = at, 2 * len(items)
 
@@ -155,18 +156,39 @@ def span(name: str, position: int, start: Any, end: Any, length: int, what: str)
     return first, last
 
 
+def fits(rt: Any, items: int, unit: str = "items") -> None:
+    """Refuse to make something of more than `alloc_items` items."""
+    most = rt.limits.alloc_items
+    if most is not None and items > most:
+        raise LimitExceeded("size", min(items, _INDEX_DIGITS_MAX), most, unit)
+
+
 def size(rt: Any, items: int, unit: str = "items") -> None:
-    """Refuse to make something of more than `alloc_items` items, and charge for making it."""
-    allowed = rt.limits.alloc_items
-    if allowed is not None and items > allowed:
-        raise LimitExceeded("size", min(items, _INDEX_DIGITS_MAX), allowed, unit)
+    """Refuse to make something of more than `alloc_items` items, and charge for making it in
+    bulk.
+    """
+    fits(rt, items, unit)
     spend(rt, items)
+
+
+def list_size(rt: Any, items: int) -> None:
+    """Refuse to make a list of more than `alloc_items` items, and charge for making it."""
+    fits(rt, items)
+    spend_each(rt, items)
 
 
 def spend(rt: Any, items: int) -> None:
     """Charge the steps that work on `items` items is worth."""
     if items >= _STEP_ITEMS:
         rt.charge(items // _STEP_ITEMS)
+
+
+def spend_each(rt: Any, items: int) -> None:
+    """Charge the steps that work is worth which Python does on `items` items one by one, such as
+    making a list of them.
+    """
+    if items >= _STEP_ITEMS:
+        rt.charge(items // _STEP_EACH)
 
 
 def options(

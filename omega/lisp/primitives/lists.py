@@ -12,14 +12,14 @@ from typing import Any
 
 from omega.errors import LispIndexError
 from omega.lisp.data import Nil, Pair, cons, to_list
-from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of
+from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of, weight
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import index_hint, proper_list, wrong_type
 from omega.lisp.primitives.registry import primitive
 
-_WALK_BEFORE_CYCLES = (
-    25 * check.WALK_ITEMS
-)  # steps along a list before list-tail asks whether it is circular
+# steps along a list before list-tail asks whether it is circular
+_WALK_BEFORE_CYCLES = 200 * check.WALK_ITEMS
+_COMPOUND = 8  # how many comparisons of atoms one of compound data is worth, however it comes out
 
 # -- pairs ----------------------------------------------------------------------------------------
 
@@ -112,14 +112,14 @@ def is_dotted(x: Any, *, rt: Any) -> bool:
 @primitive("list", result="list")
 def list_(*items: Any, rt: Any) -> Any:
     """(list x ...) -> list: a fresh list of the arguments."""
-    check.spend(rt, len(items))
+    check.spend_each(rt, len(items))
     return to_list(items)
 
 
 @primitive("cons*", "list*")
 def cons_star(x: Any, *more: Any, rt: Any) -> Any:
     """(cons* x ... tail) -> a fresh list of all but the last argument, which becomes its tail."""
-    check.spend(rt, len(more))
+    check.spend_each(rt, len(more))
     return to_list((x, *more[:-1]), more[-1]) if more else x
 
 
@@ -127,22 +127,33 @@ def cons_star(x: Any, *more: Any, rt: Any) -> Any:
 def make_list(n: Any, fill: Any = None, *, rt: Any) -> Any:
     """(make-list n [fill]) -> list: n times fill."""
     count = check.natural("make-list", 1, n)
-    check.size(rt, count)
+    check.list_size(rt, count)
     return to_list([fill] * count)
 
 
 @primitive("iota", result="list")
 def iota(count: Any, start: Any = 0, step: Any = 1, *, rt: Any) -> Any:
     """(iota count [start [step]]) -> list: count numbers from start (0), step (1) apart."""
-    from omega.lisp.primitives.numbers import add, mul
-
     n = check.natural("iota", 1, count)
     check.number("iota", 2, start)
     check.number("iota", 3, step)
-    check.size(rt, n)
+    return _progression(n, start, step, rt)
+
+
+def _progression(count: int, start: Any, step: Any, rt: Any) -> Any:
+    """The list of `count` numbers from `start`, `step` apart. Long ones count by their words."""
+    from omega.lisp.primitives.numbers import add, mul
+
     if type(start) is int and type(step) is int:
-        return to_list([start + at * step for at in range(n)])
-    return to_list([add(start, mul(at, step, rt=rt), rt=rt) for at in range(n)])
+        check.list_size(rt, count * (1 + max(start.bit_length(), step.bit_length()) // 64))
+        return to_list(list(range(start, start + count * step, step)) if step else [start] * count)
+    check.list_size(rt, count)
+    numbers: list[Any] = []
+    for at in range(count):
+        if at % check.WALK_ITEMS == 0:
+            check.spend(rt, 64 * min(check.WALK_ITEMS, count - at))  # each is worth a step
+        numbers.append(add(start, mul(at, step, rt=rt), rt=rt))
+    return to_list(numbers)
 
 
 @primitive("range", result="list")
@@ -152,7 +163,7 @@ def range_(start: Any, end: Any = None, step: Any = 1, *, rt: Any) -> Any:
     """
     import math
 
-    from omega.lisp.primitives.numbers import add, div, mul, sub
+    from omega.lisp.primitives.numbers import div, sub
 
     if end is None:
         start, end = 0, start
@@ -163,30 +174,21 @@ def range_(start: Any, end: Any = None, step: Any = 1, *, rt: Any) -> Any:
     if step == 0:
         raise check.invalid("range", "expected a step other than 0", step)
     if type(start) is int and type(end) is int and type(step) is int:
-        numbers = range(start, end, step)
-        count = max(0, -((start - end) // step))
-        check.size(rt, count)
-        return to_list(list(numbers))
+        return _progression(max(0, -((start - end) // step)), start, step, rt)
     ratio = div(sub(end, start, rt=rt), step, rt=rt)
     if type(ratio) is float and not math.isfinite(ratio):
         raise check.invalid("range", "is too long for its step", step)
-    count = max(0, math.ceil(ratio))
-    check.size(rt, count)
-    return to_list([add(start, mul(at, step, rt=rt), rt=rt) for at in range(count)])
+    return _progression(max(0, math.ceil(ratio)), start, step, rt)
 
 
 @primitive("list-copy")
 def list_copy(x: Any, *, rt: Any) -> Any:
     """(list-copy x) -> a fresh list of the same elements and tail; x itself if it is no pair."""
-    items: list[Any] = []
-    at = x
-    while isinstance(at, Pair):
-        items.append(at.car)
-        at = at.cdr
-        if len(items) % 65536 == 0:
-            check.size(rt, len(items))
-    check.spend(rt, len(items))
-    return to_list(items, at)
+    items, end = check.walked(x, rt)
+    if isinstance(end, Pair):
+        raise wrong_type("list-copy", 1, "a list that ends", x)
+    check.fits(rt, len(items))
+    return to_list(items, end)
 
 
 @primitive("append")
@@ -201,7 +203,7 @@ def append(*lists: Any, rt: Any) -> Any:
     for at in range(len(lists) - 2, -1, -1):
         items = proper_list("append", at + 1, lists[at], rt)
         copied += len(items)
-        check.size(rt, copied)
+        check.fits(rt, copied)
         result = to_list(items, result)
     return result
 
@@ -239,15 +241,16 @@ def flatten(x: Any, *, rt: Any) -> Any:
     while stack:
         at = stack.pop()
         done += 1
-        if done % 65536 == 0:
-            check.size(rt, done)
+        if done % check.WALK_ITEMS == 0:
+            check.fits(rt, done)
+            check.spend_each(rt, check.WALK_ITEMS)
         if isinstance(at, Pair):
             if at.cdr is not Nil:
                 stack.append(at.cdr)
             stack.append(at.car)
         elif at is not Nil:
             out.append(at)
-    check.spend(rt, done)
+    check.spend_each(rt, done % check.WALK_ITEMS)
     return to_list(out)
 
 
@@ -283,7 +286,7 @@ def _after(name: str, lst: Any, k: Any, element: bool, rt: Any) -> Any:
             if not isinstance(at, Pair):
                 raise _too_short(name, lst, passed + here, count)
             at = at.cdr
-        check.spend(rt, stretch)
+        check.spend_each(rt, stretch)
         left -= stretch
         passed += stretch
         if passed == _WALK_BEFORE_CYCLES:
@@ -302,7 +305,7 @@ def _without_rounds(at: Any, steps: int, rt: Any) -> int:
             return steps if steps < entry else entry + (steps - entry) % length
         seen[id(at)] = len(seen)
         if len(seen) % check.WALK_ITEMS == 0:
-            check.spend(rt, check.WALK_ITEMS)
+            check.spend_each(rt, check.WALK_ITEMS)
         at = at.cdr
     return steps
 
@@ -336,23 +339,26 @@ def list_set(lst: Any, k: Any, x: Any, *, rt: Any) -> None:
     _after("list-set!", lst, k, True, rt).car = x
 
 
-def _first(name: str, lst: Any, k: Any) -> list[Any]:
+def _first(name: str, lst: Any, k: Any, rt: Any) -> list[Any]:
     count = check.natural(name, 2, k)
+    check.fits(rt, count)
     items: list[Any] = []
     at = lst
     while len(items) < count:
-        if not isinstance(at, Pair):
-            raise _too_short(name, lst, len(items), count)
-        items.append(at.car)
-        at = at.cdr
+        stretch = min(count - len(items), check.WALK_ITEMS)
+        check.spend_each(rt, stretch)
+        for _ in range(stretch):
+            if not isinstance(at, Pair):
+                raise _too_short(name, lst, len(items), count)
+            items.append(at.car)
+            at = at.cdr
     return items
 
 
 @primitive("take", "list-head", result="list")
 def take(lst: Any, k: Any, *, rt: Any) -> Any:
     """(take list k) -> list: its first k elements."""
-    check.size(rt, check.natural("take", 2, k))
-    return to_list(_first("take", lst, k))
+    return to_list(_first("take", lst, k, rt))
 
 
 @primitive("take-right")
@@ -380,8 +386,8 @@ def split_at(lst: Any, k: Any, *, rt: Any) -> Any:
     """(split-at list k) -> two values: the first k elements, and the rest."""
     from omega.lisp.data import Values
 
-    check.size(rt, check.natural("split-at", 2, k))
-    return Values((to_list(_first("split-at", lst, k)), _after("split-at", lst, k, False, rt)))
+    front = to_list(_first("split-at", lst, k, rt))
+    return Values((front, _after("split-at", lst, k, False, rt)))
 
 
 @primitive("sublist", result="list")
@@ -438,25 +444,33 @@ def rest(lst: Any) -> Any:
 # -- searching ------------------------------------------------------------------------------------
 
 
-def _search(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool], rt: Any) -> Any:
+Same = Callable[[Any, Any], bool]
+
+
+def _search(name: str, x: Any, lst: Any, same: Same, rt: Any, price: int = 1) -> Any:
+    """The pair whose car is the `same` as x, or #f. price: how many comparisons of small atoms one
+    is worth.
+    """
     at = lst
     met: Any = None
+    price += weight(x)
     passed, known = 0, check.WALK_ITEMS
+    stretch = max(8, check.WALK_ITEMS // price)
     while True:
-        for here in range(check.WALK_ITEMS):
+        for here in range(stretch):
             if not isinstance(at, Pair):
-                check.spend(rt, here)
+                check.spend_each(rt, here * price)
                 if at is not Nil:
                     raise wrong_type(name, 2, "a proper list", lst)
                 return False
             if same(x, at.car):
-                check.spend(rt, here)
+                check.spend_each(rt, here * price)
                 return at
             at = at.cdr
             if at is met and isinstance(at, Pair):
                 raise wrong_type(name, 2, "a list that ends", lst)
-        check.spend(rt, check.WALK_ITEMS)
-        passed += check.WALK_ITEMS
+        check.spend_each(rt, stretch * price)
+        passed += stretch
         if passed >= known:
             met, known = at, 2 * passed
 
@@ -480,18 +494,23 @@ def member(x: Any, lst: Any, *, rt: Any) -> Any:
     """(member x list) -> list or #f: the rest of the list from the first element that is equal? to
     x.
     """
+    return _search("member", x, lst, *_equal_to(x, rt))
+
+
+def _equal_to(x: Any, rt: Any) -> tuple[Same, Any, int]:
+    """How to compare with x by equal?, the runtime that is paid, and the price."""
     if type(x) in PLAIN_KEYS:
-        return _search("member", x, lst, is_eqv, rt)
-    return _search("member", x, lst, lambda a, b: is_equal(a, b, rt.charge), rt)
+        return is_eqv, rt, 1
+    return lambda a, b: is_equal(a, b, rt.charge), rt, _COMPOUND
 
 
-def _associate(name: str, x: Any, lst: Any, same: Callable[[Any, Any], bool], rt: Any) -> Any:
+def _associate(name: str, x: Any, lst: Any, same: Same, rt: Any, price: int = 1) -> Any:
     def matches(key: Any, entry: Any) -> bool:
         if not isinstance(entry, Pair):
             raise wrong_type(name, 2, "a list of pairs", lst)
         return same(key, entry.car)
 
-    found = _search(name, x, lst, matches, rt)
+    found = _search(name, x, lst, matches, rt, price)
     return found if found is False else found.car
 
 
@@ -510,13 +529,13 @@ def assv(x: Any, alist: Any, *, rt: Any) -> Any:
 @primitive("assoc")
 def assoc(x: Any, alist: Any, *, rt: Any) -> Any:
     """(assoc x alist) -> pair or #f: the first pair whose car is equal? to x."""
-    return _associate("assoc", x, alist, lambda a, b: is_equal(a, b, rt.charge), rt)
+    return _associate("assoc", x, alist, *_equal_to(x, rt))
 
 
 @primitive("assoc-ref")
 def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
     """(assoc-ref alist key [default]) -> the value that goes with the key, or the default (#f)."""
-    found = _associate("assoc-ref", key, alist, lambda a, b: is_equal(a, b, rt.charge), rt)
+    found = _associate("assoc-ref", key, alist, *_equal_to(key, rt))
     return default if found is False else found.cdr
 
 
@@ -524,7 +543,15 @@ def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
 def delete(x: Any, lst: Any, *, rt: Any) -> Any:
     """(delete x list) -> list: the elements that are not equal? to x."""
     items = proper_list("delete", 2, lst, rt)
-    return to_list([item for item in items if not is_equal(x, item, rt.charge)])
+    same, _, price = _equal_to(x, rt)
+    price += weight(x)
+    stretch = max(8, check.WALK_ITEMS // price)
+    kept: list[Any] = []
+    for at in range(0, len(items), stretch):
+        some = items[at : at + stretch]
+        check.spend_each(rt, len(some) * price)
+        kept += [item for item in some if not same(x, item)]
+    return to_list(kept)
 
 
 @primitive("delete-duplicates", result="list")
@@ -535,8 +562,10 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
     items = proper_list("delete-duplicates", 1, lst, rt)
     seen: set[Any] = set()
     kept: list[Any] = []
-    for item in items:
-        key = key_of(item)
+    for at, item in enumerate(items):
+        if at % check.WALK_ITEMS == 0:
+            check.spend_each(rt, min(check.WALK_ITEMS, len(items) - at))
+        key = key_of(item, rt.charge)
         if key not in seen:
             seen.add(key)
             kept.append(item)
@@ -547,4 +576,5 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
 def alist_copy(alist: Any, *, rt: Any) -> Any:
     """(alist-copy alist) -> list: a copy with fresh pairs."""
     items = proper_list("alist-copy", 1, alist, rt)
+    check.spend_each(rt, len(items))
     return to_list([cons(x.car, x.cdr) if isinstance(x, Pair) else x for x in items])

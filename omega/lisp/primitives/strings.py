@@ -15,6 +15,8 @@ from omega.lisp.primitives import check
 from omega.lisp.primitives.check import string, wrong_type
 from omega.lisp.primitives.registry import primitive
 
+_FEW = 64  # characters to trim that are found at once
+
 # -- making and taking apart ----------------------------------------------------------------------
 
 
@@ -51,7 +53,7 @@ def string_(*parts: Any, rt: Any) -> str:
     """(string x ...) -> string: the characters as a string; other objects as `display` shows
     them.
     """
-    check.spend(rt, len(parts))
+    check.spend_each(rt, len(parts))
     if all(type(part) is Char for part in parts):
         return "".join([part.value for part in parts])
     return "".join([_shown(part, rt) for part in parts])
@@ -81,18 +83,20 @@ def string_ref(s: Any, k: Any) -> Char:
 
 
 @primitive("substring", result="string")
-def substring(s: Any, start: Any, end: Any = None) -> str:
+def substring(s: Any, start: Any, end: Any = None, *, rt: Any) -> str:
     """(substring s start [end]) -> string: the characters from start to before end."""
     text = string("substring", 1, s)
     first, last = check.span("substring", 2, start, end, len(text), "string")
+    check.spend(rt, last - first)
     return text[first:last]
 
 
 @primitive("string-copy", result="string")
-def string_copy(s: Any, start: Any = None, end: Any = None) -> str:
+def string_copy(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> str:
     """(string-copy s [start [end]]) -> string: the characters from start to before end."""
     text = string("string-copy", 1, s)
     first, last = check.span("string-copy", 2, start, end, len(text), "string")
+    check.spend(rt, last - first)
     return text[first:last]
 
 
@@ -103,6 +107,7 @@ def _joined(name: str, parts: list[Any], between: str, first: int, rt: Any) -> s
             raise wrong_type(name, first + at, "a string", part)
         total += len(part)
     check.size(rt, total, "characters")
+    check.spend_each(rt, len(parts))
     return between.join(parts)
 
 
@@ -174,7 +179,7 @@ def string_to_vector(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> 
 def _characters(name: str, s: Any, start: Any, end: Any, rt: Any) -> list[Char]:
     text = string(name, 1, s)
     first, last = check.span(name, 2, start, end, len(text), "string")
-    check.size(rt, last - first)
+    check.list_size(rt, last - first)
     return [Char.of(c) for c in text[first:last]]
 
 
@@ -195,7 +200,7 @@ def vector_to_string(chars: Any, start: Any = None, end: Any = None, *, rt: Any)
     """
     items = check.vector("vector->string", 1, chars)
     first, last = check.span("vector->string", 2, start, end, len(items), "vector")
-    check.spend(rt, last - first)
+    check.spend_each(rt, last - first)
     for item in items[first:last]:
         if type(item) is not Char:
             raise wrong_type("vector->string", 1, "a vector of characters", chars)
@@ -263,12 +268,19 @@ def is_null(s: Any) -> bool:
 
 @primitive("string-prefix?", result="bool")
 def is_prefix(
-    prefix: Any, s: Any, start: Any = None, end: Any = None, start2: Any = None, end2: Any = None
+    prefix: Any,
+    s: Any,
+    start: Any = None,
+    end: Any = None,
+    start2: Any = None,
+    end2: Any = None,
+    *,
+    rt: Any,
 ) -> bool:
     """(string-prefix? prefix s [start end [start2 end2]]) -> boolean: whether s begins with the
     prefix. The ranges are of the prefix and of s.
     """
-    part, text = string("string-prefix?", 1, prefix), string("string-prefix?", 2, s)
+    part, text = _long("string-prefix?", prefix, rt), string("string-prefix?", 2, s)
     if start is None:
         return text.startswith(part)
     first, last = check.span("string-prefix?", 3, start, end, len(part), "string")
@@ -278,12 +290,19 @@ def is_prefix(
 
 @primitive("string-suffix?", result="bool")
 def is_suffix(
-    suffix: Any, s: Any, start: Any = None, end: Any = None, start2: Any = None, end2: Any = None
+    suffix: Any,
+    s: Any,
+    start: Any = None,
+    end: Any = None,
+    start2: Any = None,
+    end2: Any = None,
+    *,
+    rt: Any,
 ) -> bool:
     """(string-suffix? suffix s [start end [start2 end2]]) -> boolean: whether s ends with the
     suffix. The ranges are of the suffix and of s.
     """
-    part, text = string("string-suffix?", 1, suffix), string("string-suffix?", 2, s)
+    part, text = _long("string-suffix?", suffix, rt), string("string-suffix?", 2, s)
     if start is None:
         return text.endswith(part)
     first, last = check.span("string-suffix?", 3, start, end, len(part), "string")
@@ -342,11 +361,16 @@ def string_split(s: Any, separator: Any = None, limit: Any = None, *, rt: Any) -
     most = min(most, len(text) + 1)
     check.spend(rt, len(text))
     if separator is None or separator is False:
-        return to_list(text.split(None, most))
+        return _parts(text.split(None, most), rt)
     between = separator.value if type(separator) is Char else string("string-split", 2, separator)
     if not between:
         raise check.invalid("string-split", "expected a separator that is not empty")
-    return to_list(text.split(between, most))
+    return _parts(text.split(between, most), rt)
+
+
+def _parts(parts: list[str], rt: Any) -> Any:
+    check.spend_each(rt, len(parts))
+    return to_list(parts)
 
 
 @primitive("string-lines", result="list")
@@ -357,7 +381,7 @@ def string_lines(s: Any, *, rt: Any) -> Any:
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    return to_list([line[:-1] if line.endswith("\r") else line for line in lines])
+    return _parts([line[:-1] if line.endswith("\r") else line for line in lines], rt)
 
 
 @primitive("string-replace", result="string")
@@ -376,16 +400,24 @@ def string_replace(s: Any, old: Any, new: Any, limit: Any = None, *, rt: Any) ->
     return text.replace(a, b, count)
 
 
-def _blanks(name: str, blanks: Any) -> str | None:
+def _blanks(name: str, blanks: Any, text: str, rt: Any) -> str | None:
+    """What to trim; a set of many characters takes long for each character of `text`."""
     if blanks is None:
         return None
-    return blanks.value if type(blanks) is Char else string(name, 2, blanks)
+    if type(blanks) is Char:
+        return blanks.value
+    kinds = "".join(dict.fromkeys(string(name, 2, blanks)))
+    check.spend_each(rt, len(blanks))
+    if len(kinds) > _FEW:
+        check.spend(rt, len(text) * len(kinds) // _FEW)
+    return kinds
 
 
 @primitive("string-trim", "string-trim-both", result="string")
 def string_trim(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim s [chars]) -> string: without blanks (or any of the characters) at both ends."""
-    return _long("string-trim", s, rt).strip(_blanks("string-trim", blanks))
+    text = _long("string-trim", s, rt)
+    return text.strip(_blanks("string-trim", blanks, text, rt))
 
 
 @primitive("string-trim-left", result="string")
@@ -393,7 +425,8 @@ def string_trim_left(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim-left s [chars]) -> string: without blanks (or any of the characters) at the
     start.
     """
-    return _long("string-trim-left", s, rt).lstrip(_blanks("string-trim-left", blanks))
+    text = _long("string-trim-left", s, rt)
+    return text.lstrip(_blanks("string-trim-left", blanks, text, rt))
 
 
 @primitive("string-trim-right", result="string")
@@ -401,7 +434,8 @@ def string_trim_right(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim-right s [chars]) -> string: without blanks (or any of the characters) at the
     end.
     """
-    return _long("string-trim-right", s, rt).rstrip(_blanks("string-trim-right", blanks))
+    text = _long("string-trim-right", s, rt)
+    return text.rstrip(_blanks("string-trim-right", blanks, text, rt))
 
 
 @primitive("string-upcase", result="string")

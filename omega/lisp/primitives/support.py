@@ -8,17 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from omega.lisp.data import Nil, Pair
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.primitives.registry import primitive
 
 
 @primitive("reverse!", result="list")
-def reverse_in_place(lst: Any) -> Any:
+def reverse_in_place(lst: Any, *, rt: Any) -> Any:
     """(reverse! list) -> its pairs in reverse order; the list given is used up."""
     result: Any = Nil
     at = lst
+    passed = 0
     while type(at) is Pair:
         at.cdr, result, at = result, at, at.cdr
+        passed += 1
+    check.spend_each(rt, passed)
     if at is not Nil:
         raise wrong_type("reverse!", 1, "a list", lst)
     return result

@@ -7,6 +7,7 @@ library).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from omega.errors import LispKeyError
@@ -18,6 +19,7 @@ from omega.lisp.table import HashTable
 
 _ABSENT: Any = object()
 _KEYS_SHOWN = 5
+_KEYS_SEARCHED = 100  # for one that is spelled alike
 
 
 @primitive("hash-table?", "hash?", result="bool")
@@ -35,7 +37,7 @@ def make_hash_table(*ignored: Any) -> HashTable:
 
 
 @primitive("hash-table", "hash")
-def hash_table(*items: Any) -> HashTable:
+def hash_table(*items: Any, rt: Any) -> HashTable:
     """(hash-table key value ...) -> hash table: a fresh one of the keys and values given in
     turn.
     """
@@ -44,17 +46,23 @@ def hash_table(*items: Any) -> HashTable:
             "hash-table", f"expected keys and values in turn, got {len(items)} objects"
         )
     result = HashTable()
-    for at in range(0, len(items), 2):
-        result[items[at]] = items[at + 1]
+    _put_all(result, items, rt)
     return result
+
+
+def _put_all(target: HashTable, items: tuple[Any, ...], rt: Any) -> None:
+    """Put values under keys; items: keys and values in turn."""
+    check.spend_each(rt, len(items))
+    for at in range(0, len(items), 2):
+        target.put(items[at], items[at + 1], rt.charge)
 
 
 def _missing(name: str, t: HashTable, key: Any) -> LispKeyError:
     from omega.lisp.printer import shorten
 
-    keys = t.keys()
+    keys = [k for k, _ in islice(t.entries(), _KEYS_SEARCHED)]
     shown = ", ".join(shorten(k, 30) for k in keys[:_KEYS_SHOWN])
-    more = f" and {len(keys) - _KEYS_SHOWN:,} more" if len(keys) > _KEYS_SHOWN else ""
+    more = f" and {len(t) - _KEYS_SHOWN:,} more" if len(t) > _KEYS_SHOWN else ""
     hint = f"its keys are {shown}{more}" if keys else "the table is empty"
     near = _near(key, keys)
     if near is not None:
@@ -67,56 +75,57 @@ def _near(key: Any, keys: list[Any]) -> str | None:
     from omega.lisp.printer import shorten
 
     wanted = shorten(key, 40).strip(':"|').casefold()
-    for other in keys[:100]:
+    for other in keys:
         if shorten(other, 40).strip(':"|').casefold() == wanted:
             return shorten(other, 40)
     return None
 
 
 @primitive("hash-ref")
-def hash_ref(t: Any, key: Any, default: Any = _ABSENT) -> Any:
+def hash_ref(t: Any, key: Any, default: Any = _ABSENT, *, rt: Any) -> Any:
     """(hash-ref table key [default]) -> the value under the key; without it, the default, or else
     a key-error.
     """
-    found = table("hash-ref", 1, t).get(key, default)
+    found = table("hash-ref", 1, t).get(key, default, rt.charge)
     if found is _ABSENT:
         raise _missing("hash-ref", t, key)
     return found
 
 
 @primitive("hash-table-ref/default")
-def hash_table_ref_default(t: Any, key: Any, default: Any) -> Any:
+def hash_table_ref_default(t: Any, key: Any, default: Any, *, rt: Any) -> Any:
     """(hash-table-ref/default table key default) -> the value under the key, or the default."""
-    return table("hash-table-ref/default", 1, t).get(key, default)
+    return table("hash-table-ref/default", 1, t).get(key, default, rt.charge)
 
 
 @primitive("hash-set!", "hash-table-set!")
-def hash_set(t: Any, key: Any, value: Any, *more: Any) -> None:
+def hash_set(t: Any, key: Any, value: Any, *more: Any, rt: Any) -> None:
     """(hash-set! table key value ...) -> unspecified: puts values under keys, in place of what was
     there.
     """
     target = table("hash-set!", 1, t)
     if len(more) % 2:
         raise check.invalid("hash-set!", "expected keys and values in turn")
-    target[key] = value
-    for at in range(0, len(more), 2):
-        target[more[at]] = more[at + 1]
+    target.put(key, value, rt.charge)
+    if more:
+        _put_all(target, more, rt)
 
 
 @primitive("hash-delete!", "hash-table-delete!", "hash-remove!")
-def hash_delete(t: Any, *keys: Any) -> None:
+def hash_delete(t: Any, *keys: Any, rt: Any) -> None:
     """(hash-delete! table key ...) -> unspecified: drops the keys; those that are not there do not
     matter.
     """
     target = table("hash-delete!", 1, t)
+    check.spend_each(rt, len(keys))
     for key in keys:
-        target.discard(key)
+        target.discard(key, rt.charge)
 
 
 @primitive("hash-has-key?", "hash-table-contains?", "hash-table-exists?", result="bool")
-def hash_has_key(t: Any, key: Any) -> bool:
+def hash_has_key(t: Any, key: Any, *, rt: Any) -> bool:
     """(hash-has-key? table key) -> boolean: whether there is a value under the key."""
-    return key in table("hash-has-key?", 1, t)
+    return table("hash-has-key?", 1, t).get(key, _ABSENT, rt.charge) is not _ABSENT
 
 
 @primitive("hash-count", "hash-table-size", "hash-table-count", "hash-size", result="int")
@@ -135,7 +144,7 @@ def hash_empty(t: Any) -> bool:
 def hash_keys(t: Any, *, rt: Any) -> Any:
     """(hash-keys table) -> list: its keys, in the order they were first put in."""
     keys = table("hash-keys", 1, t).keys()
-    check.spend(rt, len(keys))
+    check.spend_each(rt, len(keys))
     return to_list(keys)
 
 
@@ -143,7 +152,7 @@ def hash_keys(t: Any, *, rt: Any) -> Any:
 def hash_values(t: Any, *, rt: Any) -> Any:
     """(hash-values table) -> list: its values, in the order of hash-keys."""
     values = table("hash-values", 1, t).values()
-    check.spend(rt, len(values))
+    check.spend_each(rt, len(values))
     return to_list(values)
 
 
@@ -151,7 +160,7 @@ def hash_values(t: Any, *, rt: Any) -> Any:
 def hash_to_alist(t: Any, *, rt: Any) -> Any:
     """(hash->alist table) -> list: of (key . value) pairs, in the order of hash-keys."""
     items = table("hash->alist", 1, t).items()
-    check.spend(rt, len(items))
+    check.spend_each(rt, 2 * len(items))
     return to_list([cons(key, value) for key, value in items])
 
 
@@ -165,22 +174,24 @@ def alist_to_hash(alist: Any, *ignored: Any, rt: Any) -> HashTable:
     for item in items:
         if not isinstance(item, Pair):
             raise wrong_type("alist->hash", 1, "a list of pairs", alist)
-        if item.car not in result:
-            result[item.car] = item.cdr
+        if result.get(item.car, _ABSENT, rt.charge) is _ABSENT:
+            result.put(item.car, item.cdr, rt.charge)
     return result
 
 
 @primitive("hash-clear!", "hash-table-clear!")
-def hash_clear(t: Any) -> None:
+def hash_clear(t: Any, *, rt: Any) -> None:
     """(hash-clear! table) -> unspecified: drops every key."""
-    table("hash-clear!", 1, t).clear()
+    source = table("hash-clear!", 1, t)
+    check.spend(rt, len(source))
+    source.clear()
 
 
 @primitive("hash-copy", "hash-table-copy")
 def hash_copy(t: Any, *ignored: Any, rt: Any) -> HashTable:
     """(hash-copy table) -> hash table: a fresh one of the same keys and values."""
     source = table("hash-copy", 1, t)
-    check.spend(rt, len(source))
+    check.spend_each(rt, len(source))
     return source.copy()
 
 
@@ -191,7 +202,7 @@ def hash_merge(t: Any, *tables: Any, rt: Any) -> HashTable:
     """
     result = hash_copy(t, rt=rt)
     for at, other in enumerate(tables, 2):
-        check.spend(rt, len(table("hash-merge", at, other)))
+        check.spend_each(rt, len(table("hash-merge", at, other)))
         result.update(other)
     return result
 
@@ -203,7 +214,7 @@ def hash_merge_into(t: Any, *tables: Any, rt: Any) -> HashTable:
     """
     target = table("hash-merge!", 1, t)
     for at, other in enumerate(tables, 2):
-        check.spend(rt, len(table("hash-merge!", at, other)))
+        check.spend_each(rt, len(table("hash-merge!", at, other)))
         target.update(other)
     return target
 
@@ -216,7 +227,7 @@ def hash_select(t: Any, keys: Any, *, rt: Any) -> HashTable:
     source = table("hash-select", 1, t)
     result = HashTable()
     for key in check.proper_list("hash-select", 2, keys, rt):
-        value = source.get(key, _ABSENT)
+        value = source.get(key, _ABSENT, rt.charge)
         if value is not _ABSENT:
-            result[key] = value
+            result.put(key, value, rt.charge)
     return result

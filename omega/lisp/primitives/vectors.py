@@ -35,7 +35,7 @@ def make_vector(n: Any, fill: Any = None, *, rt: Any) -> list[Any]:
 @primitive("vector", result="vector")
 def vector_(*items: Any, rt: Any) -> list[Any]:
     """(vector x ...) -> vector: a fresh vector of the arguments."""
-    check.spend(rt, len(items))
+    check.spend_each(rt, len(items))
     return list(items)
 
 
@@ -82,7 +82,7 @@ def vector_to_list(v: Any, start: Any = None, end: Any = None, *, rt: Any) -> An
     """(vector->list v [start [end]]) -> list: the elements from start to before end."""
     items = vector("vector->list", 1, v)
     first, last = check.span("vector->list", 2, start, end, len(items), "vector")
-    check.spend(rt, last - first)
+    check.spend_each(rt, last - first)
     return to_list(items[first:last])
 
 
@@ -230,7 +230,7 @@ def make_bytevector(n: Any, byte: Any = 0, *, rt: Any) -> bytearray:
 @primitive("bytevector")
 def bytevector(*items: Any, rt: Any) -> bytearray:
     """(bytevector byte ...) -> bytevector: of the arguments, integers from 0 to 255."""
-    check.spend(rt, len(items))
+    check.spend_each(rt, len(items))
     return bytearray([check.byte("bytevector", at, x) for at, x in enumerate(items, 1)])
 
 
