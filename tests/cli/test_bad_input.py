@@ -355,7 +355,7 @@ def test_a_deadlock_names_who_waits(omega):
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
 def test_no_text_breaks_a_report(omega, program, encoding):
     for text in (
-        '(error "a\\xd800;b \\x1b;[31m" "\\xdfff;")',
+        '(error (json-read "\\"a\\\\ud800\\"") (string #\\a #\\x1b #\\[))',
         "(error (string (integer->char 9731)))",
     ):
         done = omega("run", program(text), env={"PYTHONIOENCODING": encoding})

@@ -151,7 +151,7 @@ def _progression(count: int, start: Any, step: Any, rt: Any) -> Any:
     numbers: list[Any] = []
     for at in range(count):
         if at % check.WALK_ITEMS == 0:
-            check.spend(rt, 64 * min(check.WALK_ITEMS, count - at))  # each is worth a step
+            rt.charge(min(check.WALK_ITEMS, count - at))
         numbers.append(add(start, mul(at, step, rt=rt), rt=rt))
     return to_list(numbers)
 
@@ -564,7 +564,7 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
     kept: list[Any] = []
     for at, item in enumerate(items):
         if at % check.WALK_ITEMS == 0:
-            check.spend_each(rt, min(check.WALK_ITEMS, len(items) - at))
+            rt.charge(min(check.WALK_ITEMS, len(items) - at))
         key = key_of(item, rt.charge)
         if key not in seen:
             seen.add(key)

@@ -2,8 +2,7 @@
 is.
 
 Owns: `+ - * /`, comparisons, predicates, integer division, gcd, min and max; and the binary
-functions below that compiled code calls when its inline integer test fails: add sub mul div num_eq
-lt gt le ge neg quotient remainder modulo.
+functions that compiled code calls when its inline integer test fails: num_eq and LIMITED.
 Refuses: booleans, strings, host objects (Python would take some of them for numbers), complex
 results.
 
@@ -182,13 +181,6 @@ def div(a: Any, b: Any, *, rt: Any) -> Any:
     if type(a) is int and type(b) is int:
         return ratio_allowed(Fraction(a, b), rt)
     return ratio_allowed(a * Fraction(b) ** -1, rt)  # a reciprocal takes no common divisor
-
-
-def neg(a: Any) -> Any:
-    """-a; LispTypeError names `-`."""
-    if type(a) not in REALS:
-        raise wrong_type("-", 1, "a number", a)
-    return -a
 
 
 def num_eq(a: Any, b: Any) -> bool:
@@ -513,38 +505,45 @@ def is_even(n: Any) -> bool:
     return _integral("even?", 1, n) % 2 == 0
 
 
-@primitive("quotient", "truncate-quotient", result="number")
-def quotient(n: Any, m: Any, *, rt: Any) -> Any:
-    """(quotient n m) -> integer: n divided by m, rounded towards zero."""
-    x, y = _divided("quotient", n, m)
-    return _like(_truncated(x, y, rt)[0], n, m)
+def _floored(x: int, y: int, rt: Any) -> tuple[int, int]:
+    return floored(x, y, rt.charge)
 
 
-@primitive("remainder", "truncate-remainder", result="number")
-def remainder(n: Any, m: Any, *, rt: Any) -> Any:
-    """(remainder n m) -> integer: what (quotient n m) leaves; has the sign of n."""
-    x, y = _divided("remainder", n, m)
-    return _like(_truncated(x, y, rt)[1], n, m)
+Divide = Callable[[int, int, Any], tuple[int, int]]
 
 
-@primitive("modulo", "floor-remainder", result="number")
-def modulo(n: Any, m: Any, *, rt: Any) -> Any:
-    """(modulo n m) -> integer: what (floor-quotient n m) leaves; has the sign of m."""
-    x, y = _divided("modulo", n, m)
-    return _like(floored(x, y, rt.charge)[1], n, m)
+def _division(names: tuple[str, ...], divide: Divide, part: int, what: str) -> None:
+    """part: 0 for the quotient, 1 for what it leaves."""
+    name = names[0]
+
+    def divided(n: Any, m: Any, *, rt: Any) -> Any:
+        x, y = _divided(name, n, m)
+        return _like(divide(x, y, rt)[part], n, m)
+
+    divided.__doc__ = f"({name} n m) -> integer: {what}."
+    primitive(*names, result="number")(divided)
 
 
-@primitive("floor-quotient", result="number")
-def floor_quotient(n: Any, m: Any, *, rt: Any) -> Any:
-    """(floor-quotient n m) -> integer: n divided by m, rounded down."""
-    x, y = _divided("floor-quotient", n, m)
-    return _like(floored(x, y, rt.charge)[0], n, m)
+_division(("quotient", "truncate-quotient"), _truncated, 0, "n divided by m, rounded towards zero")
+_division(
+    ("remainder", "truncate-remainder"),
+    _truncated,
+    1,
+    "what (quotient n m) leaves; has the sign of n",
+)
+_division(
+    ("modulo", "floor-remainder"),
+    _floored,
+    1,
+    "what (floor-quotient n m) leaves; has the sign of m",
+)
+_division(("floor-quotient",), _floored, 0, "n divided by m, rounded down")
 
 
 @primitive("floor/")
 def floor_divide(n: Any, m: Any, *, rt: Any) -> Any:
     """(floor/ n m) -> two values: (floor-quotient n m) and (floor-remainder n m)."""
-    return _both(floored(*_divided("floor/", n, m), rt.charge), n, m)
+    return _both(_floored(*_divided("floor/", n, m), rt), n, m)
 
 
 @primitive("truncate/")

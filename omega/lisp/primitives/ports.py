@@ -7,7 +7,8 @@ Lisp library.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from omega.lisp.data import Char, Eof
 from omega.lisp.ports import BytesInput, BytesOutput, Port, TextInput, TextOutput
@@ -19,34 +20,19 @@ from omega.lisp.printer import display_string, write_string
 # -- ports themselves -----------------------------------------------------------------------------
 
 
-@primitive("port?", result="bool")
-def is_port(x: Any) -> bool:
-    """(port? x) -> boolean: whether x is a port."""
-    return isinstance(x, Port)
+def _kind(name: str, what: str, test: Callable[[Port], bool]) -> None:
+    def is_one(x: Any) -> bool:
+        return isinstance(x, Port) and test(x)
+
+    is_one.__doc__ = f"({name} x) -> boolean: whether x is a port{what}."
+    primitive(name, result="bool")(is_one)
 
 
-@primitive("input-port?", result="bool")
-def is_input_port(x: Any) -> bool:
-    """(input-port? x) -> boolean: whether x is a port to read from."""
-    return isinstance(x, Port) and x.is_input
-
-
-@primitive("output-port?", result="bool")
-def is_output_port(x: Any) -> bool:
-    """(output-port? x) -> boolean: whether x is a port to write to."""
-    return isinstance(x, Port) and not x.is_input
-
-
-@primitive("textual-port?", result="bool")
-def is_textual_port(x: Any) -> bool:
-    """(textual-port? x) -> boolean: whether x is a port of characters."""
-    return isinstance(x, Port) and x.is_textual
-
-
-@primitive("binary-port?", result="bool")
-def is_binary_port(x: Any) -> bool:
-    """(binary-port? x) -> boolean: whether x is a port of bytes."""
-    return isinstance(x, Port) and not x.is_textual
+_kind("port?", "", lambda port: True)
+_kind("input-port?", " to read from", lambda port: port.is_input)
+_kind("output-port?", " to write to", lambda port: not port.is_input)
+_kind("textual-port?", " of characters", lambda port: port.is_textual)
+_kind("binary-port?", " of bytes", lambda port: not port.is_textual)
 
 
 def _port(name: str, position: int, x: Any, is_input: bool | None = None) -> Port:
@@ -54,18 +40,6 @@ def _port(name: str, position: int, x: Any, is_input: bool | None = None) -> Por
         kind = {None: "a port", True: "an input port", False: "an output port"}[is_input]
         raise wrong_type(name, position, kind, x)
     return x
-
-
-@primitive("input-port-open?", result="bool")
-def is_input_open(port: Any) -> bool:
-    """(input-port-open? port) -> boolean: whether the input port may still be read."""
-    return _port("input-port-open?", 1, port, True).is_open
-
-
-@primitive("output-port-open?", result="bool")
-def is_output_open(port: Any) -> bool:
-    """(output-port-open? port) -> boolean: whether the output port may still be written."""
-    return _port("output-port-open?", 1, port, False).is_open
 
 
 @primitive("close-port")
@@ -76,18 +50,26 @@ def close_port(port: Any) -> None:
     _port("close-port", 1, port).close()
 
 
-@primitive("close-input-port")
-def close_input_port(port: Any) -> None:
-    """(close-input-port port) -> unspecified: closes an input port."""
-    _port("close-input-port", 1, port, True).close()
+def _of_one_direction(direction: str, is_input: bool, used: str, closing: str) -> None:
+    def is_open(port: Any) -> bool:
+        return _port(f"{direction}-port-open?", 1, port, is_input).is_open
+
+    def close(port: Any) -> None:
+        _port(f"close-{direction}-port", 1, port, is_input).close()
+
+    is_open.__doc__ = (
+        f"({direction}-port-open? port) -> boolean: whether the {direction} port may still be "
+        f"{used}."
+    )
+    close.__doc__ = (
+        f"(close-{direction}-port port) -> unspecified: closes an {direction} port{closing}."
+    )
+    primitive(f"{direction}-port-open?", result="bool")(is_open)
+    primitive(f"close-{direction}-port")(close)
 
 
-@primitive("close-output-port")
-def close_output_port(port: Any) -> None:
-    """(close-output-port port) -> unspecified: closes an output port; what was written is on its
-    way.
-    """
-    _port("close-output-port", 1, port, False).close()
+_of_one_direction("input", True, "read", "")
+_of_one_direction("output", False, "written", "; what was written is on its way")
 
 
 @primitive("eof-object")
@@ -155,12 +137,32 @@ def get_output_bytevector(port: Any, *, rt: Any) -> bytearray:
 # -- reading text ---------------------------------------------------------------------------------
 
 
-def _text_input(name: str, position: int, port: Any, rt: Any) -> TextInput:
-    at = rt.current_input() if port is None else port
-    if not isinstance(at, TextInput):
-        raise wrong_type(name, position, "a textual input port", at)
+P = TypeVar("P", bound=Port)
+
+
+def _open(name: str, position: int, port: Any, current: Callable[[], Any], kind: type[P]) -> P:
+    """A port of this kind that is open: the argument at `position`, or the current one."""
+    at = current() if port is None else port
+    if not isinstance(at, kind):
+        raise wrong_type(name, position, _KINDS[kind], at)
     at.check_open(name)
     return at
+
+
+_KINDS: dict[type[Port], str] = {
+    TextInput: "a textual input port",
+    BytesInput: "a binary input port",
+    TextOutput: "a textual output port",
+    BytesOutput: "a binary output port",
+}
+
+
+def _text_input(name: str, position: int, port: Any, rt: Any) -> TextInput:
+    return _open(name, position, port, rt.current_input, TextInput)
+
+
+def _bytes_input(name: str, position: int, port: Any, rt: Any) -> BytesInput:
+    return _open(name, position, port, rt.current_input, BytesInput)
 
 
 def _as_char(x: Any) -> Any:
@@ -228,14 +230,6 @@ def read(port: Any = None, *, rt: Any) -> Any:
 # -- reading bytes --------------------------------------------------------------------------------
 
 
-def _bytes_input(name: str, position: int, port: Any, rt: Any) -> BytesInput:
-    at = rt.current_input() if port is None else port
-    if not isinstance(at, BytesInput):
-        raise wrong_type(name, position, "a binary input port", at)
-    at.check_open(name)
-    return at
-
-
 @primitive("read-u8")
 def read_u8(port: Any = None, *, rt: Any) -> Any:
     """(read-u8 [port]) -> byte or the eof object: the next byte."""
@@ -290,68 +284,38 @@ def read_bytevector_into(
 
 
 def _text_output(name: str, position: int, port: Any, rt: Any) -> TextOutput:
-    at = rt.current_output() if port is None else port
-    if not isinstance(at, TextOutput):
-        raise wrong_type(name, position, "a textual output port", at)
-    at.check_open(name)
-    return at
+    return _open(name, position, port, rt.current_output, TextOutput)
 
 
-def _printed(name: str, text: str, port: Any, rt: Any) -> None:
+def _shown(x: Any, rt: Any, labels: str | None) -> str:
+    """What `write` prints of x with these labels, or `display` if None, paid for."""
+    most = rt.limits.alloc_items
+    allowed: int = 10**12 if most is None else most
+    if labels is None:
+        text = display_string(x, characters_max=allowed, charge=rt.charge)
+    else:
+        text = write_string(x, labels=labels, characters_max=allowed, charge=rt.charge)
     check.spend(rt, len(text))
-    _text_output(name, 2, port, rt).write(text, rt.limits)
+    return text
 
 
-def _most(rt: Any) -> int:
-    limit: int | None = rt.limits.alloc_items
-    return 10**12 if limit is None else limit
+def _printer(name: str, labels: str | None, what: str, end: str = "") -> None:
+    def show(x: Any, port: Any = None, *, rt: Any) -> None:
+        _text_output(name, 2, port, rt)
+        text = _shown(x, rt, labels) + end
+        _text_output(name, 2, port, rt).write(text, rt.limits)  # another task may have closed it
+
+    show.__doc__ = f"({name} x [port]) -> unspecified: {what}."
+    primitive(name)(show)
 
 
-@primitive("display")
-def display(x: Any, port: Any = None, *, rt: Any) -> None:
-    """(display x [port]) -> unspecified: prints x for people: strings and characters as they
-    are.
-    """
-    _text_output("display", 2, port, rt)
-    text = display_string(x, characters_max=_most(rt), charge=rt.charge)
-    _printed("display", text, port, rt)
-
-
-@primitive("displayln")
-def displayln(x: Any, port: Any = None, *, rt: Any) -> None:
-    """(displayln x [port]) -> unspecified: like display, and a line end."""
-    _text_output("displayln", 2, port, rt)
-    text = display_string(x, characters_max=_most(rt), charge=rt.charge)
-    _printed("displayln", text + "\n", port, rt)
-
-
-@primitive("write")
-def write(x: Any, port: Any = None, *, rt: Any) -> None:
-    """(write x [port]) -> unspecified: prints x so that `read` gives it back; cycles with datum
-    labels.
-    """
-    _text_output("write", 2, port, rt)
-    _printed("write", write_string(x, characters_max=_most(rt), charge=rt.charge), port, rt)
-
-
-@primitive("write-shared")
-def write_shared(x: Any, port: Any = None, *, rt: Any) -> None:
-    """(write-shared x [port]) -> unspecified: like write, with labels for everything that occurs
-    twice.
-    """
-    _text_output("write-shared", 2, port, rt)
-    text = write_string(x, labels="shared", characters_max=_most(rt), charge=rt.charge)
-    _printed("write-shared", text, port, rt)
-
-
-@primitive("write-simple")
-def write_simple(x: Any, port: Any = None, *, rt: Any) -> None:
-    """(write-simple x [port]) -> unspecified: like write, without labels; circular data runs into
-    the size limit.
-    """
-    _text_output("write-simple", 2, port, rt)
-    text = write_string(x, labels="none", characters_max=_most(rt), charge=rt.charge)
-    _printed("write-simple", text, port, rt)
+_printer("display", None, "prints x for people: strings and characters as they are")
+_printer("displayln", None, "like display, and a line end", "\n")
+_printer("write", "cycles", "prints x so that `read` gives it back; cycles with datum labels")
+_printer("write-shared", "shared", "like write, with labels for everything that occurs twice")
+_printer(
+    "write-simple", "none", "like write, without labels; circular data runs into the size limit"
+)
 
 
 @primitive("newline")
@@ -389,11 +353,7 @@ def write_line(s: Any, port: Any = None, *, rt: Any) -> None:
 
 
 def _bytes_output(name: str, position: int, port: Any, rt: Any) -> BytesOutput:
-    at = rt.current_output() if port is None else port
-    if not isinstance(at, BytesOutput):
-        raise wrong_type(name, position, "a binary output port", at)
-    at.check_open(name)
-    return at
+    return _open(name, position, port, rt.current_output, BytesOutput)
 
 
 @primitive("write-u8")
@@ -432,14 +392,10 @@ def flush_output_port(port: Any = None, *, rt: Any) -> None:
 @primitive("write->string", "object->string", result="string")
 def object_to_string(x: Any, *, rt: Any) -> str:
     """(write->string x) -> string: what `write` would print."""
-    text = write_string(x, characters_max=_most(rt), charge=rt.charge)
-    check.spend(rt, len(text))
-    return text
+    return _shown(x, rt, "cycles")
 
 
 @primitive("display->string", "->string", result="string")
 def display_to_string(x: Any, *, rt: Any) -> str:
     """(display->string x) -> string: what `display` would print."""
-    text = display_string(x, characters_max=_most(rt), charge=rt.charge)
-    check.spend(rt, len(text))
-    return text
+    return _shown(x, rt, None)

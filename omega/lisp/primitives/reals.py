@@ -49,28 +49,18 @@ def _rounded(name: str, n: Any, how: Callable[[Any], int], rt: Any) -> Any:
     return math.copysign(float(how(n)), n)
 
 
-@primitive("floor", result="number")
-def floor(n: Any, *, rt: Any) -> Any:
-    """(floor n) -> number: the greatest integer not above n; exact if n is."""
-    return _rounded("floor", n, math.floor, rt)
+def _rounding(name: str, how: Callable[[Any], int], what: str) -> None:
+    def rounded(n: Any, *, rt: Any) -> Any:
+        return _rounded(name, n, how, rt)
+
+    rounded.__doc__ = f"({name} n) -> number: {what}; exact if n is."
+    primitive(name, result="number")(rounded)
 
 
-@primitive("ceiling", result="number")
-def ceiling(n: Any, *, rt: Any) -> Any:
-    """(ceiling n) -> number: the least integer not below n; exact if n is."""
-    return _rounded("ceiling", n, math.ceil, rt)
-
-
-@primitive("truncate", result="number")
-def truncate(n: Any, *, rt: Any) -> Any:
-    """(truncate n) -> number: n without its fraction; exact if n is."""
-    return _rounded("truncate", n, math.trunc, rt)
-
-
-@primitive("round", result="number")
-def round_(n: Any, *, rt: Any) -> Any:
-    """(round n) -> number: the nearest integer, the even one of two; exact if n is."""
-    return _rounded("round", n, round, rt)
+_rounding("floor", math.floor, "the greatest integer not above n")
+_rounding("ceiling", math.ceil, "the least integer not below n")
+_rounding("truncate", math.trunc, "n without its fraction")
+_rounding("round", round, "the nearest integer, the even one of two")
 
 
 @primitive("exact", "inexact->exact", result="number")
@@ -282,34 +272,23 @@ def _log(position: int, n: Any) -> Any:
     return 0 if type(n) is int and n == 1 else math.log(n)
 
 
-@primitive("sin", result="number")
-def sin(n: Any) -> Any:
-    """(sin n) -> number: the sine of n radians."""
-    return 0 if type(n) is int and n == 0 else _apply("sin", math.sin, n)
+def _of_angle(
+    name: str, at: int, exact: int, function: Callable[[float], float], what: str
+) -> None:
+    """at: the exact number of which the value is exact as well."""
+
+    def apply(n: Any) -> Any:
+        return exact if type(n) is int and n == at else _apply(name, function, n)
+
+    apply.__doc__ = f"({name} n) -> number: {what}."
+    primitive(name, result="number")(apply)
 
 
-@primitive("cos", result="number")
-def cos(n: Any) -> Any:
-    """(cos n) -> number: the cosine of n radians."""
-    return 1 if type(n) is int and n == 0 else _apply("cos", math.cos, n)
-
-
-@primitive("tan", result="number")
-def tan(n: Any) -> Any:
-    """(tan n) -> number: the tangent of n radians."""
-    return 0 if type(n) is int and n == 0 else _apply("tan", math.tan, n)
-
-
-@primitive("asin", result="number")
-def asin(n: Any) -> Any:
-    """(asin n) -> number: the angle in radians whose sine is n, for n from -1 to 1."""
-    return 0 if type(n) is int and n == 0 else _apply("asin", math.asin, n)
-
-
-@primitive("acos", result="number")
-def acos(n: Any) -> Any:
-    """(acos n) -> number: the angle in radians whose cosine is n, for n from -1 to 1."""
-    return 0 if type(n) is int and n == 1 else _apply("acos", math.acos, n)
+_of_angle("sin", 0, 0, math.sin, "the sine of n radians")
+_of_angle("cos", 0, 1, math.cos, "the cosine of n radians")
+_of_angle("tan", 0, 0, math.tan, "the tangent of n radians")
+_of_angle("asin", 0, 0, math.asin, "the angle in radians whose sine is n, for n from -1 to 1")
+_of_angle("acos", 1, 0, math.acos, "the angle in radians whose cosine is n, for n from -1 to 1")
 
 
 @primitive("atan", result="number")
@@ -331,34 +310,25 @@ def atan(y: Any, x: Any = None) -> Any:
 # -- bits -----------------------------------------------------------------------------------------
 
 
-def _bits(
-    name: str, numbers: tuple[Any, ...], start: int, step: Callable[[int, int], int], rt: Any
-) -> int:
-    check.spend_each(rt, len(numbers))
-    total = start
-    for at, n in enumerate(numbers, 1):
-        total = step(total, check.integer(name, at, n))
-    return total
+def _bitwise(
+    names: tuple[str, ...], start: int, step: Callable[[int, int], int], what: str
+) -> None:
+    name = names[0]
+
+    def combine(*numbers: Any, rt: Any) -> int:
+        check.spend_each(rt, len(numbers))
+        total = start
+        for at, n in enumerate(numbers, 1):
+            total = step(total, check.integer(name, at, n))
+        return total
+
+    combine.__doc__ = f"({name} n ...) -> integer: {what}; {start} without arguments."
+    primitive(*names, result="int")(combine)
 
 
-@primitive("bitwise-and", result="int")
-def bitwise_and(*numbers: Any, rt: Any) -> int:
-    """(bitwise-and n ...) -> integer: the bits all have, in two's complement; -1 without
-    arguments.
-    """
-    return _bits("bitwise-and", numbers, -1, int.__and__, rt)
-
-
-@primitive("bitwise-or", "bitwise-ior", result="int")
-def bitwise_or(*numbers: Any, rt: Any) -> int:
-    """(bitwise-or n ...) -> integer: the bits any has; 0 without arguments."""
-    return _bits("bitwise-or", numbers, 0, int.__or__, rt)
-
-
-@primitive("bitwise-xor", result="int")
-def bitwise_xor(*numbers: Any, rt: Any) -> int:
-    """(bitwise-xor n ...) -> integer: the bits an odd number of them has; 0 without arguments."""
-    return _bits("bitwise-xor", numbers, 0, int.__xor__, rt)
+_bitwise(("bitwise-and",), -1, int.__and__, "the bits all have, in two's complement")
+_bitwise(("bitwise-or", "bitwise-ior"), 0, int.__or__, "the bits any has")
+_bitwise(("bitwise-xor",), 0, int.__xor__, "the bits an odd number of them has")
 
 
 @primitive("bitwise-not", result="int")

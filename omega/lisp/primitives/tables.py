@@ -52,7 +52,7 @@ def hash_table(*items: Any, rt: Any) -> HashTable:
 
 def _put_all(target: HashTable, items: tuple[Any, ...], rt: Any) -> None:
     """Put values under keys; items: keys and values in turn."""
-    check.spend_each(rt, len(items))
+    check.spend_each(rt, 4 * len(items))
     for at in range(0, len(items), 2):
         target.put(items[at], items[at + 1], rt.charge)
 
@@ -117,7 +117,7 @@ def hash_delete(t: Any, *keys: Any, rt: Any) -> None:
     matter.
     """
     target = table("hash-delete!", 1, t)
-    check.spend_each(rt, len(keys))
+    check.spend_each(rt, 8 * len(keys))
     for key in keys:
         target.discard(key, rt.charge)
 
@@ -170,6 +170,7 @@ def alist_to_hash(alist: Any, *ignored: Any, rt: Any) -> HashTable:
     keys wins.
     """
     items = check.proper_list("alist->hash", 1, alist, rt)
+    check.spend_each(rt, 8 * len(items))
     result = HashTable()
     for item in items:
         if not isinstance(item, Pair):
@@ -226,7 +227,9 @@ def hash_select(t: Any, keys: Any, *, rt: Any) -> HashTable:
     """
     source = table("hash-select", 1, t)
     result = HashTable()
-    for key in check.proper_list("hash-select", 2, keys, rt):
+    wanted = check.proper_list("hash-select", 2, keys, rt)
+    check.spend_each(rt, 8 * len(wanted))
+    for key in wanted:
         value = source.get(key, _ABSENT, rt.charge)
         if value is not _ABSENT:
             result.put(key, value, rt.charge)
