@@ -254,7 +254,11 @@ def test_run_tells_json_on_standard_error(omega, program):
         (("run", "--diagnostics=json", "--nonsense"), 2, "E905"),
         (("eval", "--diagnostics=json", "(if)"), 1, "E110"),
         (("eval", "--diagnostics=json", "--fuel", "100", "(let f () (f))"), 3, "E801"),
-        (("eval", "--diagnostics=json", '(error "\\x1b;[31m\\xd800;")'), 1, "E401"),
+        (
+            ("eval", "--diagnostics=json", '(error (json-read "\\"\\\\ud800\\"") "\\x1b;[31m")'),
+            1,
+            "E401",
+        ),
     ],
 )
 def test_whatever_goes_wrong_is_json(omega, words, status, code):
