@@ -115,9 +115,8 @@ class Runtime:
             _bind_keywords=bind_keywords,
             _value_entry=self._value_entry,
             _worker_entry=self._worker_entry,
-            **{"_" + f.__name__: _bound_to(f, self) for f in (*slow.LIMITED, slow.div)},
+            **{"_" + f.__name__: _bound_to(f, self) for f in slow.LIMITED},
             _num_eq=slow.num_eq,
-            _lt=slow.lt, _gt=slow.gt, _le=slow.le, _ge=slow.ge,
         )  # fmt: skip
 
     def _install_natives(self) -> None:

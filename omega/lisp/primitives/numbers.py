@@ -228,8 +228,8 @@ def ge(a: Any, b: Any, *, rt: Any) -> bool:
     return bool(a >= b)
 
 
-# what compiled code calls bound to a runtime
-LIMITED: tuple[Any, ...] = (add, sub, mul, product, lt, gt, le, ge)
+# What compiled code calls bound to a runtime.
+LIMITED: tuple[Any, ...] = (add, sub, mul, div, product, lt, gt, le, ge)
 
 # -- sums and products ----------------------------------------------------------------------------
 
