@@ -34,7 +34,7 @@ _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
       (?P<string>"[^"\\\x00-\x1f]*")
     | (?P<punctuation>[{}\[\],:])
-    | (?P<number>-?(?:0|[1-9][0-9]*)(?P<part>\.[0-9]+)?(?P<exponent>[eE][-+]?[0-9]+)?
+    | (?P<number>-?(?:0|[1-9][0-9]*+)(?P<part>\.[0-9]++)?(?P<exponent>[eE][-+]?[0-9]++)?
         (?![0-9a-zA-Z.+-]))
     | (?P<word>[a-zA-Z]+)
     | (?P<long>")
@@ -42,10 +42,16 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _PIECE = re.compile(r'"[^"\n]{0,20}"?|[^\s\[\]{},:"]{1,20}|\S')
+_BLANKS = re.compile(r"[ \t\n\r]*")
 _PART = re.compile(r'[^"\\\x00-\x1f]+')
 _UNICODE = re.compile(r"u([0-9a-fA-F]{4})")
 _LETTERS = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _WORDS = {"true": True, "false": False, "null": NULL}
+_ODD_WORDS = {
+    **dict.fromkeys(("nan", "infinity", "inf"), "JSON has no NaN or infinity"),
+    **dict.fromkeys(("none", "nil", "undefined"), "nothing is written null"),
+    **dict.fromkeys(("true", "false", "null"), "true, false and null are written in small letters"),
+}
 _ESCAPE = re.compile('["\\\\\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -89,7 +95,7 @@ class _Reader:
                     continue
                 value = open_.pop()
             elif kind != "value":
-                self.unexpected(kind, start, "a value")
+                self.unexpected(kind, start, "a value", value)
             while True:  # a value is complete
                 if not open_:
                     kind, _, start = self.token()
@@ -99,22 +105,25 @@ class _Reader:
                 container = open_[-1]
                 if type(container) is list:
                     container.append(value)
-                    kind, _, start = self.token()
+                    kind, odd, start = self.token()
                     if kind == ",":
                         if _next(text, self.at) == "]":
                             self.fail("a comma before `]`", start, "remove it")
                         break
                     if kind != "]":
-                        self.unexpected(kind, start, "`,` or `]`")
+                        self.unexpected(kind, start, "`,` or `]`", odd)
                 else:
                     container[keys.pop()] = value
-                    kind, _, start = self.token()
+                    kind, odd, start = self.token()
                     if kind == ",":
                         self.key(keys, False)
                         break
                     if kind != "}":
-                        self.unexpected(kind, start, "`,` or `}`")
+                        self.unexpected(kind, start, "`,` or `}`", odd)
                 value = open_.pop()
+                count += 1
+                if count % _CHARGE_EVERY == 0:  # a long row of ends
+                    charge(_VALUE_STEPS * _CHARGE_EVERY)
 
     def key(self, keys: list[str], first: bool) -> bool:
         """Read `"key":` onto `keys`; True if the object ends instead (only before its first
@@ -125,25 +134,29 @@ class _Reader:
                 return True
             self.fail("a comma before `}`", start, "remove it")
         if kind != "value" or type(value) is not str:
-            self.unexpected(kind, start, "a key in double quotes")
+            self.unexpected(kind, start, "a key in double quotes", value)
         keys.append(value)
-        kind, _, start = self.token()
+        kind, odd, start = self.token()
         if kind != ":":
-            self.unexpected(kind, start, "`:` after the key")
+            self.unexpected(kind, start, "`:` after the key", odd)
         return False
 
-    def unexpected(self, kind: str, start: int, wanted: str) -> NoReturn:
+    def unexpected(self, kind: str, start: int, wanted: str, hint: Any) -> NoReturn:
+        """hint: the value of the token, which is a hint when its kind is "odd"."""
         if kind == "end":
             self.fail(f"the text ends where {wanted} must stand", start)
-        self.fail(f"expected {wanted}, found {self.piece(start)}", start)
+        hint = hint if kind == "odd" else None
+        self.fail(f"expected {wanted}, found {self.piece(start)}", start, hint)
 
     def piece(self, start: int) -> str:
         """What stands at `start`, for a message."""
         found = _PIECE.match(self.text, start)
-        return f"`{found.group()}`" if found is not None else "nothing"
+        return f"`{found.group()}`" if found is not None else f"U+{ord(self.text[start]):04X}"
 
     def token(self) -> tuple[str, Any, int]:
-        """(kind, value, start): kind is "value", "end" or a punctuation mark."""
+        """(kind, value, start): kind is "value", "end", a punctuation mark, or "odd": what JSON
+        does not have, with a hint or None.
+        """
         found = _TOKEN.match(self.text, self.at)
         assert found is not None
         kind = found.lastgroup
@@ -151,7 +164,7 @@ class _Reader:
             start = found.end()
             if start >= len(self.text):
                 return "end", None, start
-            return self.odd(start)
+            return "odd", self.odd(start), start
         if kind in ("part", "exponent"):
             kind = "number"
         start = found.start(kind)
@@ -167,24 +180,21 @@ class _Reader:
             return "value", self.string(start), start
         if piece in _WORDS:
             return "value", _WORDS[piece], start
-        hint = (
-            "JSON has no NaN or infinity" if piece.lower() in ("nan", "infinity", "inf") else None
-        )
-        if piece.lower() in ("none", "nil", "undefined"):
-            hint = "nothing is written null"
-        return self.fail(f"unknown word `{piece[:30]}`", start, hint)
+        return "odd", _ODD_WORDS.get(piece.lower()), start
 
-    def odd(self, start: int) -> NoReturn:
-        piece = self.text[start : start + 20].split()[0]
-        hint = None
-        if piece[0] == "'":
-            hint = "JSON strings stand in double quotes"
-        elif piece[0] == "/":
-            hint = "JSON has no comments"
-        elif piece[0] in "+-.0123456789":
-            message = f"{self.piece(start)} is no JSON number"
-            self.fail(message, start, "such as -12, 0.5, 1e9")
-        self.fail(f"unexpected `{piece[0]}`", start, hint)
+    def odd(self, start: int) -> str | None:
+        """The hint for what is no token at all."""
+        text = self.text
+        char = text[start]
+        if char == "'":
+            return "JSON strings stand in double quotes"
+        if char == "/":
+            return "JSON has no comments"
+        if text.startswith("-Infinity", start):
+            return _ODD_WORDS["infinity"]
+        if char in "+-.0123456789":
+            return "JSON numbers are written such as -12, 0.5, 1e9"
+        return "JSON has no blanks but space, tab and line ends" if char.isspace() else None
 
     def number(self, found: re.Match[str], piece: str, start: int) -> Any:
         if found.group("part") is None and found.group("exponent") is None:
@@ -233,9 +243,9 @@ class _Reader:
 
 
 def _next(text: str, at: int) -> str:
-    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
-        at += 1
-    return text[at : at + 1]
+    found = _BLANKS.match(text, at)
+    assert found is not None
+    return text[found.end() : found.end() + 1]
 
 
 def parse_json(text: str, charge: Charge = free) -> Any:
