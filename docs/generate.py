@@ -54,7 +54,7 @@ SECTIONS = (
         ),
     ),
     ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega", "srfi-133.omega")),
-    ("Hash tables", ("lisp.primitives.tables", "tables.omega")),
+    ("Hash tables", ("lisp.primitives.tables", "tables.omega", "srfi-125.omega")),
     ("Generators and accumulators", ("srfi-158.omega",)),
     ("Control", ("lisp.control", "lisp.records")),
     ("Tasks", ("bindings._tasks", "bindings._task_views", "bindings._groups", "tasks.omega")),

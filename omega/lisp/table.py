@@ -73,6 +73,11 @@ class HashTable:
         self._odd.pop(canonical, None)
         return self._data.pop(canonical, _ABSENT) is not _ABSENT
 
+    def popitem(self) -> tuple[Any, Any]:
+        """Drop the newest entry: its key and value. Python's KeyError when there is none."""
+        canonical, value = self._data.popitem()
+        return self._odd.pop(canonical, canonical), value
+
     def __len__(self) -> int:
         return len(self._data)
 

@@ -53,6 +53,19 @@ PARTS: dict[str, tuple[str, str]] = {
 
         """,
     ),
+    "srfi-125": (
+        """
+        %table hash-table-count hash-table-difference! hash-table-empty-copy hash-table-entries
+        hash-table-equivalence-function hash-table-find hash-table-fold hash-table-for-each
+        hash-table-intern! hash-table-intersection! hash-table-map hash-table-map!
+        hash-table-map->list hash-table-mutable? hash-table-prune! hash-table-ref
+        hash-table-unfold hash-table-union! hash-table-update! hash-table-update!/default
+        hash-table-walk hash-table-xor! hash-table=?
+        """,
+        """
+
+        """,
+    ),
     "srfi-132": (
         """
         %by-key %mean %median %merged %ordered-list? %two-lists list-delete-neighbor-dups

@@ -8,18 +8,20 @@ library).
 from __future__ import annotations
 
 from itertools import islice
+from types import FunctionType
 from typing import Any
 
-from omega.errors import LispKeyError
-from omega.lisp.data import Pair, cons, to_list
+from omega.errors import LispKeyError, LispValueError
+from omega.lisp.data import Pair, Values, cons, to_list
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import table, wrong_type
-from omega.lisp.primitives.registry import primitive
+from omega.lisp.primitives.registry import PRIMITIVES, primitive
 from omega.lisp.table import HashTable
 
 _ABSENT: Any = object()
 _KEYS_SHOWN = 5
 _KEYS_SEARCHED = 100  # for one that is spelled alike
+_EQUALITIES = ("equal?", "eqv?", "eq?", "string=?", "symbol=?", "char=?", "boolean=?")
 
 
 @primitive("hash-table?", "hash?", result="bool")
@@ -28,11 +30,34 @@ def is_hash_table(x: Any) -> bool:
     return isinstance(x, HashTable)
 
 
-@primitive("make-hash-table", result="table")
-def make_hash_table(*ignored: Any) -> HashTable:
-    """(make-hash-table) -> hash table: a fresh, empty one. Keys are compared with equal?, whatever
-    arguments say.
+def _compared(name: str, position: int, arguments: tuple[Any, ...]) -> None:
+    """Refuse an equality other than those under which what is a key to `equal?` is one as well. A
+    size (an integer) may stand in its place; what follows (a hash function, ...) does not matter.
     """
+    if not arguments or type(arguments[0]) is int:
+        return
+    same = arguments[0]
+    if not callable(same):
+        raise wrong_type(name, position, "an equality such as equal?", same)
+    known = isinstance(same, FunctionType) and same.__name__ in _EQUALITIES
+    if not known or same.__code__ is not PRIMITIVES[same.__name__].function.__code__:
+        from omega.lisp.printer import shorten
+
+        raise LispValueError(
+            f"`{name}` makes tables that compare keys by equal?, not by {shorten(same)}",
+            irritants=[same],
+            hint="leave it out, and use keys that are equal? when they mean the same: "
+            "(string-foldcase s) for s, (exact n) for n",
+        )
+
+
+@primitive("make-hash-table", result="table")
+def make_hash_table(*equality: Any) -> HashTable:
+    """(make-hash-table [equality ...]) -> hash table: a fresh, empty one. Keys are compared by
+    equal?; equal?, eqv?, eq?, string=?, symbol=? and the like may be given and change nothing,
+    others are refused.
+    """
+    _compared("make-hash-table", 1, equality)
     return HashTable()
 
 
@@ -128,7 +153,7 @@ def hash_has_key(t: Any, key: Any, *, rt: Any) -> bool:
     return table("hash-has-key?", 1, t).get(key, _ABSENT, rt.charge) is not _ABSENT
 
 
-@primitive("hash-count", "hash-table-size", "hash-table-count", "hash-size", result="int")
+@primitive("hash-count", "hash-table-size", "hash-size", result="int")
 def hash_count(t: Any) -> int:
     """(hash-count table) -> integer: how many keys it has."""
     return len(table("hash-count", 1, t))
@@ -165,10 +190,11 @@ def hash_to_alist(t: Any, *, rt: Any) -> Any:
 
 
 @primitive("alist->hash", "alist->hash-table")
-def alist_to_hash(alist: Any, *ignored: Any, rt: Any) -> HashTable:
-    """(alist->hash alist) -> hash table: of a list of (key . value) pairs; the first of two equal
-    keys wins.
+def alist_to_hash(alist: Any, *equality: Any, rt: Any) -> HashTable:
+    """(alist->hash alist [equality ...]) -> hash table: of a list of (key . value) pairs; the first
+    of two equal keys wins. The equality as for make-hash-table.
     """
+    _compared("alist->hash", 2, equality)
     items = check.proper_list("alist->hash", 1, alist, rt)
     check.spend_each(rt, 8 * len(items))
     result = HashTable()
@@ -186,6 +212,20 @@ def hash_clear(t: Any, *, rt: Any) -> None:
     source = table("hash-clear!", 1, t)
     check.spend(rt, len(source))
     source.clear()
+
+
+@primitive("hash-table-pop!")
+def hash_table_pop(t: Any) -> Values:
+    """(hash-table-pop! table) -> two values: the key last put in, and its value; both leave the
+    table. SRFI 125.
+    """
+    target = table("hash-table-pop!", 1, t)
+    if not len(target):
+        raise LispKeyError(
+            "`hash-table-pop!` expected a table with a key, got an empty one",
+            hint="test with (hash-empty? table) before",
+        )
+    return Values(target.popitem())
 
 
 @primitive("hash-copy", "hash-table-copy")
