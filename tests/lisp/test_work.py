@@ -282,6 +282,17 @@ LONG: dict[str, list[Any]] = {
     "string-suffix?": [TEXT, TEXT],
     "string-format": [TEXT], "string->number": ["7" * SIZE], "number->string": [7**40_000],
     "json-read": [f"[{'1,' * SIZE}1]"], "json-write": [VECTOR], "csv-parse": [CSV],
+    "%given-characters": ["f", to_list(CHARS), False], "%string-keep": [TEXT, "a", True],
+    "%string-scan": [TEXT, "xyz", True, 0, SIZE], "%string-part": ["f", 1, TEXT, 2, 0, LAST],
+    "%string-scan-right": [TEXT, "xyz", True, 0, SIZE], "reverse-list->string": [to_list(CHARS)],
+    "string-concatenate-reverse": [to_list(["a"] * SIZE)], "string-contains-right": [TEXT, "zz"],
+    "string-take": [TEXT, LAST], "string-drop": [TEXT, 1], "string-take-right": [TEXT, LAST],
+    "string-drop-right": [TEXT, 1], "string-segment": [TEXT, 1],
+    "string-prefix-length": [TEXT, TEXT], "string-suffix-length": [TEXT, TEXT],
+    # bits
+    "bits": [True] * SIZE, "bits->list": [-1, SIZE], "bits->vector": [-1, SIZE],
+    "list->bits": [to_list([True] * SIZE)], "vector->bits": [[True] * SIZE],
+    "bit-field-reverse": [1, 0, SIZE],
     # bytes
     "make-bytevector": [SIZE], "bytevector-copy": [BYTES], "bytevector-append": [BYTES],
     "bytevector-copy!": [bytearray(SIZE), 0, BYTES], "bytevector-fill!": [bytearray(SIZE), 1],
@@ -340,6 +351,11 @@ flush-output-port get-output-string input-port-open? input-port? newline
 open-binary-input-file open-binary-output-file open-input-file open-input-string
 open-output-bytevector open-output-file open-output-string output-port-open? output-port?
 peek-char peek-u8 port? read-char read-u8 textual-port? u8-ready? write-char write-u8
+%index %natural %row %shortest %step! %step-pairs! %string-end %vector-end %wanted-characters
+any-bit-set? bit-field bit-field-any? bit-field-clear bit-field-every? bit-field-replace
+bit-field-replace-same bit-field-rotate bit-field-set bit-set? bit-swap bitwise-andc1
+bitwise-andc2 bitwise-eqv bitwise-if bitwise-nand bitwise-nor bitwise-orc1 bitwise-orc2 copy-bit
+every-bit-set? first-set-bit hash-table-pop!
 """
 ACCESSORS = [letters for n in (1, 2, 3, 4) for letters in itertools.product("ad", repeat=n)]
 SHORT = set(AT_ONCE.split()) | {f"c{''.join(letters)}r" for letters in ACCESSORS}
@@ -348,29 +364,19 @@ OWN_NAMES = {primitive.function.__name__ for primitive in PRIMITIVES.values()}
 
 # Not looked at yet: this list only gets shorter.
 NOT_YET = """
-%row
-%shortest
-%condition-field %define-condition-kind %given-characters %index %match-failed %natural %pairs
-%record-field %record-of-type? %regex-matches %regex-replace %step! %step-pairs! %string-end
-%string-keep %string-part %string-scan %string-scan-right %vector-end %wanted-characters
-any-bit-set? arity-error? bad-encoding? bad-literal? bad-response? bit-field bit-field-any?
-bit-field-clear bit-field-every? bit-field-replace bit-field-replace-same bit-field-reverse
-bit-field-rotate bit-field-set bit-set? bit-swap bits bits->list bits->vector bitwise-andc1
-bitwise-andc2 bitwise-eqv bitwise-if bitwise-nand bitwise-nor bitwise-orc1 bitwise-orc2
+%condition-field %define-condition-kind %match-failed %pairs %record-field %record-of-type?
+%regex-matches %regex-replace arity-error? bad-encoding? bad-literal? bad-response?
 cannot-escape-task? cannot-suspend-here? channel-closed? condition->string condition-backtrace
-condition-is? condition-place constant-test? continuation-error? copy-bit csv-error? deadlock?
-division-by-zero? duplicate-definition? error-object-irritants every-bit-set? first-set-bit
-host-error? immutable? index-error? json-error? key-error? limit-exceeded? list->bits
-llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition match-error?
-no-effect? permission-denied? rate-limited? refused? regex regex-error? regex-extract
-regex-extract-all regex-match regex-match-end regex-match-group regex-match-groups
-regex-match-start regex-match-table regex-match? regex-quote regex-search regex-search-all
-regex-split regex? replay-divergence? restart-error? reverse-list->string stray-bracket?
-string-concatenate-reverse string-contains-right string-drop string-drop-right
-string-prefix-length string-segment string-suffix-length string-take string-take-right
-syntax-error? task-cancelled? task-error? tasks-failed? timeout-error? type-error?
-unbound-variable? unclosed? unhandled-effect? unknown-task? unreachable-clause? unused-variable?
-value-error? vector->bits wrong-thread?
+condition-is? condition-place constant-test? continuation-error? csv-error? deadlock?
+division-by-zero? duplicate-definition? error-object-irritants host-error? immutable?
+index-error? json-error? key-error? limit-exceeded? llm-configuration? llm-error? llm-timeout?
+llm-unavailable? make-condition match-error? no-effect? permission-denied? rate-limited?
+refused? regex regex-error? regex-extract regex-extract-all regex-match regex-match-end
+regex-match-group regex-match-groups regex-match-start regex-match-table regex-match?
+regex-quote regex-search regex-search-all regex-split regex? replay-divergence? restart-error?
+stray-bracket? syntax-error? task-cancelled? task-error? tasks-failed? timeout-error?
+type-error? unbound-variable? unclosed? unhandled-effect? unknown-task? unreachable-clause?
+unused-variable? value-error? wrong-thread?
 """
 UNKNOWN = set(NOT_YET.split())
 

@@ -250,6 +250,7 @@ def bit_field_reverse(n: Any, start: Any, end: Any, *, rt: Any) -> int:
     if width == 0:
         return value
     check.size(rt, first + width, "bits")
+    check.spend_each(rt, width)
     return _replaced(value, _number(_bits(value >> first, width)[::-1]), first, width, rt)
 
 
@@ -281,6 +282,7 @@ def _taken_apart(name: str, n: Any, count: Any, rt: Any) -> list[bool]:
         raise check.invalid(name, "expected a count of bits for a negative integer", n)
     wanted = value.bit_length() if count is None else natural(name, 2, count)
     check.size(rt, wanted)
+    check.spend_each(rt, wanted)
     return _bits(value, wanted)
 
 
@@ -301,19 +303,21 @@ def bits_to_vector(n: Any, count: Any = None, *, rt: Any) -> list[bool]:
 @primitive("list->bits", result="int")
 def list_to_bits(bits: Any, *, rt: Any) -> int:
     """(list->bits list) -> integer: whose bits the booleans are, the lowest first. SRFI 151."""
-    return _number(check.proper_list("list->bits", 1, bits, rt))
+    items = check.proper_list("list->bits", 1, bits, rt)
+    check.spend_each(rt, len(items))
+    return _number(items)
 
 
 @primitive("vector->bits", result="int")
 def vector_to_bits(bits: Any, *, rt: Any) -> int:
     """(vector->bits vector) -> integer: whose bits the booleans are, the lowest first. SRFI 151."""
     items = check.vector("vector->bits", 1, bits)
-    check.spend(rt, len(items))
+    check.spend_each(rt, len(items))
     return _number(items)
 
 
 @primitive("bits", result="int")
 def bits_(*bits: Any, rt: Any) -> int:
     """(bits boolean ...) -> integer: whose bits the booleans are, the lowest first. SRFI 151."""
-    check.spend(rt, len(bits))
+    check.spend_each(rt, len(bits))
     return _number(list(bits))

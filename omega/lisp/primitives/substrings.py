@@ -28,32 +28,37 @@ def _part(name: str, s: Any, n: Any) -> tuple[str, int]:
     return text, count
 
 
+def _cut(text: str, first: int, last: int, rt: Any) -> str:
+    check.spend(rt, last - first)
+    return text[first:last]
+
+
 @primitive("string-take", result="string")
-def string_take(s: Any, n: Any) -> str:
+def string_take(s: Any, n: Any, *, rt: Any) -> str:
     """(string-take s n) -> string: its first n characters. SRFI 13."""
     text, count = _part("string-take", s, n)
-    return text[:count]
+    return _cut(text, 0, count, rt)
 
 
 @primitive("string-drop", result="string")
-def string_drop(s: Any, n: Any) -> str:
+def string_drop(s: Any, n: Any, *, rt: Any) -> str:
     """(string-drop s n) -> string: all but its first n characters. SRFI 13."""
     text, count = _part("string-drop", s, n)
-    return text[count:]
+    return _cut(text, count, len(text), rt)
 
 
 @primitive("string-take-right", result="string")
-def string_take_right(s: Any, n: Any) -> str:
+def string_take_right(s: Any, n: Any, *, rt: Any) -> str:
     """(string-take-right s n) -> string: its last n characters. SRFI 13."""
     text, count = _part("string-take-right", s, n)
-    return text[len(text) - count :]
+    return _cut(text, len(text) - count, len(text), rt)
 
 
 @primitive("string-drop-right", result="string")
-def string_drop_right(s: Any, n: Any) -> str:
+def string_drop_right(s: Any, n: Any, *, rt: Any) -> str:
     """(string-drop-right s n) -> string: all but its last n characters. SRFI 13."""
     text, count = _part("string-drop-right", s, n)
-    return text[: len(text) - count]
+    return _cut(text, 0, len(text) - count, rt)
 
 
 def _two(name: str, s: Any, t: Any, ranges: tuple[Any, ...]) -> tuple[str, str]:
@@ -82,7 +87,7 @@ def string_prefix_length(
     begin with. The ranges are of s and of t. SRFI 13.
     """
     a, b = _two("string-prefix-length", s, t, (start, end, start2, end2))
-    check.spend(rt, min(len(a), len(b)))
+    check.spend_each(rt, min(len(a), len(b)))
     return _common(a, b)
 
 
@@ -95,7 +100,7 @@ def string_suffix_length(
     end with. The ranges are of s and of t. SRFI 13.
     """
     a, b = _two("string-suffix-length", s, t, (start, end, start2, end2))
-    check.spend(rt, min(len(a), len(b)))
+    check.spend_each(rt, min(len(a), len(b)))
     return _common(a[::-1], b[::-1])
 
 
@@ -147,7 +152,7 @@ def string_segment(s: Any, size: Any, *, rt: Any) -> Any:
     text, width = string("string-segment", 1, s), check.natural("string-segment", 2, size)
     if width == 0:
         raise check.invalid("string-segment", "expected pieces of at least 1 character")
-    check.spend(rt, len(text))
+    check.spend_each(rt, len(text))
     return to_list([text[at : at + width] for at in range(0, len(text), width)])
 
 

@@ -90,7 +90,7 @@ def string_end(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any) 
 
 
 @primitive("%string-part", result="string")
-def string_part(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any) -> str:
+def string_part(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any, *, rt: Any) -> str:
     """(%string-part name position s at start end) -> the characters of a range as %string-end
     has it.
     """
@@ -98,6 +98,7 @@ def string_part(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any)
     _taken("%string-part", at=(at, int))
     text = check.string(name, position, s)
     first, last = check.span(name, at, start, None if end is False else end, len(text), "string")
+    check.spend(rt, last - first)
     return text[first:last]
 
 
@@ -146,9 +147,9 @@ def string_scan(s: Any, wanted: Any, among: Any, start: Any, end: Any, *, rt: An
     chars = frozenset(wanted)
     for at in range(start, end):
         if (s[at] in chars) is among:
-            check.spend(rt, at - start)
+            check.spend_each(rt, at - start)
             return at
-    check.spend(rt, end - start)
+    check.spend_each(rt, end - start)
     return False
 
 
@@ -159,9 +160,9 @@ def string_scan_right(s: Any, wanted: Any, among: Any, start: Any, end: Any, *, 
     chars = frozenset(wanted)
     for at in range(end - 1, start - 1, -1):
         if (s[at] in chars) is among:
-            check.spend(rt, end - at)
+            check.spend_each(rt, end - at)
             return at
-    check.spend(rt, end - start)
+    check.spend_each(rt, end - start)
     return False
 
 
@@ -170,7 +171,7 @@ def string_keep(s: Any, wanted: Any, among: Any, *, rt: Any) -> str:
     """(%string-keep s wanted among?) -> the characters of s that are (or, unless among?, are not)
     some of those in the string `wanted`.
     """
-    check.spend(rt, len(check.string("%string-keep", 1, s)))
+    check.spend_each(rt, len(check.string("%string-keep", 1, s)))
     check.string("%string-keep", 2, wanted)
     chars = frozenset(wanted)
     return "".join([c for c in s if (c in chars) is among])
