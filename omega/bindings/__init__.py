@@ -12,6 +12,7 @@ from typing import Any
 from omega.bindings.base import Bindings, Table
 from omega.bindings.generators import generators
 from omega.bindings.tasks import groups, tasks
+from omega.bindings.testing import testing
 from omega.bindings.waits import events, locks, scopes
 from omega.bindings.world import Exit, models, world
 from omega.lisp.primitives.registry import Native
@@ -21,7 +22,7 @@ def install(interpreter: Any) -> None:
     """Put every name of this module into the interpreter's library."""
     bindings = Bindings(interpreter)
     table: Table = {}
-    for part in (tasks, groups, scopes, generators, events, locks, models, world):
+    for part in (tasks, groups, scopes, generators, events, locks, models, world, testing):
         part(bindings, table)
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name

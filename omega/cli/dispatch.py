@@ -29,6 +29,12 @@ from omega.errors import LispFileError, OmegaBug, OmegaError
 
 OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
+# The options of programs that tests have as well.
+TEST_OPTIONS = frozenset(
+    ("llm", "max-llm", "max-tasks", "fairness", "yield-every", "timeout", "fuel", "seed", "sandbox",
+     "allow-read", "allow-write", "allow-env", "host-traceback")
+)  # fmt: skip
+
 COMMANDS = (
     Command(
         "run",
@@ -62,6 +68,19 @@ COMMANDS = (
         "when something was; `omega explain CODE` tells more about a finding.",
         (DIAGNOSTICS, HOST_TRACEBACK),
         "check",
+    ),
+    Command(
+        "test",
+        "[PATH...]",
+        "run the tests in files named *-test.omega or test-*.omega\n\n"
+        "A directory stands for the tests in it; without PATH, this one. Each file runs in an\n"
+        "interpreter of its own, in virtual time. Exit code 0 when all checks passed, else 1.",
+        (
+            Option("only", "NAME", "run the checks of groups with NAME in their path; also -k"),
+            Option("real-time", None, "let time pass instead of jumping to the next timer"),
+            *(option for option in PROGRAM_OPTIONS if option.name in TEST_OPTIONS),
+        ),
+        "test",
     ),
     Command(
         "explain",

@@ -110,6 +110,7 @@ _WANTED = {
 # ---------------------------------------------------------------------- the table
 
 HELP = Option("help", None, "show this help")
+SHORT = {"-h": "--help", "-k": "--only"}
 HOST_TRACEBACK = Option(
     "host-traceback", None, "after an error, show the Python frames as well (for work on Omega)"
 )
@@ -193,8 +194,7 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[
         if not _is_option(word):
             break
         at += 1
-        if word == "-h":
-            word = "--help"
+        word = SHORT.get(word, word)
         name, equals, value = word[2:].partition("=")
         option = known.get(name) if word.startswith("--") else None
         if option is None:

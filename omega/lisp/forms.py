@@ -345,6 +345,18 @@ def _begin_form(body: Any) -> Any:
 SPECIALS["cond-expand"] = Macro("cond-expand", _cond_expand)
 
 
+@special("%place")
+def place(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
+    """(%place datum): where the datum stands, as #(file line column end-line end-column); #f when
+    nobody knows.
+    """
+    ((datum, at),) = args(ex, form, span, 1, 1, "(%place datum)")
+    here = ex.span_of(datum, at or span)
+    if here is None:
+        return Const(span, False)
+    return Const(span, [here.file, here.line, here.column, here.end_line, here.end_column])
+
+
 @special("assert")
 def assert_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     parts = args(ex, form, span, 1, 2, "(assert expression [message])")

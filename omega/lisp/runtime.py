@@ -82,6 +82,7 @@ class Runtime:
         self.library: dict[str, Primitive | Native | None] = {}  # None: a procedure like any other
         self.parts: dict[str, str] = {}  # name -> the part of the library that has it
         self.regexes: Any = None  # the patterns known, once a program uses one
+        self.tests: Any = None  # what the checks of a program found: bindings/testing.py
         # the program's own kinds: name -> (kind of CODES, fields, names from its own upwards)
         self.condition_kinds: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
         self.source_of: Callable[[str], Source | None] = lambda file: None  # the texts of reports

@@ -56,11 +56,17 @@ class FakeRuntime:
         self.limits = Limits(**limits)
         self.charged = 0
         self.regexes: Any = None
+        self.condition_kinds: dict[str, Any] = {}
+        self.source_of = lambda file: None
+        self.conditions = self
         self.files: dict[str, bytes] = {}
         self.chunk = 3
         self.output = TextOutput("test output", write=lambda text: None)
         self.shown = TextOutput()
         self.input = TextInput("")
+
+    def as_condition(self, error: Any) -> Any:
+        return error
 
     def charge(self, steps: int) -> None:
         assert steps >= 0

@@ -147,4 +147,12 @@ PARTS: dict[str, tuple[str, str]] = {
 
         """,
     ),
+    "testing": (
+        """
+        %check %check-error %check-true %test-group %test-path
+        """,
+        """
+        check check-error check-false check-true test-group
+        """,
+    ),
 }

@@ -63,7 +63,7 @@ def condition_is(x: Any, kind: Any, *, rt: Any) -> bool:
 
 @primitive("%define-condition-kind")
 def define_condition_kind(kind: Any, parent: Any, fields: Any, *, rt: Any) -> None:
-    """(%define-condition-kind kind parent fields) -> nothing: (make-condition kind ...) makes it"""
+    """(%define-condition-kind kind parent fields) -> nothing: make-condition makes it."""
     if type(kind) is not Symbol:
         raise check.wrong_type("define-condition-type", 1, "a symbol", kind)
     above = _known("define-condition-type", 2, parent, rt)
@@ -92,7 +92,7 @@ def make_condition(kind: Any, message: Any, *fields: Any, rt: Any) -> OmegaError
 
 @primitive("%condition-field")
 def condition_field(accessor: Any, condition: Any, kind: Any, field: Any) -> Any:
-    """(%condition-field accessor condition kind field) -> what make-condition was given"""
+    """(%condition-field accessor condition kind field) -> what make-condition was given."""
     if not isinstance(condition, OwnCondition) or str(kind) not in condition.kinds:
         raise check.wrong_type(str(accessor), 1, f"a condition of kind {kind}", condition)
     return condition.fields.get(str(field), False)
@@ -147,18 +147,19 @@ def condition_hint(condition: Any) -> Any:
 
 
 @primitive("condition-place")
-def condition_place(condition: Any) -> Any:
+def condition_place(condition: Any, *, rt: Any) -> Any:
     """(condition-place condition) -> string or #f: where it was raised, as "file:line:column"."""
-    span = _condition("condition-place", condition).span
+    span = rt.conditions.as_condition(_condition("condition-place", condition)).span
     return False if span is None else repr(span)
 
 
 @primitive("condition-backtrace", result="list")
-def condition_backtrace(condition: Any) -> Any:
+def condition_backtrace(condition: Any, *, rt: Any) -> Any:
     """(condition-backtrace condition) -> list of (procedure "file:line:column"), innermost first;
     both strings, the procedure "" at the top level of a text.
     """
-    places = _condition("condition-backtrace", condition).lisp_traceback
+    found = _condition("condition-backtrace", condition)
+    places = rt.conditions.as_condition(found).lisp_traceback
     return to_list([to_list([name, repr(span)]) for name, span in places])
 
 
@@ -172,6 +173,6 @@ def condition_to_string(condition: Any, *, rt: Any) -> str:
 
     if not isinstance(condition, OmegaError):
         condition = Raised(condition, f"raise of {shorten(condition, 120)}")
-    text = report(condition, rt.source_of)
+    text = report(rt.conditions.as_condition(condition), rt.source_of)
     check.size(rt, len(text), "characters")
     return text
