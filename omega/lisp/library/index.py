@@ -13,15 +13,6 @@ PARTS: dict[str, tuple[str, str]] = {
         define-condition-type
         """,
     ),
-    "generators": (
-        """
-        generator generator->list generator-find generator-fold generator-for-each gfilter gmap
-        gtake list->generator
-        """,
-        """
-
-        """,
-    ),
     "regex": (
         """
         %regex-replace-by regex-replace regex-replace-all
