@@ -343,7 +343,7 @@ char->integer char-alphabetic? char-downcase char-foldcase char-lower-case? char
 char-upcase char-upper-case? char-whitespace? char? digit-value integer->char
 string-copy! string-fill! string-length string-null? string-ref string-set! string?
 first second third fourth fifth sixth seventh eighth ninth tenth
-hash-count hash-empty? hash-table? make-hash-table
+hash-count hash-empty? hash-table? make-hash-table %missing-key
 bytevector-length bytevector-u8-ref bytevector-u8-set! bytevector? vector-first vector-last
 vector-length vector-pop! vector-push! vector-ref vector-set! vector-swap! vector?
 binary-port? char-ready? close-input-port close-output-port close-port delete-file file-exists?

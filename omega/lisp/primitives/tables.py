@@ -117,6 +117,12 @@ def hash_ref(t: Any, key: Any, default: Any = _ABSENT, *, rt: Any) -> Any:
     return found
 
 
+@primitive("%missing-key")
+def missing_key(name: Any, t: Any, key: Any) -> Any:
+    """(%missing-key name table key) -> never returns: raises the key-error of a primitive."""
+    raise _missing(check.string("%missing-key", 1, name), table("%missing-key", 2, t), key)
+
+
 @primitive("hash-table-ref/default")
 def hash_table_ref_default(t: Any, key: Any, default: Any, *, rt: Any) -> Any:
     """(hash-table-ref/default table key default) -> the value under the key, or the default."""
