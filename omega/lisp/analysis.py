@@ -90,7 +90,7 @@ def analyse(unit: Unit) -> None:
             break
     for node in nodes:
         settle_types(node)
-    choose_versions(unit.known, lambda call: known_callee(call, unit))
+    choose_versions(nodes, set(unit.known.values()), lambda call: known_callee(call, unit))
 
 
 class _Resolve:

@@ -84,6 +84,12 @@ _UNARY = {
 _CHECKED: dict[str, tuple[str, tuple[str | None, ...], str]] = {
     "car": ("A.car", ("pair",), ""),
     "cdr": ("A.cdr", ("pair",), ""),
+    "caar": ("A.car.car", ("pair",), "_type(A.car) is _Pair"),
+    "cadr": ("A.cdr.car", ("pair",), "_type(A.cdr) is _Pair"),
+    "cdar": ("A.car.cdr", ("pair",), "_type(A.car) is _Pair"),
+    "cddr": ("A.cdr.cdr", ("pair",), "_type(A.cdr) is _Pair"),
+    "caddr": ("A.cdr.cdr.car", ("pair",), "_type(A.cdr) is _Pair and _type(A.cdr.cdr) is _Pair"),
+    "cdddr": ("A.cdr.cdr.cdr", ("pair",), "_type(A.cdr) is _Pair and _type(A.cdr.cdr) is _Pair"),
     "zero?": ("A == 0", ("int",), ""),
     "positive?": ("A > 0", ("int",), ""),
     "negative?": ("A < 0", ("int",), ""),
@@ -100,6 +106,7 @@ _CHECKED: dict[str, tuple[str, tuple[str | None, ...], str]] = {
     "string-append": ("A + B", ("string", "string"), "(_len(A) < 100000) & (_len(B) < 100000)"),
     "vector-ref": ("A[B]", ("vector", "int"), "-1 < B < _len(A)"),
     "hash-ref": ("A._data.get(B, C)", ("table", "key", None), ""),
+    "hash-has-key?": ("B in A._data", ("table", "key"), ""),
 }
 _TESTS = {
     "int": "_type({}) is _int",
@@ -121,6 +128,25 @@ _STORES: dict[str, tuple[tuple[str | None, ...], str, str]] = {
 }
 STORES = frozenset(_STORES)
 
+# What a variable surely is once one of these has given a value with it as an operand.
+SURE_AFTER: dict[str, tuple[str | None, ...]] = {
+    **dict.fromkeys(
+        ("car", "cdr", "caar", "cadr", "cdar", "cddr", "caddr", "cdddr", "set-car!", "set-cdr!"),
+        ("pair",),
+    ),
+    "vector-ref": ("vector", "int"),
+    "vector-set!": ("vector", "int"),
+    "vector-length": ("vector",),
+    "string-length": ("string",),
+    "hash-ref": ("table",),
+    "hash-set!": ("table",),
+    "hash-has-key?": ("table",),
+}
+# ... and once one of these has given true.
+SURE_IF: dict[str, str] = {
+    "pair?": "pair", "vector?": "vector", "string?": "string", "hash-table?": "table",
+}  # fmt: skip
+
 UNARY: dict[str, ast.expr] = {name: parse_template(text) for name, text in _UNARY.items()}
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}
@@ -130,7 +156,7 @@ EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?",
-     "symbol?", "vector?", "eof-object?", "eq?", "eqv?"} | COMPARISONS
+     "symbol?", "vector?", "eof-object?", "eq?", "eqv?", "hash-has-key?"} | COMPARISONS
 )  # fmt: skip
 SMALL = 1 << 53  # integers below it are floats exactly
 _EXACT = {"int", "float"}

@@ -188,10 +188,16 @@ class Statements(Expressions):
         if dest.frame is not None:
             self.out.append(self.break_())
 
-    def block(self, node: Node, dest: Dest) -> Block:
+    def block(
+        self, node: Node, dest: Dest, test: Node | None = None, outcome: bool = True
+    ) -> Block:
+        """test: what came out so on the way here."""
         outer, self.out = self.out, []
-        owes_step = self.owes_step
+        owes_step, mark = self.owes_step, len(self.learnt)
+        if test is not None:
+            self.learn_from(test, outcome)
         self.stmt(node, dest)
+        self.forget(mark)
         block, self.out = self.out, outer
         self.owes_step = owes_step
         return block
@@ -200,9 +206,10 @@ class Statements(Expressions):
         """`if test: then`, where `then` never comes back; what follows is the other branch."""
         test = self.test(node.test)
         place = self.place
-        block = self.block(node.then, dest)
+        block = self.block(node.then, dest, node.test)
         self.place = place
         self.out.append(self.if_(test, block, []))
+        self.learn_from(node.test, False)
 
     def _chain(self, node: If, dest: Dest) -> None:
         """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left
@@ -217,7 +224,8 @@ class Statements(Expressions):
             return
         test = self.test(node.test)
         place = self.place
-        then, other = self.block(node.then, dest), self.block(node.other, dest)
+        then = self.block(node.then, dest, node.test)
+        other = self.block(node.other, dest, node.test, False)
         self.place = place
         if not then and not other:
             self.out.append(self.evaluate(test))
@@ -360,6 +368,8 @@ class Statements(Expressions):
             self.out.append(stored)
         else:
             self.out.append(self.if_(self.fill(test, parts), [stored], [self.evaluate(slow)]))
+        for argument, type_ in zip(node.arguments, inline.SURE_AFTER[name], strict=False):
+            self.learn(argument, type_)
         return True
 
     # -- loops ---------------------------------------------------------------------------------

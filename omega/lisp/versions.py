@@ -100,22 +100,38 @@ _ARITHMETIC = frozenset(
 )  # fmt: skip
 
 
-def choose_versions(known: dict[str, Lambda], callee_of: CalleeOf) -> None:
-    """Lambda.ints, worker and result of known procedures that compute with their parameters."""
-    for lambda_ in known.values():
-        if not lambda_.is_plain:
-            continue
-        nodes = _own_nodes(lambda_)
+def choose_versions(unit_nodes: list[Node], known: set[Lambda], callee_of: CalleeOf) -> None:
+    """Lambda.ints of procedures that compute with their parameters, if they are `known` globals or
+    may run for long by themselves; worker and result of the known ones.
+    """
+    for lambda_ in _procedures(unit_nodes):
+        nodes = _own_nodes(lambda_) if lambda_.is_plain else None
         if nodes is None:
             continue
-        ints = [v for v in lambda_.required if not v.assigned and v in _operands(nodes)]
+        is_known = lambda_ in known
+        if not (is_known or lambda_.jumps or any(isinstance(node, Lambda) for node in nodes)):
+            continue
+        operands = _operands(nodes)
+        ints = [var for var in lambda_.required if not var.assigned and var in operands]
         if ints:
             calls = [
                 node
                 for node in nodes
                 if isinstance(node, Call) and node.jump is None and callee_of(node) is lambda_
             ]
-            _choose_version(lambda_, ints, calls)
+            _choose_version(lambda_, ints, calls if is_known else [])
+
+
+def _procedures(nodes: list[Node]) -> list[Lambda]:
+    """The procedures in `nodes` that are no loops."""
+    found: list[Lambda] = []
+    work = list(nodes)
+    while work:
+        node = work.pop()
+        if isinstance(node, Lambda) and not node.loop:
+            found.append(node)
+        work.extend(children(node))
+    return found
 
 
 def _own_nodes(lambda_: Lambda) -> list[Node] | None:
