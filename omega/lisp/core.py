@@ -32,6 +32,7 @@ class Variable:
         "assigned",
         "captured",
         "loop",
+        "low",
         "name",
         "owner",
         "python",
@@ -48,6 +49,7 @@ class Variable:
         self.owner: Any = None  # the Lambda (or Unit) whose Python function holds it
         self.loop: Any = None  # the innermost loop Lambda it is bound inside, within its owner
         self.type: str | None = None  # a primitive's result tag, or None
+        self.low: int | None = None  # of type "int": what it is never below, when known
         self.value: Any = None  # the Lambda it is bound to for good, when known
         self.python = ""
         self.span: Span | None = None

@@ -43,7 +43,7 @@ from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
 from omega.lisp.sites import Sites
 from omega.lisp.syntax import Block, Builder
-from omega.lisp.versions import takes_ints, type_of
+from omega.lisp.versions import low_of, takes_ints, type_of
 
 EXPR_DEPTH_MAX = 40
 LIST_MAX = 6  # operands of a `list` that is written out
@@ -449,7 +449,14 @@ class Expressions(Builder):
         sure = {"a": arguments[0], "b": arguments[1]}.get(kind.partition("-")[0])
         if sure is not None and not self._is_atom(sure):
             kind = "both"  # a side that is known is written first, but has to be evaluated in order
-        return self._fill(inline.BINARY[name][kind], arguments)
+        template = inline.BINARY[name][kind]
+        if kind == "ints":
+            one, other = arguments
+            if isinstance(one, Local) and isinstance(other, Local) and one.var is other.var:
+                template = inline.SQUARE if self._is_atom(one) else template
+            elif None not in self.lows(arguments):
+                template = inline.NATURAL_PRODUCT
+        return self._fill(template, arguments)
 
     def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
         work = tuple(not self._is_atom(argument) for argument in arguments)
@@ -460,7 +467,13 @@ class Expressions(Builder):
         second = arguments[1] if len(arguments) == 2 else None
         divisor = second.value if isinstance(second, Const) and type_of(second) == "int" else None
         types = tuple(type_of(argument) for argument in arguments)
-        return self._fill(inline.checked(name, types, divisor, work), arguments)
+        lows = self.lows(arguments)
+        return self._fill(inline.checked(name, types, lows, divisor, work), arguments)
+
+    def lows(self, operands: list[Node]) -> inline.Lows:
+        """Of each operand: 1 or 0 when it is an integer never below that."""
+        found = [low_of(operand) for operand in operands]
+        return tuple(None if low is None or low < 0 else min(low, 1) for low in found)
 
     def _inline_same(self, arguments: list[Node], name: str) -> ast.expr | None:
         for one, other in (arguments, reversed(arguments)):

@@ -152,6 +152,9 @@ BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}
     for name, kinds in _BINARY.items()
 }
+# The product of integers never below 0, and of one by itself.
+NATURAL_PRODUCT = parse_template("A * B if (A_ < _BIG) & (B_ < _BIG) else _product(A, B)")
+SQUARE = parse_template("A * B if _LOW < A < _BIG else _product(A, B)")
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
@@ -194,17 +197,22 @@ CHECKED = {name: len(wanted) for name, (_, wanted, _) in _CHECKED.items()}
 
 
 Types = tuple[str | None, ...]
+Lows = tuple[int | None, ...]
 
 
 @cache
-def checked(name: str, types: Types, divisor: object, work: tuple[bool, ...]) -> ast.expr:
+def checked(
+    name: str, types: Types, lows: Lows, divisor: object, work: tuple[bool, ...]
+) -> ast.expr:
     """The template of a primitive of CHECKED for operands of these types; what they make sure is
-    not tested. divisor: the second operand, if it is a constant. work: which operands are more than
-    atoms, and so are to be evaluated once, in a place that is always reached.
+    not tested. lows: 0 or 1 for an operand that is an integer never below that, else None. divisor:
+    the second operand, if it is a constant. work: which operands are more than atoms, and so are to
+    be evaluated once, in a place that is always reached.
     """
     fast, wanted, more = _CHECKED[name]
     if type(divisor) is int and divisor > 0 and wanted == ("int", "int"):
-        more = "" if name == "modulo" else "A >= 0"
+        more = "" if name == "modulo" or lows[0] is not None else "A >= 0"
+    more = _without_known(more, lows)
     unsure = [not _is_sure(want, type_) for want, type_ in zip(wanted, types, strict=True)]
     for i, letter in enumerate("ABC"[: len(wanted)]):
         if not work[i] or unsure[i] or wanted[i] is None or not (more or any(unsure)):
@@ -220,6 +228,17 @@ def checked(name: str, types: Types, divisor: object, work: tuple[bool, ...]) ->
         return parse_template(re.sub(r"\b([ABC])\b", r"\1_", fast))
     operands = ", ".join("ABC"[: len(wanted)])
     return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}({operands})")
+
+
+def _without_known(test: str, lows: Lows) -> str:
+    """Less the comparisons that cannot fail."""
+    for letter, low in zip("AB", lows, strict=False):
+        if low is not None:
+            test = test.replace(f"-1 < {letter} <", f"{letter} <")
+            test = test.replace(f"-_BIG < {letter} <", f"{letter} <")
+        if low == 1:
+            test = test.replace(f" and {letter} > 0", "").replace(f" and {letter} != 0", "")
+    return test
 
 
 def _always_evaluated(test: str) -> set[str]:
@@ -249,9 +268,10 @@ def _type_tests(wanted: Types, unsure: list[bool]) -> list[str]:
 
 
 @cache
-def store(name: str, types: Types) -> tuple[ast.expr, ast.expr]:
+def store(name: str, types: Types, lows: Lows) -> tuple[ast.expr, ast.expr]:
     """(test, place) of a primitive of STORES for operands of these types, which are atoms."""
     wanted, more, place = _STORES[name]
+    more = _without_known(more, lows)
     tests = [
         _TESTS[want].format(letter)
         for letter, want, type_ in zip("AB", wanted, types, strict=False)

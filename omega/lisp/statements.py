@@ -359,7 +359,7 @@ class Statements(Expressions):
                 self.out.append(self.assign(temp, value))
                 value = self.name(temp)
             parts[letter] = value
-        test, place = inline.store(name, kinds)
+        test, place = inline.store(name, kinds, self.lows(node.arguments))
         target: Any = self.fill(place, parts)
         target.ctx = STORE
         stored = ast.Assign([target], list(parts.values())[-1], **self.place)

@@ -8,6 +8,7 @@ Refuses: guessing. A version for integers runs only after a test of the argument
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 from omega.lisp.core import (
     Attempt,
@@ -45,6 +46,7 @@ def settle_types(node: Node) -> None:
         for var, init in zip(node.variables, node.inits, strict=True):
             settle_types(init)
             var.type = None if var.assigned else type_of(init)
+            var.low = low_of(init) if var.type == "int" else None
         settle_types(node.body)
         return
     if isinstance(node, Letrec):
@@ -62,12 +64,13 @@ def settle_types(node: Node) -> None:
 def _settle_loop(loop: Lambda, entry: Call) -> None:
     for var, init in zip(loop.required, entry.arguments, strict=True):
         var.type = None if var.assigned else type_of(init)
+        var.low = low_of(init) if var.type == "int" else None
     for _ in range(TYPE_ROUNDS):
         settle_types(loop.body)
         if not _weaken(loop):
             return
     for var in loop.required:
-        var.type = None
+        var.type = var.low = None
     settle_types(loop.body)
 
 
@@ -77,7 +80,11 @@ def _weaken(loop: Lambda) -> bool:
     for call in _jumps(loop.body, loop):
         for var, argument in zip(loop.required, call.arguments, strict=True):
             if var.type is not None and type_of(argument) != var.type:
-                var.type, changed = None, True
+                var.type, var.low, changed = None, None, True
+            elif var.low is not None:
+                low = low_of(argument)
+                if low is None or low < var.low:
+                    var.low, changed = None if low is None or low < 0 else 0, True
     return changed
 
 
@@ -242,6 +249,50 @@ def type_of(node: Node) -> str | None:
             if worker is not None and worker.result is not None and takes_ints(node, worker):
                 return worker.result
     return None
+
+
+_LENGTHS = frozenset({"vector-length", "string-length", "length", "bytevector-length"})
+
+
+def low_of(node: Node) -> int | None:
+    """What the value of `node`, an integer, is never below; None when nothing is known."""
+    match node:
+        case Const() if type(node.value) is int:
+            return node.value
+        case Local() if node.var.type == "int":
+            return node.var.low
+        case If():
+            then, other = low_of(node.then), low_of(node.other)
+            return None if then is None or other is None else min(then, other)
+        case Seq():
+            return low_of(node.body[-1])
+        case Call() if is_primitive(node) and node.arguments:
+            assert isinstance(node.function, Global)
+            return _low_of_call(node.function.name, node.arguments)
+    return None
+
+
+def _low_of_call(name: str, arguments: list[Node]) -> int | None:
+    if name in _LENGTHS:
+        return 0
+    if any(type_of(argument) != "int" for argument in arguments):
+        return None
+    lows = [low_of(argument) for argument in arguments]
+    if name == "-" and len(lows) == 2 and lows[0] is not None:
+        taken = arguments[1]
+        return lows[0] - taken.value if isinstance(taken, Const) else None
+    if name == "modulo" and lows[1:] and lows[1] is not None and lows[1] > 0:
+        return 0
+    known = [low for low in lows if low is not None]
+    if len(known) < len(lows):
+        return None
+    if name == "+":
+        return sum(known)
+    if min(known) < 0:
+        return None
+    if name == "*":
+        return prod(known)
+    return 0 if name in _RESULTS_INT else None
 
 
 def _primitive_type(name: str, node: Call) -> str | None:
