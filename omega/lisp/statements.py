@@ -21,6 +21,7 @@ from omega.lisp.core import (
     Lambda,
     Let,
     Letrec,
+    Local,
     Node,
     Receive,
     Seq,
@@ -33,8 +34,10 @@ from omega.lisp.core import (
 from omega.lisp.expressions import Expressions, is_or
 from omega.lisp.names import library_name
 from omega.lisp.syntax import STORE, Block
-from omega.lisp.versions import type_of
+from omega.lisp.versions import settle_types, type_of, worth_testing
 
+TESTED_MAX = 5  # variables whose types are tested before a loop
+PYTHON_TYPES = {"int": "_int", "vector": "_list"}
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
 
 
@@ -378,7 +381,7 @@ class Statements(Expressions):
         """Emit the bindings; True when the body was emitted too, as a loop."""
         loop = enters_loop(node)
         if loop is not None and loop.loop:
-            self._loop(node, loop, dest)
+            self._loop_versions(node, loop, dest)
             return True
         i = 0
         while i < len(node.inits):
@@ -394,6 +397,41 @@ class Statements(Expressions):
                 i += 1
             self.procedures(group, self.named(node.variables[start:i]))
         return False
+
+    def _loop_versions(self, node: Letrec, loop: Lambda, dest: Dest) -> None:
+        """A loop; twice, if its turns would test the types of what they get from outside: once with
+        that tested before, and once as it is.
+        """
+        wanted = worth_testing(loop)
+        if not wanted or len(wanted) > TESTED_MAX:
+            self._loop(node, loop, dest)
+            return
+        place = self.place
+        tests: list[ast.expr] = []
+        mark = len(self.learnt)
+        for var, kind in wanted.items():
+            (name,) = self.named([var])
+            type_ = self.call("_type", self.name(name))
+            tests.append(self.compare(type_, ast.Is(), self.name(PYTHON_TYPES[kind])))
+        for var, kind in wanted.items():
+            self.learn(Local(None, var), kind)
+        settle_types(node)
+        fast = self._loop_block(node, loop, dest)
+        self.forget(mark)
+        settle_types(node)
+        slow = self._loop_block(node, loop, dest)
+        self.place = place
+        test = tests[0] if len(tests) == 1 else self.both(ast.And(), tests)
+        self.out.append(self.if_(test, fast, slow))
+
+    def _loop_block(self, node: Letrec, loop: Lambda, dest: Dest) -> Block:
+        outer, self.out = self.out, []
+        owes_step, mark = self.owes_step, len(self.learnt)
+        self._loop(node, loop, dest)
+        self.forget(mark)
+        block, self.out = self.out, outer
+        self.owes_step = owes_step
+        return block
 
     def _loop(self, node: Letrec, loop: Lambda, dest: Dest) -> None:
         assert isinstance(node.body, Call)

@@ -141,13 +141,40 @@ def _procedures(nodes: list[Node]) -> list[Lambda]:
     return found
 
 
-def _own_nodes(lambda_: Lambda) -> list[Node] | None:
+LOOP_NODES_MAX = 60  # larger loops have one version
+_WANTED = {"vector-ref": ("vector", "int"), "vector-set!": ("vector", "int")}
+
+
+def worth_testing(loop: Lambda) -> dict[Variable, str]:
+    """Variables from outside of an innermost loop that would better be known to be of these types:
+    its turns would not test them each time.
+    """
+    nodes = _own_nodes(loop, LOOP_NODES_MAX)
+    if nodes is None or any(isinstance(node, Lambda) for node in nodes):
+        return {}
+    found: dict[Variable, str] = {}
+    bound = set(loop.required)
+    for node in nodes:
+        if isinstance(node, (Let, Receive)):
+            bound.update(node.variables if isinstance(node, Let) else node.required)
+        if not (isinstance(node, Call) and is_primitive(node)):
+            continue
+        assert isinstance(node.function, Global)
+        name = node.function.name
+        kinds = ("int",) * len(node.arguments) if name in _ARITHMETIC else _WANTED.get(name, ())
+        for argument, kind in zip(node.arguments, kinds, strict=False):
+            if isinstance(argument, Local) and argument.var.type is None:
+                found.setdefault(argument.var, kind)
+    return {var: kind for var, kind in found.items() if var not in bound and not var.assigned}
+
+
+def _own_nodes(lambda_: Lambda, most: int = VERSION_NODES_MAX) -> list[Node] | None:
     """The nodes of the body; None when too many, or with closures, which would be made twice."""
     found: list[Node] = []
     work: list[Node] = [lambda_.body]
     while work:
         node = work.pop()
-        if len(found) > VERSION_NODES_MAX or (isinstance(node, Lambda) and not node.loop):
+        if len(found) > most or (isinstance(node, Lambda) and not node.loop):
             return None
         found.append(node)
         work.extend(children(node))
