@@ -39,7 +39,7 @@ class AsyncioDriver(Driver):
         self._needs_loop = False
         self._deferred: list[External] = []  # externals that wait for a loop to be started in
         self._in_loop = False  # batches run from loop callbacks
-        self._pump_due = False
+        self._pump_handle: Any = None  # of the call of `_pump` that is due in the loop
         self._timer: Any = None
         self._timer_us = 0
         self._batch_end_us = 0
@@ -147,15 +147,19 @@ class AsyncioDriver(Driver):
                 "calls in flight belong to another asyncio loop",
                 hint="finish them in their own loop",
             )
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._leave_loop()
         self._loop = loop
-        self._pump_due = False
         for external in self._deferred:
             self.scheduler.add_chore(external.begin)
         self._deferred.clear()
         self._needs_loop = False
+
+    def _leave_loop(self) -> None:
+        """Nothing of ours is left to be called by it: it may go on without us."""
+        for handle in (self._pump_handle, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._pump_handle = self._timer = self._loop = None
 
     # ------------------------------------------------------------------ as a guest of a loop
 
@@ -177,15 +181,13 @@ class AsyncioDriver(Driver):
                 self._waits.remove(entry)
 
     def _schedule(self) -> None:
-        if (
-            not self._pump_due and self._loop is not None
-        ):  # closing cancels what is left in the loop
-            self._pump_due = True
-            self._loop.call_soon(self._pump)
+        # Without a loop: closing cancels what is left in it, and that tells of its end.
+        if self._pump_handle is None and self._loop is not None:
+            self._pump_handle = self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         """A callback of the loop: run a batch, and have us called again when there is more."""
-        self._pump_due = False
+        self._pump_handle = None
         scheduler = self.scheduler
         if scheduler.in_batch:  # a host function runs the loop inside a slice
             return
@@ -227,7 +229,7 @@ class AsyncioDriver(Driver):
 
     def _ring(self) -> None:
         self._timer = None
-        if not self._pump_due:
+        if self._pump_handle is None:
             self._pump()
 
     def _settle(self, idle: bool = False) -> None:
@@ -337,13 +339,10 @@ class AsyncioDriver(Driver):
         self._waits = []
         self._pool.close()
         runner, self._runner = self._runner, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._loop = None
+        self._leave_loop()
         if runner is None:
             return
         if abandon:
-            runner.get_loop().close()  # the runner itself would wait for every task
+            runner.get_loop().close()  # the runner itself would run it until every task ends
         else:
             runner.close()

@@ -45,7 +45,7 @@ def close(scheduler: Scheduler) -> None:
     for task in limits.all_tasks(scheduler):
         if task.state == "pending":
             scheduler.end_unstarted(task, request)
-    scheduler.driver.close(abandon=bool(left) and not guest)
+    scheduler.driver.close(abandon=bool(left) or guest)
     if left and not guest:
         warnings.warn(
             f"closed while still running: {', '.join(left)}", ResourceWarning, stacklevel=3

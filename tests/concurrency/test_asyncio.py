@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+import time
 
 import pytest
 
@@ -273,6 +275,69 @@ def test_close_inside_a_running_loop(kit):
 
     asyncio.run(main())
     assert log == ["unwound"]
+
+
+def test_a_batch_that_is_due_when_it_closes_never_runs(kit):
+    failures = []
+    gate = threading.Event()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        s = Scheduler(driver=AsyncioDriver())
+        s.spawn(lambda: s.sync(s.blocking(gate.wait).event))  # a thread is in it to the end
+        await s.wait_async(s.spawn(lambda: s.sleep(0.001)))
+        s.spawn(lambda: None)  # a batch is due in the loop
+        s.close()
+        await asyncio.sleep(0.01)  # the loop goes on
+        gate.set()
+
+    asyncio.run(main())
+    assert failures == []
+
+
+def test_a_batch_that_was_due_in_the_last_loop_never_runs_in_it():
+    s = Scheduler(driver=AsyncioDriver())
+    ran_in = []
+
+    def noted():
+        ran_in.append(asyncio.get_running_loop())
+
+    async def first():
+        await s.wait_async(s.spawn(lambda: None))
+        s.spawn(noted)  # a batch is due in this loop, which stops before
+
+    async def second():
+        s.spawn(lambda: (s.sleep(0.001), noted()))
+        await s.wait_async(s.spawn(s.yield_now))
+
+    one, two = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        one.run_until_complete(first())
+        two.run_until_complete(second())
+        time.sleep(0.002)
+        one.run_until_complete(asyncio.sleep(0.01))
+        assert one not in ran_in
+        while len(ran_in) < 2:
+            two.run_until_complete(asyncio.sleep(0.01))
+    finally:
+        s.close()
+        one.close()
+        two.close()
+    assert ran_in == [two, two]
+
+
+def test_closing_in_a_running_loop_closes_the_private_one_too():
+    async def reply():
+        return 1
+
+    s = Scheduler(driver=AsyncioDriver())
+    assert s.wait(s.spawn(lambda: s.sync(s.external(reply).event))) == 1
+
+    async def main():
+        s.close()
+
+    asyncio.run(main())
 
 
 def test_asyncio_is_not_imported_before_something_waits_on_io():
