@@ -442,15 +442,18 @@ def test_closing_and_cancelling_reach_whoever_awaits() -> None:
     async def main() -> None:
         omega = Interpreter()
         waiting = asyncio.create_task(omega.eval_async('(llm.infer "slow")'))
-        await asyncio.sleep(0.02)
+        while not omega.scheduler.stats().concurrent_llm_calls:
+            await asyncio.sleep(0)
         omega.close()
         with pytest.raises(OmegaError):
             await asyncio.wait_for(waiting, 5)
         with Interpreter() as other:
+            begun = asyncio.Event()
+            other.define("begun", begun.set)
             text = """(define x 0)
-              (dynamic-wind (lambda () 1) (lambda () (sleep 60000)) (lambda () (set! x 1)))"""
+              (dynamic-wind begun (lambda () (sleep 60000)) (lambda () (set! x 1)))"""
             waiting = asyncio.create_task(other.eval_async(text))
-            await asyncio.sleep(0.02)
+            await begun.wait()
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
