@@ -55,6 +55,7 @@ SECTIONS = (
     ),
     ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega", "srfi-133.omega")),
     ("Hash tables", ("lisp.primitives.tables", "tables.omega", "srfi-125.omega")),
+    ("Streams", ("streams.omega",)),
     ("Generators and accumulators", ("srfi-158.omega", "bindings.generators")),
     ("Control", ("lisp.control", "lisp.records")),
     ("Tasks", ("bindings._tasks", "bindings._task_views", "bindings._groups", "tasks.omega")),
