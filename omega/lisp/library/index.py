@@ -127,12 +127,12 @@ PARTS: dict[str, tuple[str, str]] = {
     ),
     "streams": (
         """
-        %count %pair %stream %streams empty-stream? list->stream stream stream->list stream-append
-        stream-car stream-cdr stream-concat stream-constant stream-drop stream-drop-while
-        stream-filter stream-fold stream-for-each stream-from stream-head stream-iterate
-        stream-length stream-map stream-null stream-null? stream-pair? stream-range stream-ref
-        stream-reverse stream-scan stream-tail stream-take stream-take-while stream-unfold
-        stream-zip stream? the-empty-stream
+        %count %each %fold %pair %ref %stream %streams %tail empty-stream? list->stream stream
+        stream->list stream-append stream-car stream-cdr stream-concat stream-constant stream-drop
+        stream-drop-while stream-filter stream-fold stream-for-each stream-from stream-head
+        stream-iterate stream-length stream-map stream-null stream-null? stream-pair? stream-range
+        stream-ref stream-reverse stream-scan stream-tail stream-take stream-take-while
+        stream-unfold stream-zip stream? the-empty-stream
         """,
         """
         %stream-of cons-stream define-stream stream-cons stream-lambda stream-let stream-of
