@@ -4,6 +4,12 @@ Owns: the buffer and the two queues of a channel. Refuses: unbounded buffers.
 Invariant: receivers wait only while the buffer is empty and no sender waits; senders only while it
 is full. A value is handed over in the same claim that wakes the other side, so a cancelled receiver
 consumes nothing and a cancelled sender delivers nothing.
+
+Fairness: who waits is served in order of arrival, but a task that runs could go on without waiting
+until the buffer is empty (or full), and its peers that have been served, and not run since, would
+find nothing left. So whoever is served without waiting right after a peer was goes once behind
+every ready task, with what it got in hand: peers take turns, and a task that has a channel's side
+for itself pays nothing.
 """
 
 from __future__ import annotations
@@ -35,9 +41,13 @@ class Channel:
         "capacity",
         "closed",
         "items",
+        "last_receiver",
+        "last_sender",
         "name",
+        "receiver_is_new",
         "receivers",
         "scheduler",
+        "sender_is_new",
         "senders",
     )
 
@@ -58,6 +68,10 @@ class Channel:
         self.items: deque[Any] = deque()
         self.receivers = Waiters()
         self.senders = Waiters()
+        self.last_receiver: Task | None = None  # whom it served last
+        self.last_sender: Task | None = None
+        self.receiver_is_new = False  # a peer was served before, and it has not stepped aside since
+        self.sender_is_new = False
         self._receive = RecvEvent(self)
 
     def recv_event(self) -> Event:
@@ -116,14 +130,23 @@ class RecvEvent(Event):
         channel = self.channel
         if channel.items:
             value = channel.items.popleft()
-            refill = _take_sender(scheduler, channel, task)
-            if refill is not None:
-                channel.items.append(refill[0])
-            return value
-        direct = _take_sender(scheduler, channel, task)
-        if direct is not None:
-            return direct[0]
-        return channel.end() if channel.closed else UNREADY
+            if channel.senders.entries:
+                refill = _take_sender(scheduler, channel, task)
+                if refill is not None:
+                    channel.items.append(refill[0])
+        else:
+            direct = _take_sender(scheduler, channel, task) if channel.senders.entries else None
+            if direct is None:
+                return channel.end() if channel.closed else UNREADY
+            value = direct[0]
+        last = channel.last_receiver
+        if last is not task or channel.receiver_is_new:
+            channel.last_receiver = task
+            channel.receiver_is_new = False
+            # The very first one as well if there is more: its peers may not have begun.
+            if channel.items if last is None else not last.is_done:
+                scheduler.step_aside(task)
+        return value
 
     def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
         self.channel.receivers.add(task, branch)
@@ -161,13 +184,22 @@ class SendEvent(Event):
                 passed.append(entry)
             else:
                 sent = scheduler.claim(other, gen, branch, self.value)
-        entries.extendleft(reversed(passed))
-        if sent:
-            return None
-        if len(channel.items) < channel.capacity:
+                if channel.last_receiver is not other:
+                    channel.last_receiver = other
+                    channel.receiver_is_new = True
+        if passed:
+            entries.extendleft(reversed(passed))
+        if not sent:
+            if len(channel.items) >= channel.capacity:
+                return UNREADY
             channel.items.append(self.value)
-            return None
-        return UNREADY
+        last = channel.last_sender
+        if last is not task or channel.sender_is_new:
+            channel.last_sender = task
+            channel.sender_is_new = False
+            if last is not None and not last.is_done:
+                scheduler.step_aside(task)
+        return None
 
     def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
         self.channel.senders.add(task, branch, self.value)
@@ -198,5 +230,9 @@ def _take_sender(scheduler: Kernel, channel: Channel, task: Task) -> tuple[Any] 
             passed.append(entry)
         elif scheduler.claim(other, gen, branch):
             found = (value,)
-    entries.extendleft(reversed(passed))
+            if channel.last_sender is not other:
+                channel.last_sender = other
+                channel.sender_is_new = True
+    if passed:
+        entries.extendleft(reversed(passed))
     return found

@@ -363,9 +363,8 @@ class Kernel(KernelState):
         raise doom.exception() from None
 
     def yield_now(self) -> None:
-        """Go once behind every ready task.
-
-        Costs one step, so a loop that only yields uses fuel and virtual time.
+        """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and
+        virtual time.
         """
         me = self.current
         if me is None or get_ident() != self._thread:
@@ -382,6 +381,12 @@ class Kernel(KernelState):
         self._leave(me)
         if me.doom is not None:
             self.heed(me, me.doom)
+
+    def step_aside(self, me: Task) -> None:
+        """Go once behind every ready task, with something in hand: a cancel is heeded later."""
+        if len(self._ready) and not me.holds:
+            self._ready.append(me)
+            self._leave(me)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`. Zero or less is a yield."""
