@@ -10,7 +10,7 @@ _FIXED = "the command line has no option for more"
 HOW_TO_RAISE = {
     "fuel": "--fuel N allows more",
     "wall": "--timeout SECONDS allows more",
-    "tasks": _FIXED,
+    "tasks": "--max-live-tasks N allows more",
     "depth": _FIXED,
     "output": _FIXED,
     "source-size": _FIXED,

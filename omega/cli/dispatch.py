@@ -31,8 +31,8 @@ OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
-    ("llm", "max-llm", "max-tasks", "fairness", "yield-every", "timeout", "fuel", "seed", "sandbox",
-     "allow-read", "allow-write", "allow-env", "host-traceback")
+    ("llm", "max-llm", "max-tasks", "max-live-tasks", "fairness", "yield-every", "timeout", "fuel",
+     "seed", "sandbox", "allow-read", "allow-write", "allow-env", "host-traceback")
 )  # fmt: skip
 
 COMMANDS = (

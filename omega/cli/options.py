@@ -130,6 +130,7 @@ PROGRAM_OPTIONS = (
     ),
     Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
     Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),
+    Option("max-live-tasks", "N", "refuse a task while N have not ended: exit code 3", whole),
     Option(
         "fairness", "POLICY", "who runs next: round-robin (the default), fifo, priority", fairness
     ),

@@ -45,7 +45,9 @@ CAUSES_MAX = 100  # of one error, looked at
 
 
 def limits_of(given: dict[str, Any]) -> Limits:
-    return Limits(fuel=given.get("fuel"), wall_s=given.get("timeout"))
+    return Limits(
+        fuel=given.get("fuel"), wall_s=given.get("timeout"), tasks=given.get("max-live-tasks")
+    )
 
 
 def make_interpreter(given: dict[str, Any]) -> Interpreter:

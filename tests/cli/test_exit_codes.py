@@ -83,6 +83,16 @@ def test_one_limit_is_reported_once(omega):
     assert done.stderr.count("error[E801]") == 1
 
 
+def test_live_tasks_are_limited(omega):
+    text = "(do ((i 0 (+ i 1))) ((= i 4) 'fine) (async (lambda () (sleep 1))))"
+    words = ("eval", "--virtual-time", "--max-live-tasks")  # the program itself is a task, too
+    assert omega(*words, "5", text).stdout == "fine\n"
+    done = omega(*words, "4", text)
+    assert done.returncode == 3
+    assert "5 live tasks, 4 allowed" in done.stderr
+    assert "--max-live-tasks N allows more" in done.stderr
+
+
 def test_stats_are_printed_on_standard_error(omega):
     done = omega("eval", "--stats", '(llm.infer "x")')
     assert done.returncode == 0
