@@ -78,8 +78,7 @@ def analyse(unit: Unit) -> None:
     """The other passes, over what `resolve` made."""
     nodes = unit.nodes
     inline_calls(unit)
-    for node in nodes:
-        narrow(node, {})
+    narrow(nodes)
     while True:
         loops = _Loops(unit)
         for node in nodes:

@@ -10,6 +10,7 @@ limit; CPython's `compile()` recurses in C and runs under an ordinary one.
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ class Compiler:
         """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded; a text that
         does not compile has defined nothing.
         """
-        with self._passes(source, top, limit) as (expander, forms, before):
+        with _collector_at_rest(), self._passes(source, top, limit) as (expander, forms, before):
             nodes = expander.program(forms, len(source.text))
             self.rt.charge(0)  # is there time left?
             unit = _resolved(self._borrowed(top, before) + nodes, top)
@@ -327,6 +328,20 @@ def _unparse(tree: ast.Module, literals: list[Any]) -> str:
             return node
 
     return ast.unparse(Literals().visit(tree))
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """No search for cycles: what is compiled makes few, and its trees are all alive. Twice as fast
+    for long texts, and linear.
+    """
+    was_at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_at_work:
+            gc.enable()
 
 
 class _Depth:

@@ -98,7 +98,6 @@ class Emitter(Statements):
     def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
         """The Python function of a procedure."""
         outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
-        mark = len(self.learnt)
         owes_step, site, sites = self.owes_step, self.site, self.sites
         self.site, self.sites = 0, Sites()
         self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
@@ -123,7 +122,6 @@ class Emitter(Statements):
         if fn.ints:
             self._versions(fn, name)
         self._body(fn)
-        self.forget(mark)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
         doc = docstring(fn.signature, written, fn.doc, self.sites.known if written else ())
@@ -169,9 +167,7 @@ class Emitter(Statements):
         outer, self.out = self.out, []
         owes_step = self.owes_step
         self.in_worker = fn.worker
-        mark = len(self.learnt)
         self._body(fn)
-        self.forget(mark)
         self.in_worker = False
         block, self.out = self.out, outer
         self.owes_step = owes_step

@@ -76,8 +76,6 @@ class Expressions(Builder):
         self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
         self.made_workers: Block = []
         self._simple: dict[int, bool] = {}
-        # Types that variables have from here to the end of the block, with those they had before.
-        self.learnt: list[tuple[Variable, str | None]] = []
         # The procedure being emitted takes a step and has not yet, on the way to this place.
         self.owes_step = False
         self.in_worker = False  # it is a worker
@@ -121,43 +119,6 @@ class Expressions(Builder):
         """Make procedures that may name each other, under `names`."""
         raise NotImplementedError
 
-    # -- what is learnt on the way -------------------------------------------------------------
-
-    def learn(self, node: Node, type_: str | None) -> None:
-        """`node` was evaluated, and what came after would not have, were it of another type."""
-        if type_ is not None and isinstance(node, Local) and not node.var.assigned:
-            self.learnt.append((node.var, node.var.type))
-            node.var.type = type_
-
-    def learn_from(self, test: Node, outcome: bool) -> None:
-        """A test came out so."""
-        match test:
-            case Call() if _names(test, "not") and len(test.arguments) == 1:
-                self.learn_from(test.arguments[0], not outcome)
-            case Call() if outcome and is_primitive(test) and len(test.arguments) == 1:
-                assert isinstance(test.function, Global)
-                self.learn(test.arguments[0], inline.SURE_IF.get(test.function.name))
-            case If() if outcome and _is_const(test.other, False):
-                self.learn_from(test.test, True)
-                self.learn_from(test.then, True)
-            case If() if not outcome and _is_const(test.then, True):
-                self.learn_from(test.test, False)
-                self.learn_from(test.other, False)
-
-    def forget(self, mark: int) -> None:
-        """Forget what was learnt since `learnt` was so long: it holds on one way to here only."""
-        while len(self.learnt) > mark:
-            var, type_ = self.learnt.pop()
-            var.type = type_
-
-    def _branch_expr(self, node: Node, test: Node, outcome: bool) -> ast.expr:
-        """The value of what is evaluated only when a test came out so."""
-        mark = len(self.learnt)
-        self.learn_from(test, outcome)
-        value = self.expr(node)
-        self.forget(mark)
-        return value
-
     # -- expressions ---------------------------------------------------------------------------
 
     def expr(self, node: Node) -> ast.expr:
@@ -193,8 +154,7 @@ class Expressions(Builder):
             case If() if self.is_simple(node):
                 test = self.test(node.test)
                 self.pinned += 1  # what a branch needs must not move out of it
-                then = self._branch_expr(node.then, node.test, True)
-                other = self._branch_expr(node.other, node.test, False)
+                then, other = self.expr(node.then), self.expr(node.other)
                 self.pinned -= 1
                 return self.choose(test, then, other)
             case Let() if self.is_simple(node):
@@ -218,14 +178,11 @@ class Expressions(Builder):
         body = node.body
         outer = self.site
         self.pinned += 1
-        mark = len(self.learnt)
         if isinstance(body, Guarded):
             other = part(body.other)
-            self.forget(mark)
             flag = self.test(body.test)
             self.site = self.sites.number(node.callee.name, node.span, outer)
             value: ast.expr = self.choose(flag, part(body.then), other)
-            self.forget(mark)
         else:
             self.site = self.sites.number(node.callee.name, node.span, outer)
             value = part(body)
@@ -243,8 +200,7 @@ class Expressions(Builder):
         name = self.temp()
         first = self.walrus(name, self.expr(node.inits[0]))
         test = self.compare(first, ast.IsNot(), self.const(False))
-        other = self._branch_expr(node.body.other, node.inits[0], False)
-        return self.choose(test, self.name(name), other)
+        return self.choose(test, self.name(name), self.expr(node.body.other))
 
     def constant(self, value: Any) -> ast.expr:
         if value is Nil:
@@ -336,12 +292,9 @@ class Expressions(Builder):
 
     def _either(self, op: ast.boolop, first: Node, second: Node) -> ast.expr:
         tests = [self.test(first)]
-        mark = len(self.learnt)
-        self.learn_from(first, isinstance(op, ast.And))
         self.pinned += 1
         tests.append(self.test(second))
         self.pinned -= 1
-        self.forget(mark)
         return self.both(op, tests)
 
     # -- calls ---------------------------------------------------------------------------------
@@ -350,14 +303,9 @@ class Expressions(Builder):
         """A call that is not the last thing its procedure does: its value, never a marker."""
         if is_primitive(node):
             assert isinstance(node.function, Global)
-            name = node.function.name
-            value = self._inline(node, name)
-            if value is not None:
-                for argument, type_ in zip(
-                    node.arguments, inline.SURE_AFTER.get(name, ()), strict=False
-                ):
-                    self.learn(argument, type_)
-                return value
+            inlined = self._inline(node, node.function.name)
+            if inlined is not None:
+                return inlined
             arguments = self.operands(node.arguments)
             self.at(node.span)
             return self.call(library_name(node.function.name), *arguments)

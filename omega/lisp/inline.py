@@ -128,25 +128,6 @@ _STORES: dict[str, tuple[tuple[str | None, ...], str, str]] = {
 }
 STORES = frozenset(_STORES)
 
-# What a variable surely is once one of these has given a value with it as an operand.
-SURE_AFTER: dict[str, tuple[str | None, ...]] = {
-    **dict.fromkeys(
-        ("car", "cdr", "caar", "cadr", "cdar", "cddr", "caddr", "cdddr", "set-car!", "set-cdr!"),
-        ("pair",),
-    ),
-    "vector-ref": ("vector", "int"),
-    "vector-set!": ("vector", "int"),
-    "vector-length": ("vector",),
-    "string-length": ("string",),
-    "hash-ref": ("table",),
-    "hash-set!": ("table",),
-    "hash-has-key?": ("table",),
-}
-# ... and once one of these has given true.
-SURE_IF: dict[str, str] = {
-    "pair?": "pair", "vector?": "vector", "string?": "string", "hash-table?": "table",
-}  # fmt: skip
-
 UNARY: dict[str, ast.expr] = {name: parse_template(text) for name, text in _UNARY.items()}
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}

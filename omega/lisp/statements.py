@@ -21,7 +21,6 @@ from omega.lisp.core import (
     Lambda,
     Let,
     Letrec,
-    Local,
     Node,
     Receive,
     Seq,
@@ -191,16 +190,10 @@ class Statements(Expressions):
         if dest.frame is not None:
             self.out.append(self.break_())
 
-    def block(
-        self, node: Node, dest: Dest, test: Node | None = None, outcome: bool = True
-    ) -> Block:
-        """test: what came out so on the way here."""
+    def block(self, node: Node, dest: Dest) -> Block:
         outer, self.out = self.out, []
-        owes_step, mark = self.owes_step, len(self.learnt)
-        if test is not None:
-            self.learn_from(test, outcome)
+        owes_step = self.owes_step
         self.stmt(node, dest)
-        self.forget(mark)
         block, self.out = self.out, outer
         self.owes_step = owes_step
         return block
@@ -209,10 +202,9 @@ class Statements(Expressions):
         """`if test: then`, where `then` never comes back; what follows is the other branch."""
         test = self.test(node.test)
         place = self.place
-        block = self.block(node.then, dest, node.test)
+        block = self.block(node.then, dest)
         self.place = place
         self.out.append(self.if_(test, block, []))
-        self.learn_from(node.test, False)
 
     def _chain(self, node: If, dest: Dest) -> None:
         """An if whose branches meet again behind it. A long chain is flat: a loop of one turn, left
@@ -227,8 +219,8 @@ class Statements(Expressions):
             return
         test = self.test(node.test)
         place = self.place
-        then = self.block(node.then, dest, node.test)
-        other = self.block(node.other, dest, node.test, False)
+        then = self.block(node.then, dest)
+        other = self.block(node.other, dest)
         self.place = place
         if not then and not other:
             self.out.append(self.evaluate(test))
@@ -371,8 +363,6 @@ class Statements(Expressions):
             self.out.append(stored)
         else:
             self.out.append(self.if_(self.fill(test, parts), [stored], [self.evaluate(slow)]))
-        for argument, type_ in zip(node.arguments, inline.SURE_AFTER[name], strict=False):
-            self.learn(argument, type_)
         return True
 
     # -- loops ---------------------------------------------------------------------------------
@@ -408,16 +398,15 @@ class Statements(Expressions):
             return
         place = self.place
         tests: list[ast.expr] = []
-        mark = len(self.learnt)
         for var, kind in wanted.items():
             (name,) = self.named([var])
             type_ = self.call("_type", self.name(name))
             tests.append(self.compare(type_, ast.Is(), self.name(PYTHON_TYPES[kind])))
-        for var, kind in wanted.items():
-            self.learn(Local(None, var), kind)
+            var.type = kind
         settle_types(node)
         fast = self._loop_block(node, loop, dest)
-        self.forget(mark)
+        for var in wanted:
+            var.type = None
         settle_types(node)
         slow = self._loop_block(node, loop, dest)
         self.place = place
@@ -426,9 +415,8 @@ class Statements(Expressions):
 
     def _loop_block(self, node: Letrec, loop: Lambda, dest: Dest) -> Block:
         outer, self.out = self.out, []
-        owes_step, mark = self.owes_step, len(self.learnt)
+        owes_step = self.owes_step
         self._loop(node, loop, dest)
-        self.forget(mark)
         block, self.out = self.out, outer
         self.owes_step = owes_step
         return block

@@ -163,7 +163,7 @@ def worth_testing(loop: Lambda) -> dict[Variable, str]:
         name = node.function.name
         kinds = ("int",) * len(node.arguments) if name in _ARITHMETIC else _WANTED.get(name, ())
         for argument, kind in zip(node.arguments, kinds, strict=False):
-            if isinstance(argument, Local) and argument.var.type is None:
+            if isinstance(argument, Local) and type_of(argument) is None:
                 found.setdefault(argument.var, kind)
     return {var: kind for var, kind in found.items() if var not in bound and not var.assigned}
 
