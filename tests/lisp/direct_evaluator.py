@@ -454,7 +454,8 @@ class Reference:
     def _set(self, form: Any, scope: Scope) -> Any:
         value = self.eval(form[2], scope)
         holder = scope.holder(form[1])
-        assert holder is not None
+        if holder is None:
+            raise Failure("E201")
         holder.names[form[1]] = value
 
     def _define(self, form: Any, scope: Scope) -> Any:
