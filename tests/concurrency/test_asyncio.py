@@ -126,11 +126,13 @@ def test_a_deadlock_inside_a_host_loop_is_an_event_and_a_report(kit):
 
 def test_cancelling_the_hosts_wait_leaves_the_task_running(kit):
     s = kit.scheduler(driver=AsyncioDriver())
+    cell = s.cell()
 
     async def main():
-        task = s.spawn(lambda: (s.sleep(0.02), "done")[1])
+        task = s.spawn(lambda: s.sync(cell.event))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(s.wait_async(task), 0.005)
+        cell.put("done")
         return await s.wait_async(task)
 
     assert asyncio.run(main()) == "done"

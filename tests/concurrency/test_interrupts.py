@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 
 import pytest
 
@@ -145,10 +144,8 @@ def test_ctrl_c_wakes_an_idle_wait(kit):
     old = signal.signal(signal.SIGALRM, lambda *_: s.interrupt())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
-        began = time.monotonic()
         with pytest.raises(TaskCancelled):
-            s.wait(s.spawn(lambda: s.sleep(60)))
-        assert time.monotonic() - began < 5
+            s.wait(s.spawn(lambda: s.sleep(3_600)))
     finally:
         signal.signal(signal.SIGALRM, old)
 
@@ -160,10 +157,9 @@ def test_ctrl_c_storm_leaves_every_task_in_one_queue(kit):
     old = signal.signal(signal.SIGALRM, lambda *_: s.interrupt())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
-        until = time.monotonic() + 0.4
 
         def body():
-            while time.monotonic() < until:
+            while len(hits) <= 50:
                 steps(s, 25)
                 s.yield_now()
 
@@ -173,7 +169,7 @@ def test_ctrl_c_storm_leaves_every_task_in_one_queue(kit):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert len(hits) > 20
+    assert len(hits) > 50
     assert s.stats().completed_tasks == 5
     s._check()
 

@@ -480,10 +480,10 @@ def test_cancelling_100_000_children_is_linear(kit):
                     s.spawn(lambda: None)
                 s.cancel_scope(s.current.inner, "all")
 
-            began = time.perf_counter()
+            began = time.process_time()
             with pytest.raises(Cancelled):
                 s.with_scope(lambda: (inner(), s.yield_now()))
-            return time.perf_counter() - began
+            return time.process_time() - began
 
         return s.wait(s.spawn(body))
 

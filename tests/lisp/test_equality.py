@@ -161,13 +161,13 @@ def test_depth_is_no_matter(make: Any) -> None:
 
 
 def test_sharing_costs_nothing() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for make in (lambda x: cons(x, x), lambda x: [x, x], lambda x: HashTable([("a", x), ("b", x)])):
         a, b = nest(make, 200, 1), nest(make, 200, 1)
         assert is_equal(a, b)
         assert key_of(a) == key_of(b)
         assert key_of(a) != key_of(nest(make, 200, 2))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_towers_of_tables_as_keys_of_tables() -> None:

@@ -74,10 +74,10 @@ def test_names_in_hints_are_bound():
 
 
 def test_wrong_types_caught_in_a_loop_stay_cheap():
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(2_000):
         check.wrong_type("+", 2, "a number", "text")
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(

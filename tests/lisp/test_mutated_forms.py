@@ -221,14 +221,14 @@ def test_a_broken_form_is_an_error_of_the_program(batch: int) -> None:
         for text in texts(batch * TEXTS_PER_INTERPRETER, TEXTS_PER_INTERPRETER):
             scheduler = interpreter.scheduler
             scheduler.set_fuel(scheduler.steps + FUEL)
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 write_string(interpreter.eval(text))
             except OmegaError as error:
                 assert error.code != "E999", f"{text}\n{error}"
             except Exception as error:
                 raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
-            assert time.perf_counter() - began < SECONDS_MAX, text
+            assert time.process_time() - began < SECONDS_MAX, text
 
 
 def test_every_form_is_among_those_that_are_broken() -> None:

@@ -84,11 +84,11 @@ def test_lengths_around_the_limits_of_cpython(digits: int) -> None:
 
 def test_a_million_digits_take_less_than_quadratic_time() -> None:
     text = "9" * 1_000_000
-    began = time.perf_counter()
+    began = time.process_time()
     number = parse_number(text)
     assert isinstance(number, int)
     assert format_int(number) == text
-    assert time.perf_counter() - began < 15  # quadratic: minutes
+    assert time.process_time() - began < 15  # quadratic: minutes
 
 
 def test_a_giant_exact_exponent_is_refused() -> None:

@@ -223,9 +223,9 @@ def test_depth_is_no_matter(opening: str, middle: str, closing: str) -> None:
 def test_reading_is_linear_and_fast() -> None:
     line = '(define (fib n) (if (< n 2) n (+ (fib (- n 1)) "hello" :key 1.5))) ; comment\n'
     read_all(Source("t", line))
-    began = time.perf_counter()
+    began = time.process_time()
     read_all(Source("t", line * 4000))
-    rate = len(line) * 4000 / (time.perf_counter() - began)
+    rate = len(line) * 4000 / (time.process_time() - began)
     assert rate > 60_000, (
         f"{rate:.0f} characters/s"
     )  # about 600,000 on the machine it was written on
