@@ -82,6 +82,14 @@ def goes_round(form: Any) -> bool:
             if known is None and item.car is not _QUOTE:
                 below[id(item)] = True
                 work += ((item, True), (item.cdr, False))
-                if isinstance(item.car, Pair):
+                if isinstance(item.car, Pair) or type(item.car) is list:
                     work.append((item.car, False))
+        elif type(item) is list:  # a pattern, a template, or data that ought to be quoted
+            known = below.get(id(item))
+            if known:
+                return True
+            if known is None:
+                below[id(item)] = True
+                work.append((item, True))
+                work += [(x, False) for x in item if isinstance(x, Pair) or type(x) is list]
     return False

@@ -49,8 +49,9 @@ def near(
     """The names of `known` that `name` may be a slip of, the likeliest first, `most` at most.
 
     Such a name differs in case, in dashes, or in few letters for its length; or it has the same
-    words in another order; or else `name` is one of its words. sure_letters_min: 0 where there are
-    but few names, and so a short one with a wrong letter is still likelier than another word.
+    words in another order; or else `name` is one of its words, and both are names of predicates or
+    neither is. sure_letters_min: 0 where there are but few names, and so a short one with a wrong
+    letter is still likelier than another word.
     """
     wanted = _plain(name)
     allowed = _slips(len(wanted))
@@ -68,7 +69,7 @@ def near(
         slips = _distance(wanted, plain, bound, sure_letters_min)
         if slips is not None:
             ranked.append((slips, -len(candidate), candidate))
-        elif len(wanted) >= PART_LETTERS_MIN:
+        elif len(wanted) >= PART_LETTERS_MIN and plain.endswith("?") is wanted.endswith("?"):
             for part in (plain.partition("-")[2], plain.rpartition("-")[0]):
                 if len(part) < PART_LETTERS_MIN:
                     continue

@@ -91,6 +91,16 @@ FORMS = """
 (-> 5 (- 3) list (cons 1))
 (->> 5 (- 3) list)
 {:a 1 "b" (+ 1 1)}
+(match '(1 (2 3) . 4) ((a (b c ...) . d) (guard (> a 0)) (list a b c d)) (_ 'other))
+(match (list 1 2) ((a b) (=> next) (if (> a b) 'more (next))) (`(1 ,x ,@_) x) (#(a b) a) ({:a v} v))
+(match '(1 2) ((or ((? odd? x) y) (and x (not 7) (= car y))) (list x y)) ((x ... 'end) x) (() 0))
+(let () (define-record-type p (mk a) p? (a p-a)) (match (mk 1) (($ p 2) 0) ((@ p (a x)) x)))
+(map (match-lambda ((a b) (+ a b)) (x x)) '((1 2) 3))
+((match-lambda* ((a) (list 'one a)) ((a b) (list 'two a b))) 1 2)
+(match-let loop (((x . rest) '(1 2 3)) (sum 0)) (if (null? rest) (+ sum x) (loop rest (+ sum x))))
+(match-let* (((a b) '(1 2)) ((c) (list (+ a b)))) c)
+(match-letrec (((f g) (list (lambda () (g)) (lambda () 1)))) (f))
+(let () (match-define (a (b c ...)) '(1 (2 3 4))) (list a b c))
 (define-library (a b) (export c) (begin (define c 1)))
 (include "file")
 (let ((else 1)) (cond (else 2)))
@@ -105,7 +115,8 @@ STRANGERS = (
 define|begin|lambda|if|quote|let|cond|syntax-rules|define-syntax|guard|define-record-type
 (define z 1)|(begin)|(begin 1)|(define-values (z) 1)|(define-syntax z (syntax-rules ()))
 (lambda x x)|(syntax-rules () ((_ a ...) 'a))|(... ...)|(x ...)|#0=(a . #0#)|#1=#(1 #1#)|car
-(car '())|(values 1 2)|(values)|%guard|%parameterize|hash-literal|(cond-expand (foo 1))|(define)
+(car '())|(values 1 2)|(values)|(? odd?)|(= car)|(x ... y ...)|(@ car)|($)|(or)|(=> k)
+%guard|%parameterize|hash-literal|(cond-expand (foo 1))|(define)
 """.strip()
     .replace("\n", "|")
     .split("|")

@@ -8,6 +8,7 @@ Refuses: conversions beyond what the name says.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
@@ -192,7 +193,7 @@ def spend_each(rt: Any, items: int) -> None:
 
 
 def options(
-    name: str, arguments: tuple[Any, ...], position: int, allowed: tuple[str, ...]
+    name: str, arguments: tuple[Any, ...], position: int, allowed: Collection[str]
 ) -> dict[str, Any]:
     """`:key value` pairs among the arguments from `position` on, by key; ArityError for unknown or
     odd ones.

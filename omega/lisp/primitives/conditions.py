@@ -15,6 +15,8 @@ from omega.lisp.data import Symbol, to_list
 from omega.lisp.primitives import check
 from omega.lisp.primitives.registry import primitive
 
+_SHOWN_STEPS = 4  # what it takes to show an irritant, in brief, in a report
+
 # -- kinds -----------------------------------------------------------------------------------------
 
 # Kinds that are no matter of programs: how a host misuses Omega, what is no condition, the roots.
@@ -58,7 +60,15 @@ def condition_is(x: Any, kind: Any, *, rt: Any) -> bool:
         return False
     if name in CODES:
         return is_kind(x.kind, name)
-    return isinstance(x, OwnCondition) and name in x.kinds
+    return _is_own(x, name, rt)
+
+
+def _is_own(x: Any, kind: str, rt: Any) -> bool:
+    """Whether x is a condition of a kind of the program's own, or below it."""
+    if not isinstance(x, OwnCondition):
+        return False
+    check.spend_each(rt, len(x.kinds))
+    return kind in x.kinds
 
 
 @primitive("%define-condition-kind")
@@ -69,8 +79,13 @@ def define_condition_kind(kind: Any, parent: Any, fields: Any, *, rt: Any) -> No
     above = _known("define-condition-type", 2, parent, rt)
     if kind.name in CODES:
         raise check.invalid("define-condition-type", f"`{kind.name}` is a kind of Omega's", kind)
-    names = [field.name for field in check.proper_list("define-condition-type", 3, fields, rt)]
+    names = []
+    for field in check.proper_list("define-condition-type", 3, fields, rt):
+        if type(field) is not Symbol:
+            raise check.wrong_type("define-condition-type", "a field", "a symbol", field)
+        names.append(field.name)
     base, inherited, kinds = rt.condition_kinds.get(above, (above, (), ()))
+    check.spend_each(rt, len(inherited) + len(kinds))
     if kind.name in kinds:
         raise check.invalid("define-condition-type", f"`{kind.name}` lies above itself", kind)
     rt.condition_kinds[kind.name] = (base, (*inherited, *names), (kind.name, *kinds))
@@ -84,18 +99,21 @@ def make_condition(kind: Any, message: Any, *fields: Any, rt: Any) -> OmegaError
     name = _known("make-condition", 1, kind, rt)
     text = check.string("make-condition", 2, message)
     base, names, kinds = rt.condition_kinds.get(name, (name, (), ()))
-    given = check.options("make-condition", fields, 3, names)
+    check.spend_each(rt, len(names) + len(fields))
+    given = check.options("make-condition", fields, 3, dict.fromkeys(names))
     if missing := [field for field in names if field not in given]:
         raise check.invalid("make-condition", f"got no :{missing[0]}, which {name} has", kind)
     return OwnCondition(text, base, kinds or (name,), given)
 
 
 @primitive("%condition-field")
-def condition_field(accessor: Any, condition: Any, kind: Any, field: Any) -> Any:
+def condition_field(accessor: Any, condition: Any, kind: Any, field: Any, *, rt: Any) -> Any:
     """(%condition-field accessor condition kind field) -> what make-condition was given."""
-    if not isinstance(condition, OwnCondition) or str(kind) not in condition.kinds:
-        raise check.wrong_type(str(accessor), 1, f"a condition of kind {kind}", condition)
-    return condition.fields.get(str(field), False)
+    if not (type(accessor) is type(kind) is type(field) is Symbol):
+        raise check.wrong_type("%condition-field", 1, "symbols and a condition", accessor)
+    if not _is_own(condition, kind.name, rt):
+        raise check.wrong_type(accessor.name, 1, f"a condition of kind {kind.name}", condition)
+    return condition.fields.get(field.name, False)
 
 
 # -- what a condition tells ------------------------------------------------------------------------
@@ -128,9 +146,11 @@ def error_object_message(condition: Any) -> str:
 
 
 @primitive("error-object-irritants", "condition-irritants", result="list")
-def error_object_irritants(condition: Any) -> Any:
+def error_object_irritants(condition: Any, *, rt: Any) -> Any:
     """(error-object-irritants condition) -> list: the objects given with the message."""
-    return to_list(_condition("error-object-irritants", condition).irritants)
+    irritants = _condition("error-object-irritants", condition).irritants
+    check.list_size(rt, len(irritants))
+    return to_list(irritants)
 
 
 @primitive("condition-code", result="string")
@@ -173,6 +193,7 @@ def condition_to_string(condition: Any, *, rt: Any) -> str:
 
     if not isinstance(condition, OmegaError):
         condition = Raised(condition, f"raise of {shorten(condition, 120)}")
+    rt.charge(_SHOWN_STEPS * len(condition.irritants))
     text = report(rt.conditions.as_condition(condition), rt.source_of)
     check.size(rt, len(text), "characters")
     return text

@@ -148,8 +148,10 @@ def regex_search_all(pattern: Any, s: Any, start: Any = None, *, rt: Any) -> Any
     return to_list(list(_matches(compiled, text, first, rt)))
 
 
-def _extract(match: Match) -> Any:
+def _extract(match: Match, rt: Any) -> Any:
     groups = len(match.spans) - 1
+    first, last = match.spans[0]
+    check.spend(rt, (last - first) * max(groups, 1))
     if groups == 0:
         return match.group()
     texts = [_group(match, number) for number in range(1, groups + 1)]
@@ -170,7 +172,7 @@ def regex_extract(pattern: Any, s: Any, *, rt: Any) -> Any:
     """
     compiled = _regex("regex-extract", pattern, rt)
     found = compiled.search(string("regex-extract", 2, s), 0, rt.charge)
-    return False if found is None else _extract(found)
+    return False if found is None else _extract(found, rt)
 
 
 @primitive("regex-extract-all", result="list")
@@ -180,7 +182,7 @@ def regex_extract_all(pattern: Any, s: Any, *, rt: Any) -> Any:
     """
     compiled = _regex("regex-extract-all", pattern, rt)
     text = string("regex-extract-all", 2, s)
-    return to_list([_extract(match) for match in _matches(compiled, text, 0, rt)])
+    return to_list([_extract(match, rt) for match in _matches(compiled, text, 0, rt)])
 
 
 @primitive("regex-split", result="list")
@@ -302,7 +304,15 @@ def regex_match_group(match: Any, group: Any = 0, *, rt: Any) -> Any:
     #f when it took no part; the whole match without a group.
     """
     found = _match("regex-match-group", match, rt)
-    return _group(found, _number_of("regex-match-group", found.regex, group))
+    number = _number_of("regex-match-group", found.regex, group)
+    first, last = found.spans[number]
+    check.spend(rt, last - first)
+    return _group(found, number)
+
+
+def _spend_groups(match: Match, rt: Any) -> None:
+    """Charge for copying what all groups matched: each may be all of the text."""
+    check.spend(rt, sum(last - first for first, last in match.spans[1:]))
 
 
 @primitive("regex-match-groups", result="list")
@@ -311,6 +321,7 @@ def regex_match_groups(match: Any, *, rt: Any) -> Any:
     part.
     """
     found = _match("regex-match-groups", match, rt)
+    _spend_groups(found, rt)
     return to_list([_group(found, number) for number in range(1, len(found.spans))])
 
 
@@ -320,6 +331,7 @@ def regex_match_table(match: Any, *, rt: Any) -> HashTable:
     matched, #f for one that took no part.
     """
     found = _match("regex-match-table", match, rt)
+    _spend_groups(found, rt)
     return HashTable([(n, _group(found, number)) for n, number in found.regex.names.items()])
 
 
