@@ -101,6 +101,7 @@ FORMS = """
 (match-let* (((a b) '(1 2)) ((c) (list (+ a b)))) c)
 (match-letrec (((f g) (list (lambda () (g)) (lambda () 1)))) (f))
 (let () (match-define (a (b c ...)) '(1 (2 3 4))) (list a b c))
+(%place (+ 1 2))
 (define-library (a b) (export c) (begin (define c 1)))
 (include "file")
 (let ((else 1)) (cond (else 2)))
