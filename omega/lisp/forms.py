@@ -246,6 +246,8 @@ def _guard_clause(
         var = Variable("it")
         value: Node = Local(span, var)
         if len(items) > 1:
+            if len(items) != 3:
+                raise ex.error("malformed `=>` clause", span, "expected (test => procedure)")
             value = Call(span, ex.expand(items[2][0], scope, items[2][1]), [value])
         then = _thunk(value, span, "guard")
         return lambda other: Let(span, [var], [test], If(span, Local(span, var), then, other))
