@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit, getcurrent  # type: ignore[import-untyped]
 
-from omega.concurrency import limits, scopes
+from omega.concurrency import depth, limits, scopes
 from omega.concurrency.clock import to_us
 from omega.concurrency.scopes import CancelRequest
 from omega.errors import HostError
@@ -72,6 +72,15 @@ def break_stacks(kernel: Kernel) -> None:
     """Unwind what did not end by itself, in order, and let the idle stacks end."""
     kernel._breaking = True
     kernel._poll_at = -1  # a stack that gets control ends
+    # What unwinds may be as deep as it was let to be: CPython 3.11 aborts below a lower limit.
+    depth.enter(kernel.stack_depth)
+    try:
+        _break_all(kernel)
+    finally:
+        depth.leave()
+
+
+def _break_all(kernel: Kernel) -> None:
     for task in limits.all_tasks(kernel):
         if task.stack is not None:
             kernel.current = task

@@ -162,3 +162,27 @@ def test_what_calls_back_nests_without_c_frames(inner: str) -> None:
     with Interpreter() as omega:
         omega.eval(f"(define (f n) (if (= n 0) 0 (+ 1 {inner})))")
         assert omega.eval("(f 25000)") == 25000
+
+
+def test_closing_unwinds_a_generator_that_is_suspended_very_deep() -> None:
+    """Its stack was broken off under the host's recursion limit: cleanup failed, or CPython 3.11
+    aborted.
+    """
+    log: list[str] = []
+    with Interpreter() as interpreter:
+        interpreter.define("note", log.append)
+        bottom = interpreter.eval(
+            """(define (deep n)
+                 (make-generator
+                   (lambda (yield)
+                     (let loop ((i 0))
+                       (if (< i n)
+                           (+ 1 (loop (+ i 1)))
+                           (dynamic-wind
+                             void
+                             (lambda () (yield 7) 0)
+                             (lambda () (note "cleaned up"))))))))
+               ((deep 100000))"""
+        )
+        assert bottom == 7
+    assert log == ["cleaned up"]
