@@ -32,43 +32,71 @@ A shape such as `(string-split s [separator])` shows optional arguments in brack
 ones by dots; what follows the arrow is the value. Times are milliseconds.
 """
 
-# Sections in order: the title, and where its procedures are defined: a module of omega, a file of
-# the library, or a
-# part of omega/bindings.py (the function that makes them).
+# Sections in order: the title, where its procedures are defined (a module of omega, a file of the
+# library, or a function of omega/bindings that makes them), and the libraries that export them.
 SECTIONS = (
-    ("Equality, symbols, booleans", ("lisp.primitives.basics",)),
-    ("Conditions and restarts", ("lisp.primitives.conditions", "lisp.restarts", "restarts.omega")),
-    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals")),
-    ("Bits", ("lisp.primitives.bits", "srfi-151.omega")),
+    ("Equality, symbols, booleans", ("lisp.primitives.basics",), "omega symbol"),
+    (
+        "Conditions and restarts",
+        ("lisp.primitives.conditions", "lisp.restarts", "restarts.omega"),
+        "omega condition",
+    ),
+    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals"), "omega number"),
+    ("Bits", ("lisp.primitives.bits", "srfi-151.omega"), "omega bit, srfi 60, srfi 151"),
     (
         "Pairs and lists",
         ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega", "srfi-1.omega"),
+        "omega list",
     ),
-    ("Sorting", ("sorting.omega", "srfi-132.omega")),
-    ("Characters", ("lisp.primitives.chars",)),
+    ("Sorting", ("sorting.omega", "srfi-132.omega"), "omega sort, srfi 132"),
+    ("Characters", ("lisp.primitives.chars",), "omega char"),
     (
         "Strings",
         (
             *("lisp.primitives.strings", "lisp.primitives.substrings", "strings.omega"),
             "lisp.primitives.formatting",
         ),
+        "omega string, srfi 13, srfi 130, srfi 152",
     ),
-    ("Vectors and bytevectors", ("lisp.primitives.vectors", "vectors.omega", "srfi-133.omega")),
-    ("Hash tables", ("lisp.primitives.tables", "tables.omega", "srfi-125.omega")),
-    ("Streams", ("streams.omega",)),
-    ("Generators and accumulators", ("srfi-158.omega", "bindings.generators")),
-    ("Control", ("lisp.control", "lisp.records")),
-    ("Tasks", ("bindings._tasks", "bindings._task_views", "bindings._groups", "tasks.omega")),
-    ("Scopes and effects", ("bindings._scopes",)),
-    ("Events and channels", ("bindings._events",)),
-    ("Mutexes, semaphores, serializers", ("bindings._locks",)),
-    ("Models", ("bindings._models",)),
-    ("Clock, chance, the program's surroundings", ("bindings._world",)),
-    ("Ports: input and output", ("lisp.primitives.ports",)),
-    ("Files and CSV", ("lisp.primitives.files",)),
-    ("JSON", ("lisp.primitives.json",)),
-    ("Regular expressions", ("lisp.primitives.regex", "regex.omega")),
+    (
+        "Vectors and bytevectors",
+        ("lisp.primitives.vectors", "vectors.omega", "srfi-133.omega"),
+        "omega vector, srfi 43, srfi 133",
+    ),
+    (
+        "Hash tables",
+        ("lisp.primitives.tables", "tables.omega", "srfi-125.omega"),
+        "omega table, srfi 69, srfi 125",
+    ),
+    ("Streams", ("streams.omega",), "omega stream"),
+    (
+        "Generators and accumulators",
+        ("srfi-158.omega", "bindings.generators.generators"),
+        "omega generator, srfi 121, srfi 158",
+    ),
+    ("Control", ("lisp.control", "lisp.records"), "omega control"),
+    ("Evaluating", ("lisp.evaluation",), "omega eval"),
+    ("Tasks", ("bindings.tasks.tasks", "bindings.tasks.groups"), "omega task"),
+    ("Scopes and effects", ("bindings.waits.scopes",), "omega task"),
+    ("Events and channels", ("bindings.waits.events",), "omega task"),
+    ("Mutexes, semaphores, serializers", ("bindings.waits.locks",), "omega task"),
+    ("Models", ("bindings.world.models",), "omega llm"),
+    ("Clock, chance, the program's surroundings", ("bindings.world.world",), "omega world"),
+    ("Ports: input and output", ("lisp.primitives.ports",), "omega port"),
+    ("Files and CSV", ("lisp.primitives.files",), "omega file"),
+    ("JSON", ("lisp.primitives.json",), "omega json"),
+    ("Regular expressions", ("lisp.primitives.regex", "regex.omega"), "omega regex"),
 )
+# The forms that a library of Omega's own exports beside procedures.
+FORMS = {
+    "omega symbol": "assert define-macro -> ->>",
+    "omega condition": "define-condition-type restart-bind restart-case with-restarts",
+    "omega control": """case-lambda cut cute match match-define match-lambda match-lambda*
+        match-let match-let* match-letrec receive while and-let*""",
+    "omega stream": """cons-stream define-stream stream-cons stream-lambda stream-let stream-of""",
+    "omega task": """atomic scope shield with-handler with-mutex with-semaphore with-timeout""",
+    "omega test": "check check-error check-false check-true test-group",
+}
 # Procedures that belong elsewhere than where they are defined.
 ELSEWHERE = {
     **{f"current-{way}-port": "lisp.primitives.ports" for way in ("input", "output", "error")},
@@ -165,7 +193,7 @@ class Homes:
         code = function.__code__
         path = Path(code.co_filename)
         module = path.relative_to(ROOT / "omega").with_suffix("").as_posix().replace("/", ".")
-        if module != "bindings":
+        if not module.startswith("bindings."):
             return module
         if path not in self._parts:
             self._parts[path] = [
@@ -183,8 +211,8 @@ def page(documented: Iterable[Entry]) -> str:
     """The text of the page."""
     left = {entry.name: entry for entry in documented}
     parts = [HEAD]
-    sections = [*SECTIONS, (LAST, tuple({entry.home for entry in left.values()}))]
-    for title, homes in sections:
+    sections = [*SECTIONS, (LAST, tuple({entry.home for entry in left.values()}), "")]
+    for title, homes, _ in sections:
         mine = sorted(
             (entry for entry in left.values() if entry.home in homes), key=lambda e: e.name
         )
@@ -282,6 +310,33 @@ def defined_in(path: Path) -> list[str]:
     return sorted(names)
 
 
+# -- Omega's own libraries -------------------------------------------------------------------------
+
+OWN_HEAD = '''"""What Omega's own libraries export: written by `python docs/generate.py`.
+
+Owns: OWN, for standard.py: a library for every section of docs/reference.md, and SRFIs as far as a
+section is one. `(omega)` has everything, and is not listed.
+"""
+
+OWN: dict[str, str] = {
+'''
+
+
+def own(documented: Iterable[Entry]) -> str:
+    """The text of omega/lisp/library/own.py."""
+    names: dict[str, set[str]] = {name: set(forms.split()) for name, forms in FORMS.items()}
+    for entry in documented:
+        for _, homes, libraries in SECTIONS:
+            if entry.home in homes:
+                for library in libraries.split(", "):
+                    names.setdefault(library, set()).update([entry.name, *entry.aliases])
+    parts = []
+    for library in sorted(names):
+        text = textwrap.fill(" ".join(sorted(names[library])), 90, break_on_hyphens=False)
+        parts.append(f'    "({library})": """\n{textwrap.indent(text, " " * 8)}\n        """,\n')
+    return OWN_HEAD + "".join(parts) + "}\n"
+
+
 # -- what errors look like -------------------------------------------------------------------------
 
 EXAMPLE, END_OF_EXAMPLE = "<!-- example -->", "<!-- end of example -->"
@@ -326,6 +381,7 @@ def main() -> int:
     told = with_examples(errors.read_text("utf-8"))
     pages = {
         library: index(),
+        library.with_name("own.py"): own(documented),
         PAGE: page(documented),
         internals: with_modules(internals.read_text("utf-8")),
         errors: told,

@@ -69,10 +69,12 @@ class Door:
         self._effects: dict[str, Callable[..., Any]] = {
             "llm.infer": self._llm_infer,
             "now": self._now,
+            "jiffy": lambda: int(scheduler.driver.now() * 1e6),
             "random": self._random,
             "sleep": scheduler.sleep,
             "command-line": lambda: list(self.arguments),
             "env": self._env,
+            "env-list": self._env_list,
             "stdin.read-line": self._stdin_line,
             "stdout.write": self._write_out,
             "stderr.write": lambda text: sys.stderr.write(text),
@@ -149,6 +151,12 @@ class Door:
             )
         return os.environ.get(name, False)
 
+    def _env_list(self) -> list[tuple[str, str]]:
+        """Those that may be read."""
+        allowed = self.grants.env
+        names = os.environ if allowed is True else sorted(allowed or ())
+        return [(name, os.environ[name]) for name in names if name in os.environ]
+
     def _check_stdin(self) -> None:
         if not self.grants.stdin:
             raise PermissionDenied(
@@ -175,6 +183,10 @@ class Door:
         return text
 
     # -- files ---------------------------------------------------------------------------------
+
+    def allow_reading(self, path: str) -> str:
+        """`path` as it may be opened. Raises PermissionDenied when the program may not read it."""
+        return self._allow(path, self.grants.read, "reading", "read")
 
     def _allow(self, path: Any, granted: bool | tuple[str, ...], verb: str, flag: str) -> str:
         if not isinstance(path, str):
@@ -208,7 +220,7 @@ class Door:
             raise LispFileError(f"cannot open {path}: {_reason(error)}", hint=FILE_HINT) from None
 
     def _open_read(self, path: Any, binary: bool = False) -> Any:
-        allowed = self._allow(path, self.grants.read, "reading", "read")
+        allowed = self.allow_reading(path)
         if os.path.isdir(allowed):
             raise LispFileError(f"cannot open {path}: it is a directory", hint="name a file in it")
         if binary:

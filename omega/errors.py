@@ -30,6 +30,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "bad-literal": ("E104", "read-error"),
     "bad-encoding": ("E105", "read-error"),
     "syntax-error": ("E110", "error"),
+    "library-error": ("E111", "syntax-error"),
     # names, types, arguments
     "unbound-variable": ("E201", "error"),
     "type-error": ("E301", "error"),
@@ -80,6 +81,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     # what `omega check` finds in a text that runs all the same: never raised
     "unused-variable": ("W201", None),
     "duplicate-definition": ("W202", None),
+    "unused-import": ("W203", None),
     "no-effect": ("W301", None),
     "constant-test": ("W302", None),
     "unreachable-clause": ("W303", None),
@@ -285,6 +287,12 @@ class ReadError(LispError):
 
 class LispSyntaxError(LispError):
     kind = "syntax-error"
+
+
+class LibraryError(LispSyntaxError):
+    """A library that cannot be had, or a name that one does not have."""
+
+    kind = "library-error"
 
 
 class UnboundVariable(LispError):

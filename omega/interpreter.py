@@ -1,6 +1,6 @@
 """The interpreter, which a host creates: evaluator, scheduler, effect door, LLM calls together.
 
-Owns: `Interpreter`, `SchedulerHost` (the language's Host on the scheduler).
+Owns: `Interpreter`.
 Refuses: mechanism: the language is omega/lisp, tasks are omega/concurrency, the door is effects.py,
 the Lisp names of tasks and models are bindings.py.
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,
     External,
-    Scheduler,
+    Mutex,
     SchedulerConfig,
     Task,
     VirtualDriver,
@@ -49,38 +49,12 @@ from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
-from omega.programs import read_source
+from omega.programs import ProgramFiles, read_source
+from omega.scheduler_host import SchedulerHost
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
 # steps of a procedure called, not awaited, inside a running asyncio loop
 LOOP_CALL_STEPS_MAX = 100_000_000
-
-
-class SchedulerHost:
-    """The language's Host: tasks are the scheduler's, effects go through the door."""
-
-    def __init__(self, scheduler: Scheduler, door: Door) -> None:
-        self.scheduler, self.door = scheduler, door
-        self.registers = scheduler.registers
-        self.slice_end = scheduler.slice_end
-        self.charge = scheduler.charge
-        self.shielded = scheduler.shielded
-        self._outside = Dynamics()
-
-    def dynamics(self) -> Dynamics:
-        task = self.scheduler.current
-        if task is None:
-            return self._outside
-        if task.locals is None:
-            task.locals = Dynamics()
-        dynamics: Dynamics = task.locals
-        return dynamics
-
-    def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
-        return self.door.perform(kind, arguments)
-
-    def no_switch(self, name: str) -> AbstractContextManager[None]:
-        return self.scheduler.no_switch(name)
 
 
 class Interpreter:
@@ -89,7 +63,8 @@ class Interpreter:
     llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed:
     of all randomness.
     virtual_time: time jumps to the next timer instead of passing. output: where `display` writes,
-    an object with `write(text)`; standard output when None.
+    an object with `write(text)`; standard output when None. load_path: folders whose libraries a
+    program may import, and whose programs it may include, whatever it may read otherwise.
     """
 
     def __init__(
@@ -103,6 +78,7 @@ class Interpreter:
         virtual_time: bool = False,
         output: Any = None,
         use_cache: bool = True,
+        load_path: Sequence[str] = (),
     ) -> None:
         self._thread = threading.get_ident()
         self.limits = limits or Limits()
@@ -131,6 +107,10 @@ class Interpreter:
             use_cache=use_cache,
         )
         self.runtime = self.door.rt = self._evaluator.runtime
+        files = self._evaluator.modules.files = ProgramFiles(load_path, self.door.allow_reading)
+        files.characters_max = self.limits.source_bytes
+        self._evaluator.once = self._once
+        self._module_lock = Mutex(self.scheduler, "the libraries that are being imported")
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
         self._closed = False
@@ -142,6 +122,7 @@ class Interpreter:
         self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
+        self.on_emergency: Callable[[int], None] | None = None  # ends the process at once
         self.door.output = output
         self._set_up()
 
@@ -153,6 +134,15 @@ class Interpreter:
         self.scheduler.set_fuel(self.limits.fuel)
         self.scheduler.set_tasks(self.limits.tasks)
         self.scheduler.set_wall_deadline(self.limits.wall_s)
+
+    def _once(self, module: Any, body: Callable[[], None]) -> None:
+        """Run a module while no other task runs one; a task that imports meanwhile waits."""
+        lock, current = self._module_lock, self.scheduler.current
+        if current is None or lock.holder is current:
+            body()
+            return
+        with lock.held():
+            body()
 
     # -- evaluating ----------------------------------------------------------------------------
 
@@ -341,8 +331,10 @@ class Interpreter:
         """The text that is reported under `file`, if it was evaluated here."""
         return self._evaluator.source(file)
 
-    def exiting(self, status: int) -> None:
-        """`(exit status)` was called; the first one counts."""
+    def exiting(self, status: int, *, at_once: bool = False) -> None:
+        """`(exit status)` was called; the first one counts. at_once: without cleaning up."""
+        if at_once and self.on_emergency is not None:
+            self.on_emergency(status)
         if self.exit_status is None:
             self.exit_status = status
             if self.on_exit is not None:
@@ -597,4 +589,4 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
-__all__ = ["Grants", "Interpreter", "Limits", "SchedulerHost"]
+__all__ = ["Grants", "Interpreter", "Limits"]

@@ -15,7 +15,7 @@ from omega.errors import (
     OmegaError,
     TimeoutExpired,
 )
-from omega.lisp.data import Keyword, list_items, to_list
+from omega.lisp.data import Keyword, cons, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.llm import LLMRequest
@@ -23,6 +23,7 @@ from omega.llm import LLMRequest
 # -- models and the world --------------------------------------------------------------------------
 
 
+JIFFIES_PER_SECOND = 1_000_000
 RANDOM_EXACT_MAX = 1 << 53  # what one draw is fine enough for
 RANDOM_BITS = 32  # taken from a draw for a larger integer
 
@@ -144,22 +145,45 @@ def world(b: Bindings, table: Table) -> None:
 
     def exit_(code: Any = True) -> Any:
         """(exit [code]) -> never returns: ends the program with code (#t is 0, #f is 1)"""
-        status = {True: 0, False: 1}.get(code, code) if isinstance(code, bool) else code
-        if type(status) is not int or not 0 <= status <= 255:
-            raise wrong_type("exit", 1, "an exit code from 0 to 255", code)
+        status = exit_status("exit", code)
         b.interpreter.exiting(status)
         raise Exit(status)
 
-    def macroexpand(form: Any) -> Any:
-        """(macroexpand form) -> the form with the macro uses at its head expanded; what is no use
-        of one, itself
-        """
-        return b.interpreter._evaluator.compiler.macroexpand(form)
+    def exit_status(name: str, code: Any) -> int:
+        status = {True: 0, False: 1}.get(code, code) if isinstance(code, bool) else code
+        if type(status) is not int or not 0 <= status <= 255:
+            raise wrong_type(name, 1, "an exit code from 0 to 255", code)
+        return status
 
-    table["macroexpand"] = macroexpand
+    def emergency_exit(code: Any = True) -> Any:
+        """(emergency-exit [code]) -> never returns: ends the program with code at once, as `exit`
+        does, but no dynamic-wind cleans up; inside a host that goes on, as exit
+        """
+        b.interpreter.exiting(exit_status("emergency-exit", code), at_once=True)
+        return exit_(code)
+
+    def environment_variables() -> Any:
+        """(get-environment-variables) -> the list of (name . value), of those that are granted"""
+        return to_list([cons(*each) for each in b.door.perform("env-list", ())])
+
+    def current_second() -> float:
+        """(current-second) -> seconds since 1970, a real; as (now)"""
+        return float(b.door.perform("now", ()))
+
+    def current_jiffy() -> int:
+        """(current-jiffy) -> microseconds since some moment before; they never go back"""
+        return int(b.door.perform("jiffy", ()))
+
+    def jiffies_per_second() -> int:
+        """(jiffies-per-second) -> 1000000"""
+        return JIFFIES_PER_SECOND
+
+    table["current-second"], table["current-jiffy"] = current_second, current_jiffy
+    table["jiffies-per-second"] = jiffies_per_second
+    table["get-environment-variables"] = environment_variables
     table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random
     table["command-line"], table["get-environment-variable"] = command_line, environment
-    table["exit"] = table["emergency-exit"] = exit_
+    table["exit"], table["emergency-exit"] = exit_, emergency_exit
 
 
 class Exit(HostError):

@@ -70,7 +70,8 @@ def _check(path: str) -> tuple[list[OmegaError], terminal.SourceOf]:
     except (LispFileError, LimitExceeded) as error:  # the other files are looked at all the same
         advise(error, HOW_TO_RAISE)
         return [error], terminal.no_source
-    with Interpreter() as interpreter:
+    folder = os.path.dirname(path)
+    with Interpreter(load_path=[folder or os.curdir]) as interpreter:
         interpreter.how_to_raise = HOW_TO_RAISE
         return interpreter.check(text, name), interpreter.source
 

@@ -137,6 +137,12 @@ PROGRAM_OPTIONS = (
     Option("yield-every", "N", "steps a task may take before others are looked at", whole),
     Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds),
     Option("fuel", "N", "stop the program after N steps, exit code 3", whole),
+    Option(
+        "load-path",
+        "FOLDERS",
+        "where libraries are looked for that are not beside a program",
+        names,
+    ),
     Option("seed", "N", "of all randomness (default 0)", int),
     Option("virtual-time", None, "time jumps to the next timer instead of passing"),
     Option(

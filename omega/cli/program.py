@@ -14,7 +14,8 @@ else a warning at the end; of a program that goes on for a while, a warning then
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.bindings import Exit
@@ -50,8 +51,8 @@ def limits_of(given: dict[str, Any]) -> Limits:
     )
 
 
-def make_interpreter(given: dict[str, Any]) -> Interpreter:
-    """The interpreter the options ask for."""
+def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Interpreter:
+    """The interpreter the options ask for. beside: the folder of the program, if it is a file."""
     config = {
         "max_concurrent_llm_calls": given.get("max-llm"),
         "max_concurrent_tasks": given.get("max-tasks"),
@@ -65,6 +66,7 @@ def make_interpreter(given: dict[str, Any]) -> Interpreter:
         grants=_grants(given),
         seed=given.get("seed", 0),
         virtual_time=given.get("virtual-time", False),
+        load_path=[*given.get("load-path", ()), *beside],
     )
     interpreter.how_to_raise = HOW_TO_RAISE
     return interpreter
@@ -91,21 +93,23 @@ def run_program(
 
     shown: what to print of its value, '' for nothing.
     """
-    return _Run(given).run(text, filename, arguments, shown)
+    beside = () if filename.startswith("<") else (os.path.dirname(filename) or os.curdir,)
+    return _Run(given, beside).run(text, filename, arguments, shown)
 
 
 class _Run:
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, given: dict[str, Any], beside: Sequence[str]) -> None:
         self.began_s = now_us() / 1e6
         self.given = given
         self.host_traceback = bool(given.get("host-traceback"))
         self.as_json = given.get("diagnostics") == JSON
-        self.interpreter = make_interpreter(given)
+        self.interpreter = make_interpreter(given, beside)
         self.scheduler = self.interpreter.scheduler
         self.output = terminal.Output(self._reader_left)
         self.interpreter.door.output = self.output
         self.main: Task | None = None
         self.interpreter.on_exit = self._leave_main
+        self.interpreter.on_emergency = self._leave_at_once
         self.warnings: list[OmegaError] = []  # held back, see above
         self.events: Any = None
 
@@ -272,6 +276,14 @@ class _Run:
         """`(exit n)` in some task: the main one need not go on."""
         if self.main is not None and not self.main.is_done:
             self.scheduler.cancel(self.main, "the program exits")
+
+    def _leave_at_once(self, status: int) -> None:
+        """`(emergency-exit n)`: nothing is cleaned up."""
+        try:
+            self.output.flush()
+        except (Exit, LispFileError):
+            pass
+        os._exit(status)
 
     def _reader_left(self) -> BaseException:
         """Whoever read our output has gone: end quietly."""

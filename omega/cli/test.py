@@ -66,7 +66,7 @@ class _File:
         from omega.cli.run import read_program
 
         text = read_program(self.path, limits_of(self.given).source_bytes)
-        with make_interpreter(self.given) as interpreter:
+        with make_interpreter(self.given, [os.path.dirname(self.path) or os.curdir]) as interpreter:
             interpreter.door.output = self.output
             tests = interpreter.runtime.tests
             tests.tell = self._tell

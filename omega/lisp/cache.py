@@ -5,9 +5,9 @@ Owns: the cache folder and the format of its files.
 Refuses: a folder that is not private (0700 and
 ours): unmarshalling from a writable place would run foreign code.
 
-A file holds (version tag, text, options, code, literals, facts); it counts only if text and options
-are equal byte for byte, so no hash can be fooled. The file's name is a short hash. Any fault while
-reading or writing means "not cached", never an error.
+A file holds (version tag, text, options, code with its literals and facts, that of its modules); it
+counts only if text and options are equal byte for byte, so no hash can be fooled. The file's name
+is a short hash. Any fault while reading or writing means "not cached", never an error.
 """
 
 from __future__ import annotations
@@ -76,29 +76,39 @@ def _path(text: str, options: str) -> str | None:
     return os.path.join(where, digest.hex() + ".omc")
 
 
-def load(text: str, options: str) -> tuple[CodeType, list[Any], Any] | None:
-    """(code, literals, facts) stored for this text and these options, or None."""
+class Kept:
+    """Compiled code as compiler.Compiled has it, which a warm start does not import."""
+
+    __slots__ = ("code", "facts", "literals", "modules")
+
+    def __init__(self, entry: tuple[CodeType, list[Any], dict[str, Any], list[Any]]) -> None:
+        self.code, literals, self.facts, modules = entry
+        self.literals = [_decode(item) for item in literals]
+        self.modules = [(name, Kept(module)) for name, module in modules]
+
+
+def load(text: str, options: str) -> Any:
+    """The Kept of this text and these options, or None."""
     path = _path(text, options)
     if path is None:
         return None
     try:
         with open(path, "rb") as file:
-            made_by, kept, kept_options, code, literals, facts = marshal.loads(file.read())
+            made_by, kept, kept_options, entry = marshal.loads(file.read())
         if made_by == stamp() and kept == text and kept_options == options:
-            return code, [_decode(item) for item in literals], facts
+            return Kept(entry)
     except (OSError, ValueError, EOFError, TypeError, KeyError, IndexError):
         pass
     return None
 
 
-def save(text: str, options: str, code: CodeType, literals: list[Any], facts: Any) -> None:
-    """Keep a compiled text; does nothing when it cannot."""
+def save(text: str, options: str, compiled: Any) -> None:
+    """Keep a compiler.Compiled of a text; does nothing when it cannot."""
     path = _path(text, options)
     if path is None:
         return
     try:
-        encoded = _encoded(literals, len(text))
-        data = marshal.dumps((stamp(), text, options, code, encoded, facts))
+        data = marshal.dumps((stamp(), text, options, _entry(compiled, len(text))))
         _make_room(os.path.dirname(path))
         part = f"{path}.{os.getpid()}"
         with open(part, "wb") as file:
@@ -106,6 +116,12 @@ def save(text: str, options: str, code: CodeType, literals: list[Any], facts: An
         os.replace(part, path)
     except (OSError, ValueError, TypeError):
         return
+
+
+def _entry(compiled: Any, characters: int) -> tuple[Any, ...]:
+    literals = _encoded(compiled.literals, characters)
+    modules = [(name, _entry(each, characters)) for name, each in compiled.modules]
+    return compiled.code, literals, compiled.facts, modules
 
 
 def _make_room(where: str) -> None:

@@ -13,68 +13,114 @@ import ast
 import gc
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
-from omega.errors import LimitExceeded, OmegaError, Source, Span
+from omega.errors import LibraryError, LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import Unit, analyse, resolve
 from omega.lisp.core import Global, Node, Receive, Seq, SetGlobal, children
+from omega.lisp.data import Pair, Symbol
+from omega.lisp.declarations import Declarations
 from omega.lisp.emitter import Emitter
-from omega.lisp.environment import TopLevel, strip
+from omega.lisp.environment import GlobalBinding, Import, TopLevel, strip
 from omega.lisp.expander import Expander
 from omega.lisp.findings import Finding, findings
 from omega.lisp.library import MACROS, SYNTAX, part_text, text_of
+from omega.lisp.library_forms import import_set, take
 from omega.lisp.literals import LITERAL, load
+from omega.lisp.modules import Dependency, Module, Modules, Name
+from omega.lisp.names import home_of
 from omega.lisp.reader import read_all
 from omega.lisp.special import SPECIALS
 
 MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
 COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
+MADE = "<omega-eval>"  # the text of a form that a program made
+ENVIRONMENT = "environment"  # the home of what `environment` makes: of no module, so never defined
 
 
-# a macro's use (line, column), its name, and where it is defined
-Expansion = tuple[tuple[int, int], str, Span]
+_DEFINE_LIBRARY = Symbol.of("define-library")
+
+# a macro's use (file, line, column), its name, and where it is defined
+Expansion = tuple[tuple[str, int, int], str, Span]
 
 
 class Compiled:
-    """code: of the text's one function, placeholders in place of literals. facts: what loading it
-    must tell the top
-    level: {"defined": names, "entries" and "workers": see Emitter, "macros": whether it defined
-    syntax, "findings": see findings.py, "expansions": (line and column of a use, macro's name and
-    place), "steps": charged for its macros}.
+    """code: of the text's one function, placeholders in place of literals. modules: those the text
+    declares, by name. facts: what loading it must tell the top level: {"defined": names, "entries"
+    and "workers": see Emitter, "macros": whether it defined syntax, "findings": see findings.py,
+    "expansions": (place of a use, macro's name and place), "steps": charged for its macros,
+    "imports": (name, library, the library's own name for it), "requires": the (name, importer) of
+    modules that run before it, "depends": see modules.Dependency}; of a module "exports" as well.
     """
 
-    __slots__ = ("code", "facts", "literals")
+    __slots__ = ("code", "facts", "literals", "modules")
 
-    def __init__(self, code: CodeType, literals: list[Any], facts: dict[str, Any]) -> None:
-        self.code, self.literals, self.facts = code, literals, facts
+    def __init__(
+        self,
+        code: CodeType,
+        literals: list[Any],
+        facts: dict[str, Any],
+        modules: list[tuple[str, Compiled]],
+    ) -> None:
+        self.code, self.literals, self.facts, self.modules = code, literals, facts, modules
+
+
+class Texts(Protocol):
+    """What the compiler needs of whoever has texts compiled: the evaluator."""
+
+    entries: set[str]  # see Emitter
+    workers_of: dict[str, int]  # see Emitter
+    modules: Modules
+
+    def load_part(self, part: str) -> None:
+        """Define the procedures of a part of the library, unless they are."""
+
+    def register(self, shown: str, compiled: Compiled, source: Source, top: TopLevel) -> None:
+        """Know a module that was compiled."""
+
+    def instantiate(self, module: Module) -> None:
+        """Run a module, and those it needs, unless they have run."""
+
+    def remember(self, text: str, filename: str) -> Source:
+        """Keep a text for showing errors."""
+
+    def with_syntax(self, module: Module) -> None:
+        """Have the macros of a module that came from the cache."""
+
+
+class Text:
+    """What compiling one text has come to."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.needed: set[str] = set()  # parts of the library that it names
+        self.evaluated: set[Node] = set()  # definitions, for its macros
+        self.macro_steps = MACRO_STEPS_MAX
+        self.modules: list[tuple[str, Compiled]] = []
+        self.requires: dict[tuple[Name, str], Module] = {}
+        self.depends: list[Dependency] = []
+        self.included: dict[str, str] = {}  # file -> what includes it
+        self.findings: list[Finding] = []  # of its modules
+        self.mistakes: list[OmegaError] = []  # ... when they are checked
 
 
 class Compiler:
-    def __init__(
-        self,
-        rt: Any,
-        entries: set[str],
-        workers_of: dict[str, int],
-        load_part: Callable[[str], None],
-    ) -> None:
-        """rt: the Runtime macros run in. entries, workers_of: see Emitter; shared with the
-        evaluator. load_part: defines the procedures of a part of the library, unless they are.
-        """
+    def __init__(self, rt: Any, texts: Texts) -> None:
+        """rt: the Runtime macros run in."""
         self.rt = rt
-        self.entries, self.workers_of = entries, workers_of
+        self.texts = texts
         self.library = TopLevel(dict(SPECIALS), rt.library, rt.parts, self._need, is_library=True)
         self.program = TopLevel(self.library.syntax, rt.library, rt.parts, self._need)
-        self._load_part = load_part
-        self._needed: set[str] = set()  # parts of the library that the text under way names
+        self.text = Text(Source("", ""))
+        self.is_checking = False
         self._syntax_loaded: set[str] = set()  # parts whose macros are there
         self._macros_loaded = False
-        self._macro_steps = MACRO_STEPS_MAX
-        self._evaluated: set[Node] = set()  # definitions of the text under way, for its macros
 
     def compile(self, source: Source, top: TopLevel, *, limit: int = 4_000_000) -> Compiled:
         """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded; a text that
@@ -83,22 +129,57 @@ class Compiler:
         with _collector_at_rest(), self._passes(source, top, limit) as (expander, forms, before):
             nodes = expander.program(forms, len(source.text))
             self.rt.charge(0)  # is there time left?
-            unit = _resolved(self._borrowed(top, before) + nodes, top)
-            parts = self._load_needed()
-            found = findings(unit, self.rt.registers)
-            tree, emitter = self._emit(unit)
-            code = _code(tree, source.name)
-            facts = {
-                "parts": parts,
-                "defined": sorted(top.defined - before),
-                "entries": sorted(self.entries),
-                "workers": dict(self.workers_of),
-                "macros": expander.made_syntax,
-                "expansions": _expansions(expander),
-                "findings": found,
-                "steps": expander.work.steps + MACRO_STEPS_MAX - self._macro_steps,
-            }
-            return Compiled(code, emitter.literals, facts)
+            return self.finished(nodes, expander, before)
+
+    def compile_file(self, source: Source, *, limit: int = 4_000_000) -> Compiled:
+        """Compile the file of a library, which declares modules and does nothing else."""
+        for form, span in read_all(source, limit):
+            head = form.car if isinstance(form, Pair) else None
+            if head is not _DEFINE_LIBRARY:
+                raise LibraryError(
+                    "the file of a library holds define-library forms, and nothing else",
+                    span=span,
+                    hint="code stands in the (begin ...) of a library",
+                )
+        top = TopLevel(self.library.syntax, self.rt.library, self.rt.parts, self._need)
+        return self.compile(source, top, limit=limit)
+
+    def compile_form(self, form: Any, top: TopLevel) -> Compiled:
+        """Compile a form that a program made. All of it is paid for."""
+        self._load_macros()
+        with self._undoing(top) as before, self.compiling(Source(MADE, "")):
+            expander = self.expander(top)
+            nodes = expander.program([(form, None)], 0)
+            return self.finished(nodes, expander, before)
+
+    def finished(self, nodes: list[Node], expander: Expander, before: set[str]) -> Compiled:
+        """The code of a text that is expanded. before: what its top level had defined."""
+        text, top = self.text, expander.top
+        unit = _resolved(self._borrowed(top, before) + nodes, top)
+        parts = self._load_needed()
+        found = findings(unit, self.rt.registers)
+        tree, emitter = self._emit(unit)
+        code = _code(tree, text.source.name)
+        facts = {
+            "parts": parts,
+            "defined": sorted(top.defined - before),
+            "entries": sorted(each for each in self.texts.entries if home_of(each) == top.home),
+            "workers": {
+                name: n for name, n in self.texts.workers_of.items() if home_of(name) == top.home
+            },
+            "macros": expander.made_syntax or any(map(_is_syntax, expander.taken.values())),
+            "expansions": _expansions(expander),
+            "findings": found,
+            "steps": expander.work.steps + MACRO_STEPS_MAX - text.macro_steps,
+            "imports": [
+                (name, each.library, each.name)
+                for name, each in expander.taken.items()
+                if not _is_syntax(each)
+            ],
+            "requires": list(text.requires),
+            "depends": text.depends,
+        }
+        return Compiled(code, emitter.literals, facts, text.modules)
 
     def check(
         self, source: Source, limit: int
@@ -106,24 +187,33 @@ class Compiler:
         """(what keeps a text from being a program, its findings, the expansions): as `compile`, and
         what is worth telling only to who asks. Raises ReadError or LimitExceeded.
         """
-        from omega.lisp.style import style
-
         top = self.program
-        before = set(top.defined), dict(top.syntax)
+        before = set(top.defined), dict(top.syntax), dict(top.imports)
+        self.is_checking = True
         try:
             with self._passes(source, top, limit) as (expander, forms, _):
                 nodes, mistakes = expander.attempt(forms, len(source.text))
-                unit = _resolved(nodes, top)
-                self._load_needed()
-                found = findings(unit, self.rt.registers)
-                if not mistakes.found:  # else what uses a name may be what they are about
-                    found += style(nodes, expander)
-                    analyse(unit)
-                    tree = Emitter(unit, set(self.entries), dict(self.workers_of)).module()
-                    _code(tree, source.name)
+                found = self.examined(nodes, expander, is_sound=not mistakes.found)
+                wrong = mistakes.in_order() + self.text.mistakes
+                found += self.text.findings
         finally:  # the text may never be run here
+            self.is_checking = False
             self._forget(top, *before)
-        return mistakes.in_order(), found, _expansions(expander)
+        return wrong, found, _expansions(expander)
+
+    def examined(self, nodes: list[Node], expander: Expander, *, is_sound: bool) -> list[Finding]:
+        """The findings of a text that is checked. is_sound: it has no mistake."""
+        from omega.lisp.style import style
+
+        unit = _resolved(nodes, expander.top)
+        self._load_needed()
+        found = findings(unit, self.rt.registers)
+        if is_sound:  # else what uses a name may be what they are about
+            found += style(nodes, expander)
+            analyse(unit)
+            tree = Emitter(unit, set(self.texts.entries), dict(self.texts.workers_of)).module()
+            _code(tree, self.text.source.name)
+        return found
 
     def python(self, source: Source) -> str:
         """The generated Python of a text, for people."""
@@ -140,38 +230,74 @@ class Compiler:
         """An expander for a text, its forms, and what the top level had defined before; inside, our
         passes may recurse. What fails has defined nothing.
         """
-        if top is self.program:
+        if not top.is_library:
             self._load_macros()
         forms = read_all(source, limit)
-        before, syntax = set(top.defined), dict(top.syntax)
-        # A part of the library may be compiled within a text.
-        outer = self._needed, self._evaluated, self._macro_steps
-        self._needed, self._evaluated, self._macro_steps = set(), set(), MACRO_STEPS_MAX
+        with self._undoing(top) as before, self.compiling(source):
+            yield self.expander(top), forms, before
+
+    @contextmanager
+    def _undoing(self, top: TopLevel) -> Iterator[set[str]]:
+        """What fails inside has defined nothing. The names defined before."""
+        before = set(top.defined)
+        syntax, imports, modules = dict(top.syntax), dict(top.imports), self.texts.modules
+        known = dict(modules.known)
+        try:
+            yield before
+        except BaseException:
+            self._forget(top, before, syntax, imports)
+            for shown in [name for name, module in modules.known.items() if module.path is None]:
+                del modules.known[shown]
+            modules.known.update(known)
+            raise
+
+    @contextmanager
+    def compiling(self, source: Source) -> Iterator[Text]:
+        """While a text, which may be one within another, is compiled."""
+        outer, self.text = self.text, Text(source)
         try:
             with _Depth(PASSES_DEPTH), self.rt.host.no_switch("the compiler"):
-                yield self._expander(top), forms, before
-        except BaseException:
-            self._forget(top, before, syntax)
-            raise
+                yield self.text
         finally:
-            self._needed, self._evaluated, self._macro_steps = outer
+            self.text = outer
 
-    def _forget(self, top: TopLevel, defined: set[str], syntax: dict[str, Any]) -> None:
+    def _forget(
+        self, top: TopLevel, defined: set[str], syntax: dict[str, Any], imports: dict[str, Any]
+    ) -> None:
         """Have `top` know these names again, and no other. Parts of the library stay loaded."""
         top.defined, top.syntax = defined, {**self.library.syntax, **syntax}
+        top.imports = imports
 
     def macroexpand(self, form: Any) -> Any:
         """`form`, which a program made, with the macro uses at its head expanded."""
         self._load_macros()
-        self._macro_steps = MACRO_STEPS_MAX
-        with self.rt.host.no_switch("the compiler"):
-            expander = self._expander(self.program)
+        with self.compiling(Source(MADE, "")):
+            expander = self.expander(self.program)
             expander.refuse_round(form)
             return strip(expander.head(form, self.program, None)[0])
 
-    def _expander(self, top: TopLevel) -> Expander:
+    def new_environment(self, imports: list[Any]) -> TopLevel:
+        """A top level with what import sets, which a program made, give, and nothing else."""
+        self._load_macros()
+        top = self.new_module(ENVIRONMENT)
+        with self.compiling(Source(MADE, "")) as text:
+            expander = self.expander(top)
+            for each in imports:
+                take(expander, import_set(expander, each, None))
+            self._load_needed()
+            for module in text.requires.values():
+                self.texts.instantiate(module)
+        top.fixed = True
+        return top
+
+    def expander(self, top: TopLevel) -> Expander:
         charge = _for_nothing if top.is_library else self.rt.charge
-        return Expander(top, self._evaluate, self._apply, charge)
+        evaluate = partial(self._evaluate, top)
+        return Expander(top, evaluate, self._apply, charge, Declarations(self))
+
+    def new_module(self, home: str) -> TopLevel:
+        """The top level of a module, which has nothing but what it will import and define."""
+        return TopLevel({}, self.rt.library, self.rt.parts, self._need, home=home)
 
     def _load_macros(self) -> None:
         """The library's own syntax-rules: needed only where something is expanded."""
@@ -188,14 +314,14 @@ class Compiler:
         if top.is_library:
             return []
         taken = sorted(name for name in top.defined - before if top.offers(name))
-        self._needed.update(top.parts[name] for name in taken if name in top.parts)
+        self.text.needed.update(top.parts[name] for name in taken if name in top.parts)
         return [SetGlobal(None, name, False, Global(None, name, True), False) for name in taken]
 
     # -- the library's parts -------------------------------------------------------------------
 
     def _need(self, part: str) -> None:
         """A text names something of `part`."""
-        self._needed.add(part)
+        self.text.needed.add(part)
         if part in self._syntax_loaded:
             return
         self._syntax_loaded.add(part)
@@ -207,30 +333,32 @@ class Compiler:
 
     def _load_needed(self) -> list[str]:
         """Have the procedures defined that the text under way names."""
-        parts = sorted(self._needed)
+        parts = sorted(self.text.needed)
         for part in parts:
-            self._load_part(part)
+            self.texts.load_part(part)
         return parts
 
     def _expand_library(self, source: Source) -> None:
-        self._expander(self.library).program(read_all(source), len(source.text))
+        self.expander(self.library).program(read_all(source), len(source.text))
 
     def _emit(self, unit: Unit) -> tuple[ast.Module, Emitter]:
         analyse(unit)
         if unit.top.is_library:  # each of its texts stands for itself
             emitter = Emitter(unit, set(), {})
         else:
-            emitter = Emitter(unit, self.entries, self.workers_of)
+            emitter = Emitter(unit, self.texts.entries, self.texts.workers_of)
+        emitter.file = self.text.source.name
         return emitter.module(), emitter
 
     # -- macros --------------------------------------------------------------------------------
 
-    def _evaluate(self, node: Node, definitions: list[Node]) -> Any:
+    def _evaluate(self, top: TopLevel, node: Node, definitions: list[Node]) -> Any:
         """Run a transformer's node now; those of the text's definitions that it needs are evaluated
-        first, in their order.
+        first, in their order, and the modules it needs run.
         """
         self._load_needed()
         needed: set[Node] = set()
+        modules: dict[str, Module] = {}
         makers = {name: node for node in definitions for name in _defined_by(node)}
         work: list[Node] = [node]
         while work:
@@ -240,10 +368,16 @@ class Compiler:
                 if maker is not None and maker not in needed:
                     needed.add(maker)
                     work.append(maker)
+                home = home_of(at.name)
+                if home not in ("", top.home):
+                    module = self.texts.modules.known[f"({home})"]
+                    modules[home] = module
             work.extend(children(at))
-        earlier = [each for each in definitions if each in needed - self._evaluated]
-        self._evaluated |= needed
-        tree, emitter = self._emit(_resolved([*earlier, node], self.program))
+        for module in modules.values():
+            self._metered(partial(self.texts.instantiate, module))
+        earlier = [each for each in definitions if each in needed - self.text.evaluated]
+        self.text.evaluated |= needed
+        tree, emitter = self._emit(_resolved([*earlier, node], top))
         thunk = load(
             _code(tree, node.span.file if node.span else "<macro>"),
             emitter.literals,
@@ -260,14 +394,20 @@ class Compiler:
         is a condition with its place.
         """
         try:
-            with self.rt.metered(self._macro_steps, "in the macros of a program"):
+            with self.rt.metered(self.text.macro_steps, "in the macros of a program"):
                 return self.rt.call_with(function, arguments)
         except Exception as failure:
             raise self.rt.conditions.as_condition(failure) from failure.__cause__
         finally:
-            self._macro_steps -= self.rt.metered_steps
+            self.text.macro_steps -= self.rt.metered_steps
             if self.rt.metered_left() is None:
                 self.rt.charge(self.rt.metered_steps)
+
+
+def _is_syntax(imported: Import) -> bool:
+    """Whether a module's macro was imported."""
+    home = imported.home
+    return not home.is_library and not isinstance(home.binding(imported.name), GlobalBinding)
 
 
 def _for_nothing(steps: int) -> None:

@@ -6,6 +6,7 @@ rest here:
     (f x . more)
     ;12:5-14:20
     ;>g 13:7-13:14 0        a site: see sites.py
+    ;<other.omega           a file its text includes; lines of the n-th are FILE * n too high
 
     the documentation, if there is any
 
@@ -21,7 +22,9 @@ from typing import Any
 from omega.errors import Span
 from omega.lisp.names import mangle
 
-_SITE = ";>"
+_SITE, _FILE = ";>", ";<"
+FILE = 1 << 23  # lines: a file has fewer
+FILES_MAX = 200
 
 
 def docstring(
@@ -29,18 +32,23 @@ def docstring(
     span: Span | None,
     text: str | None,
     sites: Sequence[tuple[str, Span, int]] = (),
+    files: Sequence[str] = (),
 ) -> str:
+    """files: those the text includes."""
+
+    def written(span: Span) -> str:
+        before = (files.index(span.file) + 1) * FILE if span.file in files else 0
+        lines = (span.line + before, span.end_line + before)
+        return f"{lines[0]}:{span.column}-{lines[1]}:{span.end_column}"
+
     lines = [signature]
     if span is not None:
-        lines.append(f";{_written(span)}")
-    lines += [f"{_SITE}{mangle(name)} {_written(call)} {outer}" for name, call, outer in sites]
+        lines.append(f";{written(span)}")
+    lines += [f"{_SITE}{mangle(name)} {written(call)} {outer}" for name, call, outer in sites]
+    lines += [f"{_FILE}{file.encode('unicode_escape').decode()}" for file in files]
     if text:
         lines += ["", text]
     return "\n".join(lines)
-
-
-def _written(span: Span) -> str:
-    return f"{span.line}:{span.column}-{span.end_line}:{span.end_column}"
 
 
 def sites_of(code: CodeType) -> list[tuple[str, tuple[int, int, int, int], int]]:
@@ -57,6 +65,17 @@ def sites_of(code: CodeType) -> list[tuple[str, tuple[int, int, int, int], int]]
     return found
 
 
+def files_of(code: CodeType) -> list[str]:
+    """The file of a function's code, and those whose lines are shifted."""
+    text = code.co_consts[0] if code.co_consts else None
+    found = [code.co_filename]
+    if isinstance(text, str) and f"\n{_FILE}" in f"\n{text}":
+        for line in text.split("\n"):
+            if line.startswith(_FILE):
+                found.append(line.removeprefix(_FILE).encode().decode("unicode_escape"))
+    return found
+
+
 def signature_of(function: Any) -> str | None:
     """`(name param ...)` as shown to people; None when nothing is known of it."""
     line = _of(function).split("\n", 1)[0]
@@ -70,7 +89,9 @@ def place_of(function: Any) -> Span | None:
     if not mark or len(numbers) != 4 or not all(number.isdigit() for number in numbers):
         return None
     line, column, end_line, end_column = map(int, numbers)
-    return Span(function.__code__.co_filename, line, column, end_line, end_column)
+    number, line = divmod(line, FILE)
+    file = files_of(function.__code__)[number]
+    return Span(file, line, column, end_line % FILE, end_column)
 
 
 def documentation_of(function: Any) -> str:

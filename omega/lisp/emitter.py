@@ -39,8 +39,10 @@ class Emitter(Statements):
             self.stmt(node, EFFECT)
         if nodes:
             self.out.append(self.return_(self.expr(nodes[-1])))
-        sites = [self.evaluate(self.const(docstring("", None, None, self.sites.known)))]
-        body = (sites if self.sites.known else []) + self._with_declarations(self.out)
+        text = docstring("", None, None, self.sites.known, self.files.known)
+        is_told = self.sites.known or self.files.known
+        sites = [self.evaluate(self.const(text))] if is_told else []
+        body = sites + self._with_declarations(self.out)
         return ast.Module([self.def_("_unit", [], body or [self.pass_()])], [])
 
     def _with_declarations(self, body: Block) -> Block:
@@ -124,7 +126,8 @@ class Emitter(Statements):
         self._body(fn)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
-        doc = docstring(fn.signature, written, fn.doc, self.sites.known if written else ())
+        known = (self.sites.known, self.files.known) if written else ((), ())
+        doc = docstring(fn.signature, written, fn.doc, *known)
         head: Block = [self.evaluate(self.const(doc))]
         body = head + self._with_declarations(self.out)
         for worker_name, worker_params, block in self.workers:

@@ -17,6 +17,7 @@ from typing import Any
 
 from omega.errors import Span
 from omega.lisp.data import Pair, Symbol
+from omega.lisp.names import member, plain
 from omega.lisp.reader import HASH_LITERAL
 
 EXPANDED = "in the expansion of"  # what a note begins with that names a macro
@@ -51,27 +52,31 @@ class Special:
     A form that defines has `names(form)` -> the names it defines, and its `expand` returns
     definitions instead: (target, make) pairs, where target is an identifier, a tuple of identifiers
     (a rest one as a 1-tuple), or None for what binds nothing at run time, and make(scope) gives the
-    node.
+    node. One that `declares` stands at the top level only, and is no expression either.
     """
 
-    __slots__ = ("expand", "name", "names")
+    __slots__ = ("declares", "expand", "name", "names")
 
     def __init__(
         self,
         name: str,
         expand: Any,
         names: Callable[[Any], list[Any]] | None = None,
+        *,
+        declares: bool = False,
     ) -> None:
         self.name = name
         self.expand = expand
         self.names = names
+        self.declares = declares
 
 
 TABLE = Special("{...}", None)  # what HASH_LITERAL means everywhere; data_forms.py fills it in
 
 
 class Macro:
-    """`transform(form, scope) -> form`. `scope` is that of the use.
+    """`transform(form, scope, expander) -> form`: scope is that of the use, expander the one it is
+    expanded by.
 
     span: where the program defines it; None for the library's.
     """
@@ -79,7 +84,7 @@ class Macro:
     __slots__ = ("name", "span", "transform")
 
     def __init__(
-        self, name: str, transform: Callable[[Any, Any], Any], span: Span | None = None
+        self, name: str, transform: Callable[[Any, Any, Any], Any], span: Span | None = None
     ) -> None:
         self.name = name
         self.transform = transform
@@ -92,16 +97,58 @@ def expansion_note(name: str, defined: Span | None) -> tuple[str, Span | None]:
 
 
 class GlobalBinding:
-    """A global variable. `library`: whose it is; None: the library's unless the program's text
-    turns out to define it. `kind`: a Primitive or Native when it names one.
+    """A global variable, by its full name. `library`: whose it is; None: the library's unless the
+    program's text turns out to define it. `kind`: a Primitive or Native when it names one. is_free:
+    nothing has bound it so far.
     """
 
-    __slots__ = ("kind", "library", "name")
+    __slots__ = ("is_free", "kind", "library", "name")
 
-    def __init__(self, name: str, library: bool | None, kind: Any = None) -> None:
+    def __init__(
+        self, name: str, library: bool | None, kind: Any = None, *, is_free: bool = False
+    ) -> None:
         self.name = name
         self.library = library
         self.kind = kind
+        self.is_free = is_free
+
+
+class Import:
+    """What a name is that was imported: `name` of the top level `home`. library: as it is shown,
+    "(shapes square)". used: whether anything asked for it.
+    """
+
+    __slots__ = ("home", "library", "name", "used")
+
+    def __init__(self, home: TopLevel, name: str, library: str) -> None:
+        self.home, self.name, self.library = home, name, library
+        self.used = False
+
+    def is_same(self, other: Import) -> bool:
+        """Whether both are one binding, wherever each came from."""
+        if self.home is other.home and self.name == other.name:
+            return True
+        mine, its = self.home.binding(self.name), other.home.binding(other.name)
+        if isinstance(mine, GlobalBinding) and isinstance(its, GlobalBinding):
+            return mine.name == its.name and mine.library == its.library
+        return mine is its
+
+
+class ImportSet:
+    """One import set of a text. names: what it gives. listed: the names it is written for, with
+    their places; None when it takes all there are.
+    """
+
+    __slots__ = ("library", "listed", "names", "span")
+
+    def __init__(
+        self,
+        span: Span | None,
+        library: str,
+        names: dict[str, Import],
+        listed: list[tuple[str, Span | None]] | None,
+    ) -> None:
+        self.span, self.library, self.names, self.listed = span, library, names, listed
 
 
 class Scope:
@@ -115,7 +162,10 @@ class Scope:
 
 
 class TopLevel:
-    """The outermost scope of a program or of the library.
+    """The outermost scope of a program, of the library, or of a module.
+
+    home: the module's name, "" for the others. A module sees what it defines and imports; a program
+    has the whole library besides. fixed: nothing can be defined in it.
 
     syntax: name -> Special or Macro. defined: names this program has defined or assigned, in this
     text or before.
@@ -125,7 +175,9 @@ class TopLevel:
     and sees to its syntax.
     """
 
-    __slots__ = ("defined", "is_library", "library", "need", "parts", "syntax")
+    __slots__ = (
+        "defined", "fixed", "home", "imports", "is_library", "library", "need", "parts", "syntax",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -135,16 +187,33 @@ class TopLevel:
         need: Callable[[str], None] = lambda part: None,
         *,
         is_library: bool = False,
+        home: str = "",
     ) -> None:
         self.syntax = syntax
         self.defined: set[str] = set()
+        self.imports: dict[str, Import] = {}
         self.library = library
         self.parts, self.need = {} if parts is None else parts, need
         self.is_library = is_library
+        self.home = home
+        self.fixed = False
+
+    def own(self, name: str) -> str:
+        """The full name of its own global `name`."""
+        return member(name, self.home)
 
     def binding(self, name: str) -> Any:
         if name in self.defined:
-            return GlobalBinding(name, self.is_library)
+            return GlobalBinding(self.own(name), self.is_library)
+        imported = self.imports.get(name)
+        if imported is not None:
+            imported.used = True
+            return imported.home.binding(imported.name)
+        if self.home:
+            found = self.syntax.get(name)
+            if found is None:
+                found = GlobalBinding(self.own(name), False, is_free=True)
+            return found
         if name in self.parts and name not in self.syntax:
             self.need(self.parts[name])
         found = self.syntax.get(name)
@@ -152,18 +221,23 @@ class TopLevel:
             return found
         if self.offers(name):
             return GlobalBinding(name, True if self.is_library else None, self.library[name])
-        return GlobalBinding(name, self.is_library)
+        return GlobalBinding(name, self.is_library, is_free=True)
 
     def offers(self, name: str) -> bool:
         """Whether the library has `name` for what is written here. `%` names are its own."""
-        return name in self.library and (self.is_library or name[:1] != "%")
+        return name in self.library and not self.home and (self.is_library or name[:1] != "%")
+
+
+def top_of(scope: Scope | TopLevel) -> TopLevel:
+    """The top level `scope` is in."""
+    while isinstance(scope, Scope):
+        scope = scope.outer
+    return scope
 
 
 def is_library(scope: Scope | TopLevel) -> bool:
     """Whether `scope` is part of the library's text."""
-    while isinstance(scope, Scope):
-        scope = scope.outer
-    return scope.is_library
+    return top_of(scope).is_library
 
 
 def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
@@ -181,12 +255,29 @@ def lookup(identifier: Identifier, scope: Scope | TopLevel) -> Any:
         identifier, at = alias.name, alias.scope
 
 
+def imported_as(identifier: Identifier, scope: Scope | TopLevel) -> Import | None:
+    """What `identifier` was imported as, where it means that."""
+    at: Scope | TopLevel = scope
+    while True:
+        while isinstance(at, Scope):
+            if identifier in at.bindings:
+                return None
+            at = at.outer
+        if not isinstance(identifier, Alias):
+            name = identifier.name
+            return None if name in at.defined else at.imports.get(name)
+        alias = identifier
+        identifier, at = alias.name, alias.scope
+
+
 def same_meaning(
     a: Identifier, scope_a: Scope | TopLevel, b: Identifier, scope_b: Scope | TopLevel
 ) -> bool:
     """`free-identifier=?`: both are bound alike, or both are the same unbound or global name."""
     meaning_a, meaning_b = lookup(a, scope_a), lookup(b, scope_b)
     if isinstance(meaning_a, GlobalBinding) and isinstance(meaning_b, GlobalBinding):
+        if meaning_a.is_free and meaning_b.is_free:
+            return plain(meaning_a.name) == plain(meaning_b.name)
         return meaning_a.name == meaning_b.name
     return meaning_a is meaning_b
 

@@ -12,23 +12,38 @@ A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import HostError, LimitExceeded, LispError, OmegaError, Source, Span
 from omega.lisp import cache
+from omega.lisp.environment import Import, TopLevel
+from omega.lisp.evaluation import MARKING, evaluation_procedures
 from omega.lisp.host import Host
+from omega.lisp.library.standard import STANDARD
 from omega.lisp.literals import load
-from omega.lisp.names import mangle
+from omega.lisp.modules import Module, Modules
+from omega.lisp.names import home_of, library_name, mangle
+from omega.lisp.primitives.registry import Native
 from omega.lisp.runtime import MARKER, Runtime, RuntimeLimits
 
 if TYPE_CHECKING:
-    from omega.lisp.compiler import Compiler
+    from omega.lisp.compiler import Compiled, Compiler
     from omega.lisp.findings import Finding
 
 SOURCES_MAX = 1_000  # texts kept for showing errors
 PART_STEPS = 10_000  # steps that the definitions of a part of the library may take
 LEFT_NO_TRACE = "the call is the last thing that is done by what is called here"
 SPAN = "\0span"  # what a packed span begins with: no name, fact or hint does
+
+
+class How(Enum):
+    """What a text is: the library's own, the program's, the file of modules."""
+
+    LIBRARY = 0
+    PROGRAM = 1
+    FILE = 2
 
 
 class Evaluator:
@@ -42,11 +57,20 @@ class Evaluator:
         self.entries: set[str] = set()  # see Emitter
         self.workers_of: dict[str, int] = {}
         self.defined: set[str] = set()  # the program's own names
+        # a name the program imports -> (library, the library's own name for it)
+        self.imports: dict[str, tuple[str, str]] = {}
+        self.modules = Modules(self._load_file)
+        # runs a body while nothing else runs one for the same module
+        self.once: Callable[[Module, Callable[[], None]], None] = lambda module, body: body()
         # file -> (line, column) of a macro's use -> name and place of the macro
         self.expansions: dict[str, dict[tuple[int, int], tuple[str, Span]]] = {}
         self._compiler: Compiler | None = None
         self._has_macros = False
         self._parts_loaded: set[str] = set()
+        self._found: list[Finding] = []  # in modules, not told yet
+        for name, procedure in evaluation_procedures(self).items():
+            kind = None if name in MARKING else Native(name)
+            self.runtime.install(name, procedure, kind)
 
     # -- texts ---------------------------------------------------------------------------------
 
@@ -56,7 +80,7 @@ class Evaluator:
         from omega.lisp.names import demangle
 
         before = set(self.runtime.registers)
-        unit, _ = self._unit(Source("<omega>", text_of(PRELUDE)), "library", library=True)
+        unit, _ = self._unit(Source("<omega>", text_of(PRELUDE)), "library", How.LIBRARY)
         self._run(unit)
         library = self.runtime.library
         for key in set(self.runtime.registers) - before:
@@ -78,7 +102,7 @@ class Evaluator:
         self._parts_loaded.add(part)
         text = part_text(part)
         if text:
-            unit, _ = self._unit(Source(f"<omega-{part}>", text), "library", library=True)
+            unit, _ = self._unit(Source(f"<omega-{part}>", text), "library", How.LIBRARY)
             with self.runtime.metered(PART_STEPS, "loading the library"):
                 self._run(unit)
 
@@ -92,9 +116,11 @@ class Evaluator:
         """(thunk, findings) of a text; see findings.py. Raises what reading and expanding raise,
         with the report attached.
         """
-        source = self._remember(text, filename)
+        source = self.remember(text, filename)
+        self._found = []
         try:
-            return self._unit(source, self._options(), library=False)
+            thunk, found = self._unit(source, self._options(), How.PROGRAM)
+            return thunk, [*self._found, *found]
         except OmegaError as error:
             if error.span is None:
                 error.span = Span(source.name, 1, 1, 1, 1)
@@ -106,7 +132,7 @@ class Evaluator:
         """
         from omega.lisp.findings import as_error
 
-        source = self._remember(text, filename)
+        source = self.remember(text, filename)
         try:
             mistakes, found, expansions = self.compiler.check(
                 source, self.runtime.limits.source_bytes
@@ -114,68 +140,199 @@ class Evaluator:
         except (LispError, LimitExceeded) as error:
             mistakes, found, expansions = [error, *error.others], [], []
             error.others = ()
-        self.expansions[source.name] = {place: (name, at) for place, name, at in expansions}
+        for (file, line, column), name, at in expansions:
+            self.expansions.setdefault(file, {})[line, column] = (name, at)
         mistakes += [as_error(each, self.runtime.suggest) for each in found]
         return sorted(mistakes, key=_position)
 
     def _options(self) -> str:
+        """What else than its text the code of a program's text depends on."""
         shadowed = sorted(name for name in self.defined if name in self.runtime.library)
-        promised = f"{' '.join(sorted(self.entries))}|{sorted(self.workers_of.items())}"
-        return f"program|{' '.join(shadowed)}|{promised}"
+        imports = sorted(self.imports.items()) if self.imports else ""
+        return f"program|{' '.join(shadowed)}|{self._promised(of_modules=False)}|{imports}"
+
+    def _promised(self, *, of_modules: bool) -> str:
+        """What compiled code relies on of the globals of modules, or of the program's."""
+
+        def concerned(name: str) -> bool:
+            return (home_of(name) != "") is of_modules
+
+        workers = sorted(each for each in self.workers_of.items() if concerned(each[0]))
+        return f"{' '.join(sorted(filter(concerned, self.entries)))}|{workers}"
 
     def _unit(
-        self, source: Source, options: str, *, library: bool
+        self, source: Source, options: str, how: How
     ) -> tuple[Callable[[], Any], list[Finding]]:
-        registers = self.runtime.registers
-        cached = None
-        usable = self.use_cache and not self._has_macros
+        """(thunk, findings) of a text."""
+        usable = self.use_cache and not (how is How.PROGRAM and self._has_macros)
         key = f"{options}|{source.name}"
-        if usable:
-            cached = cache.load(source.text, key)
-        if cached is not None and not (cached[2]["macros"] and not library and self._keeps_syntax):
-            code, literals, facts = cached
-            if not library:
-                self.runtime.charge(facts["steps"])  # a warm start has the cost of a cold one
-            found = [_unpacked(finding) for finding in facts["findings"]]
-        else:
-            compiler = self.compiler
-            top = compiler.library if library else compiler.program
-            compiled = compiler.compile(source, top, limit=self.runtime.limits.source_bytes)
-            code, literals, facts = compiled.code, compiled.literals, compiled.facts
-            found = facts["findings"]
-            for what in ("findings", "expansions"):
-                facts[what] = [_packed(each) for each in facts[what]]
+        compiled = self._cached(source, key, how) if usable else None
+        if compiled is None:
+            compiled = self._compiled(source, how)
             if usable:
-                cache.save(source.text, key, code, literals, facts)
-            if facts["macros"] and not library:
-                self._has_macros = True
-        if not library:
-            if facts["expansions"]:
-                self.expansions[source.name] = {
-                    place: (name, _unpacked(defined))
-                    for place, name, defined in facts["expansions"]
-                }
-            self.entries.update(facts["entries"])
-            self.workers_of.update(facts["workers"])
-            self.defined.update(facts["defined"])
-            if self._compiler is not None:
-                self._compiler.program.defined.update(facts["defined"])
+                cache.save(source.text, key, compiled)
+        facts = compiled.facts
+        if how is How.PROGRAM:
+            self._has_macros = self._has_macros or facts["macros"]
+            self._adopt(facts)
+        return self._loaded(compiled), [_unpacked(each) for each in facts["findings"]]
+
+    def _compiled(self, source: Source, how: How) -> Compiled:
+        compiler, limit = self.compiler, self.runtime.limits.source_bytes
+        if how is How.FILE:
+            return _packed_facts(compiler.compile_file(source, limit=limit))
+        top = compiler.library if how is How.LIBRARY else compiler.program
+        return _packed_facts(compiler.compile(source, top, limit=limit))
+
+    def _cached(self, source: Source, key: str, how: How) -> Compiled | None:
+        """What the cache has of a text, if all it was made from is as it was; its modules are known
+        then.
+        """
+        compiled: Compiled | None = cache.load(source.text, key)
+        if compiled is None:
+            return None
+        facts = compiled.facts
+        if facts["macros"] and how is How.PROGRAM and self._keeps_syntax:
+            return None
+        inner = [each.facts for _, each in compiled.modules]
+        depends = [one for each in (facts, *inner) for one in each["depends"]]
+        if not all(map(self.modules.is_unchanged, depends)):
+            return None
+        if how is not How.LIBRARY:
+            for each in (facts, *inner):
+                self.runtime.charge(each["steps"])  # a warm start has the cost of a cold one
+        for shown, module in compiled.modules:
+            self.register(shown, module, source, None)
+        return compiled
+
+    def _adopt(self, facts: dict[str, Any]) -> None:
+        """Have the program's top level know what a text has made of it."""
+        self._note_code(facts)
+        imports = {name: (library, own) for name, library, own in facts["imports"]}
+        defined = set(facts["defined"])
+        self.defined = (self.defined - imports.keys()) | defined
+        self.imports = {
+            name: what for name, what in {**self.imports, **imports}.items() if name not in defined
+        }
+        if self._compiler is not None:
+            self._know(self._compiler)
+
+    def _note_code(self, facts: dict[str, Any]) -> None:
+        for place, name, defined in facts["expansions"]:
+            file, line, column = place
+            self.expansions.setdefault(file, {})[line, column] = (name, _unpacked(defined))
+        self.entries.update(facts["entries"])
+        self.workers_of.update(facts["workers"])
+
+    def _loaded(self, compiled: Compiled) -> Callable[[], Any]:
+        """The thunk of compiled code; the modules it needs run first."""
+        facts = compiled.facts
         for part in facts["parts"]:
             self.load_part(part)
-        return load(code, literals, registers), found
+        thunk = load(compiled.code, compiled.literals, self.runtime.registers)
+        modules = self._required(facts)
+        return thunk if not modules else partial(self._run_after, modules, thunk)
 
-    _keeps_syntax = (
-        True  # macros of one text serve the next; False where there is no next (a script)
-    )
+    def _required(self, facts: dict[str, Any]) -> list[Module]:
+        needs = [(tuple(name), importer) for name, importer in facts["requires"]]
+        return [self.modules.get(name, importer, None) for name, importer in needs]
+
+    # -- modules -------------------------------------------------------------------------------
+
+    def register(self, shown: str, compiled: Any, source: Source, top: TopLevel | None) -> None:
+        """Know a module that was compiled. top: its top level; None when it is from the cache."""
+        facts = compiled.facts
+        home = TopLevel({}, self.runtime.library, home=shown[1:-1]) if top is None else top
+        if top is None:
+            home.defined.update(facts["defined"])
+        module = Module(shown, home, dict(facts["exports"]), source)
+        module.has_syntax = top is not None or not facts["macros"]
+        module.needs = self._required(facts)
+        module.depends = [tuple(each) for each in facts["depends"]]
+        self.modules.known[shown] = module
+        if self._compiler is not None:
+            self._know(self._compiler)
+        self._note_code(facts)
+        for part in facts["parts"]:
+            self.load_part(part)
+        module.thunk = load(compiled.code, compiled.literals, self.runtime.registers)
+        self._found += [_unpacked(each) for each in facts["findings"]]
+
+    def instantiate(self, module: Module) -> None:
+        """Run a module, and those it needs, unless they have run."""
+        if module.is_ready:
+            return
+        for need in module.needs:
+            self.instantiate(need)
+        self.once(module, partial(self._run_module, module))
+
+    def _run_module(self, module: Module) -> None:
+        if not module.is_ready and module.thunk is not None:
+            self._run(module.thunk)
+            module.is_ready = True
+
+    def _run_after(self, modules: list[Module], thunk: Callable[[], Any]) -> Any:
+        for module in modules:
+            self.instantiate(module)
+        return thunk()
+
+    def with_syntax(self, module: Module) -> None:
+        """Have the macros of a module that came from the cache."""
+        texts = self.modules
+        kept = {n: m for n, m in texts.known.items() if m.source.name == module.source.name}
+        for shown in kept:
+            del texts.known[shown]
+        found = len(self._found)
+        self.compiler.compile_file(module.source)
+        del self._found[found:]
+        for shown, old in kept.items():
+            new = texts.known.get(shown)
+            if new is not None:
+                old.top, old.exports, old.has_syntax = new.top, new.exports, True
+            texts.known[shown] = old
+
+    def _load_file(self, text: str, path: str) -> None:
+        """Declare the modules of a library's file."""
+        source = self.remember(text, path)
+        self._unit(source, f"file|{self._promised(of_modules=True)}", How.FILE)
 
     @property
     def compiler(self) -> Compiler:
         if self._compiler is None:
             from omega.lisp.compiler import Compiler
 
-            self._compiler = Compiler(self.runtime, self.entries, self.workers_of, self.load_part)
-            self._compiler.program.defined |= self.defined
+            self._compiler = Compiler(self.runtime, self)
+            self._know(self._compiler)
         return self._compiler
+
+    def _know(self, compiler: Compiler) -> None:
+        """Have the compiler's program define and import what the evaluator knows of."""
+        program, known = compiler.program, self.modules.known
+        program.defined |= self.defined
+        program.defined -= self.imports.keys()
+        for name, (library, own) in self.imports.items():
+            is_standard = library in STANDARD
+            if name not in program.imports and (is_standard or library in known):
+                home = compiler.library if is_standard else known[library].top
+                program.imports[name] = Import(home, own, library)
+
+    # -- data ----------------------------------------------------------------------------------
+
+    def prepare_form(self, form: Any, top: TopLevel | None) -> Callable[[], Any]:
+        """The thunk of a form that a program made, in `top`; None: the program's top level."""
+        compiler = self.compiler
+        compiled = compiler.compile_form(form, compiler.program if top is None else top)
+        if top is None:
+            self._has_macros = self._has_macros or compiled.facts["macros"]
+            self._adopt(_packed_facts(compiled).facts)
+        return self._loaded(compiled)
+
+    def prepare_file(self, text: str, path: str, top: TopLevel | None) -> Callable[[], Any]:
+        """The thunk of a file's text that a program loads, in `top`; None: the program's own."""
+        if top is None:
+            return self.prepare(text, path)[0]
+        source = self.remember(text, path)
+        return self._loaded(self.compiler.compile(source, top, limit=len(text)))
 
     def only_text(self) -> None:
         """Say that the next text is the only one (a script): its macros need not outlive it."""
@@ -188,6 +345,7 @@ class Evaluator:
         registers = self.runtime.registers
         registers[mangle(name)] = value
         self.defined.add(name)
+        self.imports.pop(name, None)
         if name in self.entries:
             registers[mangle(name) + "ǁv"] = registers["_value_entry"](value)
         if name in self.workers_of:
@@ -200,19 +358,32 @@ class Evaluator:
 
     def lookup(self, name: str) -> Any:
         """The value of a global of the program, else of the library. Raises KeyError."""
-        from omega.lisp.names import library_name
-
         registers = self.runtime.registers
-        key = mangle(name)
-        if key in registers:
-            return registers[key]
+        if name in self.imports:
+            library, own = self.imports[name]
+            module = self.modules.known.get(library)
+            if module is not None:
+                return self._member(module, own)
+            name = own
+        elif mangle(name) in registers:
+            return registers[mangle(name)]
         if name in self.runtime.library and name in self.runtime.parts:
             self.load_part(self.runtime.parts[name])
         return registers[library_name(name)]
 
+    def _member(self, module: Module, own: str) -> Any:
+        """The value of a module's global; what it imports and exports again, too."""
+        imported = None if own in module.top.defined else module.top.imports.get(own)
+        if imported is not None:
+            home = imported.home
+            return self.runtime.registers[
+                library_name(imported.name) if home.is_library else mangle(home.own(imported.name))
+            ]
+        return self.runtime.registers[mangle(module.top.own(own))]
+
     # -- sources -------------------------------------------------------------------------------
 
-    def _remember(self, text: str, filename: str) -> Source:
+    def remember(self, text: str, filename: str) -> Source:
         """Keep a text for showing errors; a second text under one name gets a number."""
         if not isinstance(text, str):
             raise HostError(f"a program is a str, got {type(text).__name__}")
@@ -266,6 +437,14 @@ class Evaluator:
 
 def _position(error: OmegaError) -> tuple[int, int]:
     return (0, 0) if error.span is None else (error.span.line, error.span.column)
+
+
+def _packed_facts(compiled: Compiled) -> Compiled:
+    """What was compiled, with facts as `marshal` writes them."""
+    for each in (compiled, *(module for _, module in compiled.modules)):
+        for what in ("findings", "expansions"):
+            each.facts[what] = [_packed(one) for one in each.facts[what]]
+    return compiled
 
 
 def _packed(value: Any) -> Any:

@@ -35,6 +35,8 @@ from omega.lisp.environment import (
     Alias,
     GlobalBinding,
     Identifier,
+    Import,
+    ImportSet,
     Macro,
     Scope,
     Special,
@@ -48,12 +50,14 @@ from omega.lisp.environment import (
 )
 from omega.lisp.expansion import MADE_MAX, Work, goes_round, size_of
 from omega.lisp.mistakes import Mistakes, too_much
+from omega.lisp.places import Places
 from omega.lisp.reader import SourcePair, strip_source
 
 NESTING_MAX = 1_000  # forms within forms, after expansion
 EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
 QUOTED_PER_FORM = 16  # pairs of a constant that are copied while a form is expanded
 SHOWN_MAX = 200  # characters of a form in a message
+FIXED = "(interaction-environment) is the program's own, where definitions and assignments go"
 ROUND_EVERY = 4_096  # elements of a list after which it is looked at whether it ends
 # What the expander itself goes by: no program may mean something else by these at its top level.
 KEPT = frozenset(
@@ -70,7 +74,7 @@ class Expander:
     top: the program's top level. evaluate: runs a transformer's Lambda node and returns the
     procedure;
     call: calls such a procedure with data. charge: called with the steps that expanding what macros
-    make is worth; may raise.
+    make is worth; may raise. declarations: the Declarations that `import` and its like are put to.
     """
 
     def __init__(
@@ -79,16 +83,21 @@ class Expander:
         evaluate: Callable[[Node, list[Node]], Any],
         call: Callable[[Any, list[Any]], Any],
         charge: Callable[[int], None],
+        declarations: Any,
     ) -> None:
         self.top = top
         self.evaluate = evaluate
         self.call = call
         self.work = Work(charge)
+        self.declarations = declarations
+        self.imports: list[ImportSet] = []  # of this text
+        self.taken: dict[str, Import] = {}  # what it did not have before
+        self.noted: set[str] = set()  # names this text defines
         self.definitions: list[Node] = []  # of this text's globals so far, for transformers
-        self.places: dict[int, tuple[Pair, Span | None, Span | None]] = {}
+        self.places = Places()
         self.made_syntax = False
-        # (line, column) of a use -> the macro that was expanded there
-        self.uses: dict[tuple[int, int], Macro] = {}
+        # (file, line, column) of a use -> the macro that was expanded there
+        self.uses: dict[tuple[str, int, int], Macro] = {}
         # uses of macros, which may leave out what they are given: findings.py asks what that was
         self.expanded: list[tuple[Macro, Any, AnyScope]] = []
         self.mistakes: Mistakes | None = None  # None: the first one ends the expansion
@@ -153,6 +162,7 @@ class Expander:
                 self._note_definition(part)
         elif meaning.names is not None:
             names = {n.name for n in meaning.names(form) if isinstance(n, Symbol)}
+            self.noted.update(names - KEPT)
             self.top.defined.update(names - KEPT)
 
     def refuse_kept(self, name: str, span: Span | None) -> None:
@@ -163,6 +173,20 @@ class Expander:
                 span,
                 "definitions are found by it; a parameter or a local variable may be called so",
             )
+
+    def refuse_imported(self, name: str, span: Span | None) -> None:
+        """An error if this text imports `name` from a library of the program's; what the program
+        has without importing may be shadowed.
+        """
+        for each in self.imports:
+            imported = each.names.get(name)
+            if imported is not None and (self.top.home or not imported.home.is_library):
+                raise self.error(
+                    f"`{name}` is imported from {imported.library} and defined here as well",
+                    span,
+                    f"import it by another name: (rename {imported.library} ({name} NAME)), "
+                    f"or not at all: (except {imported.library} {name})",
+                )
 
     def identifier(self, name: Any, span: Span | None) -> Identifier:
         """`name`, which must be one."""
@@ -190,6 +214,9 @@ class Expander:
                     ]
                 if meaning.names is not None:
                     return self._toplevel_definitions(meaning, form, scope, span)
+                if meaning.declares:
+                    meaning.expand(self, form, scope, span)
+                    return [Const(span, None)]
             return [self.expand(form, scope, span)]
         except LispError as error:
             if self.mistakes is None:
@@ -202,6 +229,8 @@ class Expander:
     def _toplevel_definitions(
         self, meaning: Special, form: Any, scope: AnyScope, span: Span | None
     ) -> list[Node]:
+        if self.top.fixed:
+            raise self.error("nothing can be defined in this environment", span, FIXED)
         nodes: list[Node] = []
         for target, make in meaning.expand(self, form, scope, self.span_of(form, span)):
             if target is None:
@@ -212,8 +241,11 @@ class Expander:
                 place = self.span_of(form, span)
                 name = symbol_of(self.identifier(target, place)).name
                 self.refuse_kept(name, place)
+                if name not in self.noted:
+                    self.refuse_imported(name, place)
                 self.top.defined.add(name)
-                nodes.append(SetGlobal(place, name, self.top.is_library, make(scope), True))
+                own = self.top.own(name)
+                nodes.append(SetGlobal(place, own, self.top.is_library, make(scope), True))
             if target is not None:
                 self.definitions.append(nodes[-1])
         return nodes
@@ -224,8 +256,11 @@ class Expander:
         body: list[Node] = []
         for var in required + rest:
             self.refuse_kept(var.name, span)
+            if var.name not in self.noted:
+                self.refuse_imported(var.name, span)
             self.top.defined.add(var.name)
-            body.append(SetGlobal(span, var.name, self.top.is_library, Local(span, var), True))
+            own = self.top.own(var.name)
+            body.append(SetGlobal(span, own, self.top.is_library, Local(span, var), True))
         body.append(Const(span, None))
         return Receive(span, required, rest[0] if rest else None, producer, Seq(span, body))
 
@@ -249,6 +284,10 @@ class Expander:
                         f"`{meaning.name}` is not allowed here",
                         span,
                         "definitions stand at the top level or at the start of a body",
+                    )
+                if meaning.declares:
+                    raise self.error(
+                        f"`{meaning.name}` is not allowed here", span, "it stands at the top level"
                     )
                 node: Node = meaning.expand(self, form, scope, span)
                 return node
@@ -286,9 +325,9 @@ class Expander:
             place = self.span_of(form, span)
             self._chain.append((meaning, form))
             self.expanded.append((meaning, form, scope))
-            form = meaning.transform(form, scope)
+            form = meaning.transform(form, scope, self)
             if place is not None:
-                self.uses.setdefault((place.line, place.column), meaning)
+                self.uses.setdefault(start_of(place), meaning)
         return form, None
 
     def _atom(self, datum: Any, span: Span | None) -> Node:
@@ -440,12 +479,24 @@ class Expander:
 
     # -- helpers -------------------------------------------------------------------------------
 
+    @property
+    def here(self) -> Span | None:
+        """Where the innermost form that is being expanded stands."""
+        return self._here
+
+    def placed(self, first: Any, rest: Any, place: Span | None) -> Pair:
+        """A pair whose first element is known to stand at `place`."""
+        pair = Pair()
+        pair.car, pair.cdr = first, rest
+        self.places.note(pair, place, place)
+        return pair
+
     def parts(self, form: Any) -> list[Part]:
         """The elements of a list form with their places; an improper list is an error."""
         result: list[Part] = []
         at = form
         while isinstance(at, Pair):
-            place = at.car_span if type(at) is SourcePair else self._places(at)[1]
+            place = at.car_span if type(at) is SourcePair else self.places.of(at)[1]
             result.append((at.car, place))
             at = at.cdr
             if len(result) % ROUND_EVERY == 0:
@@ -488,43 +539,26 @@ class Expander:
         return symbol_of(head).name
 
     def span_of(self, form: Any, default: Span | None) -> Span | None:
-        span = self._places(form)[0] if isinstance(form, Pair) else None
+        span = self.places.of(form)[0] if isinstance(form, Pair) else None
         return span or default or self._here
 
     def place_of_car(self, pair: Pair) -> Span | None:
         """Where the first element of the list from `pair` on stands."""
-        return pair.car_span if isinstance(pair, SourcePair) else self._places(pair)[1]
-
-    def _places(self, pair: Pair) -> tuple[Span | None, Span | None]:
-        """Where the list from `pair` on stands, and its first element."""
-        if isinstance(pair, SourcePair):
-            return pair.span, pair.car_span
-        known = self.places.get(id(pair))
-        return (known[1], known[2]) if known is not None and known[0] is pair else (None, None)
+        return self.places.of(pair)[1]
 
     def plain(self, datum: Any) -> Any:
         """`datum` as plain data for a transformer; what it gives back keeps the places of the parts
         it kept.
         """
         result = strip(datum)
-        work = [(datum, result)]
-        while work:
-            form, copy = work.pop()
-            while isinstance(form, Pair):
-                if id(copy) in self.places:
-                    break
-                self.places[id(copy)] = (copy, *self._places(form))
-                self.count(1)
-                if isinstance(form.car, Pair):
-                    work.append((form.car, copy.car))
-                form, copy = form.cdr, copy.cdr
+        self.places.copy(datum, result, self.count)
         return result
 
     def error(
         self, message: str, span: Span | None = None, hint: str | None = None
     ) -> LispSyntaxError:
         place = span or self._here
-        macro = self.uses.get((place.line, place.column)) if place is not None else None
+        macro = self.uses.get(start_of(place)) if place is not None else None
         notes = [expansion_note(macro.name, macro.span)] if macro is not None else []
         return LispSyntaxError(message, span=place, hint=hint, notes=notes)
 
@@ -539,6 +573,11 @@ class Expander:
         if not isinstance(datum, (Symbol, Alias)) or symbol_of(datum).name != name:
             return False
         return not isinstance(lookup(datum, scope), Variable)
+
+
+def start_of(span: Span) -> tuple[str, int, int]:
+    """Where something begins; what a macro makes begins where it is used."""
+    return span.file, span.line, span.column
 
 
 def _later(expander: Expander, form: Any, at: Span | None) -> Callable[[AnyScope], Node]:

@@ -29,8 +29,9 @@ from omega.lisp.core import (
     children,
 )
 from omega.lisp.data import Keyword
+from omega.lisp.environment import TopLevel
 from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
-from omega.lisp.names import library_name, mangle
+from omega.lisp.names import home_of, library_name, mangle, plain
 from omega.lisp.spelling import AUXILIARY, near
 
 _BINDING = frozenset(
@@ -90,11 +91,12 @@ def as_error(found: Finding, suggest: Callable[[str, Sequence[str]], str]) -> Li
 
 
 def _unbound(node: Global, unit: Unit) -> Finding:
-    top = unit.top
-    names = [*top.syntax, *AUXILIARY, *top.defined, *_locals_at(node, unit.nodes)]
-    here = near(node.name, {name for name in names if not name.startswith("%")})
-    fact = f"`{node.name}` is not bound"
-    return "unbound-variable", fact, node.span, None, (), node.name, tuple(here)
+    top, name = unit.top, plain(node.name)
+    names = [*top.syntax, *top.imports, *AUXILIARY, *top.defined, *_locals_at(node, unit.nodes)]
+    here = near(name, {each for each in names if not each.startswith("%")})
+    fact = f"`{name}` is not bound"
+    hint = unimported(name) if top.home and not here else None
+    return "unbound-variable", fact, node.span, hint, (), "" if hint else name, tuple(here)
 
 
 def _locals_at(wanted: Node, nodes: Sequence[Node]) -> list[str]:
@@ -129,7 +131,8 @@ def _misspelled_binding(node: Call, unit: Unit, registers: dict[str, Any]) -> se
     head = node.function
     if not (isinstance(head, Global) and _is_unbound(head, unit, registers) and node.arguments):
         return set()
-    if not any(name in _BINDING for name in near(head.name, unit.top.syntax)):
+    words = [*unit.top.syntax, *unit.top.imports]
+    if not any(name in _BINDING for name in near(plain(head.name), words)):
         return set()
     names: set[str] = set()
     work = [node.arguments[0]]
@@ -144,7 +147,24 @@ def _misspelled_binding(node: Call, unit: Unit, registers: dict[str, Any]) -> se
 def _is_unbound(node: Global, unit: Unit, registers: dict[str, Any]) -> bool:
     if node.library:
         return library_name(node.name) not in registers and not unit.top.is_library
-    return node.name not in unit.top.defined and mangle(node.name) not in registers
+    top = unit.top
+    is_own = home_of(node.name) == top.home and plain(node.name) in top.defined
+    return not is_own and mangle(node.name) not in registers and not _is_elsewhere(node.name, top)
+
+
+def _is_elsewhere(name: str, top: TopLevel) -> bool:
+    """Whether a module that has not run yet defines it: what is imported is bound."""
+    return home_of(name) not in ("", top.home)
+
+
+def unimported(name: str) -> str | None:
+    """What to import for a name that a library of the program's does not know."""
+    from omega.lisp.library.standard import STANDARD
+
+    for library, names in STANDARD.items():
+        if name in names:
+            return f"it is in {library}: (import (only {library} {name}))"
+    return None
 
 
 def _misfit(node: Call, unit: Unit) -> Finding | None:
@@ -163,7 +183,7 @@ def _misfit(node: Call, unit: Unit) -> Finding | None:
     low = len(callee.required)
     is_open = callee.rest is not None or callee.keys or callee.all_keys is not None
     high = None if is_open else low + len(callee.optional)
-    misfit = Misfit(callee.name, callee.signature, given, low, high, of_program=True)
+    misfit = Misfit(plain(callee.name), callee.signature, given, low, high, of_program=True)
     if misfit.is_one:
         return _finding(node, misfit, callee)
     refusal = _keyword_refusal(node, callee) if callee.keys else None
@@ -211,5 +231,5 @@ def _finding(node: Call, wrong: Misfit | ArityError, callee: Lambda | None) -> F
     fact = wrong.fact if isinstance(wrong, Misfit) else wrong.message
     notes = []
     if callee is not None and callee.span is not None:
-        notes.append(defined_here(callee.name, callee.span))
+        notes.append(defined_here(plain(callee.name), callee.span))
     return finding("arity-error", fact, node.span, wrong.hint, notes)

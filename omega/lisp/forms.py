@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.errors import LispSyntaxError, Span
+from omega.errors import Span
 from omega.lisp.core import (
     Call,
     Const,
@@ -25,18 +25,19 @@ from omega.lisp.core import (
     SetLocal,
     Variable,
 )
-from omega.lisp.data import Keyword, Nil, Pair, Symbol
+from omega.lisp.data import Keyword, Pair, Symbol
 from omega.lisp.environment import (
     Alias,
     GlobalBinding,
-    Macro,
     Scope,
+    imported_as,
     lookup,
     strip,
     symbol_of,
 )
-from omega.lisp.expander import AnyScope, Expander, Part, shown, spine
-from omega.lisp.special import SPECIALS, args, special, specials_scope
+from omega.lisp.expander import FIXED, AnyScope, Expander, Part, shown
+from omega.lisp.names import home_of, plain
+from omega.lisp.special import SPECIALS, args, special
 
 LAST_HINT = "move it behind the others: what follows it would never be tried"
 
@@ -53,6 +54,13 @@ def set_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     (target, at), (value, value_at) = args(ex, form, span, 2, 2, "(set! name value)")
     if not isinstance(target, (Symbol, Alias)):
         raise ex.error("`set!` needs a name", at or span, "expected (set! name value)")
+    imported = imported_as(target, scope)
+    if imported is not None:
+        raise ex.error(
+            f"`{symbol_of(target).name}` is imported from {imported.library}, so it is constant",
+            at or span,
+            "it changes only where it is defined: the library may export a procedure for that",
+        )
     meaning = lookup(target, scope)
     node = ex.expand(value, scope, value_at)
     if isinstance(meaning, Variable):
@@ -65,6 +73,9 @@ def set_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             f"use another name, or (define {meaning.name} ...) to make it a variable",
         )
     library = ex.top.is_library
+    if ex.top.fixed and not home_of(meaning.name):
+        fact = f"`{plain(meaning.name)}` cannot be assigned in this environment"
+        raise ex.error(fact, at or span, FIXED)
     if ex.top.offers(meaning.name):
         ex.top.defined.add(
             meaning.name
@@ -285,8 +296,6 @@ def delay_force(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> 
 
 # -- syntax that chooses or refuses at expansion ---------------------------------------------------
 
-FEATURES = frozenset({"omega", "r7rs", "exact-closed", "ratios", "full-unicode", "else"})
-
 
 @special("syntax-error")
 def syntax_error(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
@@ -295,56 +304,6 @@ def syntax_error(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
     message = parts[0][0]
     told = message if isinstance(message, str) else shown(message)
     raise ex.error(" ".join([told, *(shown(datum) for datum, _ in parts[1:])]), span)
-
-
-def _cond_expand(form: Any, scope: AnyScope) -> Any:
-    """(cond-expand (requirement form ...) ...): the forms of the first requirement that holds. R7RS
-    4.2.1.
-    """
-    for clause in spine(form.cdr):
-        if not isinstance(clause, Pair):
-            raise _malformed("cond-expand", clause)
-        if _holds(clause.car):
-            return _begin_form(clause.cdr)
-    return _begin_form(Nil)
-
-
-def _holds(requirement: Any) -> bool:
-    if isinstance(requirement, (Symbol, Alias)):
-        return symbol_of(requirement).name in FEATURES
-    if not isinstance(requirement, Pair) or not isinstance(requirement.car, (Symbol, Alias)):
-        raise _malformed("cond-expand", requirement)
-    parts = spine(requirement.cdr)
-    match symbol_of(requirement.car).name:
-        case "and":
-            return all(_holds(part) for part in parts)
-        case "or":
-            return any(_holds(part) for part in parts)
-        case "not" if len(parts) == 1:
-            return not _holds(parts[0])
-        case "library" if len(parts) == 1:
-            names = [str(strip(part)) for part in spine(parts[0])]
-            return names[:1] == ["scheme"]
-    raise _malformed("cond-expand", requirement)
-
-
-def _malformed(name: str, datum: Any) -> LispSyntaxError:
-    from omega.lisp.printer import shorten
-
-    return LispSyntaxError(
-        f"malformed `{name}`: {shorten(strip(datum), 60)}",
-        span=getattr(datum, "span", None),
-        hint="a requirement is a feature, (and ...), (or ...), (not ...), (library ...) or else",
-    )
-
-
-def _begin_form(body: Any) -> Any:
-    pair = Pair()
-    pair.car, pair.cdr = Alias(Symbol.of("begin"), specials_scope()), body
-    return pair
-
-
-SPECIALS["cond-expand"] = Macro("cond-expand", _cond_expand)
 
 
 @special("%place")
@@ -369,26 +328,3 @@ def assert_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node
 
 
 __all__ = ["SPECIALS", "Global", "Keyword"]
-
-
-LIBRARIES = frozenset({"scheme", "srfi", "omega"})
-
-
-@special("import")
-def import_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    """A program has the whole library without importing: naming parts of it does nothing."""
-    for datum, at in ex.parts(form)[1:]:
-        head = datum.car if isinstance(datum, Pair) else None
-        if not isinstance(head, (Symbol, Alias)) or symbol_of(head).name not in LIBRARIES:
-            raise ex.error(
-                "this kind of `import` is not available yet",
-                at or span,
-                "(import (scheme base) ...) is accepted; names are shadowed by defining them",
-            )
-    return Const(span, None)
-
-
-@special("define-library")
-@special("include")
-def not_yet(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    raise ex.error(f"`{symbol_of(form.car).name}` is not available yet", span)

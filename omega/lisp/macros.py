@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from omega.errors import OmegaError, Span
-from omega.lisp import binding_forms, data_forms, forms, match_forms  # noqa: F401  fill the table
+from omega.lisp import (  # noqa: F401  fill the table
+    binding_forms,
+    data_forms,
+    forms,
+    library_forms,
+    match_forms,
+)
 from omega.lisp.core import Const, Node
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.environment import (
@@ -22,7 +28,7 @@ from omega.lisp.environment import (
     lookup,
     symbol_of,
 )
-from omega.lisp.expander import AnyScope, Expander
+from omega.lisp.expander import FIXED, AnyScope, Expander
 from omega.lisp.parameters import procedure
 from omega.lisp.special import args, special
 from omega.lisp.syntax_rules import Rules
@@ -34,7 +40,11 @@ def _bind_syntax(ex: Expander, name: Any, macro: Any, scope: AnyScope, span: Spa
     if isinstance(scope, TopLevel):
         text = symbol_of(name).name
         ex.refuse_kept(text, span)
+        ex.refuse_imported(text, span)
+        if scope.fixed:
+            raise ex.error("nothing can be defined in this environment", span, FIXED)
         ex.made_syntax = True
+        scope.imports.pop(text, None)
         scope.defined.discard(text)
         scope.syntax[text] = macro
     else:
@@ -134,7 +144,7 @@ def define_macro(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
             "a macro is a procedure that is given forms and gives a form",
         )
 
-    def transform(use: Any, _scope: AnyScope) -> Any:
+    def transform(use: Any, _scope: AnyScope, _expander: Expander) -> Any:
         try:
             result = ex.call(transformer, [ex.plain(datum) for datum, _ in ex.parts(use)[1:]])
             ex.refuse_round(result)

@@ -37,6 +37,8 @@ class Mistakes:
         is_news = isinstance(error, LispSyntaxError) or not self.found
         if is_news and len(self.found) < MISTAKES_MAX:
             self.found.append(error)
+            self.found += [other for other in error.others if isinstance(other, LispError)]
+            error.others = ()
 
     def accept_definition(self, error: LispError, form: Any, meaning: Any, top: TopLevel) -> None:
         """As `accept`, of a form at the top level: the macro it would have made is known as one."""
@@ -45,7 +47,7 @@ class Mistakes:
             name = target.car if isinstance(target, Pair) else target
             if isinstance(name, Symbol):
                 nothing = Const(None, None)
-                top.syntax[name.name] = Macro(name.name, lambda use, scope: nothing)
+                top.syntax[name.name] = Macro(name.name, lambda use, scope, expander: nothing)
         self.accept(error)
 
     def in_order(self) -> list[OmegaError]:

@@ -54,9 +54,12 @@ class Node:
 
 
 def read_all(
-    source: Source, characters_max: int | None = SOURCE_CHARACTERS_MAX
+    source: Source,
+    characters_max: int | None = SOURCE_CHARACTERS_MAX,
+    *,
+    fold_case: bool = False,
 ) -> list[tuple[Any, Span]]:
-    """All data of `source`, each with its span.
+    """All data of `source`, each with its span. fold_case: as if it began with `#!fold-case`.
 
     Raises ReadError (kinds read-error, unclosed, stray-bracket, bad-literal) at the first mistake,
     and LimitExceeded("source-size") beyond `characters_max` (None: any size).
@@ -70,6 +73,7 @@ def read_all(
     from omega.lisp.lexer import Lexer
 
     lexer = Lexer(source)
+    lexer.fold_case = fold_case
     return [(node.value, node.span) for node in _parse(lexer, lexer.tokens())]
 
 

@@ -386,7 +386,7 @@ class Runtime:
         known |= {
             demangle(key)
             for key in self.registers
-            if key[:1] != "_" and not key.endswith(("_", "ǁv"))
+            if key[:1] != "_" and not key.endswith(("_", "ǁv")) and "ǁm" not in key
         }
         return suggestion(name, known, here)
 

@@ -23,10 +23,10 @@ Handler = Callable[[Expander, Any, AnyScope, Span | None], Any]
 
 
 def special(
-    name: str, names: Callable[[Any], list[Any]] | None = None
+    name: str, names: Callable[[Any], list[Any]] | None = None, *, declares: bool = False
 ) -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
-        SPECIALS[name] = Special(name, handler, names)
+        SPECIALS[name] = Special(name, handler, names, declares=declares)
         return handler
 
     return register

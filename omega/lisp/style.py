@@ -33,8 +33,9 @@ from omega.lisp.core import (
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.environment import Alias, Macro, Scope, lookup
 from omega.lisp.equality import is_eqv
-from omega.lisp.expander import AnyScope, Expander
+from omega.lisp.expander import AnyScope, Expander, start_of
 from omega.lisp.findings import Finding, finding
+from omega.lisp.names import plain
 from omega.lisp.printer import shorten
 
 ONLY_FALSE = 'only #f is false: 0, "" and \'() are true'
@@ -48,6 +49,7 @@ def style(nodes: Sequence[Node], expander: Expander) -> list[Finding]:
     every = [node for node in _below(nodes) if not _is_made(node.span, expander)]
     return [
         *_unused(every, _used(nodes) | _mentioned(expander.expanded)),
+        *_unused_imports(expander),
         *_duplicates(nodes, expander),
         *_without_effect(every, expander),
         *_tests(every, expander),
@@ -65,7 +67,7 @@ def _below(nodes: Sequence[Node]) -> Iterator[Node]:
 
 def _is_made(span: Span | None, expander: Expander) -> bool:
     """Whether what stands there was made by a macro."""
-    return span is None or (span.line, span.column) in expander.uses
+    return span is None or start_of(span) in expander.uses
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -152,6 +154,26 @@ def _unused_finding(var: Variable, init: Node | None, is_assigned: bool) -> Find
     return finding("unused-variable", fact, var.span, hint)
 
 
+def _unused_imports(expander: Expander) -> Iterator[Finding]:
+    """Import sets nothing is used of, and names that are listed and not used. A program has the
+    standard names whether it imports them or not: that it says so is no fault.
+    """
+    top = expander.top
+    hint = "leave it out of the import"
+    for each in expander.imports:
+        taken = {name: top.imports[name] for name in each.names if name in top.imports}
+        if not taken or each.span is None:
+            continue
+        if not any(imported.used for imported in taken.values()):
+            fact = f"nothing of {each.library} is used"
+            yield finding("unused-import", fact, each.span, hint)
+            continue
+        for name, span in each.listed or ():
+            if name in taken and not taken[name].used:
+                fact = f"`{name}` is imported, but never used"
+                yield finding("unused-import", fact, span, hint)
+
+
 def _duplicates(nodes: Sequence[Node], expander: Expander) -> Iterator[Finding]:
     first: dict[str, Span] = {}
     told: set[Span] = set()  # a record type defines several names at one place
@@ -160,19 +182,20 @@ def _duplicates(nodes: Sequence[Node], expander: Expander) -> Iterator[Finding]:
             continue
         if _is_made(node.span, expander):
             continue
-        if node.name in first:
+        name = plain(node.name)
+        if name in first:
             if node.span in told:
                 continue
             told.add(node.span)
             yield finding(
                 "duplicate-definition",
-                f"`{node.name}` is defined a second time",
+                f"`{name}` is defined a second time",
                 node.span,
-                f"give it another name; to change a variable, write (set! {node.name} ...)",
-                [("the first definition, which this one replaces", first[node.name])],
+                f"give it another name; to change a variable, write (set! {name} ...)",
+                [("the first definition, which this one replaces", first[name])],
             )
         else:
-            first[node.name] = node.span
+            first[name] = node.span
 
 
 # -- what does nothing -----------------------------------------------------------------------------
@@ -196,8 +219,8 @@ def _without_effect(every: Sequence[Node], expander: Expander) -> Iterator[Findi
                     continue
                 case Const():
                     fact = f"{shorten(part.value, 40)} has no effect here"
-                case Global() if part.library or part.name in expander.top.defined:
-                    fact = f"`{part.name}` alone has no effect here"
+                case Global() if part.library or plain(part.name) in expander.top.defined:
+                    fact = f"`{plain(part.name)}` alone has no effect here"
                     if part.library:
                         hint = f"to call it, write it in brackets: ({part.name} ...)"
                 case Local():

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from omega.errors import Span
-from omega.lisp.sites import SITE
+from omega.lisp.sites import SITE, Files
 
 LOAD, STORE = ast.Load(), ast.Store()
 _HAS_TYPE_PARAMS = sys.version_info >= (3, 12)
@@ -20,20 +20,25 @@ Block = list[ast.stmt]
 
 
 class Builder:
-    """Makes nodes at the current place; `at(span)` moves it. site: see sites.py."""
+    """Makes nodes at the current place; `at(span)` moves it. site, files: see sites.py. file: the
+    one whose code this is.
+    """
 
     def __init__(self) -> None:
         self.site = 0
+        self.file = ""
+        self.files = Files()
         self.place: dict[str, Any] = {
             "lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0,
         }  # fmt: skip
 
     def at(self, span: Span | None) -> None:
         if span is not None:
+            before = 0 if span.file == self.file else self.files.lines_before(span.file)
             self.place = {
-                "lineno": span.line,
+                "lineno": span.line + before,
                 "col_offset": span.column - 1,
-                "end_lineno": span.end_line,
+                "end_lineno": span.end_line + before,
                 "end_col_offset": min(span.end_column, SITE) - 1 + self.site * SITE,
             }
 

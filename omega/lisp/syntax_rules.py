@@ -222,7 +222,7 @@ class Rules:
 
     # -- matching ------------------------------------------------------------------------------
 
-    def transform(self, use: Any, scope: AnyScope) -> Any:
+    def transform(self, use: Any, scope: AnyScope, _expander: Any) -> Any:
         for pattern, template in self.rules:
             bound: dict[Any, Any] = {}
             self._walked = 0
