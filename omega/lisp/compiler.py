@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from omega.errors import LibraryError, LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import Unit, analyse, resolve
-from omega.lisp.core import Global, Node, Receive, Seq, SetGlobal, children
+from omega.lisp.core import Global, Node, SetGlobal, children, defined_by
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.declarations import Declarations
 from omega.lisp.emitter import Emitter
@@ -359,7 +359,7 @@ class Compiler:
         self._load_needed()
         needed: set[Node] = set()
         modules: dict[str, Module] = {}
-        makers = {name: node for node in definitions for name in _defined_by(node)}
+        makers = {name: node for node in definitions for name in defined_by(node)}
         work: list[Node] = [node]
         while work:
             at = work.pop()
@@ -412,19 +412,6 @@ def _is_syntax(imported: Import) -> bool:
 
 def _for_nothing(steps: int) -> None:
     """The library's own texts are not charged for."""
-
-
-def _defined_by(node: Node) -> list[str]:
-    """The globals that evaluating `node` defines."""
-    found: list[str] = []
-    work = [node]
-    while work:
-        at = work.pop()
-        if isinstance(at, SetGlobal) and at.define:
-            found.append(at.name)
-        if isinstance(at, (Receive, Seq)):
-            work.extend(children(at))
-    return found
 
 
 def _resolved(nodes: list[Node], top: TopLevel) -> Unit:

@@ -401,3 +401,16 @@ def enters_loop(node: Letrec) -> Lambda | None:
     if not isinstance(body.function, Local) or body.function.var is not node.variables[0]:
         return None
     return init if fits(body, init) else None
+
+
+def defined_by(node: Node) -> list[str]:
+    """The globals that evaluating `node`, a form of a text, defines."""
+    found: list[str] = []
+    work = [node]
+    while work:
+        at = work.pop()
+        if isinstance(at, SetGlobal) and at.define:
+            found.append(at.name)
+        if isinstance(at, (Receive, Seq)):
+            work.extend(children(at))
+    return found

@@ -30,13 +30,12 @@ MARKING = frozenset({"eval", "load"})  # may answer with the marker
 class Environment:
     """What `eval` evaluates in. top: a top level of its own; None: the program's."""
 
+    lisp_type = "environment"
+
     __slots__ = ("top",)
 
     def __init__(self, top: TopLevel | None) -> None:
         self.top = top
-
-    def __repr__(self) -> str:
-        return "#<environment>"
 
 
 def evaluation_procedures(ev: Evaluator) -> dict[str, Callable[..., Any]]:

@@ -29,6 +29,7 @@ from omega.lisp.core import (
     Seq,
     SetGlobal,
     Variable,
+    defined_by,
 )
 from omega.lisp.data import Nil, Pair, Symbol
 from omega.lisp.environment import (
@@ -174,6 +175,11 @@ class Expander:
                 "definitions are found by it; a parameter or a local variable may be called so",
             )
 
+    def has_defined(self, name: str) -> bool:
+        """Whether what was expanded of this text so far defines the global `name`."""
+        own = self.top.own(name)
+        return any(own in defined_by(node) for node in self.definitions)
+
     def refuse_imported(self, name: str, span: Span | None) -> None:
         """An error if this text imports `name` from a library of the program's; what the program
         has without importing may be shadowed.
@@ -241,8 +247,7 @@ class Expander:
                 place = self.span_of(form, span)
                 name = symbol_of(self.identifier(target, place)).name
                 self.refuse_kept(name, place)
-                if name not in self.noted:
-                    self.refuse_imported(name, place)
+                self.refuse_imported(name, place)
                 self.top.defined.add(name)
                 own = self.top.own(name)
                 nodes.append(SetGlobal(place, own, self.top.is_library, make(scope), True))
@@ -256,8 +261,7 @@ class Expander:
         body: list[Node] = []
         for var in required + rest:
             self.refuse_kept(var.name, span)
-            if var.name not in self.noted:
-                self.refuse_imported(var.name, span)
+            self.refuse_imported(var.name, span)
             self.top.defined.add(var.name)
             own = self.top.own(var.name)
             body.append(SetGlobal(span, own, self.top.is_library, Local(span, var), True))

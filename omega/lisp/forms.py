@@ -73,7 +73,7 @@ def set_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
             f"use another name, or (define {meaning.name} ...) to make it a variable",
         )
     library = ex.top.is_library
-    if ex.top.fixed and not home_of(meaning.name):
+    if ex.top.fixed and home_of(meaning.name) in ("", ex.top.home):
         fact = f"`{plain(meaning.name)}` cannot be assigned in this environment"
         raise ex.error(fact, at or span, FIXED)
     if ex.top.offers(meaning.name):

@@ -54,8 +54,9 @@ def take(ex: Expander, each: ImportSet) -> None:
     ex.imports.append(each)
     top = ex.top
     for name, imported in each.names.items():
-        if name in ex.noted:
-            ex.refuse_imported(name, each.span)
+        if name in ex.noted:  # its definition will be refused, or shadows Omega's own name
+            if ex.has_defined(name):
+                ex.refuse_imported(name, each.span)
         elif top.home or not (imported.home.is_library and _is_known(ex, name, imported)):
             top.imports[name] = ex.taken[name] = imported
             top.defined.discard(name)
