@@ -25,7 +25,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     status = OK
     output = terminal.Output(BrokenPipeError)
     for path in _programs(arguments):
-        found, source_of = _check(path)
+        found, source_of = _check(path, given)
         for error in found:
             if as_json:  # what was asked for, and so standard output
                 output.write(terminal.json_line(error) + "\n")
@@ -58,7 +58,7 @@ def _programs(arguments: list[str]) -> Iterator[str]:
         yield from sorted(found)
 
 
-def _check(path: str) -> tuple[list[OmegaError], terminal.SourceOf]:
+def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal.SourceOf]:
     """What is wrong with a file, in the order of its text, and where its text is known."""
     from omega.cli.run import STDIN, read_program
     from omega.interpreter import Interpreter, Limits
@@ -70,8 +70,8 @@ def _check(path: str) -> tuple[list[OmegaError], terminal.SourceOf]:
     except (LispFileError, LimitExceeded) as error:  # the other files are looked at all the same
         advise(error, HOW_TO_RAISE)
         return [error], terminal.no_source
-    folder = os.path.dirname(path)
-    with Interpreter(load_path=[folder or os.curdir]) as interpreter:
+    load_path = [*given.get("load-path", ()), os.path.dirname(path) or os.curdir]
+    with Interpreter(load_path=load_path) as interpreter:
         interpreter.how_to_raise = HOW_TO_RAISE
         return interpreter.check(text, name), interpreter.source
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from omega.cli.options import usage
@@ -17,13 +18,17 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     from omega.interpreter import Interpreter
 
     path = arguments[0]
-    with Interpreter() as interpreter:
+    load_path = [*given.get("load-path", ()), os.path.dirname(path) or os.curdir]
+    with Interpreter(load_path=load_path) as interpreter:
         source = Source(path, read_program(path, interpreter.limits.source_bytes))
         try:
             text = interpreter.python(source)
         except OmegaError as error:
+            known = interpreter.source
             terminal.complain(
-                error, lambda file: source, host_traceback=bool(given.get("host-traceback"))
+                error,
+                lambda file: source if file == path else known(file),
+                host_traceback=bool(given.get("host-traceback")),
             )
             return FAILED
     return show(text) if given.get("show-python") else OK

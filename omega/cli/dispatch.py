@@ -16,6 +16,7 @@ from omega.cli.options import (
     DIAGNOSTICS,
     HOST_TRACEBACK,
     JSON,
+    LOAD_PATH,
     PROGRAM_OPTIONS,
     Command,
     Option,
@@ -32,7 +33,7 @@ OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
     ("llm", "max-llm", "max-tasks", "max-live-tasks", "fairness", "yield-every", "timeout", "fuel",
-     "seed", "sandbox", "allow-read", "allow-write", "allow-env", "host-traceback")
+     "seed", "load-path", "sandbox", "allow-read", "allow-write", "allow-env", "host-traceback")
 )  # fmt: skip
 
 COMMANDS = (
@@ -66,7 +67,7 @@ COMMANDS = (
         "find what is wrong with programs without running them\n\n"
         "A directory stands for the *.omega files in it. Exit code 0 when nothing was found, 1\n"
         "when something was; `omega explain CODE` tells more about a finding.",
-        (DIAGNOSTICS, HOST_TRACEBACK),
+        (DIAGNOSTICS, LOAD_PATH, HOST_TRACEBACK),
         "check",
     ),
     Command(
@@ -94,7 +95,7 @@ COMMANDS = (
         "compile",
         "FILE",
         "compile a program; with --show-python, print what it is compiled to",
-        (Option("show-python", None, "print the generated Python"), HOST_TRACEBACK),
+        (Option("show-python", None, "print the generated Python"), LOAD_PATH, HOST_TRACEBACK),
         "compile",
     ),
 )

@@ -122,6 +122,13 @@ DIAGNOSTICS = Option(
     diagnostics,
 )
 
+LOAD_PATH = Option(
+    "load-path",
+    "FOLDERS",
+    "where libraries are looked for that are not beside the program",
+    names,
+)
+
 PROGRAM_OPTIONS = (
     Option(
         "llm",
@@ -137,12 +144,7 @@ PROGRAM_OPTIONS = (
     Option("yield-every", "N", "steps a task may take before others are looked at", whole),
     Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds),
     Option("fuel", "N", "stop the program after N steps, exit code 3", whole),
-    Option(
-        "load-path",
-        "FOLDERS",
-        "where libraries are looked for that are not beside a program",
-        names,
-    ),
+    LOAD_PATH,
     Option("seed", "N", "of all randomness (default 0)", int),
     Option("virtual-time", None, "time jumps to the next timer instead of passing"),
     Option(

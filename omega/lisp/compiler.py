@@ -119,6 +119,7 @@ class Compiler:
         self.program = TopLevel(self.library.syntax, rt.library, rt.parts, self._need)
         self.text = Text(Source("", ""))
         self.is_checking = False
+        self.shown: list[str] | None = None  # the Python of texts, while somebody wants to see it
         self._syntax_loaded: set[str] = set()  # parts whose macros are there
         self._macros_loaded = False
 
@@ -160,6 +161,9 @@ class Compiler:
         found = findings(unit, self.rt.registers)
         tree, emitter = self._emit(unit)
         code = _code(tree, text.source.name)
+        if self.shown is not None:
+            head = f"# library ({top.home})\n" if top.home else ""
+            self.shown.append(head + _unparse(tree, emitter.literals))
         facts = {
             "parts": parts,
             "defined": sorted(top.defined - before),
@@ -218,10 +222,13 @@ class Compiler:
     def python(self, source: Source) -> str:
         """The generated Python of a text, for people."""
         top = self.program
-        with self._passes(source, top, None) as (expander, forms, before):
-            nodes = expander.program(forms, len(source.text))
-            tree, emitter = self._emit(_resolved(self._borrowed(top, before) + nodes, top))
-            return _unparse(tree, emitter.literals)
+        self.shown = []
+        try:
+            with self._passes(source, top, None) as (expander, forms, before):
+                self.finished(expander.program(forms, len(source.text)), expander, before)
+            return "\n\n".join(self.shown)
+        finally:
+            self.shown = None
 
     @contextmanager
     def _passes(
