@@ -24,13 +24,13 @@ from omega.lisp.core import (
     Seq,
     Variable,
 )
-from omega.lisp.data import Nil, Pair, Symbol, to_list
+from omega.lisp.data import Nil, Pair, Symbol, spine, to_list
 from omega.lisp.environment import (
     Alias,
     Scope,
     symbol_of,
 )
-from omega.lisp.expander import AnyScope, Expander, Part, spine
+from omega.lisp.expander import AnyScope, Expander, Part
 from omega.lisp.parameters import procedure
 from omega.lisp.special import args, special, specials_scope
 

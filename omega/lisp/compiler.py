@@ -55,7 +55,7 @@ class Compiled:
     declares, by name. facts: what loading it must tell the top level: {"defined": names, "entries"
     and "workers": see Emitter, "macros": whether it defined syntax, "findings": see findings.py,
     "expansions": (place of a use, macro's name and place), "steps": charged for its macros,
-    "imports": (name, library, the library's own name for it), "requires": the (name, importer) of
+    "imports": (name, Import.origin, the name there), "requires": the (name, importer) of
     modules that run before it, "depends": see modules.Dependency}; of a module "exports" as well.
     """
 
@@ -176,7 +176,7 @@ class Compiler:
             "findings": found,
             "steps": expander.work.steps + MACRO_STEPS_MAX - text.macro_steps,
             "imports": [
-                (name, each.library, each.name)
+                (name, each.origin, each.name)
                 for name, each in expander.taken.items()
                 if not _is_syntax(each)
             ],
@@ -292,8 +292,8 @@ class Compiler:
             for each in imports:
                 take(expander, import_set(expander, each, None))
             self._load_needed()
-            for module in text.requires.values():
-                self.texts.instantiate(module)
+        for module in text.requires.values():
+            self.texts.instantiate(module)
         top.fixed = True
         return top
 

@@ -224,3 +224,14 @@ def list_items(lst: Any) -> list[Any] | None:
             if slow is at and isinstance(at, Pair):
                 return None
     return items if at is Nil else None
+
+
+def spine(lst: Any) -> list[Any]:
+    """The elements of a list up to its tail; an improper tail counts as one more."""
+    items = []
+    while isinstance(lst, Pair):
+        items.append(lst.car)
+        lst = lst.cdr
+    if lst is not Nil and lst is not None:
+        items.append(lst)
+    return items

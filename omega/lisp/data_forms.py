@@ -14,14 +14,14 @@ from omega.lisp.core import (
     Const,
     Node,
 )
-from omega.lisp.data import Nil, Pair, Symbol, to_list
+from omega.lisp.data import Nil, Pair, Symbol, spine, to_list
 from omega.lisp.environment import (
     TABLE,
     Alias,
     TopLevel,
     symbol_of,
 )
-from omega.lisp.expander import AnyScope, Expander, spine
+from omega.lisp.expander import AnyScope, Expander
 from omega.lisp.reader import HASH_LITERAL
 from omega.lisp.special import args, special
 

@@ -120,9 +120,19 @@ class Import:
 
     __slots__ = ("home", "library", "name", "used")
 
+    home: TopLevel
+    name: str
+
     def __init__(self, home: TopLevel, name: str, library: str) -> None:
+        while name not in home.defined and name in home.imports:  # it is exported again
+            home, name = home.imports[name].home, home.imports[name].name
         self.home, self.name, self.library = home, name, library
         self.used = False
+
+    @property
+    def origin(self) -> str:
+        """The module it is of, as libraries are shown; "" for Omega's own."""
+        return f"({self.home.home})" if self.home.home else ""
 
     def is_same(self, other: Import) -> bool:
         """Whether both are one binding, wherever each came from."""

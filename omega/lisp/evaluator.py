@@ -21,10 +21,9 @@ from omega.lisp import cache
 from omega.lisp.environment import Import, TopLevel
 from omega.lisp.evaluation import MARKING, evaluation_procedures
 from omega.lisp.host import Host
-from omega.lisp.library.standard import STANDARD
 from omega.lisp.literals import load
 from omega.lisp.modules import Module, Modules
-from omega.lisp.names import home_of, library_name, mangle
+from omega.lisp.names import home_of, library_name, mangle, member
 from omega.lisp.primitives.registry import Native
 from omega.lisp.runtime import MARKER, Runtime, RuntimeLimits
 
@@ -57,7 +56,7 @@ class Evaluator:
         self.entries: set[str] = set()  # see Emitter
         self.workers_of: dict[str, int] = {}
         self.defined: set[str] = set()  # the program's own names
-        # a name the program imports -> (library, the library's own name for it)
+        # a name the program imports -> (Import.origin, the name there)
         self.imports: dict[str, tuple[str, str]] = {}
         self.modules = Modules(self._load_file)
         # runs a body while nothing else runs one for the same module
@@ -66,6 +65,8 @@ class Evaluator:
         self.expansions: dict[str, dict[tuple[int, int], tuple[str, Span]]] = {}
         self._compiler: Compiler | None = None
         self._has_macros = False
+        # macros of one text serve the next; False where there is no next (a script)
+        self._keeps_syntax = True
         self._parts_loaded: set[str] = set()
         self._found: list[Finding] = []  # in modules, not told yet
         for name, procedure in evaluation_procedures(self).items():
@@ -192,9 +193,10 @@ class Evaluator:
         if compiled is None:
             return None
         facts = compiled.facts
-        if facts["macros"] and how is How.PROGRAM and self._keeps_syntax:
-            return None
         inner = [each.facts for _, each in compiled.modules]
+        is_whole = not facts["macros"] and all(map(_is_plain, inner))
+        if how is How.PROGRAM and self._keeps_syntax and not is_whole:
+            return None
         depends = [one for each in (facts, *inner) for one in each["depends"]]
         if not all(map(self.modules.is_unchanged, depends)):
             return None
@@ -246,7 +248,7 @@ class Evaluator:
         if top is None:
             home.defined.update(facts["defined"])
         module = Module(shown, home, dict(facts["exports"]), source)
-        module.has_syntax = top is not None or not facts["macros"]
+        module.has_syntax = top is not None or _is_plain(facts)
         module.needs = self._required(facts)
         module.depends = [tuple(each) for each in facts["depends"]]
         self.modules.known[shown] = module
@@ -310,11 +312,10 @@ class Evaluator:
         program, known = compiler.program, self.modules.known
         program.defined |= self.defined
         program.defined -= self.imports.keys()
-        for name, (library, own) in self.imports.items():
-            is_standard = library in STANDARD
-            if name not in program.imports and (is_standard or library in known):
-                home = compiler.library if is_standard else known[library].top
-                program.imports[name] = Import(home, own, library)
+        for name, (origin, own) in self.imports.items():
+            if name not in program.imports and (not origin or origin in known):
+                home = known[origin].top if origin else compiler.library
+                program.imports[name] = Import(home, own, origin)
 
     # -- data ----------------------------------------------------------------------------------
 
@@ -360,26 +361,14 @@ class Evaluator:
         """The value of a global of the program, else of the library. Raises KeyError."""
         registers = self.runtime.registers
         if name in self.imports:
-            library, own = self.imports[name]
-            module = self.modules.known.get(library)
-            if module is not None:
-                return self._member(module, own)
-            name = own
+            origin, name = self.imports[name]
+            if origin:
+                return registers[mangle(member(name, origin[1:-1]))]
         elif mangle(name) in registers:
             return registers[mangle(name)]
         if name in self.runtime.library and name in self.runtime.parts:
             self.load_part(self.runtime.parts[name])
         return registers[library_name(name)]
-
-    def _member(self, module: Module, own: str) -> Any:
-        """The value of a module's global; what it imports and exports again, too."""
-        imported = None if own in module.top.defined else module.top.imports.get(own)
-        if imported is not None:
-            home = imported.home
-            return self.runtime.registers[
-                library_name(imported.name) if home.is_library else mangle(home.own(imported.name))
-            ]
-        return self.runtime.registers[mangle(module.top.own(own))]
 
     # -- sources -------------------------------------------------------------------------------
 
@@ -437,6 +426,11 @@ class Evaluator:
 
 def _position(error: OmegaError) -> tuple[int, int]:
     return (0, 0) if error.span is None else (error.span.line, error.span.column)
+
+
+def _is_plain(facts: dict[str, Any]) -> bool:
+    """Whether a module's exports are globals of its own, which need no expanding to be known."""
+    return set(facts["exports"].values()) <= set(facts["defined"])
 
 
 def _packed_facts(compiled: Compiled) -> Compiled:

@@ -31,7 +31,7 @@ from omega.lisp.core import (
     Variable,
     defined_by,
 )
-from omega.lisp.data import Nil, Pair, Symbol
+from omega.lisp.data import Nil, Pair, Symbol, spine
 from omega.lisp.environment import (
     Alias,
     GlobalBinding,
@@ -586,17 +586,6 @@ def start_of(span: Span) -> tuple[str, int, int]:
 
 def _later(expander: Expander, form: Any, at: Span | None) -> Callable[[AnyScope], Node]:
     return lambda scope: expander.expand(form, scope, at)
-
-
-def spine(lst: Any) -> list[Any]:
-    """The elements of a list up to its tail; an improper tail counts as one more."""
-    items = []
-    while isinstance(lst, Pair):
-        items.append(lst.car)
-        lst = lst.cdr
-    if lst is not Nil and lst is not None:
-        items.append(lst)
-    return items
 
 
 def shown(datum: Any) -> str:

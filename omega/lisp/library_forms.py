@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from omega.errors import LibraryError, Span
-from omega.lisp.data import Nil, Pair, Symbol
+from omega.lisp.data import Nil, Pair, Symbol, spine
 from omega.lisp.environment import Alias, Import, ImportSet, Macro, strip, symbol_of
-from omega.lisp.expander import AnyScope, Expander, Part, shown, spine
+from omega.lisp.expander import AnyScope, Expander, Part, shown
 from omega.lisp.library.standard import FEATURES, STANDARD
 from omega.lisp.modules import Name, shown_name
 from omega.lisp.special import SPECIALS, args, special, specials_scope

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from omega.errors import Span
-from omega.lisp.data import Keyword, Nil, Pair, Symbol, cons, to_list
+from omega.lisp.data import Keyword, Nil, Pair, Symbol, cons, spine, to_list
 from omega.lisp.environment import Alias, Macro, same_meaning, symbol_of
 from omega.lisp.equality import is_equal
-from omega.lisp.expander import AnyScope, Expander, shown, spine
+from omega.lisp.expander import AnyScope, Expander, shown
 from omega.lisp.reader import HASH_LITERAL, SourcePair
 
 WALKED_PER_FORM = 8  # pairs of a pattern that are matched while a form is expanded
