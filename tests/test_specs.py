@@ -1,4 +1,5 @@
-"""The language's own tests: each `tests/spec/NAME.omega` is a program, expectations in comments.
+"""The language's own tests: each `.omega` file in `tests/spec`, or a folder of it, is a program with
+its expectations in comments.
 
 A spec is split at lines `---` into sections; each section meets a fresh interpreter under virtual
 time. An expectation stands behind a top-level expression, on the line where it ends, or on comment
@@ -343,11 +344,12 @@ def compiled_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 def _all() -> Iterator[Any]:
-    for path in sorted(FOLDER.glob("*.omega")):
+    for path in sorted(FOLDER.rglob("*.omega")):
+        stem = path.relative_to(FOLDER).with_suffix("").as_posix()
         for section in sections_of(path):
             for mode in section.modes:
                 title = re.sub(r"[^\w>*!?=-]+", "_", section.title)[:50].strip("_")
-                name = f"{path.stem}-{section.line}-{title}-{mode}".replace("--", "-")
+                name = f"{stem}-{section.line}-{title}-{mode}".replace("--", "-")
                 yield pytest.param(section, mode, id=name)
 
 

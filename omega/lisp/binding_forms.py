@@ -53,8 +53,10 @@ def define(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
         if len(body) > 2 or not isinstance(target, (Symbol, Alias)):
             raise ex.error("malformed `define`", at or span, "expected (define name value)")
         name = symbol_of(target).name
-        if len(body) == 2 and isinstance(body[0][0], str):
-            body = body[1:]  # (define name "doc" value)
+        if len(body) == 2:  # (define name "doc" value)
+            if not isinstance(body[0][0], str):
+                raise ex.error("malformed `define`", span, "expected (define name value)")
+            body = body[1:]
 
         def make_value(inner: AnyScope) -> Node:
             value = ex.expand(body[0][0], inner, body[0][1]) if body else Const(span, None)

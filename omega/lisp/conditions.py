@@ -59,12 +59,15 @@ class ContinuationEscape(BaseException):
 
 
 class GuardEntry:
-    """A guard in the handler stack: `selector` tests its clauses."""
+    """A guard in the handler stack: `selector` tests its clauses, with the parameters and effect
+    handlers that were in force where the guard stands. R7RS 4.2.7.
+    """
 
-    __slots__ = ("selector", "tag")
+    __slots__ = ("effects", "parameters", "selector", "tag")
 
-    def __init__(self, selector: Any, tag: object) -> None:
+    def __init__(self, selector: Any, tag: object, parameters: Any, effects: Any) -> None:
         self.selector, self.tag = selector, tag
+        self.parameters, self.effects = parameters, effects
 
 
 class Conditions:
@@ -84,7 +87,10 @@ class Conditions:
             handler, handlers = handlers
             dyn.handlers = handlers
             if isinstance(handler, GuardEntry):
+                parameters, effects = dyn.parameters, dyn.effects
+                dyn.parameters, dyn.effects = handler.parameters, handler.effects
                 thunk = call(handler.selector, condition)
+                dyn.parameters, dyn.effects = parameters, effects
                 if thunk is not False:
                     dyn.handlers = before
                     raise GuardExit(handler.tag, thunk, condition)

@@ -169,7 +169,7 @@ def _conditions(rt: Any, table: Table) -> None:
         dyn = rt.host.dynamics()
         outer, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         tag = object()
-        in_force = dyn.handlers = (GuardEntry(selector, tag), outer)
+        in_force = dyn.handlers = (GuardEntry(selector, tag, parameters, effects), outer)
         failure: BaseException | None = None
         chosen: Any = None
         try:
@@ -324,7 +324,12 @@ def _promises(rt: Any, table: Table) -> None:
             inner.box = promise.box
         return promise.box[1]
 
+    def make_forced(value: Any) -> Promise:
+        """(%make-forced obj) -> a promise that gives obj, also when that is a promise"""
+        return Promise(True, value)
+
     table["%make-lazy"] = make_lazy
+    table["%make-forced"] = make_forced
     table["make-promise"] = make_promise
     table["promise?"] = is_promise
     table["force"] = force

@@ -196,8 +196,10 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
     at = datum
     while isinstance(at, Pair):
         ex.count(1)
-        if at is not datum and _unquoted(ex, at, scope, "unquote"):
-            break  # (a . ,b)
+        if at is not datum and (
+            _unquoted(ex, at, scope, "unquote") or _unquoted(ex, at, scope, "quasiquote")
+        ):
+            break  # (a . ,b) and (a . `b)
         item = at.car
         where = getattr(at, "car_span", None) or span
         if depth == 1 and _unquoted(ex, item, scope, "unquote-splicing"):

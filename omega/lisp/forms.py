@@ -284,7 +284,7 @@ def parameterize(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
 @special("delay")
 def delay(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     ((body, at),) = args(ex, form, span, 1, 1, "(delay expression)")
-    inner = ex.library_call("make-promise", [ex.expand(body, scope, at)], span)
+    inner = ex.library_call("%make-forced", [ex.expand(body, scope, at)], span)
     return ex.library_call("%make-lazy", [_thunk(inner, span, "delay")], span)
 
 

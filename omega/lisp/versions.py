@@ -155,8 +155,8 @@ def worth_testing(loop: Lambda) -> dict[Variable, str]:
     found: dict[Variable, str] = {}
     bound = set(loop.required)
     for node in nodes:
-        if isinstance(node, (Let, Receive)):
-            bound.update(node.variables if isinstance(node, Let) else node.required)
+        if isinstance(node, (Let, Letrec, Receive)):
+            bound.update(node.required if isinstance(node, Receive) else node.variables)
         if not (isinstance(node, Call) and is_primitive(node)):
             continue
         assert isinstance(node.function, Global)
