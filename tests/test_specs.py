@@ -42,7 +42,7 @@ from omega.lisp.printer import write_string
 from omega.lisp.reader import read_all
 
 FOLDER = Path(__file__).parent / "spec"
-OPTIONS = frozenset({"only", "depth", "fuel", "llm", "seed"})
+OPTIONS = frozenset({"only", "depth", "fuel", "llm", "seed", "refused"})
 _EXPECTATION = re.compile(r";(=>|!!|>>)")
 _OPTION = re.compile(r"\s*;%%\s+(\S+)\s+(.+?)\s*$")
 _ENDS_PROGRAMS = ("E1", "E8")  # codes of reading and syntax, and of limits
