@@ -196,6 +196,8 @@ def _conditions(rt: Any, table: Table) -> None:
         """
         if not rt.is_procedure(handler):
             raise wrong_type("with-exception-handler", 1, "a procedure", handler)
+        if not rt.is_procedure(thunk):
+            raise wrong_type("with-exception-handler", 2, "a procedure without arguments", thunk)
         dyn = rt.host.dynamics()
         outer = dyn.handlers
         dyn.handlers = (handler, outer)

@@ -99,7 +99,8 @@ class Lexer:
     """Tokens of `source` from character `offset` on, where line and column are `line` and `column`.
 
     pos: where the next token is looked for. open: brackets still open, as (character, Span).
-    charge: called with the steps that a long number is worth.
+    charge: called with the steps that a long number is worth. fold_case: whether names are folded,
+    because of a directive in front of `offset`.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Lexer:
         line: int = 1,
         column: int = 1,
         charge: Charge = free,
+        fold_case: bool = False,
     ) -> None:
         self.charge = charge
         self.text = source.text
@@ -118,7 +120,7 @@ class Lexer:
         self.line_start = offset - (column - 1)
         self.open: list[tuple[str, Span]] = []
         self.labels: dict[int, Label] = {}
-        self.fold_case = False
+        self.fold_case = fold_case
         if offset == 0:
             if self.text.startswith("\ufeff"):
                 self.pos = 1

@@ -20,6 +20,7 @@ be dropped from the front at any time, so nothing keeps an index across a fetch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from omega.lisp.data import Eof
 from omega.lisp.numbers import Charge, free
 
 CHUNK = 65_536  # characters or bytes asked of a handle at once
+_LINE_END = re.compile(r"\r\n?|\n")
 _DROP_AFTER = 1_000_000  # characters read before the front of a buffer is dropped
 
 
@@ -79,7 +81,7 @@ class Port:
 class TextInput(Port):
     """Characters of a string, or of a handle as they are needed."""
 
-    __slots__ = ("_at", "_handle", "_text", "column", "line")
+    __slots__ = ("_at", "_fold_case", "_handle", "_text", "column", "line")
     lisp_type = "input-port"
     is_input = True
 
@@ -90,6 +92,7 @@ class TextInput(Port):
         self._text = text
         self._at = 0
         self._handle = handle
+        self._fold_case = False  # a directive counts for whatever is read from the port later
         self.line = 1
         self.column = 1
 
@@ -135,16 +138,17 @@ class TextInput(Port):
         return self._take(self._at + 1)
 
     def read_line(self) -> Any:
-        """The next line without its end (\\n or \\r\\n); Eof at the end."""
+        """The next line without its end (\\n, \\r or \\r\\n); Eof at the end."""
         seen = 0
         while True:
-            found = self._text.find("\n", self._at + seen)
-            if found >= 0:
-                line = self._take(found + 1)[:-1]
-                return line[:-1] if line.endswith("\r") else line
-            seen = len(self._text) - self._at
+            found = _LINE_END.search(self._text, self._at + seen)
+            # A \r that is the last of what is there may be half of a line's end.
+            if found and (found.group() != "\r" or found.end() < len(self._text)):
+                return self._take(found.end())[: -len(found.group())]
+            seen = (found.start() if found else len(self._text)) - self._at
             if not self._fetch():
-                return self._take(len(self._text)) if seen else Eof
+                line = self._take(len(self._text))
+                return line.removesuffix("\r") if line else Eof
 
     def read_string(self, count: int) -> Any:
         """Up to `count` characters; Eof at the end unless count is 0."""
@@ -169,14 +173,16 @@ class TextInput(Port):
         """The next datum, as plain data; Eof at the end. Raises ReadError. charge: called with
         steps now and then.
         """
-        from omega.lisp.reader import read_one, strip_source
+        from omega.lisp.lexer import Lexer
+        from omega.lisp.reader import read_next, strip_source
 
         chunk = CHUNK
         while True:
             at_end = self._handle is None
             source = Source(self.name, self._text)
+            lexer = Lexer(source, self._at, self.line, self.column, charge, self._fold_case)
             try:
-                found = read_one(source, self._at, self.line, self.column, charge)
+                found = read_next(lexer)
             except ReadError as error:
                 may_go_on = error.kind == "unclosed" or _is_cut(error, source)
                 if not at_end and may_go_on:
@@ -191,6 +197,7 @@ class TextInput(Port):
                 chunk *= 2
                 continue
             self._take(end)
+            self._fold_case = lexer.fold_case
             return Eof if found is None else strip_source(found[0], charge)
 
     def is_ready(self) -> bool:

@@ -88,7 +88,14 @@ def read_one(
     """
     from omega.lisp.lexer import Lexer
 
-    lexer = Lexer(source, offset, line, column, charge)
+    return read_next(Lexer(source, offset, line, column, charge))
+
+
+def read_next(lexer: Lexer) -> tuple[Any, Span, int] | None:
+    """The next datum of a lexer that is between data, as `read_one` gives it; the lexer knows then
+    which directives were met.
+    """
+    offset, charge = lexer.pos, lexer.charge
     tokens: list[Token] = []
     owed = 1  # data still to come: `#;` owes one more
     for token in lexer.tokens():

@@ -10,7 +10,10 @@ from typing import Any
 
 from omega.lisp.data import Char, is_scalar
 from omega.lisp.primitives import check
+from omega.lisp.primitives.alphabetic import is_alphabetic as has_alphabetic
 from omega.lisp.primitives.registry import primitive
+
+_SEPARATORS = frozenset("\x1c\x1d\x1e\x1f")  # blanks for Python, no White_Space for Unicode
 
 
 def char(name: str, position: int, x: Any) -> str:
@@ -87,7 +90,7 @@ _comparisons()
 @primitive("char-alphabetic?", result="bool")
 def is_alphabetic(c: Any) -> bool:
     """(char-alphabetic? c) -> boolean: whether c is a letter."""
-    return char("char-alphabetic?", 1, c).isalpha()
+    return has_alphabetic(char("char-alphabetic?", 1, c))
 
 
 @primitive("char-numeric?", result="bool")
@@ -99,7 +102,8 @@ def is_numeric(c: Any) -> bool:
 @primitive("char-whitespace?", result="bool")
 def is_whitespace(c: Any) -> bool:
     """(char-whitespace? c) -> boolean: whether c is a blank."""
-    return char("char-whitespace?", 1, c).isspace()
+    text = char("char-whitespace?", 1, c)
+    return text.isspace() and text not in _SEPARATORS
 
 
 @primitive("char-upper-case?", result="bool")
