@@ -1,7 +1,8 @@
 """Writes what documentation can be taken from the source.
 
     python docs/generate.py            writes docs/reference.md, the list in docs/internals.md, the
-                                       examples in docs/errors.md and its copy in the package
+                                       table in docs/conformance.md, the examples in docs/errors.md
+                                       and its copy in the package
     python docs/generate.py --check    says whether they are current (exit code 1 when not)
 
 Owns: how the reference is cut into sections; where the list of modules begins and ends. The words
@@ -41,7 +42,7 @@ SECTIONS = (
         ("lisp.primitives.conditions", "lisp.restarts", "restarts.omega"),
         "omega condition",
     ),
-    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals"), "omega number"),
+    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals", "lisp.primitives.complex"), "omega number"),
     ("Bits", ("lisp.primitives.bits", "srfi-151.omega"), "omega bit, srfi 60, srfi 151"),
     (
         "Pairs and lists",
@@ -370,6 +371,60 @@ def with_examples(text: str) -> str:
     return "".join(sections)
 
 
+# -- conformance -----------------------------------------------------------------------------------
+
+SPECS = ROOT / "tests" / "spec" / "r7rs"
+CHECKS, END_OF_CHECKS = "<!-- checks: python docs/generate.py -->", "<!-- end of checks -->"
+
+
+class SectionOfReport:
+    """A file of the specs: its title, and how many checks are in it, pass, and hold a refusal."""
+
+    def __init__(self, path: Path) -> None:
+        from tests.spec.kit import sections_of
+
+        self.name = path.name
+        sections = sections_of(path)
+        self.number, _, self.title = sections[0].title.partition(" ")
+        self.checks = self.passing = self.refused = 0
+        for section in sections:
+            count = sum(expression.is_checked for expression in section.expressions)
+            if "refused" in section.options:
+                self.refused += count
+            else:
+                self.checks += count
+            if any(section.modes) and "refused" not in section.options:
+                self.passing += count
+
+    @property
+    def order(self) -> tuple[list[int], str]:
+        return [int(n) for n in re.findall(r"\d+", self.number)], self.title
+
+
+def sections_of_report() -> list[SectionOfReport]:
+    found = [SectionOfReport(path) for path in SPECS.glob("*.omega")]
+    return sorted(found, key=lambda section: section.order)
+
+
+def with_checks(text: str) -> str:
+    """The page of conformance with the table of the specs in its place."""
+    sections = sections_of_report()
+    total = sum(section.checks for section in sections)
+    passing = sum(section.passing for section in sections)
+    refused = sum(section.refused for section in sections)
+    rows = [
+        f"| {s.number} | [{s.title}](../tests/spec/r7rs/{s.name}) | {s.checks} | {s.passing} "
+        f"| {s.refused or ''} |"
+        for s in sections
+    ]
+    share = 100 * passing // total
+    rows.append(f"| | **all** | **{total}** | **{passing}** ({share} %) | **{refused}** |")
+    head = "| section | subject | checks | pass | refused |\n|---|---|---|---|---|\n"
+    before, _, rest = text.partition(CHECKS)
+    _, _, after = rest.partition(END_OF_CHECKS)
+    return f"{before}{CHECKS}\n\n{head}" + "\n".join(rows) + f"\n\n{END_OF_CHECKS}{after}"
+
+
 def main() -> int:
     sys.path.insert(0, str(ROOT))
     library = ROOT / "omega" / "lisp" / "library" / "index.py"
@@ -378,11 +433,13 @@ def main() -> int:
         del sys.modules["omega.lisp.library.index"], sys.modules["omega.lisp.library"]
     documented, undocumented = entries()
     internals, errors = ROOT / "docs" / "internals.md", ROOT / "docs" / "errors.md"
+    report = ROOT / "docs" / "conformance.md"
     told = with_examples(errors.read_text("utf-8"))
     pages = {
         library: index(),
         library.with_name("own.py"): own(documented),
         PAGE: page(documented),
+        report: with_checks(report.read_text("utf-8")),
         internals: with_modules(internals.read_text("utf-8")),
         errors: told,
         ROOT / "omega" / "cli" / "errors.md": told,  # for `omega explain`, wherever it is installed

@@ -201,7 +201,8 @@ class TextInput(Port):
             return Eof if found is None else strip_source(found[0], charge)
 
     def is_ready(self) -> bool:
-        return self._at < len(self._text) or self._handle is None
+        """Whether there is something to read, or the end, without waiting: files never wait."""
+        return self._at < len(self._text) or not isinstance(self._handle, LineHandle)
 
     def close(self) -> None:
         super().close()
@@ -364,7 +365,10 @@ class BytesInput(Port):
         return Eof if count and not parts else bytearray(b"".join(parts))
 
     def is_ready(self) -> bool:
-        return self._at < len(self._data) or self._handle is None
+        """Whether there is something to read, or the end, without waiting: bytes are those of
+        bytevectors and files.
+        """
+        return True
 
     def close(self) -> None:
         super().close()

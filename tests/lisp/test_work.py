@@ -356,7 +356,7 @@ LONG["concatenate"] = [to_list([to_list([1])] * SIZE)]
 # to copy them, which is never long: INTEGER_BITS_MAX; of a pattern, which is never long either, as
 # long as it takes to read it, which is paid for all the same.
 AT_ONCE = """
--1+ 1+ log
+-1+ 1+ log angle imag-part make-polar make-rectangular real-part
 %wrong-type abs acos asin atan bit-count bitwise-not cos denominator even? exact
 exact-integer? exact-nonnegative-integer? exact-rational? exact? exp finite? inexact inexact?
 infinite? integer-length integer? nan? negative? number? numerator odd? positive? rational? sin

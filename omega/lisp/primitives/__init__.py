@@ -11,6 +11,7 @@ def load() -> dict[str, Primitive]:
         basics,
         bits,
         chars,
+        complex,
         conditions,
         files,
         formatting,

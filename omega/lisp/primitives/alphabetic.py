@@ -1,15 +1,15 @@
-"""Alphabetic characters that Python's `str.isalpha` does not know: what Unicode's property Alphabetic
-has beyond the letters.
+"""Alphabetic characters that `str.isalpha` does not know: what Unicode's property Alphabetic has
+beyond the letters.
 
-Owns: `is_alphabetic`. The ranges are those of Unicode 14.0 (Nl and Other_Alphabetic: letters that
-are numbers, circled letters, the vowel signs of many scripts); letters lie in them, too.
+Owns: `is_other_alphabetic`. The ranges are those of Unicode 14.0 (Nl and Other_Alphabetic: letters
+that are numbers, circled letters, the vowel signs of many scripts); letters lie in them, too.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 
-_RANGES = """
+_WRITTEN = """
     345 5B0-5BD 5BF 5C1-5C2 5C4-5C5 5C7 610-61A 64B-657 659-65F 670 6D6-6DC 6E1-6E8 6ED 711-73F
     7A6-7B0 816-817 81B-82C 8D4-8DF 8E3-8E9 8F0-93B 93E-94C 94E-94F 955-963 981-983 9BE-9C4
     9C7-9C8 9CB-9CC 9D7 9E2-9E3 A01-A03 A3E-A42 A47-A48 A4B-A4C A51 A70-A75 A81-A83 ABE-AC5
@@ -33,21 +33,13 @@ _RANGES = """
     16F4F-16F87 16F8F-16F92 16FF0-16FF1 1BC9E 1E000-1E006 1E008-1E018 1E01B-1E021 1E023-1E024
     1E026-1E02A 1E947 1F130-1F149 1F150-1F169 1F170-1F189
 """
-_STARTS: list[int] = []
-_ENDS: list[int] = []
+_RANGES = [[int(code, 16) for code in word.split("-")] for word in _WRITTEN.split()]
+_STARTS = [codes[0] for codes in _RANGES]
+_ENDS = [codes[-1] for codes in _RANGES]
 
 
-def is_alphabetic(character: str) -> bool:
-    """Whether a character has the property Alphabetic. R7RS 6.6."""
-    if character.isalpha():
-        return True
-    if character < "\u0100":
-        return False
-    if not _STARTS:
-        for written in _RANGES.split():
-            start, _, end = written.partition("-")
-            _STARTS.append(int(start, 16))
-            _ENDS.append(int(end or start, 16))
+def is_other_alphabetic(character: str) -> bool:
+    """Whether a character that is no letter has the property Alphabetic."""
     code = ord(character)
-    at = bisect_right(_STARTS, code) - 1
-    return at >= 0 and code <= _ENDS[at]
+    at = bisect_left(_ENDS, code)
+    return at < len(_ENDS) and _STARTS[at] <= code

@@ -10,7 +10,6 @@ from typing import Any
 
 from omega.lisp.data import Char, is_scalar
 from omega.lisp.primitives import check
-from omega.lisp.primitives.alphabetic import is_alphabetic as has_alphabetic
 from omega.lisp.primitives.registry import primitive
 
 _SEPARATORS = frozenset("\x1c\x1d\x1e\x1f")  # blanks for Python, no White_Space for Unicode
@@ -90,7 +89,12 @@ _comparisons()
 @primitive("char-alphabetic?", result="bool")
 def is_alphabetic(c: Any) -> bool:
     """(char-alphabetic? c) -> boolean: whether c is a letter."""
-    return has_alphabetic(char("char-alphabetic?", 1, c))
+    text = char("char-alphabetic?", 1, c)
+    if text.isalpha() or text < "\u0100":
+        return text.isalpha()
+    from omega.lisp.primitives.alphabetic import is_other_alphabetic
+
+    return is_other_alphabetic(text)
 
 
 @primitive("char-numeric?", result="bool")

@@ -151,8 +151,22 @@ def _simplest(low: Fraction, high: Fraction, rt: Any) -> tuple[int, int]:
 # -- roots and powers -----------------------------------------------------------------------------
 
 
+_REAL_FOR = {
+    "sqrt": "it is real for numbers that are not negative: test with `negative?` before",
+    "expt": "a negative base takes an integer as its exponent",
+    "log": "it is real for numbers above zero: test with `positive?` before",
+    "asin": "it is real for numbers from -1 to 1",
+    "acos": "it is real for numbers from -1 to 1",
+}
+
+
 def _no_real(name: str, n: Any) -> Exception:
-    return invalid(name, f"of {format_number(n)} is no real number, and Omega has no others", n)
+    """What `name` of n gives is a complex number."""
+    from omega.lisp.printer import shorten
+
+    error = invalid(name, f"of {shorten(n, 30)} is no real number, and Omega has no others", n)
+    error.hint = _REAL_FOR[name]
+    return error
 
 
 @primitive("sqrt", result="number")
