@@ -27,6 +27,10 @@ WALKED_PER_FORM = 8  # pairs of a pattern that are matched while a form is expan
 SHAPE = "expected (syntax-rules (literal ...) (pattern template) ...)"
 
 
+# (pair of a template, ellipses left behind its item) -> the pair, the variables that are repeated
+_Repeated = dict[tuple[int, int], tuple[Pair, frozenset[Any]]]
+
+
 class _Many:
     """What a pattern variable under an ellipsis matched: one binding set or datum an occurrence."""
 
@@ -53,6 +57,8 @@ class Rules:
             raise ex.error("malformed `syntax-rules`", span, SHAPE)
         self.literals = self._literals(parts[0][0], parts[0][1] or span)
         self._names: dict[int, tuple[Any, list[Any]]] = {}  # pattern or template -> what it names
+        self._lists: dict[int, tuple[Any, Any]] = {}  # vector of a template -> it, as a list
+        self._repeated: _Repeated = {}  # of the rule that is defined or filled in
         self._walked = 0  # pairs of patterns, in the rule that is tried
         self.rules = [self._rule(rule, at or span) for rule, at in parts[1:]]
 
@@ -74,7 +80,8 @@ class Rules:
                 )
         return literals
 
-    def _rule(self, rule: Any, span: Span | None) -> tuple[Any, Any]:
+    def _rule(self, rule: Any, span: Span | None) -> tuple[Any, Any, _Repeated]:
+        """The pattern, the template, and what the ellipses of the template repeat."""
         items = self.ex.parts(rule) if isinstance(rule, Pair) else []
         if len(items) != 2 or not isinstance(items[0][0], Pair):
             raise self.ex.error(
@@ -89,8 +96,9 @@ class Rules:
             )
         depths: dict[Any, int] = {}
         self._check_pattern(pattern.cdr, 0, depths, at or span)
+        self._repeated = {}
         self._check_template(template, depths, template_at or span)
-        return pattern.cdr, template
+        return pattern.cdr, template, self._repeated
 
     def _wrong(self, fact: str, form: Any, span: Span | None, hint: str) -> Exception:
         return self.ex.error(f"{fact} `{self.name}`", self.ex.span_of(form, span), hint)
@@ -150,7 +158,9 @@ class Rules:
         depths[name] = depth
 
     def _check_template(self, template: Any, depths: dict[Any, int], span: Span | None) -> None:
-        """depths: of every variable, the ellipses it still needs here."""
+        """Note what each ellipsis repeats. depths: of every variable, the ellipses it still needs
+        here.
+        """
         if isinstance(template, (Symbol, Alias)):
             if self._is_ellipsis(template):
                 raise self.ex.error(
@@ -167,19 +177,27 @@ class Rules:
                 )
             return
         if type(template) is list:
-            template = to_list(template)
+            template = self._as_list(template)
         if isinstance(template, Pair) and self._is_ellipsis(template.car):
             self._check_escape(template, depths, span)
             return
         at = template
         while isinstance(at, Pair):
             place = self.ex.place_of_car(at) or span
-            inner, item = depths, at.car
-            at = at.cdr
+            inner, item, cell = depths, at.car, at
+            at, ellipses = self._behind_ellipses(at)
             self.ex.count(1)
-            while isinstance(at, Pair) and self._is_ellipsis(at.car):
-                inner = self._under_ellipsis(item, inner, place)
-                at = at.cdr
+            for left in range(ellipses, 0, -1):
+                repeated = self._repeated_by(item, left, inner, place)
+                known = self._repeated.setdefault((id(cell), left), (cell, repeated))
+                if known[1] != repeated:  # `#n#` puts one datum to two places
+                    raise self._wrong(
+                        "two places share a part with an ellipsis in a template of",
+                        template,
+                        place,
+                        "write the part twice",
+                    )
+                inner = {name: depth - (name in repeated) for name, depth in inner.items()}
             self._check_template(item, inner, place)
         if at is not Nil and at is not template:
             self._check_template(at, depths, span)
@@ -194,18 +212,60 @@ class Rules:
             )
         Escaped(self)._check_template(template.cdr.car, depths, span)
 
-    def _under_ellipsis(
-        self, item: Any, depths: dict[Any, int], span: Span | None
-    ) -> dict[Any, int]:
-        """`depths` in a template that an ellipsis follows."""
-        repeated = {name for name in self._variables(item) if depths.get(name, 0) > 0}
-        if not repeated:
+    def _behind_ellipses(self, at: Pair) -> tuple[Any, int]:
+        """What stands behind the first item of a list and its ellipses, and how many these are."""
+        after, ellipses = at.cdr, 0
+        while isinstance(after, Pair) and self._is_ellipsis(after.car):
+            after, ellipses = after.cdr, ellipses + 1
+        return after, ellipses
+
+    def _repeated_by(
+        self, item: Any, left: int, depths: dict[Any, int], span: Span | None
+    ) -> frozenset[Any]:
+        """The variables of `item` that the first of the `left` ellipses behind it repeats.
+
+        All that still need an ellipsis, but for those a part of the item needs for an ellipsis of
+        its own: in ((a b ...) ...) the outer one repeats a, if both have one in the pattern.
+        """
+        wanted = {name for name in self._variables(item) if depths.get(name, 0) > 0}
+        for level, part in self._repeating_parts(item):
+            names = self._variables(part)
+            if not any(depths.get(name, 0) >= left + level for name in names):
+                wanted.difference_update(names)
+        if not wanted:
             raise self.ex.error(
                 f"an ellipsis in a template of `{self.name}` follows nothing that repeats",
                 span,
                 "in front of it stands a pattern variable that an ellipsis follows in the pattern",
             )
-        return {name: depth - (name in repeated) for name, depth in depths.items()}
+        return frozenset(wanted)
+
+    def _repeating_parts(self, item: Any) -> list[tuple[int, Any]]:
+        """The parts of a template that ellipses follow, and how many each is under."""
+        found: list[tuple[int, Any]] = []
+        work = [(0, item)]
+        while work:
+            level, at = work.pop()
+            at = self._as_list(at) if type(at) is list else at
+            if isinstance(at, Pair) and self._is_ellipsis(at.car):
+                continue  # (... template)
+            while isinstance(at, Pair):
+                self.ex.count(1)
+                part = at.car
+                at, ellipses = self._behind_ellipses(at)
+                if ellipses:
+                    found.append((level + ellipses, part))
+                work.append((level + ellipses, part))
+            if type(at) is list:
+                work.append((level, at))
+        return found
+
+    def _as_list(self, vector: list[Any]) -> Any:
+        """The elements of a vector in a template as a list, the same one each time."""
+        known = self._lists.get(id(vector))
+        if known is None:
+            known = self._lists[id(vector)] = (vector, to_list(vector))
+        return known[1]
 
     def _is_ellipsis(self, datum: Any) -> bool:
         if isinstance(self.ellipsis, Keyword):
@@ -223,15 +283,16 @@ class Rules:
     # -- matching ------------------------------------------------------------------------------
 
     def transform(self, use: Any, scope: AnyScope, _expander: Any) -> Any:
-        for pattern, template in self.rules:
+        for pattern, template, repeated in self.rules:
             bound: dict[Any, Any] = {}
             self._walked = 0
             fits = self._match(pattern, use.cdr, scope, bound)
             self.ex.count(1 + self._walked // WALKED_PER_FORM)
             if fits:
+                self._repeated = repeated
                 renamed: dict[Any, Alias] = {}
                 return _placed(self._fill(template, bound, renamed), use)
-        shapes = [shown(cons(Symbol.of(self.name), pattern)) for pattern, _ in self.rules]
+        shapes = [shown(cons(Symbol.of(self.name), rule[0])) for rule in self.rules]
         raise self.ex.error(
             f"no rule of `{self.name}` matches this use",
             self.ex.span_of(use, None),
@@ -325,19 +386,18 @@ class Rules:
                 return Escaped(self)._fill(template.cdr.car, bound, renamed)
             return self._fill_list(template, bound, renamed)
         if type(template) is list:
-            return spine(self._fill(to_list(template), bound, renamed))
+            return spine(self._fill(self._as_list(template), bound, renamed))
         return template
 
     def _fill_list(self, template: Any, bound: dict[Any, Any], renamed: dict[Any, Alias]) -> Any:
         out: list[tuple[Any, Any]] = []  # (datum, place)
         at = template
         while isinstance(at, Pair):
-            item, depth, after = at.car, 0, at.cdr
-            while isinstance(after, Pair) and self._is_ellipsis(after.car):
-                depth, after = depth + 1, after.cdr
+            item = at.car
+            after, depth = self._behind_ellipses(at)
             place = at.car_span if isinstance(at, SourcePair) else None
             if depth:
-                out += [(v, place) for v in self._fill_many(item, depth, bound, renamed)]
+                out += [(v, place) for v in self._fill_many(at, depth, bound, renamed)]
             else:
                 out.append((self._fill(item, bound, renamed), place))
             at = after
@@ -350,9 +410,10 @@ class Rules:
         return result
 
     def _fill_many(
-        self, template: Any, depth: int, bound: dict[Any, Any], renamed: dict[Any, Alias]
+        self, cell: Pair, depth: int, bound: dict[Any, Any], renamed: dict[Any, Alias]
     ) -> list[Any]:
-        names = [v for v in self._variables(template) if isinstance(bound.get(v), _Many)]
+        """What the first item of a list gives under `depth` ellipses."""
+        names = self._repeated[id(cell), depth][1]
         length = max(len(bound[v].items) for v in names)
         if any(len(bound[v].items) != length for v in names):
             raise self.ex.error(
@@ -365,9 +426,9 @@ class Rules:
         for i in range(length):
             inner = {**bound, **{v: bound[v].items[i] for v in names}}
             if depth > 1:
-                result += self._fill_many(template, depth - 1, inner, renamed)
+                result += self._fill_many(cell, depth - 1, inner, renamed)
             else:
-                result.append(self._fill(template, inner, renamed))
+                result.append(self._fill(cell.car, inner, renamed))
         return result
 
 
@@ -376,7 +437,8 @@ class Escaped(Rules):
 
     def __init__(self, rules: Rules) -> None:
         self.ex, self.scope, self.name, self.span = rules.ex, rules.scope, rules.name, rules.span
-        self.literals, self.ellipsis, self._names = rules.literals, Symbol("no ellipsis"), {}
+        self.literals, self.ellipsis = rules.literals, Symbol("no ellipsis")
+        self._names, self._lists, self._repeated = {}, {}, {}
 
 
 def _placed(result: Any, use: Any) -> Any:
