@@ -375,7 +375,8 @@ class Runtime:
 
     def arity_error(self, name: str, given: int, signatures: list[str]) -> ArityError:
         return ArityError(
-            f"`{name}` has no clause for {given} arguments", hint="it has " + ", ".join(signatures)
+            f"`{name}` has no clause for {given} argument{'' if given == 1 else 's'}",
+            hint="it has " + ", ".join(signatures),
         )
 
     def suggest(self, name: str, here: Sequence[str] = ()) -> str:
