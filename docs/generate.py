@@ -42,7 +42,11 @@ SECTIONS = (
         ("lisp.primitives.conditions", "lisp.restarts", "restarts.omega"),
         "omega condition",
     ),
-    ("Numbers", ("lisp.primitives.numbers", "lisp.primitives.reals", "lisp.primitives.complex"), "omega number"),
+    (
+        "Numbers",
+        ("lisp.primitives.numbers", "lisp.primitives.reals", "lisp.primitives.complex"),
+        "omega number",
+    ),
     ("Bits", ("lisp.primitives.bits", "srfi-151.omega"), "omega bit, srfi 60, srfi 151"),
     (
         "Pairs and lists",

@@ -87,14 +87,15 @@ OWN: dict[str, str] = {
         llm.infer llm.stats llm.usage
         """,
     "(omega number)": """
-        * + - -1+ / 1+ 1- < <= = > >= abs acos arithmetic-shift asin atan bit-count bitwise-and
-        bitwise-ior bitwise-not bitwise-or bitwise-xor ceiling complex? cos denominator even?
-        exact exact->inexact exact-integer-sqrt exact-integer? exact-nonnegative-integer?
-        exact-rational? exact? exp expt finite? floor floor-quotient floor-remainder floor/ gcd
-        inexact inexact->exact inexact? infinite? integer-length integer? lcm log magnitude max
-        min modulo nan? natural? negative? number->string number? numerator odd? positive?
-        quotient rational? rationalize real? remainder round sin sqrt square string->number tan
-        truncate truncate-quotient truncate-remainder truncate/ zero?
+        * + - -1+ / 1+ 1- < <= = > >= abs acos angle arithmetic-shift asin atan bit-count
+        bitwise-and bitwise-ior bitwise-not bitwise-or bitwise-xor ceiling complex? cos
+        denominator even? exact exact->inexact exact-integer-sqrt exact-integer?
+        exact-nonnegative-integer? exact-rational? exact? exp expt finite? floor floor-quotient
+        floor-remainder floor/ gcd imag-part inexact inexact->exact inexact? infinite?
+        integer-length integer? lcm log magnitude make-polar make-rectangular max min modulo nan?
+        natural? negative? number->string number? numerator odd? positive? quotient rational?
+        rationalize real-part real? remainder round sin sqrt square string->number tan truncate
+        truncate-quotient truncate-remainder truncate/ zero?
         """,
     "(omega port)": """
         ->string binary-port? char-ready? close-input-port close-output-port close-port
