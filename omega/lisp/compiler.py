@@ -28,7 +28,7 @@ from omega.lisp.declarations import Declarations
 from omega.lisp.emitter import Emitter
 from omega.lisp.environment import GlobalBinding, Import, TopLevel, strip
 from omega.lisp.expander import Expander
-from omega.lisp.findings import Finding, findings
+from omega.lisp.findings import Finding, Shape, findings, shapes_of
 from omega.lisp.library import MACROS, SYNTAX, part_text, text_of
 from omega.lisp.library_forms import import_set, take
 from omega.lisp.literals import LITERAL, load
@@ -56,7 +56,8 @@ class Compiled:
     and "workers": see Emitter, "macros": whether it defined syntax, "findings": see findings.py,
     "expansions": (place of a use, macro's name and place), "steps": charged for its macros,
     "imports": (name, Import.origin, the name there), "requires": the (name, importer) of
-    modules that run before it, "depends": see modules.Dependency}; of a module "exports" as well.
+    modules that run before it, "depends": see modules.Dependency}; of a module "exports" and
+    "shapes" as well.
     """
 
     __slots__ = ("code", "facts", "literals", "modules")
@@ -143,7 +144,11 @@ class Compiler:
                     hint="code stands in the (begin ...) of a library",
                 )
         top = TopLevel(self.library.syntax, self.rt.library, self.rt.parts, self._need)
-        return self.compile(source, top, limit=limit)
+        is_checking, self.is_checking = self.is_checking, False  # it is another text
+        try:
+            return self.compile(source, top, limit=limit)
+        finally:
+            self.is_checking = is_checking
 
     def compile_form(self, form: Any, top: TopLevel) -> Compiled:
         """Compile a form that a program made. All of it is paid for."""
@@ -181,9 +186,16 @@ class Compiler:
                 if not _is_syntax(each)
             ],
             "requires": list(text.requires),
+            "shapes": self._shapes(unit),
             "depends": text.depends,
         }
         return Compiled(code, emitter.literals, facts, text.modules)
+
+    def _shapes(self, unit: Unit) -> dict[str, Shape]:
+        """Have the top level of a module know what its procedures take."""
+        if unit.top.home:
+            unit.top.shapes = shapes_of(unit)
+        return unit.top.shapes
 
     def check(
         self, source: Source, limit: int
@@ -211,6 +223,7 @@ class Compiler:
 
         unit = _resolved(nodes, expander.top)
         self._load_needed()
+        self._shapes(unit)
         found = findings(unit, self.rt.registers)
         if is_sound:  # else what uses a name may be what they are about
             found += style(nodes, expander)

@@ -174,6 +174,7 @@ class Scope:
 class TopLevel:
     """The outermost scope of a program, of the library, or of a module.
 
+    shapes: what is known of a module's procedures, see findings.Shape.
     home: the module's name, "" for the others. A module sees what it defines and imports; a program
     has the whole library besides. fixed: nothing can be defined in it.
 
@@ -186,7 +187,8 @@ class TopLevel:
     """
 
     __slots__ = (
-        "defined", "fixed", "home", "imports", "is_library", "library", "need", "parts", "syntax",
+        "defined", "fixed", "home", "imports", "is_library", "library", "need", "parts", "shapes",
+        "syntax",
     )  # fmt: skip
 
     def __init__(
@@ -206,6 +208,7 @@ class TopLevel:
         self.parts, self.need = {} if parts is None else parts, need
         self.is_library = is_library
         self.home = home
+        self.shapes: dict[str, Any] = {}
         self.fixed = False
 
     def own(self, name: str) -> str:

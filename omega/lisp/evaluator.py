@@ -247,6 +247,7 @@ class Evaluator:
         home = TopLevel({}, self.runtime.library, home=shown[1:-1]) if top is None else top
         if top is None:
             home.defined.update(facts["defined"])
+            home.shapes = {n: _unpacked(shape) for n, shape in facts["shapes"].items()}
         module = Module(shown, home, dict(facts["exports"]), source)
         module.has_syntax = top is not None or _is_plain(facts)
         module.needs = self._required(facts)
@@ -438,6 +439,7 @@ def _packed_facts(compiled: Compiled) -> Compiled:
     for each in (compiled, *(module for _, module in compiled.modules)):
         for what in ("findings", "expansions"):
             each.facts[what] = [_packed(one) for one in each.facts[what]]
+        each.facts["shapes"] = {n: _packed(shape) for n, shape in each.facts["shapes"].items()}
     return compiled
 
 

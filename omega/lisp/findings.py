@@ -41,6 +41,8 @@ _BINDING = frozenset(
     }
 )  # fmt: skip
 
+# of a procedure: (signature, fewest arguments, most or None, where it is defined)
+Shape = tuple[str, int, int | None, Span | None]
 Note = tuple[str, Span | None]
 
 # (kind, fact, where, hint, notes, unbound name or "", names of the text and of syntax like it);
@@ -176,18 +178,48 @@ def _misfit(node: Call, unit: Unit) -> Finding | None:
         shape = primitive.doc.split(" -> ", 1)[0].strip() or None
         own_name = primitive.function.__name__  # it may have others, too
         misfit = Misfit(own_name, shape, given, primitive.low, primitive.high, of_program=False)
-        return _finding(node, misfit, None) if misfit.is_one else None
+        return _finding(node, misfit, own_name, None) if misfit.is_one else None
     callee = known_callee(node, unit)
     if not isinstance(callee, Lambda):
-        return None
+        return _misfit_of_import(node, unit.top)
+    signature, low, high, span = _shape_of(callee)
+    name = plain(callee.name)
+    misfit = Misfit(name, signature, given, low, high, of_program=True)
+    if misfit.is_one:
+        return _finding(node, misfit, name, span)
+    refusal = _keyword_refusal(node, callee) if callee.keys else None
+    return None if refusal is None else _finding(node, refusal, name, span)
+
+
+def shapes_of(unit: Unit) -> dict[str, Shape]:
+    """The shapes of a module's procedures, by their plain names."""
+    return {plain(name): _shape_of(callee) for name, callee in unit.known.items()}
+
+
+def _shape_of(callee: Lambda) -> Shape:
     low = len(callee.required)
     is_open = callee.rest is not None or callee.keys or callee.all_keys is not None
     high = None if is_open else low + len(callee.optional)
-    misfit = Misfit(plain(callee.name), callee.signature, given, low, high, of_program=True)
-    if misfit.is_one:
-        return _finding(node, misfit, callee)
-    refusal = _keyword_refusal(node, callee) if callee.keys else None
-    return None if refusal is None else _finding(node, refusal, callee)
+    return callee.signature, low, high, callee.span
+
+
+def _misfit_of_import(node: Call, top: TopLevel) -> Finding | None:
+    """A call that cannot fit of a procedure that a library of the program's exports."""
+    function = node.function
+    home = home_of(function.name) if isinstance(function, Global) else ""
+    if not home or not isinstance(function, Global):
+        return None
+    modules = (each.home for each in top.imports.values() if each.home.home == home)
+    name = plain(function.name)
+    for module in modules:
+        shape = module.shapes.get(name)
+        if shape is None:
+            return None
+        signature, low, high, span = shape
+        given = len(node.arguments)
+        misfit = Misfit(name, signature, given, low, high, of_program=True)
+        return _finding(node, misfit, name, span) if misfit.is_one else None
+    return None
 
 
 def _keyword_refusal(node: Call, callee: Lambda) -> ArityError | None:
@@ -227,9 +259,9 @@ def _must_be_given(default: Node) -> bool:
     return isinstance(function, Global) and function.name == "%missing-keyword"
 
 
-def _finding(node: Call, wrong: Misfit | ArityError, callee: Lambda | None) -> Finding:
+def _finding(node: Call, wrong: Misfit | ArityError, name: str, defined: Span | None) -> Finding:
     fact = wrong.fact if isinstance(wrong, Misfit) else wrong.message
     notes = []
-    if callee is not None and callee.span is not None:
-        notes.append(defined_here(plain(callee.name), callee.span))
+    if defined is not None:
+        notes.append(defined_here(name, defined))
     return finding("arity-error", fact, node.span, wrong.hint, notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,3 +305,36 @@ def test_explain_of_what_is_no_code_says_so(omega):
     assert "there is no code unbound-varable" in done.stderr
     assert "did you mean unbound-variable?" in done.stderr
     assert omega("explain").returncode == 2
+
+
+def test_calls_of_what_is_imported_are_looked_at(omega: Any, tmp_path: Path) -> None:
+    (tmp_path / "shapes.omega").write_text(
+        "(define-library (shapes)\n  (export area (rename round-off rounded))\n"
+        "  (import (scheme base))\n  (begin\n    (define (area a b) (* a b))\n"
+        "    (define (round-off x (digits 0)) (list x digits))))\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "main.omega").write_text(
+        "(import (shapes))\n(area 1)\n(rounded 1 2)\n(rounded 1 2 3)\n", encoding="utf-8"
+    )
+    for command in (["check", "main.omega"], ["run", "main.omega"], ["run", "main.omega"]):
+        done = omega(*command)
+        assert "main.omega:2:1" in done.stderr and "`area` is called as (area a b)" in done.stderr
+        assert "shapes.omega:5:5" in done.stderr
+        if command[0] == "check":
+            assert "main.omega:4:1" in done.stderr and "main.omega:3:1" not in done.stderr
+
+
+def test_mistakes_of_an_imported_library_are_told_at_their_places(
+    omega: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "l.omega").write_text(
+        "(define-library (l)\n  (export f)\n  (import (scheme base))\n  (begin\n"
+        "    (define (f x) (if))\n    (define (g x) (let ((y)) y))))\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "main.omega").write_text("(import (l))\n(f 1)\n", encoding="utf-8")
+    for command in ("check", "run"):
+        done = omega(command, "main.omega")
+        assert done.returncode == 1
+        assert "l.omega:5:19" in done.stderr and "l.omega:6:25" in done.stderr
