@@ -91,6 +91,7 @@ SECTIONS = (
     ("Files and CSV", ("lisp.primitives.files",), "omega file"),
     ("JSON", ("lisp.primitives.json",), "omega json"),
     ("Regular expressions", ("lisp.primitives.regex", "regex.omega"), "omega regex"),
+    ("Words of MIT Scheme", ("mit-scheme.omega",), "omega mit"),
 )
 # The forms that a library of Omega's own exports beside procedures.
 FORMS = {
@@ -99,6 +100,7 @@ FORMS = {
     "omega control": """case-lambda cut cute match match-define match-lambda match-lambda*
         match-let match-let* match-letrec receive while and-let*""",
     "omega stream": """cons-stream define-stream stream-cons stream-lambda stream-let stream-of""",
+    "omega mit": "fluid-let",
     "omega task": """atomic scope shield with-handler with-mutex with-semaphore with-timeout""",
     "omega test": "check check-error check-false check-true test-group",
 }

@@ -5,6 +5,7 @@ Owns: `models`, `world`, `Exit`. Everything here goes through the effect door.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -116,13 +117,15 @@ def world(b: Bindings, table: Table) -> None:
         return int(b.door.perform("now", ()) * 1000)
 
     def random(n: Any = None) -> Any:
-        """(random [n]) -> a real from 0 to below 1, or an integer from 0 to below n; from the run's
-        seed
+        """(random [n]) -> a real from 0 to below 1, or a number from 0 to below n, of n's kind: an
+        integer or a real; from the run's seed
         """
         if n is None:
             return b.door.perform("random", ())
+        if type(n) is float and 0 < n < math.inf:
+            return _below(n, b.door.perform("random", ()))
         if type(n) is not int or n < 1:
-            raise wrong_type("random", 1, "a positive integer", n)
+            raise wrong_type("random", 1, "a positive integer or real", n)
         if n <= RANDOM_EXACT_MAX:
             return int(b.door.perform("random", ()) * n)
         # As many draws as give 64 bits more than n has: no value is favoured by more than 2^-64.
@@ -184,6 +187,11 @@ def world(b: Bindings, table: Table) -> None:
     table["now"], table["current-milliseconds"], table["random"] = now, current_milliseconds, random
     table["command-line"], table["get-environment-variable"] = command_line, environment
     table["exit"], table["emergency-exit"] = exit_, emergency_exit
+
+
+def _below(n: float, drawn: float) -> float:
+    """A real from 0 to below n; drawn: one from 0 to below 1. A product may be rounded up to n."""
+    return min(drawn * n, math.nextafter(n, 0.0))
 
 
 class Exit(HostError):

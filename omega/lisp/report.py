@@ -20,7 +20,7 @@ TRACE_SHOWN = 6
 def report(error: OmegaError, source_of: Callable[[str], Source | None]) -> str:
     """The report of an error, without a final newline."""
     span = error.span
-    head = f"{error.severity}[{error.code}]: {error.message}{_irritants(error)}"
+    head = f"{error.severity}[{error.code}]: {fact(error)}"
     lines = [f"{span}: {head}" if span is not None else head]
     if span is not None:
         lines += excerpt(span, source_of(span.file))
@@ -47,7 +47,7 @@ def as_data(error: OmegaError) -> dict[str, Any]:
         "severity": error.severity,
         "code": error.code,
         "kind": error.kind,
-        "message": printable(f"{error.message}{_irritants(error)}"),
+        "message": printable(fact(error)),
         "hint": None if error.hint is None else printable(error.hint),
         "notes": [{**_place(span), "message": printable(text)} for text, span in error.notes],
         "backtrace": [
@@ -62,6 +62,11 @@ def as_data(error: OmegaError) -> dict[str, Any]:
 def _place(span: Span | None) -> dict[str, Any]:
     names = ("file", "line", "column", "end_line", "end_column")
     return {name: None if span is None else getattr(span, name) for name in names}
+
+
+def fact(error: OmegaError) -> str:
+    """What went wrong: the message, and the values that were given with it."""
+    return error.message + _irritants(error)
 
 
 def _irritants(error: OmegaError) -> str:

@@ -17,8 +17,8 @@ PART_LETTERS_MIN = 4  # of a name that may be a part of another one
 # What other languages have: a name of ours, or a form.
 ELSEWHERE = {
     "print": "display", "println": "displayln", "printf": "string-format", "puts": "displayln",
-    "echo": "displayln", "nil": "'()", "null": "'()", "None": "'()", "true": "#t", "True": "#t",
-    "false": "#f", "False": "#f", "def": "define", "defun": "define", "defn": "define",
+    "echo": "displayln", "null": "'()", "None": "'()", "True": "#t",
+    "False": "#f", "def": "define", "defun": "define", "defn": "define",
     "defvar": "define", "var": "define", "const": "define", "fn": "lambda", "function": "lambda",
     "setq": "set!", "setf": "set!", "progn": "begin", "elif": "cond", "switch": "case",
     "mapcar": "map", "foreach": "for-each", "len": "length",
@@ -27,6 +27,10 @@ ELSEWHERE = {
     "!=": "(not (equal? a b))", "&&": "and", "||": "or", "!": "not", "%": "modulo",
     "mod": "modulo", "**": "expt", "pow": "expt", "try": "guard", "catch": "guard",
     "throw": "raise", "return": "call/cc", "spawn": "async", "go": "async", "dict": "hash-table",
+    "add1": "1+", "sub1": "-1+", "foldl": "fold", "foldr": "fold-right", "empty": "'()",
+    "atom?": "(not (pair? x))", "struct": "define-record-type", "named-lambda": "define",
+    "define-struct": "define-record-type", "define-structure": "define-record-type",
+    "put": "hash-set!", "get": "hash-ref", "error-message": "condition-message",
     "hash-get": "hash-ref", "llm": "llm.infer", "infer": "llm.infer", "ask": "llm.infer",
 }  # fmt: skip
 

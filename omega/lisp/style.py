@@ -240,7 +240,12 @@ def _without_effect(every: Sequence[Node], expander: Expander) -> Iterator[Findi
 
 def _tests(every: Sequence[Node], expander: Expander) -> Iterator[Finding]:
     for node in every:
-        if not isinstance(node, If) or not isinstance(node.test, Const):
+        if not isinstance(node, If):
+            continue
+        if isinstance(node.test, Global) and node.test.name == "nil" and node.test.library:
+            fact = "`nil` as a test is always true: it is the empty list"
+            yield finding("constant-test", fact, node.test.span, ONLY_FALSE)
+        if not isinstance(node.test, Const):
             continue
         value, span = node.test.value, node.test.span
         if _is_made(span, expander) or value is None or value is False:

@@ -59,6 +59,8 @@ def found(text: str) -> list[str]:
         ('(define (f) (display 1) "no comment" 5)', ["1:25 W301"]),
         ("(define (f) (lambda () 1) 5)", ["1:13 W301"]),
         ("(if (f) (begin 1 2)) (define (f) 3)", ["1:16 W301"]),
+        ("(define (f x) (if nil 1 x))", ["1:19 W302"]),
+        ("(define nil #f) (define (f x) (if nil 1 x))", []),
         # tests and clauses
         ("(if '() 1 2)", ["1:5 W302"]),
         ('(when "" 1)', ["1:7 W302"]),

@@ -13,6 +13,15 @@ PARTS: dict[str, tuple[str, str]] = {
         define-condition-type
         """,
     ),
+    "mit-scheme": (
+        """
+        except-last-pair except-last-pair! false hash-table/get hash-table/put! nil
+        parallel-execute real-time runtime stream-first stream-rest true
+        """,
+        """
+        %fluid-let fluid-let
+        """,
+    ),
     "regex": (
         """
         %regex-replace-by regex-replace regex-replace-all

@@ -22,17 +22,18 @@ OWN: dict[str, str] = {
         arity-error? bad-encoding? bad-literal? bad-response? cannot-escape-task?
         cannot-suspend-here? channel-closed? compute-restarts condition->string
         condition-backtrace condition-code condition-hint condition-irritants condition-is?
-        condition-kind condition-message condition-place condition-type condition? constant-test?
-        continuation-error? continue csv-error? deadlock? define-condition-type division-by-zero?
-        duplicate-definition? error-object-irritants error-object-message error-object? error?
-        file-error? find-restart host-error? immutable? index-error? invoke-restart json-error?
-        key-error? library-error? limit-exceeded? llm-configuration? llm-error? llm-timeout?
-        llm-unavailable? make-condition match-error? no-effect? permission-denied? rate-limited?
-        read-error? refused? regex-error? replay-divergence? restart-bind restart-case
-        restart-error? restart-name restart? retry skip stray-bracket? syntax-error?
-        task-cancelled? task-error? tasks-failed? timeout-error? type-error? unbound-variable?
-        unclosed? unhandled-effect? unknown-task? unreachable-clause? unused-import?
-        unused-variable? use-value value-error? with-restarts wrong-thread?
+        condition-kind condition-message condition-place condition-type condition/report-string
+        condition? constant-test? continuation-error? continue csv-error? deadlock?
+        define-condition-type division-by-zero? duplicate-definition? error-object-irritants
+        error-object-message error-object? error? file-error? find-restart host-error? immutable?
+        index-error? invoke-restart json-error? key-error? library-error? limit-exceeded?
+        llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition match-error?
+        no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
+        replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
+        skip stray-bracket? syntax-error? task-cancelled? task-error? tasks-failed? timeout-error?
+        type-error? unbound-variable? unclosed? unhandled-effect? unknown-task?
+        unreachable-clause? unused-import? unused-variable? use-value value-error? with-restarts
+        wrong-thread?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation
@@ -86,12 +87,16 @@ OWN: dict[str, str] = {
     "(omega llm)": """
         llm.infer llm.stats llm.usage
         """,
+    "(omega mit)": """
+        except-last-pair except-last-pair! fluid-let hash-table/get hash-table/put!
+        parallel-execute real-time runtime stream-first stream-rest
+        """,
     "(omega number)": """
         * + - -1+ / 1+ 1- < <= = > >= abs acos angle arithmetic-shift asin atan bit-count
-        bitwise-and bitwise-ior bitwise-not bitwise-or bitwise-xor ceiling complex? cos
+        bitwise-and bitwise-ior bitwise-not bitwise-or bitwise-xor ceiling complex? cos dec
         denominator even? exact exact->inexact exact-integer-sqrt exact-integer?
         exact-nonnegative-integer? exact-rational? exact? exp expt finite? floor floor-quotient
-        floor-remainder floor/ gcd imag-part inexact inexact->exact inexact? infinite?
+        floor-remainder floor/ gcd imag-part inc inexact inexact->exact inexact? infinite?
         integer-length integer? lcm log magnitude make-polar make-rectangular max min modulo nan?
         natural? negative? number->string number? numerator odd? positive? quotient rational?
         rationalize real-part real? remainder round sin sqrt square string->number tan truncate

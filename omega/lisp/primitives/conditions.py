@@ -197,3 +197,17 @@ def condition_to_string(condition: Any, *, rt: Any) -> str:
     text = report(rt.conditions.as_condition(condition), rt.source_of)
     check.size(rt, len(text), "characters")
     return text
+
+
+@primitive("condition/report-string", result="string")
+def condition_report_string(condition: Any, *, rt: Any) -> str:
+    """(condition/report-string condition) -> string: the first line of its report, without the
+    place: its message and the values given with it. MIT Scheme
+    """
+    from omega.lisp.report import fact
+
+    found = _condition("condition/report-string", condition)
+    rt.charge(_SHOWN_STEPS * len(found.irritants))
+    text = fact(found)
+    check.size(rt, len(text), "characters")
+    return text

@@ -293,13 +293,13 @@ def divide(number: Any, *numbers: Any, rt: Any) -> Any:
     return number
 
 
-@primitive("1+", result="number")
+@primitive("1+", "inc", result="number")
 def one_plus(n: Any, *, rt: Any) -> Any:
     """(1+ n) -> number: n plus one."""
     return add(check.number("1+", 1, n), 1, rt=rt)
 
 
-@primitive("-1+", "1-", result="number")
+@primitive("-1+", "1-", "dec", result="number")
 def minus_one_plus(n: Any, *, rt: Any) -> Any:
     """(-1+ n) -> number: n less one."""
     return sub(check.number("-1+", 1, n), 1, rt=rt)
