@@ -65,6 +65,8 @@ class Unit:
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
         self.inlined: set[str] = set()  # globals of which some call was replaced
         self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
+        # global procedure -> the library's names in it that a later text may make the program's
+        self.lent: dict[str, list[str]] = {}
 
 
 def resolve(nodes: list[Node], top: TopLevel) -> Unit:
@@ -96,10 +98,14 @@ class _Resolve:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.assignments: dict[str, int] = {}
+        self.lent: set[str] = set()  # see Unit.lent; of the node under way
 
     def run(self) -> None:
         for node in self.unit.nodes:
+            self.lent.clear()
             self._walk(node)
+            if self.lent and isinstance(node, SetGlobal) and isinstance(node.value, Lambda):
+                self.unit.lent[node.name] = sorted(self.lent)
         for node in self.unit.nodes:
             if isinstance(node, SetGlobal) and isinstance(node.value, Lambda) and node.define:
                 _find_turns(node.value, partial(_is_global, node.name, node.library))
@@ -114,6 +120,8 @@ class _Resolve:
             case Global():
                 if node.library is None:
                     node.library = node.name not in top.defined
+                    if node.library and not top.is_library:
+                        self.lent.add(node.name)
                 if not node.library or (top.is_library and node.name in top.defined):
                     node.primitive = node.native = None
                 self.unit.globals.add((node.name, node.library))

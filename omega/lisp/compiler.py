@@ -13,7 +13,7 @@ import ast
 import gc
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import CodeType
@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from omega.errors import LibraryError, LimitExceeded, OmegaError, Source, Span
 from omega.lisp import macros  # noqa: F401  registers the special forms
 from omega.lisp.analysis import Unit, analyse, resolve
-from omega.lisp.core import Global, Node, SetGlobal, children, defined_by
+from omega.lisp.core import Global, Lambda, Node, SetGlobal, children, defined_by
 from omega.lisp.data import Pair, Symbol
 from omega.lisp.declarations import Declarations
 from omega.lisp.emitter import Emitter
@@ -52,11 +52,11 @@ Expansion = tuple[tuple[str, int, int], str, Span]
 
 class Compiled:
     """code: of the text's one function, placeholders in place of literals. modules: those the text
-    declares, by name. facts: what loading it must tell the top level: {"defined": names, "entries"
-    and "workers": see Emitter, "macros": whether it defined syntax, "findings": see findings.py,
-    "expansions": (place of a use, macro's name and place), "steps": charged for its macros,
-    "imports": (name, Import.origin, the name there), "requires": the (name, importer) of
-    modules that run before it, "depends": see modules.Dependency}; of a module "exports" and
+    declares, by name. facts: what loading it must tell the top level: {"defined": names, "lent":
+    see Unit, "entries" and "workers": see Emitter, "macros": whether it defined syntax, "findings":
+    see findings.py, "expansions": (place of a use, macro's name and place), "steps": charged for
+    its macros, "imports": (name, Import.origin, the name there), "requires": the (name, importer)
+    of modules that run before it, "depends": see modules.Dependency}; of a module "exports" and
     "shapes" as well.
     """
 
@@ -172,6 +172,7 @@ class Compiler:
         facts = {
             "parts": parts,
             "defined": sorted(top.defined - before),
+            "lent": unit.lent,
             "entries": sorted(each for each in self.texts.entries if home_of(each) == top.home),
             "workers": {
                 name: n for name, n in self.texts.workers_of.items() if home_of(name) == top.home
@@ -196,6 +197,26 @@ class Compiler:
         if unit.top.home:
             unit.top.shapes = shapes_of(unit)
         return unit.top.shapes
+
+    def again(self, source: Source, names: set[str]) -> Callable[[], Any]:
+        """What defines these global procedures of a text anew, now that the program has made names
+        its own that were the library's when the text was compiled.
+        """
+        top = self.program
+        known = set(top.defined), dict(top.syntax), dict(top.imports)
+        with _collector_at_rest(), self._passes(source, top, None) as (expander, forms, _):
+            nodes: list[Node] = [
+                node
+                for node in expander.program(forms, len(source.text))
+                if isinstance(node, SetGlobal) and isinstance(node.value, Lambda)
+                if node.name in names
+            ]
+            unit = _resolved(nodes, top)
+            self._load_needed()
+            tree, emitter = self._emit(unit)
+            code = _code(tree, source.name)
+        self._forget(top, *known)
+        return load(code, emitter.literals, self.rt.registers)
 
     def check(
         self, source: Source, limit: int

@@ -12,11 +12,21 @@ A text becomes a thunk (`prepare`); whoever calls it decides on which stack. Com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import HostError, LimitExceeded, LispError, OmegaError, Source, Span
+from omega.errors import (
+    HostError,
+    LimitExceeded,
+    LispError,
+    LispSyntaxError,
+    OmegaError,
+    Source,
+    Span,
+)
 from omega.lisp import cache
 from omega.lisp.environment import Import, TopLevel
 from omega.lisp.evaluation import MARKING, evaluation_procedures
@@ -61,6 +71,8 @@ class Evaluator:
         self.modules = Modules(self._load_file)
         # runs a body while nothing else runs one for the same module
         self.once: Callable[[Module, Callable[[], None]], None] = lambda module, body: body()
+        # global procedure -> the text that defines it, the library's names it uses
+        self.lent: dict[str, tuple[Source, frozenset[str]]] = {}
         # file -> (line, column) of a macro's use -> name and place of the macro
         self.expansions: dict[str, dict[tuple[int, int], tuple[str, Span]]] = {}
         self._compiler: Compiler | None = None
@@ -174,6 +186,11 @@ class Evaluator:
                 cache.save(source.text, key, compiled)
         facts = compiled.facts
         if how is How.PROGRAM:
+            if self._take([name for name in facts["defined"] if name in self.runtime.library]):
+                return self._unit(source, self._options(), how)
+            if not compiled.modules:  # they are declared once
+                names = ((name, frozenset(used)) for name, used in facts["lent"].items())
+                self.lent.update((name, (source, used)) for name, used in names)
             self._has_macros = self._has_macros or facts["macros"]
             self._adopt(facts)
         return self._loaded(compiled), [_unpacked(each) for each in facts["findings"]]
@@ -299,6 +316,35 @@ class Evaluator:
         source = self.remember(text, path)
         self._unit(source, f"file|{self._promised(of_modules=True)}", How.FILE)
 
+    def _take(self, names: Sequence[str]) -> bool:
+        """Make these names of the library the program's own, if procedures of earlier texts use
+        them: they are defined again, and mean the program's from now on. Whether there were any.
+
+        It is done before the text that takes the names is compiled for good, since what is known of
+        the program's procedures is then another (see Emitter).
+        """
+        again: dict[str, tuple[Source, set[str]]] = {}
+        for name, (source, used) in self.lent.items():
+            if not used.isdisjoint(names) and self._is_from(name, source):
+                again.setdefault(source.name, (source, set()))[1].add(name)
+        if not again:
+            return False
+        for name in names:
+            self._bind(name, self.lookup(name))
+        for source, procedures in again.values():
+            with suppress(LispSyntaxError):  # a macro of its has become another one
+                definitions = self.compiler.again(source, procedures)
+                with self.runtime.metered(PART_STEPS, "defining procedures again"):
+                    self._run(definitions)
+        return True
+
+    def _is_from(self, name: str, source: Source) -> bool:
+        """Whether the value of a global is the procedure of this name that `source` defines."""
+        value = self.runtime.registers.get(mangle(name))
+        if not isinstance(value, FunctionType) or value.__name__ != mangle(name):
+            return False
+        return value.__code__.co_filename == source.name
+
     @property
     def compiler(self) -> Compiler:
         if self._compiler is None:
@@ -344,6 +390,11 @@ class Evaluator:
 
     def define(self, name: str, value: Any) -> None:
         """Bind a global of the program."""
+        if name in self.runtime.library and name not in self.defined:
+            self._take([name])
+        self._bind(name, value)
+
+    def _bind(self, name: str, value: Any) -> None:
         registers = self.runtime.registers
         registers[mangle(name)] = value
         self.defined.add(name)

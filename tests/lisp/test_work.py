@@ -309,6 +309,7 @@ LONG: dict[str, list[Any]] = {
     # conditions
     "error-object-irritants": [LispError("x", irritants=VECTOR)],
     "condition->string": [LispError("x", irritants=VECTOR)],
+    "condition/report-string": [LispError("x", irritants=VECTOR)],
     "make-condition": [OWN, "x", *itertools.chain(*[(Keyword.of(f), 1) for f in FIELDS])],
     "%define-condition-kind": [Symbol.of("x"), OWN, to_list([Symbol.of(f) for f in FIELDS])],
     "condition-is?": [OwnCondition("x", "error", KINDS, {}), OWN],

@@ -202,7 +202,7 @@ def condition_to_string(condition: Any, *, rt: Any) -> str:
 @primitive("condition/report-string", result="string")
 def condition_report_string(condition: Any, *, rt: Any) -> str:
     """(condition/report-string condition) -> string: the first line of its report, without the
-    place: its message and the values given with it. MIT Scheme
+    place: its message and the values given with it (MIT Scheme).
     """
     from omega.lisp.report import fact
 
