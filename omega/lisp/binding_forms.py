@@ -50,13 +50,15 @@ def define(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
     target, at = parts[0]
     body = parts[1:]
     if not isinstance(target, Pair):
-        if len(body) > 2 or not isinstance(target, (Symbol, Alias)):
+        if not isinstance(target, (Symbol, Alias)):
             raise ex.error("malformed `define`", at or span, "expected (define name value)")
         name = symbol_of(target).name
-        if len(body) == 2:  # (define name "doc" value)
-            if not isinstance(body[0][0], str):
-                raise ex.error("malformed `define`", span, "expected (define name value)")
-            body = body[1:]
+        if len(body) == 2 and isinstance(body[0][0], str):
+            body = body[1:]  # (define name "doc" value)
+        if len(body) > 1:
+            raise ex.error(
+                f"malformed `define`: `{name}` gets one value", span, _one_value(name, body)
+            )
 
         def make_value(inner: AnyScope) -> Node:
             value = ex.expand(body[0][0], inner, body[0][1]) if body else Const(span, None)
@@ -77,6 +79,14 @@ def define(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Any:
         return procedure(ex, name, target.cdr, body, inner, span)
 
     return [(target.car, make)]
+
+
+def _one_value(name: str, body: list[Part]) -> str:
+    """A hint for a definition of a variable that goes on behind its value."""
+    first = body[0][0]
+    if isinstance(first, (Symbol, Alias)) and symbol_of(first).name in ("=", ":=", "is"):
+        return f"there is no sign between the two: (define {name} value)"
+    return f"expected (define {name} value); a procedure is (define ({name} param ...) body ...)"
 
 
 def _name_value(value: Node, name: str) -> None:
@@ -173,7 +183,10 @@ def _bindings(ex: Expander, part: Part, span: Span | None, name: str) -> list[tu
     for binding, at in ex.parts(part[0]):
         items = ex.parts(binding) if isinstance(binding, Pair) else []
         if len(items) != 2 or not isinstance(items[0][0], (Symbol, Alias)):
-            raise ex.error(f"malformed binding in `{name}`", at or span, "expected (name value)")
+            hint = "expected (name value)"
+            if not items:
+                hint += f"; all bindings stand in brackets: ({name} ((x 1) (y 2)) ...)"
+            raise ex.error(f"malformed binding in `{name}`", at or span, hint)
         result.append((items[0], items[1]))
     return result
 

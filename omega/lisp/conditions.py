@@ -301,10 +301,8 @@ class Conditions:
         if match := re.search(r"'([^']*)' object is not callable", text):
             from omega.lisp.hints import hint_for_call
 
-            return LispTypeError(
-                f"this is not a procedure: a value of type {_lisp_type(match.group(1))} was called",
-                hint=hint_for_call(_lisp_type(match.group(1))),
-            )
+            fact, given = no_procedure(match.group(1))
+            return LispTypeError(fact, hint=hint_for_call(given))
         if match := re.match(r"(.+?)\(\) takes (.*?) positional arguments? but (\d+)", text):
             return self._arity(match.group(1), int(match.group(3)), failure)
         if match := re.match(r"(.+?)\(\) missing (\d+) required positional argument", text):
@@ -430,8 +428,10 @@ _TYPES = {
 }  # fmt: skip
 
 
-def _lisp_type(python: str) -> str:
-    return _TYPES.get(python, python)
+def no_procedure(python: str) -> tuple[str, str]:
+    """(what is said of a call of a value of this type, the type as messages have it)."""
+    given = _TYPES.get(python, python)
+    return f"this is not a procedure: a value of type {given} was called", given
 
 
 def is_procedure(value: Any) -> bool:

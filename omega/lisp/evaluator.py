@@ -455,8 +455,8 @@ class Evaluator:
                 error.span = same[0].span
             else:
                 error.notes.append((LEFT_NO_TRACE, None))
-        if error.kind == "unbound-variable":
-            for found in findings:  # knows the names in scope there
+        if error.kind in ("unbound-variable", "type-error"):
+            for found in findings:  # knows the names in scope there, and what is called
                 if found.message == error.message and found.span == error.span:
                     error.hint = found.hint
         cause = error.__cause__

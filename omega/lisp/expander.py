@@ -59,6 +59,7 @@ EXPANSIONS_MAX = 100_000  # macro uses in one top-level form
 QUOTED_PER_FORM = 16  # pairs of a constant that are copied while a form is expanded
 SHOWN_MAX = 200  # characters of a form in a message
 FIXED = "(interaction-environment) is the program's own, where definitions and assignments go"
+_LOGIC = ("and", "or")  # syntax that is often passed on as if it were a procedure
 ROUND_EVERY = 4_096  # elements of a list after which it is looked at whether it ends
 # What the expander itself goes by: no program may mean something else by these at its top level.
 KEPT = frozenset(
@@ -348,10 +349,12 @@ class Expander:
             return Local(span, meaning)
         if isinstance(meaning, GlobalBinding):
             return Global(span, meaning.name, meaning.library, meaning.kind)
+        called = symbol_of(name).name
         raise self.error(
-            f"`{symbol_of(name).name}` is syntax and has no value",
+            f"`{called}` is syntax and has no value",
             span,
-            f"use it as ({symbol_of(name).name} ...)",
+            f"use it as ({called} ...)"
+            + (f"; as a procedure: (lambda (a b) ({called} a b))" if called in _LOGIC else ""),
         )
 
     def _call(self, form: Pair, scope: AnyScope, span: Span | None) -> Node:

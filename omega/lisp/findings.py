@@ -16,6 +16,7 @@ from typing import Any
 from omega.errors import ArityError, LispError, Span
 from omega.lisp.analysis import Unit, known_callee
 from omega.lisp.arity import Misfit, defined_here
+from omega.lisp.conditions import no_procedure
 from omega.lisp.core import (
     Call,
     Const,
@@ -23,6 +24,7 @@ from omega.lisp.core import (
     Lambda,
     Let,
     Letrec,
+    Local,
     Node,
     Receive,
     Variable,
@@ -30,8 +32,10 @@ from omega.lisp.core import (
 )
 from omega.lisp.data import Keyword
 from omega.lisp.environment import TopLevel
+from omega.lisp.hints import hint_for_call
 from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
 from omega.lisp.names import home_of, library_name, mangle, plain
+from omega.lisp.printer import shorten
 from omega.lisp.spelling import AUXILIARY, near
 
 _BINDING = frozenset(
@@ -40,6 +44,10 @@ _BINDING = frozenset(
         "guard", "lambda", "let", "let*", "let-values", "letrec", "letrec*", "receive",
     }
 )  # fmt: skip
+
+_NUMBERS = ("integer", "real", "rational")
+_OPERATORS = ("+", "-", "*", "/", "=", "<", ">", "<=", ">=")
+_SHOWN_MAX = 5  # elements of a call that a hint repeats
 
 # of a procedure: (signature, fewest arguments, most or None, where it is defined)
 Shape = tuple[str, int, int | None, Span | None]
@@ -71,7 +79,7 @@ def findings(unit: Unit, registers: dict[str, Any]) -> list[Finding]:
             known.add(node.name)
             found.append(_unbound(node, unit))
         elif isinstance(node, Call):
-            misfit = _misfit(node, unit)
+            misfit = _misfit(node, unit) or _constant_called(node)
             if misfit is not None:
                 found.append(misfit)
             known |= _misspelled_binding(node, unit, registers)
@@ -97,6 +105,9 @@ def _unbound(node: Global, unit: Unit) -> Finding:
     names = [*top.syntax, *top.imports, *AUXILIARY, *top.defined, *_locals_at(node, unit.nodes)]
     here = near(name, {each for each in names if not each.startswith("%")})
     fact = f"`{name}` is not bound"
+    if _is_bound_beside(node, unit.nodes):
+        hint = f"the bindings of `let` do not see each other, those of `let*` do: `{name}` is one"
+        return finding("unbound-variable", fact, node.span, hint)
     hint = unimported(name) if top.home and not here else None
     return "unbound-variable", fact, node.span, hint, (), "" if hint else name, tuple(here)
 
@@ -124,6 +135,22 @@ def _locals_at(wanted: Node, nodes: Sequence[Node]) -> list[str]:
                 continue
         work.extend((child, scope) for child in children(node))
     return []
+
+
+def _is_bound_beside(wanted: Global, nodes: Sequence[Node]) -> bool:
+    """Whether a name is used in a value that a `let` binds beside it."""
+    work: list[tuple[Node, bool]] = [(node, False) for node in nodes]
+    while work:
+        node, beside = work.pop()
+        if node is wanted:
+            return beside
+        if isinstance(node, Let):
+            is_one = any(var.name == wanted.name for var in node.variables)
+            work.extend((init, beside or is_one) for init in node.inits)
+            work.append((node.body, beside))
+        else:
+            work.extend((child, beside) for child in children(node))
+    return False
 
 
 def _misspelled_binding(node: Call, unit: Unit, registers: dict[str, Any]) -> set[str]:
@@ -220,6 +247,31 @@ def _misfit_of_import(node: Call, top: TopLevel) -> Finding | None:
         misfit = Misfit(name, signature, given, low, high, of_program=True)
         return _finding(node, misfit, name, span) if misfit.is_one else None
     return None
+
+
+def _constant_called(node: Call) -> Finding | None:
+    """A call of a number, a string and the like, as in (1 2 3)."""
+    function = node.function
+    if not isinstance(function, Const) or function.value is None:
+        return None
+    fact, given = no_procedure(type(function.value).__name__)
+    hint = hint_for_call(given)
+    if given in _NUMBERS:
+        shown = [_shown(part) for part in (function, *node.arguments)]
+        if len(shown) == 3 and shown[1] in _OPERATORS:
+            hint = f"the procedure stands first: ({shown[1]} {shown[0]} {shown[2]})"
+        else:
+            data = " ".join(shown) if len(shown) <= _SHOWN_MAX else f"{shown[0]} ..."
+            hint = f"a list of data is written '({data}) or (list {data})"
+    return finding("type-error", fact, node.span, hint)
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node, Const):
+        return shorten(node.value, 20)
+    if isinstance(node, Global):
+        return plain(node.name)
+    return node.var.name if isinstance(node, Local) else "..."
 
 
 def _keyword_refusal(node: Call, callee: Lambda) -> ArityError | None:

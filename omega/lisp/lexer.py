@@ -194,13 +194,30 @@ class Lexer:
         if len(self.open) > 1:
             notes.append(("the outermost open bracket", self.open[0][1]))
         missing = "".join(_CLOSER[opener[-1]] for opener, _ in reversed(self.open[-20:]))
+        hint = f"add `{missing}`"
+        line = self._begins_anew(self.open[0][1])
+        if line is not None:
+            hint += f"; line {line} begins like a form of its own: is it missing before that?"
         raise ReadError(
             f"`{bracket}` is never closed",
             kind="unclosed",
             span=span,
-            hint=f"add `{missing}`",
+            hint=hint,
             notes=notes,
         )
+
+    def _begins_anew(self, opened: Span) -> int | None:
+        """The first line after that of an open bracket on which a bracket opens at the margin,
+        though the open one stands there, too.
+        """
+        if opened.column != 1:
+            return None
+        line, at = 1, 0
+        while (at := self.text.find("\n", at) + 1) > 0:
+            line += 1
+            if line > opened.line and self.text.startswith(("(", "["), at):
+                return line
+        return None
 
     # -- brackets and atoms -----------------------------------------------------------------------
 

@@ -38,7 +38,10 @@ def args(
     """The parts after the keyword, when there are `low` to `high` of them."""
     parts = ex.parts(form)[1:]
     if len(parts) < low or (high is not None and len(parts) > high):
-        raise ex.error(f"malformed `{ex.called(form)}`", span, f"expected {shape}")
+        fact = f"malformed `{ex.called(form)}`"
+        if parts and len(parts) == low - 1 and shape.endswith(" body ...)"):
+            fact += ": it has no body"
+        raise ex.error(fact, span, f"expected {shape}")
     return parts
 
 

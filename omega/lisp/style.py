@@ -245,6 +245,18 @@ def _tests(every: Sequence[Node], expander: Expander) -> Iterator[Finding]:
         if isinstance(node.test, Global) and node.test.name == "nil" and node.test.library:
             fact = "`nil` as a test is always true: it is the empty list"
             yield finding("constant-test", fact, node.test.span, ONLY_FALSE)
+        if (
+            isinstance(node.test, Global)
+            and node.test.primitive
+            and not _is_made(node.span, expander)
+        ):
+            name = node.test.name
+            fact = f"`{name}` as a test is always true: it is a procedure"
+            call = f"({name} ...)"
+            hint = f"to call it, write it in brackets: {call}"
+            if _is_clause(node):
+                hint = f"the test of a clause has brackets of its own: ({call} result)"
+            yield finding("constant-test", fact, node.test.span, hint)
         if not isinstance(node.test, Const):
             continue
         value, span = node.test.value, node.test.span

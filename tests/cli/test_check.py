@@ -60,6 +60,12 @@ def found(text: str) -> list[str]:
         ("(define (f) (lambda () 1) 5)", ["1:13 W301"]),
         ("(if (f) (begin 1 2)) (define (f) 3)", ["1:16 W301"]),
         ("(define (f x) (if nil 1 x))", ["1:19 W302"]),
+        ("(define (f x) (cond (= x 1) (else 2)))", ["1:22 W302", "1:24 W301"]),
+        ("(define (f x) (if null? 1 x))", ["1:19 W302"]),
+        ("(define (f null?) (if null? 1 2))", []),
+        ("(define (f g) ((or g car) '(1)))", []),
+        ("(list (1 2 3))", ["1:7 E301"]),
+        ("(define (f x) (x 1)) (f 2)", []),
         ("(define nil #f) (define (f x) (if nil 1 x))", []),
         # tests and clauses
         ("(if '() 1 2)", ["1:5 W302"]),
