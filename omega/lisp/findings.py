@@ -106,8 +106,8 @@ def _unbound(node: Global, unit: Unit) -> Finding:
     here = near(name, {each for each in names if not each.startswith("%")})
     fact = f"`{name}` is not bound"
     if _is_bound_beside(node, unit.nodes):
-        hint = f"the bindings of `let` do not see each other, those of `let*` do: `{name}` is one"
-        return finding("unbound-variable", fact, node.span, hint)
+        beside = f"the bindings of `let` do not see each other, those of `let*` do: `{name}` is one"
+        return finding("unbound-variable", fact, node.span, beside)
     hint = unimported(name) if top.home and not here else None
     return "unbound-variable", fact, node.span, hint, (), "" if hint else name, tuple(here)
 
@@ -145,7 +145,7 @@ def _is_bound_beside(wanted: Global, nodes: Sequence[Node]) -> bool:
         if node is wanted:
             return beside
         if isinstance(node, Let):
-            is_one = any(var.name == wanted.name for var in node.variables)
+            is_one = any(var.name == plain(wanted.name) for var in node.variables)
             work.extend((init, beside or is_one) for init in node.inits)
             work.append((node.body, beside))
         else:
