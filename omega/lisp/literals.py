@@ -22,16 +22,24 @@ def load(code: CodeType, literals: list[Any], registers: dict[str, Any]) -> Call
 
 
 def patch(code: CodeType, literals: list[Any]) -> CodeType:
-    """`code` with the literals in place of their placeholders, nested code included."""
-    consts = tuple(_patched(const, literals) for const in code.co_consts)
-    if all(a is b for a, b in zip(consts, code.co_consts, strict=True)):
-        return code
-    return code.replace(co_consts=consts)
+    """`code` with the literals in place of their placeholders, nested code included: which nests as
+    deep as the program's procedures do.
+    """
+    order = [code]
+    for each in order:  # what a code object holds stands behind it
+        order.extend(const for const in each.co_consts if isinstance(const, CodeType))
+    done: dict[int, CodeType] = {}  # by identity: code compares by value
+    for each in reversed(order):
+        consts = tuple(
+            done[id(const)] if isinstance(const, CodeType) else _patched(const, literals)
+            for const in each.co_consts
+        )
+        same = all(a is b for a, b in zip(consts, each.co_consts, strict=True))
+        done[id(each)] = each if same else each.replace(co_consts=consts)
+    return done[id(code)]
 
 
 def _patched(const: Any, literals: list[Any]) -> Any:
-    if isinstance(const, CodeType):
-        return patch(const, literals)
     if isinstance(const, tuple):
         if len(const) == 2 and const[0] == LITERAL:
             return literals[const[1]]

@@ -37,54 +37,72 @@ CalleeOf = Callable[[Call], Lambda | None]
 _SUMS = frozenset({"+", "-", "*", "/"})
 _RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
 
-TYPE_ROUNDS = 3
+TYPE_ROUNDS = 10  # over the loops of a text's form, before they are taken to be of no type
 
 
 def settle_types(node: Node) -> None:
-    """Variable.type of what is bound below `node`: from inits; loop variables to a fixed point."""
-    if isinstance(node, Let):
-        for var, init in zip(node.variables, node.inits, strict=True):
-            settle_types(init)
-            var.type = None if var.assigned else type_of(init)
-            var.low = low_of(init) if var.type == "int" else None
-        settle_types(node.body)
-        return
-    if isinstance(node, Letrec):
-        loop = enters_loop(node)
-        if loop is not None and loop.loop:
-            assert isinstance(node.body, Call)
-            for argument in node.body.arguments:
-                settle_types(argument)
-            _settle_loop(loop, node.body)
-            return
-    for child in children(node):
-        settle_types(child)
+    """Variable.type of what is bound below `node`: from inits; loop variables to a fixed point.
 
-
-def _settle_loop(loop: Lambda, entry: Call) -> None:
-    for var, init in zip(loop.required, entry.arguments, strict=True):
-        var.type = None if var.assigned else type_of(init)
-        var.low = low_of(init) if var.type == "int" else None
+    A loop's variables are taken to be of the types it is entered with, until a jump contradicts;
+    that goes on for all loops together: each to its own end in every round of those around it would
+    take time exponential in their nesting.
+    """
+    loops: dict[Lambda, None] = {}
     for _ in range(TYPE_ROUNDS):
-        settle_types(loop.body)
-        if not _weaken(loop):
+        if not _settle(node, loops):
             return
-    for var in loop.required:
-        var.type = var.low = None
-    settle_types(loop.body)
+    for loop in loops:
+        for var in loop.required:
+            var.type = var.low = None
+    _settle(node, loops)
 
 
-def _weaken(loop: Lambda) -> bool:
-    """Forget what a jump contradicts; whether there was such a type."""
+def _settle(node: Node, loops: dict[Lambda, None]) -> bool:
+    """One round; whether a loop variable's type was contradicted. loops: those met so far."""
+    if isinstance(node, Let):
+        changed = False
+        for var, init in zip(node.variables, node.inits, strict=True):
+            changed |= _settle(init, loops)
+            _take(var, init)
+        return _settle(node.body, loops) or changed
+    loop = enters_loop(node) if isinstance(node, Letrec) else None
+    if loop is not None and loop.loop:
+        assert isinstance(node, Letrec)
+        assert isinstance(node.body, Call)
+        changed = False
+        for argument in node.body.arguments:
+            changed |= _settle(argument, loops)
+        if loop in loops:
+            changed |= _weaken(loop, node.body.arguments)
+        else:
+            loops[loop] = None
+            for var, argument in zip(loop.required, node.body.arguments, strict=True):
+                _take(var, argument)
+        return _settle(loop.body, loops) or changed
     changed = False
-    for call in _jumps(loop.body, loop):
-        for var, argument in zip(loop.required, call.arguments, strict=True):
-            if var.type is not None and type_of(argument) != var.type:
-                var.type, var.low, changed = None, None, True
-            elif var.low is not None:
-                low = low_of(argument)
-                if low is None or low < var.low:
-                    var.low, changed = None if low is None or low < 0 else 0, True
+    for child in children(node):
+        changed |= _settle(child, loops)
+    if isinstance(node, Call) and node.jump in loops:
+        changed |= _weaken(node.jump, node.arguments)
+    return changed
+
+
+def _take(var: Variable, init: Node) -> None:
+    """The variable is of its initial value's type, unless it is assigned."""
+    var.type = None if var.assigned else type_of(init)
+    var.low = low_of(init) if var.type == "int" else None
+
+
+def _weaken(loop: Lambda, arguments: list[Node]) -> bool:
+    """Forget what the arguments of a jump to the loop contradict; whether there was such a type."""
+    changed = False
+    for var, argument in zip(loop.required, arguments, strict=True):
+        if var.type is not None and type_of(argument) != var.type:
+            var.type, var.low, changed = None, None, True
+        elif var.low is not None:
+            low = low_of(argument)
+            if low is None or low < var.low:
+                var.low, changed = None if low is None or low < 0 else 0, True
     return changed
 
 

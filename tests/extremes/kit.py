@@ -1,0 +1,118 @@
+"""Cases, the process that runs them, and what is made of how it ended.
+
+A case ends well with its value or with a clear limit. A process that a signal ended, one that gave
+no answer in its time, an exception of Python's own: each is a bug.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parent.parent.parent
+MEMORY_BYTES = 6_000_000_000
+TIMEOUT_S = 120.0
+LIMITS = ("limit-exceeded",)
+
+
+class Case(NamedTuple):
+    """make: of a size, the text of a program. expected: its value as `write` has it; None: any.
+    limited: whether a limit will do as well. way: what the text is given to, see child.py.
+    """
+
+    name: str
+    make: Callable[[int], str]
+    size: int
+    expected: Callable[[int], str] | str | None = None
+    limited: bool = False
+    way: str = "eval"
+    timeout_s: float = TIMEOUT_S
+
+    def value(self, size: int) -> str | None:
+        return self.expected(size) if callable(self.expected) else self.expected
+
+
+class Outcome(NamedTuple):
+    """What became of a case. good: whether that will do."""
+
+    name: str
+    text: str
+    good: bool
+    cpu_s: float = 0.0
+
+
+def run(case: Case, size: int, python: str = sys.executable) -> Outcome:
+    """The case at a size, in a process of its own."""
+    return next(run_all([(case, size)], python))
+
+
+def run_all(cases: list[tuple[Case, int]], python: str = sys.executable) -> Iterator[Outcome]:
+    """The cases, one after the other in one process; in another one from where it died."""
+    at = 0
+    while at < len(cases):
+        for answer in _process(cases[at:], python):
+            yield _judged(*cases[at], answer)
+            at += 1
+
+
+# the library's compiled text, for all processes
+_CACHE = tempfile.TemporaryDirectory(prefix="omega-extremes-")
+
+
+def _process(cases: list[tuple[Case, int]], python: str) -> Iterator[dict[str, Any]]:
+    """The answers of one process, at least one: the last may be how it died."""
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "err").open("w+") as err:
+        process = subprocess.Popen(
+            [python, "-X", "faulthandler", "-m", "tests.extremes.child", str(MEMORY_BYTES), folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMEGA_CACHE_DIR": _CACHE.name},
+            text=True,
+        )
+        assert process.stdin and process.stdout
+        for case, size in cases:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps({"way": case.way, "text": case.make(size)}) + "\n")
+                process.stdin.flush()
+            late = not select.select([process.stdout], [], [], case.timeout_s)[0]
+            line = "" if late else process.stdout.readline()
+            if line:
+                yield json.loads(line)
+                continue
+            if late:
+                process.kill()
+            code = process.wait()
+            died = "no answer in time" if late else f"exit {code}"
+            if code < 0 and not late:
+                died = signal.Signals(-code).name
+            err.seek(0)
+            yield {"died": died, "text": err.read()[-1500:]}
+            return
+        process.stdin.close()
+        process.wait()
+
+
+def _judged(case: Case, size: int, answer: dict[str, Any]) -> Outcome:
+    name = f"{case.name} [{size:,}]"
+    if "died" in answer:
+        return Outcome(name, f"{answer['died']}: {answer['text']}", False)
+    cpu = answer["cpu"]
+    kind, text = answer["kind"], answer["text"]
+    if kind == "value":
+        expected = case.value(size)
+        good = expected is None or text == expected
+        return Outcome(name, "value" if good else f"not {expected} but {text[:200]}", good, cpu)
+    if kind == "limit":
+        return Outcome(name, f"limit {text}", case.limited, cpu)
+    return Outcome(name, f"{kind}: {text[:600]}", False, cpu)
