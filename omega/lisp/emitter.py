@@ -86,16 +86,27 @@ class Emitter(Statements):
 
     def _turning(self, fn: Lambda) -> list[Variable]:
         """The variables bound in a loop of the current function that `fn` uses."""
-        found: dict[Variable, None] = {}
-        work: list[Node] = list(children(fn))
-        while work:
-            at = work.pop()
-            if isinstance(at, Local):
-                var = at.var
-                if var.owner is self.owner and var.loop is not None and var.loop.jumps:
-                    found[var] = None
-            work.extend(children(at))
-        return list(found)
+        return [
+            var
+            for var in self._of_loops(fn)
+            if var.owner is self.owner and var.loop is not None and var.loop.jumps
+        ]
+
+    def _of_loops(self, fn: Lambda) -> dict[Variable, None]:
+        """The variables bound in loops that `fn` uses, or what is made in it; found once."""
+        found = self.of_loops.get(fn)
+        if found is None:
+            found = self.of_loops[fn] = {}
+            work: list[Node] = list(children(fn))
+            while work:
+                at = work.pop()
+                if isinstance(at, Lambda):
+                    found.update(self._of_loops(at))
+                    continue
+                if isinstance(at, Local) and at.var.loop is not None:
+                    found[at.var] = None
+                work.extend(children(at))
+        return found
 
     def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
         """The Python function of a procedure."""

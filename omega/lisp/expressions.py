@@ -47,6 +47,7 @@ from omega.lisp.versions import low_of, takes_ints, type_of
 
 EXPR_DEPTH_MAX = 40
 LIST_MAX = 6  # operands of a `list` that is written out
+SUM_MAX = 30  # operands of a sum or product that is
 
 _LEAVES = (Const, Local, Global, Lambda)
 _IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
@@ -75,6 +76,7 @@ class Expressions(Builder):
         self.pinned = 0
         self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
         self.made_workers: Block = []
+        self.of_loops: dict[Lambda, dict[Variable, None]] = {}  # see Emitter
         self._simple: dict[int, bool] = {}
         # The procedure being emitted takes a step and has not yet, on the way to this place.
         self.owes_step = False
@@ -379,7 +381,7 @@ class Expressions(Builder):
         if len(arguments) > 2 and name in ("+", "*"):
             # The primitive evaluates all operands before it adds any: only what is no work can
             # wait.
-            if not all(self._is_atom(argument) for argument in arguments[2:]):
+            if len(arguments) > SUM_MAX or not all(self._is_atom(argument) for argument in arguments[2:]):
                 return None
         elif len(arguments) != 2:
             return None
