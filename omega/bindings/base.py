@@ -109,7 +109,10 @@ def seconds(name: str, position: int | str, ms: Any) -> float:
         if isinstance(position, str):
             raise LispTypeError(f"`{name}` expected milliseconds for {position}, got {shown(ms)}")
         raise wrong_type(name, position, "milliseconds", ms)
-    value = float(ms) / 1000.0
+    try:
+        value = float(ms) / 1000.0
+    except OverflowError:
+        value = float("inf")
     if not 0 <= value < float("inf"):
         raise LispValueError(f"`{name}` expected milliseconds from 0 on, got {shown(ms)}")
     return value

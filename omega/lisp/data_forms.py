@@ -133,7 +133,12 @@ def _constructor(
 @special("quasiquote")
 def quasiquote(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
     ((template, at),) = args(ex, form, span, 1, 1, "`template")
-    return _quasi(ex, template, 1, scope, at or span)
+    return _filled(ex, template, _quasi(ex, template, 1, scope, at or span), at or span)
+
+
+def _filled(ex: Expander, template: Any, node: Node | None, span: Span | None) -> Node:
+    """The node of a template; of one without holes, a constant."""
+    return Const(span, ex.constant(template, span)) if node is None else node
 
 
 def _unquoted(ex: Expander, datum: Any, scope: AnyScope, name: str) -> bool:
@@ -145,7 +150,8 @@ def _unquoted(ex: Expander, datum: Any, scope: AnyScope, name: str) -> bool:
     )
 
 
-def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node:
+def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node | None:
+    """What makes a copy of the template with its holes filled; None when it has none."""
     if _unquoted(ex, datum, scope, "unquote"):
         if depth == 1:
             return ex.expand(datum.cdr.car, scope, getattr(datum.cdr, "car_span", span))
@@ -156,19 +162,19 @@ def _quasi(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | N
         raise ex.error("a splice (,@) stands outside of a list or vector", span)
     if type(datum) is list:
         items = _quasi_list(ex, to_list(datum), depth, scope, span)
-        if isinstance(items, Const):
-            return Const(span, ex.constant(datum, span))
-        return ex.library_call("list->vector", [items], span)
+        return None if items is None else ex.library_call("list->vector", [items], span)
     if not isinstance(datum, Pair):
-        return Const(span, ex.constant(datum, span))
+        return None
     if datum.car is HASH_LITERAL:
         return _quasi_table(ex, datum, depth, scope, span)
     return _quasi_list(ex, datum, depth, scope, span)
 
 
-def _quasi_table(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node:
+def _quasi_table(
+    ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None
+) -> Node | None:
     """A table template: a fresh table each time, a constant if nothing in it is computed."""
-    nodes: list[Node] = []
+    parts: list[tuple[Any, Node | None, Span | None]] = []
     for item, at in ex.parts(datum)[1:]:
         if depth == 1 and _unquoted(ex, item, scope, "unquote-splicing"):
             raise ex.error(
@@ -176,23 +182,28 @@ def _quasi_table(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Sp
                 at or span,
                 "(apply hash-table `(key value ,@more)) makes a table of a list",
             )
-        nodes.append(_quasi(ex, item, depth, scope, at or span))
-    if all(isinstance(node, Const) for node in nodes):
-        return Const(span, ex.constant(datum, span))
-    return ex.library_call("hash-table", nodes, span)
+        parts.append((item, _quasi(ex, item, depth, scope, at or span), at or span))
+    if all(node is None for _, node, _ in parts):
+        return None
+    return ex.library_call("hash-table", [_filled(ex, *part) for part in parts], span)
 
 
 def _kept(
     ex: Expander, name: str, datum: Any, depth: int, scope: AnyScope, span: Span | None
-) -> Node:
+) -> Node | None:
     """`(name part)` that stays in the result; its part is a template `depth` deep."""
     part = _quasi_list(ex, datum.cdr, depth, scope, span)
+    if part is None:
+        return None
     return ex.library_call("cons", [Const(span, Symbol.of(name)), part], span)
 
 
-def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None) -> Node:
+def _quasi_list(
+    ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Span | None
+) -> Node | None:
     """A list template: runs of elements become (list ...); one append joins them and splices."""
-    segments: list[tuple[bool, list[Node]]] = []  # (is a splice, nodes)
+    runs: list[Any] = []  # a Node for a splice, else (datum, its node if it has holes, place) each
+    has_holes = False
     at = datum
     while isinstance(at, Pair):
         ex.count(1)
@@ -203,29 +214,32 @@ def _quasi_list(ex: Expander, datum: Any, depth: int, scope: AnyScope, span: Spa
         item = at.car
         where = getattr(at, "car_span", None) or span
         if depth == 1 and _unquoted(ex, item, scope, "unquote-splicing"):
-            segments.append((True, [ex.expand(item.cdr.car, scope, where)]))
+            runs.append(ex.expand(item.cdr.car, scope, where))
+            has_holes = True
         else:
             if _unquoted(ex, item, scope, "unquote-splicing"):
                 node = _kept(ex, "unquote-splicing", item, depth - 1, scope, where)
             else:
                 node = _quasi(ex, item, depth, scope, where)
-            if segments and not segments[-1][0]:
-                segments[-1][1].append(node)
-            else:
-                segments.append((False, [node]))
+            if not (runs and type(runs[-1]) is list):
+                runs.append([])
+            runs[-1].append((item, node, where))
+            has_holes = has_holes or node is not None
         at = at.cdr
-    tail = Const(span, Nil) if at is Nil else _quasi(ex, at, depth, scope, span)
-    if all(not s and all(isinstance(n, Const) for n in ns) for s, ns in segments) and isinstance(
-        tail, Const
-    ):
-        return Const(span, ex.constant(datum, span))
-    pieces = [ns[0] if s else ex.library_call("list", ns, span) for s, ns in segments]
-    if (
-        isinstance(tail, Const) and tail.value is Nil
-    ):  # a splice at the end may give an improper tail
-        lone = len(pieces) == 1 and not segments[-1][0]
-        return pieces[0] if lone else ex.library_call("append", pieces, span)
-    return ex.library_call("append", [*pieces, tail], span)
+    tail = None if at is Nil else _quasi(ex, at, depth, scope, span)
+    if not has_holes and tail is None:
+        return None
+    pieces = [
+        ex.library_call("list", [_filled(ex, *part) for part in run], span)
+        if type(run) is list
+        else run
+        for run in runs
+    ]
+    if at is not Nil:
+        pieces.append(_filled(ex, at, tail, span))
+    # A splice at the end may give an improper tail.
+    lone = len(pieces) == 1 and type(runs[-1]) is list
+    return pieces[0] if lone else ex.library_call("append", pieces, span)
 
 
 @special("unquote")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from omega.errors import Span
-from omega.lisp.data import Pair, Symbol
+from omega.lisp.data import Nil, Pair, Symbol
 from omega.lisp.names import member, plain
 from omega.lisp.reader import HASH_LITERAL
 
@@ -295,15 +295,15 @@ def same_meaning(
     return meaning_a is meaning_b
 
 
-def strip(datum: Any) -> Any:
+def strip(datum: Any, most: int | None = None) -> Any:
     """`datum` as plain data: aliases back to symbols, pairs with spans to plain pairs. Never
     recurses; shares nothing with the form, so a constant of the program cannot be reached through
-    its source.
+    its source. most: of its pairs and vectors, the first ones; the others are left out.
     """
-    return stripped(datum)[0]
+    return stripped(datum, most)[0]
 
 
-def stripped(datum: Any) -> tuple[Any, int, bool]:
+def stripped(datum: Any, most: int | None = None) -> tuple[Any, int, bool]:
     """(what `strip` gives, how many pairs and vectors it has, whether table literals are in it)"""
     tables = False
 
@@ -313,7 +313,9 @@ def stripped(datum: Any) -> tuple[Any, int, bool]:
     seen: dict[int, Any] = {}
     while work:
         item, target, slot = work.pop()
-        if isinstance(item, Pair):
+        if most is not None and len(seen) > most and isinstance(item, (Pair, list)):
+            done = Nil
+        elif isinstance(item, Pair):
             done = seen.get(id(item))
             if done is None:
                 done = seen[id(item)] = Pair()
@@ -323,8 +325,9 @@ def stripped(datum: Any) -> tuple[Any, int, bool]:
         elif type(item) is list:
             done = seen.get(id(item))
             if done is None:
-                done = seen[id(item)] = [None] * len(item)
-                work.extend((element, done, i) for i, element in enumerate(item))
+                kept = item if most is None else item[:most]
+                done = seen[id(item)] = [None] * len(kept)
+                work.extend((kept[i], done, i) for i in reversed(range(len(kept))))
         elif isinstance(item, Alias):
             done = symbol_of(item)
         else:

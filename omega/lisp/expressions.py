@@ -381,7 +381,9 @@ class Expressions(Builder):
         if len(arguments) > 2 and name in ("+", "*"):
             # The primitive evaluates all operands before it adds any: only what is no work can
             # wait.
-            if len(arguments) > SUM_MAX or not all(self._is_atom(argument) for argument in arguments[2:]):
+            if len(arguments) > SUM_MAX or not all(
+                self._is_atom(argument) for argument in arguments[2:]
+            ):
                 return None
         elif len(arguments) != 2:
             return None

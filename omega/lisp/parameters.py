@@ -134,4 +134,5 @@ def _declared(node: Lambda) -> str:
 def _signature(name: str, params: Any) -> str:
     from omega.lisp.printer import shorten
 
-    return shorten(strip(cons(Symbol.of(name), params)), SIGNATURE_MAX)
+    # A default may be as long as the text: no more of it is looked at than is shown.
+    return shorten(strip(cons(Symbol.of(name), params), SIGNATURE_MAX), SIGNATURE_MAX)

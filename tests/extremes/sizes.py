@@ -118,7 +118,7 @@ BY_DEPTH = {
     "displayed": "(string-length (call-with-output-string (lambda (p) (display s p)))) 1",
     "equal? to another": "(equal? s (make))",
     "a hash key": "(hash-ref (hash-table s 1) (make) 2)",
-    "an error about it": "(guard (e (#t (string-length (condition->string e)))) (error \"a\" s)) 1",
+    "an error about it": '(guard (e (#t (string-length (condition->string e)))) (error "a" s)) 1',
     "a type error about it": "(guard (e (#t 1)) (+ s 1))",
     "formatted": '(string-length (string-format "~s" s)) 1',
     "dropped": "(set! s 0) 1",
@@ -212,8 +212,14 @@ def data_cases() -> list[Case]:
         for name, (text, value) in STRINGS.items()
     ]
     made += [
-        case("list", name, f"(define l (iota N)) {text}", value, LONG, limited=name in
-             ("values", "apply of a procedure"))
+        case(
+            "list",
+            name,
+            f"(define l (iota N)) {text}",
+            value,
+            LONG,
+            limited=name in ("values", "apply of a procedure"),
+        )
         for name, (text, value) in LISTS.items()
     ]
     made += [
@@ -224,14 +230,18 @@ def data_cases() -> list[Case]:
 
 
 def deep_cases() -> list[Case]:
-    made = [
-        case("deep", name, text, value, DEEP) for name, (text, value) in DEEP_TEXTS.items()
-    ]
+    made = [case("deep", name, text, value, DEEP) for name, (text, value) in DEEP_TEXTS.items()]
     for kind, wrap in KINDS.items():
         for name, text in BY_DEPTH.items():
             made.append(
-                case(f"deep {kind}", name, MADE.replace("WRAP", wrap) + text, None, DEEP,
-                     limited=True)
+                case(
+                    f"deep {kind}",
+                    name,
+                    MADE.replace("WRAP", wrap) + text,
+                    None,
+                    DEEP,
+                    limited=True,
+                )
             )
     return made
 
