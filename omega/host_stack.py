@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sys import getrecursionlimit
 from typing import Any
 
-from omega.concurrency import depth
+from omega.concurrency import Scheduler, depth
 
 SPARE = 1_000  # frames a host function may add at least; at most twice that
 SPARE_NESTED = 250  # the same when another host function waits for it
@@ -25,20 +25,31 @@ class HostStack:
     """The recursion limit of one interpreter's host functions. `leave` and `enter_again`, in pairs,
     are for calls of Lisp by a host function: Lisp has the limit of the task's stack, `most`, and
     other tasks may run until it returns.
+
+    A host function that waits by itself switches to other tasks as well: by way of the hub, which
+    gives them their limit. It goes on without a bound of its own.
     """
 
-    __slots__ = ("_most",)
+    __slots__ = ("_most", "_scheduler")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler, self._most = scheduler, scheduler.stack_depth
 
     def run(
-        self, function: Callable[..., Any], positional: list[Any], keywords: Any, nested: int
+        self,
+        function: Callable[..., Any],
+        positional: list[Any],
+        keywords: Any,
+        nested: int,
+        *,
+        may_wait: bool,
     ) -> Any:
         """Call a host function, for whose end `nested` others wait."""
         before = getrecursionlimit()
         spare = SPARE if not nested else SPARE_NESTED if nested < NESTED_MAX else SPARE_DEEP
         depth.lower(spare, before)
+        if may_wait:
+            self._scheduler.poll_soon()
         try:
             return function(*positional, **keywords)
         finally:
@@ -53,3 +64,4 @@ class HostStack:
     def enter_again(self, before: int) -> None:
         if before < self._most:
             depth.lower_to(before)
+            self._scheduler.poll_soon()

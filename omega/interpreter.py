@@ -114,7 +114,7 @@ class Interpreter:
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
         self._closed = False
-        self._stack = HostStack(self.scheduler.stack_depth)
+        self._stack = HostStack(self.scheduler)
         self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
         # of the last text: what will go wrong if it is reached
@@ -404,10 +404,13 @@ class Interpreter:
                     lambda: function(*positional, **keywords), waits_for=name
                 )
                 return scheduler.sync(external.event)
-            if reentrant or scheduler.current is None:
+            if scheduler.current is None:
                 return function(*positional, **keywords)
+            nested = self._nested
+            if reentrant:
+                return stack.run(function, positional, keywords, nested, may_wait=True)
             with scheduler.no_switch(name):
-                return stack.run(function, positional, keywords, self._nested)
+                return stack.run(function, positional, keywords, nested, may_wait=False)
 
         def host(*arguments: Any) -> Any:
             positional = [seam.to_host(a) for a in arguments]

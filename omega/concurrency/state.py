@@ -277,6 +277,10 @@ class KernelState:
         """How many Python frames deep a task's stack may be, the kernel's and the host's own."""
         return self.depth_max + DEPTH_RESERVE
 
+    def poll_soon(self) -> None:
+        """Have the hub visited at the next switch or slice end."""
+        self._poll_at = -1
+
     @property
     def live(self) -> int:
         """How many tasks have not ended."""

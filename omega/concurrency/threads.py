@@ -10,10 +10,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from sys import version_info
 from typing import Any
 
 from omega.concurrency.outside import External
 from omega.errors import Cancelled
+
+# A call has the recursion limit of the tasks, which need no C stack. What recurses through C (`repr`
+# of a program's deep data) takes up to 900 bytes a level of it before Python 3.12 has a limit of its
+# own for that. Of address space: only what is used becomes memory.
+STACK_BYTES = 1 << (30 if version_info < (3, 12) else 27)
 
 Ended = Callable[[Any, BaseException | None], None]
 
@@ -37,7 +43,7 @@ class ThreadPool:
                 self._lock.notify()
             elif self._threads < self._most:
                 self._threads += 1
-                threading.Thread(target=self._work, name="omega-blocking", daemon=True).start()
+                self._start()
 
     def abandon(self, external: External) -> None:
         """Drop a call that has not begun; a running one ends by itself."""
@@ -53,6 +59,17 @@ class ThreadPool:
             self._closed = True
             self._queue.clear()
             self._lock.notify_all()
+
+    def _start(self) -> None:
+        usual = threading.stack_size(STACK_BYTES)
+        try:
+            threading.Thread(target=self._work, name="omega-blocking", daemon=True).start()
+            return
+        except RuntimeError:  # there is no room for so much
+            pass
+        finally:
+            threading.stack_size(usual)
+        threading.Thread(target=self._work, name="omega-blocking", daemon=True).start()
 
     def _work(self) -> None:
         while True:

@@ -308,6 +308,7 @@ def stripped(datum: Any, most: int | None = None) -> tuple[Any, int, bool]:
     tables = False
 
     result: list[Any] = [None]
+    done: Any
     # (target, slot) says where a stripped datum goes: a list index, or a pair's car (0) or cdr (1).
     work: list[tuple[Any, Any, Any]] = [(datum, result, 0)]
     seen: dict[int, Any] = {}

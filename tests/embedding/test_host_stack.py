@@ -28,6 +28,11 @@ for name, function in dict(
     call=lambda f: f(), first=lambda values: 1,
 ).items():
     it.define(name, function)
+it.define("call_again", lambda f: f(), reentrant=True)
+it.define("c_recursion_again", lambda: c_recursion(1), reentrant=True)
+it.define("repr_apart", lambda data: len(repr(data)), blocking=True)
+it.define("recursion_apart", lambda: recursion(1), blocking=True)
+it.define("c_recursion_apart", lambda: c_recursion(1), blocking=True)
 it.eval("(define (deep n v) (if (= n 0) v (deep (- n 1) (vector v))))")
 it.eval("(define (sum n) (if (= n 0) 0 (+ 1 (sum (- n 1)))))")
 it.eval("(define (under n f) (if (= n 0) (f) (car (list (under (- n 1) f)))))")
@@ -49,6 +54,18 @@ PROGRAMS = {
     "the same under host functions": ("(nest 140 (lambda () (c_recursion 1)))", "native-depth"),
     "a call under much Lisp": ("(under 20000 (lambda () (repr (deep 20 1))))", "[" * 20),
     "deep Lisp called by a host function": ("(call (lambda () (sum 30000)))", "30000"),
+    "recursion of a function that may wait": ("(c_recursion_again)", "native-depth"),
+    "the same under Lisp that waits": (
+        "(call_again (lambda () (sleep 1) (c_recursion_again)))",
+        "native-depth",
+    ),
+    "deep Lisp that waits, called by such a function": (
+        "(call_again (lambda () (sleep 1) (sum 30000)))",
+        "30000",
+    ),
+    "deep data shown in a thread": ("(repr_apart (deep 200000 1))", "native-depth"),
+    "recursion in a thread": ("(recursion_apart)", "native-depth"),
+    "recursion through C in a thread": ("(c_recursion_apart)", "native-depth"),
     "values in values": ("(first (many 200000 1))", "1"),
 }
 

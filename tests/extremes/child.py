@@ -22,12 +22,13 @@ SOURCE_MAX = 1_000_000_000
 def main() -> None:
     memory, folder = int(sys.argv[1]), Path(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         job = json.loads(line)
         began = time.process_time()
         kind, text = WAYS[job["way"]](job["text"], folder)
         cpu = time.process_time() - began
-        print(json.dumps({"kind": kind, "text": text, "cpu": cpu}), flush=True)
+        print(json.dumps({"kind": kind, "text": text, "cpu": cpu}), file=answers, flush=True)
 
 
 def _guarded(run: Any) -> tuple[str, str]:
