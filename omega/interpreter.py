@@ -64,7 +64,8 @@ class Interpreter:
     of all randomness.
     virtual_time: time jumps to the next timer instead of passing. output: where `display` writes,
     an object with `write(text)`; standard output when None. load_path: folders whose libraries a
-    program may import, and whose programs it may include, whatever it may read otherwise.
+    program may import, and whose programs it may include, whatever it may read otherwise. optimize:
+    False leaves out whatever the compiler does for speed alone; programs mean the same.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Interpreter:
         output: Any = None,
         use_cache: bool = True,
         load_path: Sequence[str] = (),
+        optimize: bool = True,
     ) -> None:
         self._thread = threading.get_ident()
         self.limits = limits or Limits()
@@ -105,6 +107,7 @@ class Interpreter:
                 self.limits.source_bytes,
             ),
             use_cache=use_cache,
+            optimize=optimize,
         )
         self.runtime = self.door.rt = self._evaluator.runtime
         files = self._evaluator.modules.files = ProgramFiles(load_path, self.door.allow_reading)

@@ -19,7 +19,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
 
     path = arguments[0]
     load_path = [*given.get("load-path", ()), os.path.dirname(path) or os.curdir]
-    with Interpreter(load_path=load_path) as interpreter:
+    with Interpreter(load_path=load_path, optimize=not given.get("no-opt")) as interpreter:
         source = Source(path, read_program(path, interpreter.limits.source_bytes))
         try:
             text = interpreter.python(source)

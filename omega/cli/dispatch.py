@@ -17,6 +17,7 @@ from omega.cli.options import (
     HOST_TRACEBACK,
     JSON,
     LOAD_PATH,
+    NO_OPT,
     PROGRAM_OPTIONS,
     Command,
     Option,
@@ -33,7 +34,8 @@ OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
     ("llm", "max-llm", "max-tasks", "max-live-tasks", "fairness", "yield-every", "timeout", "fuel",
-     "seed", "load-path", "sandbox", "allow-read", "allow-write", "allow-env", "host-traceback")
+     "seed", "load-path", "sandbox", "allow-read", "allow-write", "allow-env", "no-opt",
+     "host-traceback")
 )  # fmt: skip
 
 COMMANDS = (
@@ -95,7 +97,12 @@ COMMANDS = (
         "compile",
         "FILE",
         "compile a program; with --show-python, print what it is compiled to",
-        (Option("show-python", None, "print the generated Python"), LOAD_PATH, HOST_TRACEBACK),
+        (
+            Option("show-python", None, "print the generated Python"),
+            LOAD_PATH,
+            NO_OPT,
+            HOST_TRACEBACK,
+        ),
         "compile",
     ),
 )

@@ -114,6 +114,9 @@ SHORT = {"-h": "--help", "-k": "--only"}
 HOST_TRACEBACK = Option(
     "host-traceback", None, "after an error, show the Python frames as well (for work on Omega)"
 )
+NO_OPT = Option(
+    "no-opt", None, "compile without optimisations: slower, and otherwise the same (for work on Omega)"
+)
 
 DIAGNOSTICS = Option(
     "diagnostics",
@@ -178,6 +181,7 @@ PROGRAM_OPTIONS = (
     Option(
         "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
     ),
+    NO_OPT,
     HOST_TRACEBACK,
 )
 

@@ -67,6 +67,7 @@ def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Inter
         seed=given.get("seed", 0),
         virtual_time=given.get("virtual-time", False),
         load_path=[*given.get("load-path", ()), *beside],
+        optimize=not given.get("no-opt"),
     )
     interpreter.how_to_raise = HOW_TO_RAISE
     return interpreter

@@ -11,6 +11,9 @@ Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walk
   versions  (versions.py) types, and which procedures get a version of their code for integers
 Refuses: changing what the program does or how many steps it takes.
 
+A Unit that is not optimised gets `resolve` and `places` alone: no call is replaced, none becomes a
+jump, nothing is known of types, and every procedure that is called is the one its name has then.
+
 Invariant: a variable that a closure captures and that is bound inside a loop is never assigned; a
 loop that would break this stays a procedure (each turn of it then makes its own variables).
 """
@@ -58,9 +61,10 @@ class Unit:
     known: global name -> Lambda, for globals defined exactly once here and never assigned.
     """
 
-    def __init__(self, nodes: list[Node], top: TopLevel) -> None:
+    def __init__(self, nodes: list[Node], top: TopLevel, optimize: bool) -> None:
         self.nodes = nodes
         self.top = top
+        self.optimize = optimize
         self.known: dict[str, Lambda] = {}
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
         self.inlined: set[str] = set()  # globals of which some call was replaced
@@ -69,9 +73,9 @@ class Unit:
         self.lent: dict[str, list[str]] = {}
 
 
-def resolve(nodes: list[Node], top: TopLevel) -> Unit:
+def resolve(nodes: list[Node], top: TopLevel, optimize: bool = True) -> Unit:
     """The first pass: the nodes still are what the text says."""
-    unit = Unit(nodes, top)
+    unit = Unit(nodes, top, optimize)
     _Resolve(unit).run()
     return unit
 
@@ -79,6 +83,10 @@ def resolve(nodes: list[Node], top: TopLevel) -> Unit:
 def analyse(unit: Unit) -> None:
     """The other passes, over what `resolve` made."""
     nodes = unit.nodes
+    if not unit.optimize:
+        unit.known = {}
+        _Places(unit).run()
+        return
     inline_calls(unit)
     narrow(nodes)
     while True:
@@ -166,7 +174,7 @@ def _is_local(var: Variable, node: Node) -> bool:
 def known_callee(call: Call, unit: Unit) -> Lambda | None:
     """The Lambda a call reaches, when that is certain for as long as this text is all there is."""
     function = call.function
-    if isinstance(function, Local):
+    if isinstance(function, Local) and unit.optimize:
         value: Lambda | None = function.var.value
         return value
     if isinstance(function, Global) and function.library == unit.top.is_library:
@@ -354,7 +362,9 @@ class _Places:
         params = node.parameters()
         # Whether the body becomes a loop is known only after it was walked; its variables count as
         # bound in it.
-        may_jump = name is not None and node.is_plain and node.may_loop
+        may_jump = (
+            self.unit.optimize and name is not None and node.is_plain and node.may_loop
+        )
         inner = node if may_jump else None
         self._bind(params, node, inner)
         for _, default in node.optional:

@@ -112,10 +112,9 @@ class Text:
 
 
 class Compiler:
-    def __init__(self, rt: Any, texts: Texts) -> None:
-        """rt: the Runtime macros run in."""
-        self.rt = rt
-        self.texts = texts
+    def __init__(self, rt: Any, texts: Texts, optimize: bool = True) -> None:
+        """rt: the Runtime macros run in. optimize: see analysis.py."""
+        self.rt, self.texts, self.optimize = rt, texts, optimize
         self.library = TopLevel(dict(SPECIALS), rt.library, rt.parts, self._need, is_library=True)
         self.program = TopLevel(self.library.syntax, rt.library, rt.parts, self._need)
         self.text = Text(Source("", ""))
@@ -161,7 +160,7 @@ class Compiler:
     def finished(self, nodes: list[Node], expander: Expander, before: set[str]) -> Compiled:
         """The code of a text that is expanded. before: what its top level had defined."""
         text, top = self.text, expander.top
-        unit = _resolved(self._borrowed(top, before) + nodes, top)
+        unit = self._resolved(self._borrowed(top, before) + nodes, top)
         parts = self._load_needed()
         found = findings(unit, self.rt.registers)
         tree, emitter = self._emit(unit)
@@ -242,7 +241,7 @@ class Compiler:
         """The findings of a text that is checked. is_sound: it has no mistake."""
         from omega.lisp.style import style
 
-        unit = _resolved(nodes, expander.top)
+        unit = self._resolved(nodes, expander.top)
         self._load_needed()
         self._shapes(unit)
         found = findings(unit, self.rt.registers)
@@ -382,6 +381,12 @@ class Compiler:
     def _expand_library(self, source: Source) -> None:
         self.expander(self.library).program(read_all(source), len(source.text))
 
+    def _resolved(self, nodes: list[Node], top: TopLevel) -> Unit:
+        for node in nodes:
+            if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
+                node.define = True
+        return resolve(nodes, top, self.optimize)
+
     def _emit(self, unit: Unit) -> tuple[ast.Module, Emitter]:
         analyse(unit)
         if unit.top.is_library:  # each of its texts stands for itself
@@ -418,7 +423,7 @@ class Compiler:
             self._metered(partial(self.texts.instantiate, module))
         earlier = [each for each in definitions if each in needed - self.text.evaluated]
         self.text.evaluated |= needed
-        tree, emitter = self._emit(_resolved([*earlier, node], top))
+        tree, emitter = self._emit(self._resolved([*earlier, node], top))
         thunk = load(
             _code(tree, node.span.file if node.span else "<macro>"),
             emitter.literals,
@@ -453,13 +458,6 @@ def _is_syntax(imported: Import) -> bool:
 
 def _for_nothing(steps: int) -> None:
     """The library's own texts are not charged for."""
-
-
-def _resolved(nodes: list[Node], top: TopLevel) -> Unit:
-    for node in nodes:
-        if isinstance(node, SetGlobal) and isinstance(node.value, Global) and node.span is None:
-            node.define = True
-    return resolve(nodes, top)
 
 
 def _expansions(expander: Expander) -> list[Expansion]:

@@ -57,11 +57,16 @@ class How(Enum):
 
 class Evaluator:
     def __init__(
-        self, host: Host, limits: RuntimeLimits | None = None, *, use_cache: bool = True
+        self,
+        host: Host,
+        limits: RuntimeLimits | None = None,
+        *,
+        use_cache: bool = True,
+        optimize: bool = True,
     ) -> None:
         self.runtime = Runtime(host, limits)
         self.runtime.source_of = self.source
-        self.use_cache = use_cache
+        self.use_cache, self.optimize = use_cache, optimize
         self.sources: dict[str, Source] = {}
         self.entries: set[str] = set()  # see Emitter
         self.workers_of: dict[str, int] = {}
@@ -178,7 +183,7 @@ class Evaluator:
     ) -> tuple[Callable[[], Any], list[Finding]]:
         """(thunk, findings) of a text."""
         usable = self.use_cache and not (how is How.PROGRAM and self._has_macros)
-        key = f"{options}|{source.name}"
+        key = f"{options}|{'' if self.optimize else 'no-opt'}|{source.name}"
         compiled = self._cached(source, key, how) if usable else None
         if compiled is None:
             compiled = self._compiled(source, how)
@@ -350,7 +355,7 @@ class Evaluator:
         if self._compiler is None:
             from omega.lisp.compiler import Compiler
 
-            self._compiler = Compiler(self.runtime, self)
+            self._compiler = Compiler(self.runtime, self, self.optimize)
             self._know(self._compiler)
         return self._compiler
 

@@ -285,10 +285,12 @@ class Expressions(Builder):
             case Let() if is_or(node) and self.is_simple(node):
                 assert isinstance(node.body, If)
                 return self._either(ast.Or(), node.inits[0], node.body.other)
-            case Call() if _names(node, "not") and len(node.arguments) == 1:
+            case Call() if (
+                self.unit.optimize and _names(node, "not") and len(node.arguments) == 1
+            ):
                 return self.not_(self.test(node.arguments[0]))
         value = self.expr(node)
-        if type_of(node) == "bool" or _is_inlined_boolean(node):
+        if self.unit.optimize and (type_of(node) == "bool" or _is_inlined_boolean(node)):
             return value
         return self.compare(value, ast.IsNot(), self.const(False))
 
@@ -305,7 +307,8 @@ class Expressions(Builder):
         """A call that is not the last thing its procedure does: its value, never a marker."""
         if is_primitive(node):
             assert isinstance(node.function, Global)
-            inlined = self._inline(node, node.function.name)
+            optimize = self.unit.optimize
+            inlined = self._inline(node, node.function.name) if optimize else None
             if inlined is not None:
                 return inlined
             arguments = self.operands(node.arguments)

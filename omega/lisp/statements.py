@@ -337,8 +337,9 @@ class Statements(Expressions):
 
     def _store(self, node: Call) -> bool:
         """A primitive that stores, as an assignment; False when it is none of those."""
-        if not is_primitive(node) or not isinstance(node.function, Global):
+        if not (self.unit.optimize and is_primitive(node)):
             return False
+        assert isinstance(node.function, Global)
         name = node.function.name
         primitive = node.function.primitive
         if name not in inline.STORES or primitive is None or len(node.arguments) != primitive.low:
