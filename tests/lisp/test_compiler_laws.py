@@ -1,119 +1,59 @@
-"""The compiler against a direct evaluator: generated programs give equal values, effects, steps.
+"""The compiler against the reference evaluator: values, errors, places, effects, steps.
 
-The law: both agree on the value (or the code of the error), on everything noted in order, and on
-the number of steps, whether a program comes as one text or form by form.
+The law is `Bench` of fuzz/workbench.py. It is tried on the programs that once broke it
+(tests/lisp/corpus, a file each) and on random ones, the same each time; `make fuzz` tries others.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+import pytest
 
-from omega.errors import OmegaError
-from omega.interpreter import Interpreter
-from omega.lisp.data import Nil, Pair, Symbol
-from tests.lisp.direct_evaluator import Closure, Escape, Failure, Raise, Reference, TooLong
-from tests.lisp.program_strategies import programs, text
+from tests.lisp.fuzz.forms import parsed, written
+from tests.lisp.fuzz.run import Found, disagreement, search
+from tests.lisp.fuzz.workbench import Bench
 
-EXAMPLES = int(os.environ.get("OMEGA_FUZZ_EXAMPLES", "300"))
-
-
-def shown(value: Any) -> Any:
-    """A value of either evaluator as plain data."""
-    if isinstance(value, Pair):
-        return (shown(value.car), shown(value.cdr))
-    if isinstance(value, tuple):
-        return tuple(shown(part) for part in value)
-    if isinstance(value, list):
-        return [shown(part) for part in value]
-    if value is Nil:
-        return ()
-    if isinstance(value, OmegaError) or value == "error":
-        return "error"
-    if isinstance(value, Closure) or callable(value):
-        return "procedure"
-    return (type(value).__name__, value.name if isinstance(value, Symbol) else value)
+CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.omega"))
+PROGRAMS = int(os.environ.get("OMEGA_FUZZ_PROGRAMS", "1200"))
+SHARES = 4  # tests the random programs are divided into
+LEAST = {"guard": 20, "call/cc": 10, "set!": 50, "match": 15, "define-syntax": 30, "dynamic-wind": 5}
 
 
-@contextmanager
-def deep() -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(20_000)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
 
 
-def expected(forms: list[Any]) -> tuple[Any, list[Any], int] | None:
-    """(outcome, log, steps) by the reference; None for a program that does not end soon."""
-    reference = Reference()
-    with deep():
-        try:
-            outcome: Any = ("value", shown(reference.program(forms)))
-        except Failure as failure:
-            outcome = ("error", failure.args[0])
-        except Raise as raised:
-            value = shown(raised.args[0])
-            outcome = ("error", "error") if value == "error" else ("raised", value)
-        except Escape:
-            outcome = ("error", "E307")
-        except TooLong:
-            return None
-    return outcome, [shown(item) for item in reference.log], reference.steps
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_programs_that_once_disagreed(path: Path, bench: Bench) -> None:
+    found = disagreement(bench, parsed(path.read_text()))
+    assert found is not None, "the program is not compared: it goes on for too long"
+    assert not found, found.text
 
 
-def actual(forms: list[Any], *, split: bool) -> tuple[Any, list[Any], int]:
-    """The same by Omega; split: as many texts as there are forms."""
-    log: list[Any] = []
-    with Interpreter(virtual_time=True) as interpreter:
-
-        def note(value: Any) -> Any:
-            log.append(shown(value))
-            return value
-
-        interpreter._evaluator.define("note", note)
-        interpreter._seam.to_host = lambda value: value
-        before = interpreter.scheduler.stats().steps
-        texts = [text(form) for form in forms]
-        outcome: Any = None
-        try:
-            for part in texts if split else ["\n".join(texts)]:
-                outcome = ("value", shown(interpreter.eval(part)))
-        except OmegaError as error:
-            if hasattr(error, "payload"):
-                value = shown(error.payload)
-                outcome = ("raised", value)
-            else:
-                outcome = ("error", error.code)
-        return outcome, log, interpreter.scheduler.stats().steps - before
+@pytest.mark.parametrize("share", range(SHARES))
+def test_random_programs(share: int) -> None:
+    total = Found()
+    size = PROGRAMS // SHARES
+    for found in search("the same each time", range(share * size, (share + 1) * size)):
+        total.add(found)
+    assert not total.failures, "\n\n".join(f"{t}\n{what}" for _, t, what in total.failures)
+    compared = total.programs - total.discarded
+    assert compared > 0.95 * total.programs
+    # Most programs do something, and errors of several kinds are met.
+    assert 0.5 < total.ends["value"] / compared < 0.95
+    if size >= 200:
+        assert {"E201", "E301", "E302", "E303", "E305"} <= set(total.ends)
+        for form, percent in LEAST.items():
+            assert 100 * total.forms[form] / compared > percent, form
 
 
-def check(forms: list[Any]) -> None:
-    wanted = expected(forms)
-    if wanted is None:
-        return
-    for split in (False, True):
-        got = actual(forms, split=split)
-        if wanted[0] == ("error", "error") and got[0][0] == "error":
-            got = (wanted[0], *got[1:])
-        assert got == wanted, "\n".join(text(form) for form in forms)
-
-
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.filter_too_much,
-        HealthCheck.data_too_large,
-    ],
-)
-@given(programs())
-def test_compiled_program_equals_direct_evaluation(forms: list[Any]) -> None:
-    check(forms)
+def test_forms_are_written_as_they_were_read() -> None:
+    text = """(define (f x . y) `(a ,x ,@y #\\( "q\\"(" 'b #(1 2)))\n(f 1 '())"""
+    forms = parsed(text)
+    assert "\n".join(written(form) for form in forms) == text

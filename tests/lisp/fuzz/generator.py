@@ -19,6 +19,7 @@ from tests.lisp.fuzz.macro_programs import MACROS
 class Generator(Expressions):
     def __init__(self, seed: Any) -> None:
         super().__init__(Random(seed))
+        self.changes = False  # whether `change!` redefines something while the program runs
 
     # -- control, for every type ---------------------------------------------------------------
 
@@ -185,6 +186,59 @@ class Generator(Expressions):
                                 ["cons", self.expr("any", inner, depth), body]))  # fmt: skip
         return ["let", label, [[i, "0"], [acc, self.expr(kind, scope, depth)]], body]
 
+    def _nested(self, kind: str, scope: Scope, depth: int) -> Form:
+        return self.nest(kind, scope, depth, [])
+
+    def nest(self, kind: str, scope: Scope, depth: int, outer: list[Any]) -> Form:
+        """A loop whose tails may continue the loops around it. outer: those, as (label, counter,
+        other parameter, its kind).
+        """
+        label, (i, other), of = self.choose(("loop", "again", "next")), self.names(2), self.kind()
+        inner = scope.having(i, "int").having(other, of)
+        inner.kinds.pop(label, None)
+        seen = [o for o in outer if o[0] != label and o[0] not in (i, other) and o[1] not in (i, other)]
+        end = self.tail(kind, inner, depth, seen) if seen else self.expr(kind, inner, depth)
+        again = self.tail(kind, inner, depth, [*seen, (label, i, of)])
+        body = ["if", [">=", i, self.choose(("0", "1", "2", "3"))], end, again]
+        return ["let", label, [[i, "0"], [other, self.expr(of, scope, depth)]], body]
+
+    def tail(self, kind: str, scope: Scope, depth: int, loops: list[Any]) -> Form:
+        """A form in tail position of loops, which it may continue."""
+        self.left -= 1
+        less = depth - 1
+        match self.pick(14) if depth > 0 and self.left > 0 else 0:
+            case 5:
+                return ["if", self.test(scope, less), self.tail(kind, scope, less, loops),
+                        self.tail(kind, scope, less, loops)]  # fmt: skip
+            case 6:
+                return ["begin", self.effect(scope, less), self.tail(kind, scope, less, loops)]
+            case 7:
+                name, of = self.name(), self.kind()
+                inside = [loop for loop in loops if name not in loop[:2]]
+                body = self.tail(kind, scope.having(name, of), less, inside)
+                return ["let", [[name, self.expr(of, scope, less)]], body]
+            case 8:
+                clause = [self.test(scope, less), self.tail(kind, scope, less, loops)]
+                return ["cond", clause, ["else", self.tail(kind, scope, less, loops)]]
+            case 9:
+                word = self.choose(("and", "or", "when", "unless"))
+                return [word, self.test(scope, less), self.tail(kind, scope, less, loops)]
+            case 10 | 11:
+                return self.nest(kind, scope, less, loops)
+            case 12:
+                thunk = ["lambda", [], self.tail(kind, scope, less, loops)]
+                return ["let", [["f", thunk]], ["begin", self.effect(scope, less), ["f"]]]
+            case 13:
+                name = self.name()
+                inside = [loop for loop in loops if name not in loop[:2]]
+                body = self.tail(kind, scope.having(name, "any"), less, inside)
+                return ["match", self.expr("any", scope, less), [[name], body],
+                        ["_", self.tail(kind, scope, less, loops)]]  # fmt: skip
+        if not loops:
+            return self.expr(kind, scope, depth)
+        label, i, of = self.choose(loops)
+        return [label, self.counted(i), self.expr(of, scope, less)]
+
     def _do(self, kind: str, scope: Scope, depth: int) -> Form:
         i, acc = self.names(2)
         inner = scope.having(i, "int").having(acc, kind)
@@ -320,7 +374,6 @@ class Generator(Expressions):
 
     def _match(self, kind: str, scope: Scope, depth: int) -> Form:
         a, b = self.names(2)
-        any_ = [*scope.kinds]
         patterns = (
             ([a, b], (a, b)), ([a, ".", b], (a, b)), ([a, "_"], (a,)), ([a, "..."], ()),
             (["?", "symbol?", a], (a,)), (["?", "integer?", a], (a,)), ("1", ()), (["quote", "a"], ()),
@@ -342,7 +395,6 @@ class Generator(Expressions):
             clauses.append([pattern, *body])
         if not self.one_in(6):
             clauses.append(["_", self.expr(kind, scope, depth)])
-        del any_
         return ["match", self.expr(self.choose(("list", "any", "pair", "vector")), scope, depth), *clauses]
 
     def _apply(self, kind: str, scope: Scope, depth: int) -> Form:
@@ -392,8 +444,8 @@ class Generator(Expressions):
 
     CONTROL = (
         _if, _if, _if, _cond, _cond, _case, _logic, _when, _begin, _let, _let, _let, _set, _set,
-        _assign, _procedure, _procedure, _procedure, _fancy, _fancy, _loop, _loop, _loop, _do,
-        _do, _closures, _mutual, _mutual, _values, _values, _call_cc, _call_cc, _guard, _guard,
+        _assign, _procedure, _procedure, _procedure, _fancy, _fancy, _loop, _loop, _nested, _nested,
+        _do, _do, _closures, _mutual, _mutual, _values, _values, _call_cc, _call_cc, _guard, _guard,
         _wind, _handler, _handler, _parameter, _promise, _match, _match, _apply, _call, _call,
         _call, _call, _note, _note, _shadow, _macro, _macro,
     )  # fmt: skip
@@ -425,18 +477,24 @@ class Generator(Expressions):
         everything = scope
         for name, (params, kinds, of) in signatures.items():
             everything = everything.having(name, ("procedure", tuple(kinds), of))
+        self.changes = bool(makers) and self.one_in(3)
+        if self.changes:
+            everything = everything.having("change!", ("procedure", (), "int"))
         for name, maker in makers:
             forms.append(self.defined(name, maker(name, signatures[name], scope, everything)))
             if maker == self.helper:
                 params, kinds, of = signatures[name]
                 scope = scope.having(name, ("procedure", tuple(kinds), of))
         scope = everything
+        if self.changes and makers:
+            name, maker = self.choose(makers)
+            again = self.defined(name, maker(name, signatures[name], scope, everything))
+            forms.insert(self.pick(len(forms) + 1), self.during(again, scope))
         for _ in range(self.choose((0, 0, 0, 1, 2))):
             if makers:
                 forms.append(self.expr(self.kind(), scope, 3))
                 name, maker = self.choose(makers)
-                again = self.defined(name, maker(name, signatures[name], scope, everything))
-                forms.append(self.during(again, scope) if self.one_in(3) else again)
+                forms.append(self.defined(name, maker(name, signatures[name], scope, everything)))
         if self.one_in(12) and len(forms) > 1:
             forms.append(forms.pop(self.pick(len(forms))))  # used before it is there
         if self.one_in(12):
@@ -452,7 +510,7 @@ class Generator(Expressions):
         return [self.choose(("define", "set!")), name, value]
 
     def during(self, again: Form, scope: Scope) -> Form:
-        """A redefinition that a procedure makes when it is called."""
+        """A procedure that redefines another."""
         if again[0] == "define" and isinstance(again[1], list):
             again = ["set!", again[1][0], ["lambda", again[1][1:], *again[2:]]]
         elif again[0] == "define":
@@ -471,12 +529,16 @@ class Generator(Expressions):
         """A small procedure."""
         params, kinds, of = signature
         inner = scope.with_all(params, kinds)
+        if self.changes and self.one_in(2):
+            inner = inner.having("change!", ("procedure", (), "int"))
         return ["lambda", params, self.expr(of, inner, 1 + self.pick(2))]
 
     def recursive(self, name: str, signature: Any, scope: Scope, everything: Scope) -> Form:
         """A procedure whose first argument goes down, to itself or to another."""
         params, kinds, of = signature
         inner = scope.with_all(params, kinds)
+        if self.changes:
+            inner = inner.having("change!", ("procedure", (), "int"))
         others = [
             (n, k) for n, k in everything.kinds.items() if not isinstance(k, str) and "down" in k[1]
         ]
@@ -500,12 +562,10 @@ class Generator(Expressions):
             case 5:
                 call = ["or", "#f", call]
             case 6:
-                if self.macros_during:
+                if self.changes:
                     call = ["begin", ["change!"], call]
         test = self.choose((["<", "n", "1"], ["=", "n", "0"], ["zero?", "n"], ["<=", "n", "0"]))
         return ["lambda", params, ["if", test, self.expr(of, inner, 3), call]]
-
-    macros_during = False
 
     def defined(self, name: str, value: Form) -> Form:
         if self.one_in(6):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from omega.concurrency import SchedulerConfig
-from omega.errors import LimitExceeded, OmegaError, Raised, Source, Span
+from omega.errors import LimitExceeded, OmegaError, Raised, ReadError, Source, Span
 from omega.interpreter import Interpreter
 from omega.limits import Limits
 from omega.lisp import compiler
@@ -117,9 +117,7 @@ def expected(texts: list[str]) -> Outcome | None:
                 end, place = ("error", condition.code), uncaught.place
             else:
                 end = ("raised", shown(condition))
-        except Escape:
-            return None
-        except (TooLong, Malformed):
+        except (Escape, TooLong, Malformed, ReadError):
             return None
     return Outcome(end, place, log, machine.steps)
 

@@ -334,29 +334,28 @@ class Forms(Macros, Patterns):
             return Const(span, plain(datum))
         if type(datum) is list:
             items = self._quasi(to_list(datum), depth, scope, span)
-            return self.library("list->vector", [items], span)
+            return self.library("list->vector", [items], None)
         if datum.car is HASH_LITERAL:
             parts = [self._quasi(item, depth, scope, span) for item in items_of(datum.cdr)]
-            return self.library("hash-table", parts, span)
+            return self.library("hash-table", parts, None)
         for word, change in (("unquote", -1), ("quasiquote", 1)):
             if self._is(datum, scope, word):
                 if depth + change == 0:
                     return self.expand(datum.cdr.car, scope, getattr(datum.cdr, "car_span", None))
                 inner = self._quasi(datum.cdr, depth + change, scope, span)
-                return self.library("cons", [Const(span, symbol_of(datum.car)), inner], span)
+                return self.library("cons", [Const(span, symbol_of(datum.car)), inner], None)
         rest = self._quasi(datum.cdr, depth, scope, span)
         if self._is(datum.car, scope, "unquote-splicing"):
             if depth == 1:
                 spliced = self.expand(datum.car.cdr.car, scope)
                 tail = [] if datum.cdr is Nil else [rest]
-                return self.library("append", [spliced, *tail], span)
+                return self.library("append", [spliced, *tail], None)
             inner = self._quasi(datum.car.cdr, depth - 1, scope, span)
-            first: Node = self.library(
-                "cons", [Const(span, symbol_of(datum.car.car)), inner], span
-            )
+            kept = Const(span, symbol_of(datum.car.car))
+            first: Node = self.library("cons", [kept, inner], None)
         else:
             first = self._quasi(datum.car, depth, scope, span)
-        return self.library("cons", [first, rest], span)
+        return self.library("cons", [first, rest], None)
 
     def _is(self, datum: Any, scope: AnyScope, word: str) -> bool:
         return (
