@@ -122,10 +122,14 @@ def expected(texts: list[str]) -> Outcome | None:
     return Outcome(end, place, log, machine.steps)
 
 
-@lru_cache(8)
+@lru_cache(50)
+def _read(name: str, text: str) -> list[tuple[Any, Span]]:
+    return read_all(Source(name, text))
+
+
 def read_once(source: Source, characters_max: int | None = None) -> list[tuple[Any, Span]]:
     """The reader is not what is tried here: a text that comes again is not read again."""
-    return read_all(source, characters_max)
+    return _read(source.name, source.text)
 
 
 Machine.read = staticmethod(read_once)

@@ -139,8 +139,9 @@ class Machine:
         top = LIBRARY.program_top()
         top.defined.add("note")
         with LIBRARY.serving(self):
-            for text in texts:
-                forms = [datum for datum, _ in self.read(Source("<program>", text))]
+            for i, text in enumerate(texts, 1):
+                name = "<program>" if i == 1 else f"<program {i}>"  # as Omega calls them
+                forms = [datum for datum, _ in self.read(Source(name, text))]
                 expander = LIBRARY.expander(top, self.transformer)
                 for node in expander.program(forms):
                     value = self.eval(node, Frame({}, None))
@@ -165,7 +166,7 @@ class Machine:
 
     def fail(self, error: OmegaError, span: Span | None) -> Any:
         """`error` happens at `span`."""
-        known = span is not None and span.file == "<program>"
+        known = span is not None and span.file.startswith("<program")
         self.place = (span.line, span.column) if span is not None and known else None
         return self.signal(error, False)
 
