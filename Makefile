@@ -1,11 +1,13 @@
 # make demo | test | bench | lint: each makes .venv first and installs what it needs.
+# make fuzz: random programs by the ten thousand, three ways, and nonsense for every reader; all specs
+# without optimisation. PROGRAMS=n SEED=text JOBS=n.
 # make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 PEERS = hy hissp basilisp calysto_scheme pydantic-monty
 
-.PHONY: demo test bench peers lint clean
+.PHONY: demo test bench fuzz peers lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +28,11 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.installed
+	OMEGA_SPEC_NO_OPT=1 $(BIN)/python -m pytest -n auto tests/test_specs.py -k no-opt
+	nice -n 5 $(BIN)/python -m tests.lisp.fuzz $(if $(PROGRAMS),--programs $(PROGRAMS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
 
 peers:
 	$(PYTHON) -m venv .peers

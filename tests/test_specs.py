@@ -19,7 +19,8 @@ lines right below it:
 expectation and belongs to no expression is an error, so none goes unchecked; so is a section or a
 file without any.
 
-A section runs twice. As at a prompt: one `eval` an expression, in one interpreter. As a program:
+A section runs twice, and with OMEGA_SPEC_NO_OPT=1 in the environment (the nightly `make fuzz`) both
+ways once more without optimisation. As at a prompt: one `eval` an expression, in one interpreter. As a program:
 the whole section is one text, expectations put into it as calls around their expressions. The two
 are compiled differently (a program's procedures are known to each other), and must agree. Lines
 `;%% key value` set options of their section: `only prompt` or `only program` (for what is meant to
@@ -31,6 +32,7 @@ definition, run at the prompt only: those end a program.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
@@ -62,7 +64,7 @@ class Output:
 class Trial:
     """One section in one interpreter."""
 
-    def __init__(self, section: Section) -> None:
+    def __init__(self, section: Section, optimize: bool = True) -> None:
         options = section.options
         limits = {key: int(options[key]) for key in ("depth", "fuel") if key in options}
         self.section = section
@@ -74,6 +76,7 @@ class Trial:
             llm=options.get("llm"),
             seed=int(options.get("seed", 0)),
             grants=self._grants(),
+            optimize=optimize,
         )
         if self.scratch is not None:
             self.interpreter.define("scratch", f"{self.scratch.name}/")
@@ -228,12 +231,14 @@ def _all() -> Iterator[Any]:
             for mode in section.modes:
                 title = re.sub(r"[^\w>*!?=-]+", "_", section.title)[:50].strip("_")
                 name = f"{stem}-{section.line}-{title}-{mode}".replace("--", "-")
-                yield pytest.param(section, mode, id=name)
+                yield pytest.param(section, mode, True, id=name)
+                if os.environ.get("OMEGA_SPEC_NO_OPT"):
+                    yield pytest.param(section, mode, False, id=f"{name}-no-opt")
 
 
-@pytest.mark.parametrize("section, mode", list(_all()))
-def test_spec(section: Section, mode: str) -> None:
-    trial = Trial(section)
+@pytest.mark.parametrize("section, mode, optimize", list(_all()))
+def test_spec(section: Section, mode: str, optimize: bool) -> None:
+    trial = Trial(section, optimize)
     try:
         getattr(trial, mode)()
     finally:

@@ -115,7 +115,9 @@ HOST_TRACEBACK = Option(
     "host-traceback", None, "after an error, show the Python frames as well (for work on Omega)"
 )
 NO_OPT = Option(
-    "no-opt", None, "compile without optimisations: slower, and otherwise the same (for work on Omega)"
+    "no-opt",
+    None,
+    "compile without optimisations: slower, and otherwise the same (for work on Omega)",
 )
 
 DIAGNOSTICS = Option(

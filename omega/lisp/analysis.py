@@ -136,9 +136,11 @@ class _Resolve:
             case SetGlobal():
                 self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
                 self.unit.globals.add((node.name, node.library))
-        calls = isinstance(node, Call) and not is_primitive(node)
+        calls = False
         for child in children(node):
             calls |= self._walk(child)
+        if isinstance(node, Call):  # whose its function is, is known by now
+            calls |= not is_primitive(node)
         if isinstance(node, Lambda):
             node.safepoint, calls = calls, False
             defaults = [default for _, default in node.optional]
@@ -362,9 +364,7 @@ class _Places:
         params = node.parameters()
         # Whether the body becomes a loop is known only after it was walked; its variables count as
         # bound in it.
-        may_jump = (
-            self.unit.optimize and name is not None and node.is_plain and node.may_loop
-        )
+        may_jump = self.unit.optimize and name is not None and node.is_plain and node.may_loop
         inner = node if may_jump else None
         self._bind(params, node, inner)
         for _, default in node.optional:

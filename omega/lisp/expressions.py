@@ -285,9 +285,7 @@ class Expressions(Builder):
             case Let() if is_or(node) and self.is_simple(node):
                 assert isinstance(node.body, If)
                 return self._either(ast.Or(), node.inits[0], node.body.other)
-            case Call() if (
-                self.unit.optimize and _names(node, "not") and len(node.arguments) == 1
-            ):
+            case Call() if self.unit.optimize and _names(node, "not") and len(node.arguments) == 1:
                 return self.not_(self.test(node.arguments[0]))
         value = self.expr(node)
         if self.unit.optimize and (type_of(node) == "bool" or _is_inlined_boolean(node)):

@@ -19,7 +19,14 @@ from tests.lisp.fuzz.workbench import Bench
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.omega"))
 PROGRAMS = int(os.environ.get("OMEGA_FUZZ_PROGRAMS", "1200"))
 SHARES = 4  # tests the random programs are divided into
-LEAST = {"guard": 20, "call/cc": 10, "set!": 50, "match": 15, "define-syntax": 30, "dynamic-wind": 5}
+LEAST = {
+    "guard": 20,
+    "call/cc": 10,
+    "set!": 50,
+    "match": 15,
+    "define-syntax": 30,
+    "dynamic-wind": 5,
+}
 
 
 @pytest.fixture(scope="module")

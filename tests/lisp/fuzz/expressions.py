@@ -158,7 +158,9 @@ class Expressions:
                 return [self.choose(("string-length", "string->number")),
                         self.expr("string", scope, depth)]  # fmt: skip
             case 11:
-                f = self.choose(("+", "*", "max", self.lambda_(("int", "int"), "int", scope, depth)))
+                f = self.choose(
+                    ("+", "*", "max", self.lambda_(("int", "int"), "int", scope, depth))
+                )
                 return [self.choose(("fold", "fold-right", "reduce")), f, a,
                         self.expr("list", scope, depth)]  # fmt: skip
             case 12:
@@ -177,7 +179,10 @@ class Expressions:
         return ["apply", self.choose(("+", "*")), self.expr("list", scope, depth)]
 
     def make_float(self, scope: Scope, depth: int) -> Form:
-        pair = [self.expr("float", scope, depth), self.expr(self.choose(("float", "int")), scope, depth)]
+        pair = [
+            self.expr("float", scope, depth),
+            self.expr(self.choose(("float", "int")), scope, depth),
+        ]
         if self.one_in(2):
             pair.reverse()
         match self.pick(6):
@@ -205,14 +210,21 @@ class Expressions:
                                     "integer?", "exact-integer?", "hash-table?", "number?"))  # fmt: skip
                 return [name, self.expr("any", scope, depth)]
             case 2:
-                return [self.choose(("eq?", "eqv?", "equal?")), *self.several("any", scope, depth, 2)]
+                return [
+                    self.choose(("eq?", "eqv?", "equal?")),
+                    *self.several("any", scope, depth, 2),
+                ]
             case 3:
                 return [self.choose(("zero?", "positive?", "negative?", "even?", "odd?")),
                         self.expr(self.choose(("int", "int", "number")), scope, depth)]  # fmt: skip
             case 4:
                 return [self.choose(("and", "or")), *self.several("bool", scope, depth, 2)]
             case 5:
-                return ["hash-has-key?", self.expr("table", scope, depth), self.leaf("symbol", scope)]
+                return [
+                    "hash-has-key?",
+                    self.expr("table", scope, depth),
+                    self.leaf("symbol", scope),
+                ]
             case 6 if self.one_in(2):
                 return [self.choose(("<", "=", "<=")), *pair, self.expr(of, scope, depth)]
         return [self.choose(("<", ">", "<=", ">=", "=")), *pair]
@@ -299,7 +311,12 @@ class Expressions:
         if self.one_in(2):
             return made
         inner = scope.having("h", "table")
-        store: Form = ["hash-set!", "h", self.expr("symbol", inner, depth), self.expr("int", inner, depth)]
+        store: Form = [
+            "hash-set!",
+            "h",
+            self.expr("symbol", inner, depth),
+            self.expr("int", inner, depth),
+        ]
         if self.one_in(3):
             store = ["hash-update!", "h", ["quote", "a"], self.lambda_(("int",), "int", inner, depth),
                      ["lambda", [], "0"] if self.one_in(2) else "0"]  # fmt: skip
@@ -307,7 +324,11 @@ class Expressions:
 
     def lambda_(self, kinds: Sequence[str], of: str, scope: Scope, depth: int) -> Form:
         """A procedure: a lambda, or one in sight."""
-        known = [n for n, k in scope.kinds.items() if not isinstance(k, str) and k[1:] == (tuple(kinds), of)]
+        known = [
+            n
+            for n, k in scope.kinds.items()
+            if not isinstance(k, str) and k[1:] == (tuple(kinds), of)
+        ]
         if known and self.one_in(2):
             return self.choose(known)
         names = self.names(len(kinds))

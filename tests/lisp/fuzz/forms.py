@@ -9,7 +9,9 @@ import re
 from typing import Any
 
 Form = Any  # str | list[Form]
-_TOKEN = re.compile(r"""\s+|;[^\n]*|#\(|[()\[\]'`]|,@|,|"(?:\\.|[^"\\])*"|#\\.[^\s()]*|[^\s()"';`,]+""")
+_TOKEN = re.compile(
+    r"""\s+|;[^\n]*|#\(|[()\[\]'`]|,@|,|"(?:\\.|[^"\\])*"|#\\.[^\s()]*|[^\s()"';`,]+"""
+)
 _PREFIXES = {"'": "quote", "`": "quasiquote", ",": "unquote", ",@": "unquote-splicing"}
 _WRITTEN = {name: prefix for prefix, name in _PREFIXES.items()}
 

@@ -144,9 +144,7 @@ class Generator(Expressions):
                 if self.one_in(8):
                     more = [self.choose((":other", ":key")), *more]
             case 2:
-                body = self.sequence(
-                    kind, scope.having(first, of).having(second, "list"), depth
-                )
+                body = self.sequence(kind, scope.having(first, of).having(second, "list"), depth)
                 params = [first, ".", second]
                 more = [extra] * self.pick(3)
             case _:
@@ -196,7 +194,9 @@ class Generator(Expressions):
         label, (i, other), of = self.choose(("loop", "again", "next")), self.names(2), self.kind()
         inner = scope.having(i, "int").having(other, of)
         inner.kinds.pop(label, None)
-        seen = [o for o in outer if o[0] != label and o[0] not in (i, other) and o[1] not in (i, other)]
+        seen = [
+            o for o in outer if o[0] != label and o[0] not in (i, other) and o[1] not in (i, other)
+        ]
         end = self.tail(kind, inner, depth, seen) if seen else self.expr(kind, inner, depth)
         again = self.tail(kind, inner, depth, [*seen, (label, i, of)])
         body = ["if", [">=", i, self.choose(("0", "1", "2", "3"))], end, again]
@@ -395,7 +395,11 @@ class Generator(Expressions):
             clauses.append([pattern, *body])
         if not self.one_in(6):
             clauses.append(["_", self.expr(kind, scope, depth)])
-        return ["match", self.expr(self.choose(("list", "any", "pair", "vector")), scope, depth), *clauses]
+        return [
+            "match",
+            self.expr(self.choose(("list", "any", "pair", "vector")), scope, depth),
+            *clauses,
+        ]
 
     def _apply(self, kind: str, scope: Scope, depth: int) -> Form:
         params, kinds = self.parameters()
@@ -405,9 +409,7 @@ class Generator(Expressions):
 
     def _call(self, kind: str, scope: Scope, depth: int) -> Form:
         """A procedure in sight that gives the kind that is wanted."""
-        known = [
-            (name, of) for name, of in scope.kinds.items() if not isinstance(of, str)
-        ]
+        known = [(name, of) for name, of in scope.kinds.items() if not isinstance(of, str)]
         fitting = [(n, of) for n, of in known if of[2] == kind or self.one_in(6)]
         if not fitting:
             return self.expr(kind, scope, depth - 1)

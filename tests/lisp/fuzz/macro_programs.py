@@ -63,7 +63,10 @@ def _unless2(g: Any, kind: str, scope: Any, depth: int) -> Form:
 
 
 def _table(g: Any, kind: str, scope: Any, depth: int) -> Form:
-    rows = [[g.choose(("a", "b", "c")), *g.several("int", scope, depth, g.pick(3))] for _ in range(g.pick(3))]
+    rows = [
+        [g.choose(("a", "b", "c")), *g.several("int", scope, depth, g.pick(3))]
+        for _ in range(g.pick(3))
+    ]
     return ["begin", ["note", ["rows", *rows]], g.expr(kind, scope, depth)]
 
 
@@ -81,7 +84,11 @@ def _define(g: Any, kind: str, scope: Any, depth: int) -> Form:
 def _local(g: Any, kind: str, scope: Any, depth: int) -> Form:
     (name,) = g.names(1)
     word = g.choose(("let-syntax", "letrec-syntax"))
-    rules = ["syntax-rules", [], [["_", "e"], ["let", [[name, "1"]], ["begin", ["note", name], "e"]]]]
+    rules = [
+        "syntax-rules",
+        [],
+        [["_", "e"], ["let", [[name, "1"]], ["begin", ["note", name], "e"]]],
+    ]
     body = ["once", g.expr(kind, scope.having(name, "int"), depth)]
     return ["let", [[name, "7"]], [word, [["once", rules]], body]]
 
@@ -107,8 +114,7 @@ MACROS: dict[str, MacroProgram] = {
         _or,
     ),
     "swap!": MacroProgram(
-        "(define-syntax swap! (syntax-rules ()"
-        " ((_ a b) (let ((tmp a)) (set! a b) (set! b tmp)))))",
+        "(define-syntax swap! (syntax-rules () ((_ a b) (let ((tmp a)) (set! a b) (set! b tmp)))))",
         _swap,
     ),
     "while-do": MacroProgram(
@@ -127,8 +133,7 @@ MACROS: dict[str, MacroProgram] = {
         _for,
     ),
     "my-if": MacroProgram(
-        "(define-syntax my-if (syntax-rules ()"
-        " ((_ c a b) (cond ((not c) b) (else a)))))",
+        "(define-syntax my-if (syntax-rules () ((_ c a b) (cond ((not c) b) (else a)))))",
         _unless2,
     ),
     "rows": MacroProgram(

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from queue import Empty
 from random import SystemRandom
 from typing import Any
 
+from tests.lisp.fuzz.entries import ENTRIES, try_entry
 from tests.lisp.fuzz.forms import Form, written
 from tests.lisp.fuzz.generator import Generator
 from tests.lisp.fuzz.shrinker import shrunk
@@ -25,6 +26,9 @@ from tests.lisp.fuzz.workbench import Bench, Disagreement
 
 BATCH = 50  # programs between two reports of a process
 FAILURES_MAX = 20  # shown
+SHARES_MAX = 150  # forms whose share is shown
+PROGRESS_S = 20.0
+PROGRAMS_PER_TRIAL = 2  # so many programs, one text of nonsense for each reader
 
 
 class Found:
@@ -35,6 +39,7 @@ class Found:
         self.ends: Counter[str] = Counter()
         self.forms: Counter[str] = Counter()
         self.failures: list[tuple[str, str, str]] = []  # name, smaller text, disagreement
+        self.nonsense: list[str] = []  # what came of it that should not
         self.seconds = 0.0
 
     def add(self, other: Found) -> None:
@@ -43,6 +48,7 @@ class Found:
         self.ends += other.ends
         self.forms += other.forms
         self.failures += other.failures
+        self.nonsense += other.nonsense
         self.seconds += other.seconds
 
 
@@ -74,9 +80,7 @@ def search(seed: str, numbers: range, *, minimise: bool = True) -> Iterator[Foun
     yield found
 
 
-def disagreement(
-    bench: Bench, forms: list[Form], number: int | None = None
-) -> Disagreement | None:
+def disagreement(bench: Bench, forms: list[Form], number: int | None = None) -> Disagreement | None:
     """As `Bench.disagreement`; whatever goes wrong in the bench itself is one, too. number: which
     of the two ways to give the text is tried; None: both.
     """
@@ -119,11 +123,15 @@ def _minimised(bench: Bench, forms: list[Form], found: Disagreement) -> list[For
     return shrunk(forms, shows)
 
 
-def _work(arguments: tuple[str, int, int, Any]) -> None:
-    seed, start, stop, queue = arguments
+def _work(seed: str, numbers: range, trials: int, queue: Any) -> None:
+    """What one process does: programs, then nonsense."""
     os.nice(5)
-    for found in search(seed, range(start, stop)):
+    for found in search(seed, numbers):
         queue.put(found)
+    found = Found()
+    for name in ENTRIES:
+        found.nonsense += try_entry(name, f"{seed}:{numbers.start}", trials)
+    queue.put(found)
     queue.put(None)
 
 
@@ -143,62 +151,80 @@ def main() -> int:
     total = _searched(seed, given.first, given.programs, given.jobs)
     print(_summary(total))
     for name, text, what in total.failures[:FAILURES_MAX]:
-        print(f"\n--- program {name}\n{what}\n\n{text}")
-    return 1 if total.failures else 0
+        print(
+            f"\n--- program {name}\n{what}\n; {text.count(chr(10)) + 1} forms, for the corpus:\n{text}"
+        )
+    for wrong in total.nonsense[:FAILURES_MAX]:
+        print(f"\n--- {wrong}")
+    return 1 if total.failures or total.nonsense else 0
 
 
 def _searched(seed: str, first: int, programs: int, jobs: int) -> Found:
     context = multiprocessing.get_context("spawn")
-    queue = context.Manager().Queue()
+    queue = context.Queue()
     share = -(-programs // jobs)
     stop = first + programs
     workers = [
         context.Process(
-            target=_work, args=((seed, at, min(at + share, stop), queue),), daemon=True
+            target=_work,
+            args=(seed, range(at, min(at + share, stop)), share // PROGRAMS_PER_TRIAL, queue),
+            daemon=True,
         )
         for at in range(first, stop, share)
     ]
     for worker in workers:
         worker.start()
-    total, left, began, told = Found(), len(workers), time.monotonic(), 0.0
-    while left:
-        found = queue.get()
-        if found is None:
-            left -= 1
-            continue
-        total.add(found)
-        for name, text, _ in found.failures:
-            print(f"disagreement in {name}:\n{text}\n", flush=True)
-        passed = time.monotonic() - began
-        if passed - told > 20:
-            told = passed
-            print(
-                f"{total.programs} programs, {len(total.failures)} disagree, "
-                f"{total.programs / passed:.1f} a second",
-                flush=True,
-            )
-    for worker in workers:
-        worker.join()
+    total, left = Found(), len(workers)
+    began, told = time.monotonic(), 0.0
+    try:
+        while left:
+            found = _next(queue, workers)
+            if found is None:
+                left -= 1
+                continue
+            total.add(found)
+            for name, text, _ in found.failures:
+                print(f"disagreement in {name}:\n{text}\n", flush=True)
+            passed = time.monotonic() - began
+            if passed - told > PROGRESS_S:
+                told = passed
+                print(
+                    f"{total.programs} programs, {len(total.failures)} disagree, "
+                    f"{total.programs / passed:.1f} a second",
+                    flush=True,
+                )
+    finally:
+        for worker in workers:
+            worker.terminate()
     return total
+
+
+def _next(queue: Any, workers: list[Any]) -> Found | None:
+    """What the next process has to tell. One that has died must not be waited for."""
+    while True:
+        try:
+            found: Found | None = queue.get(timeout=5)
+            return found
+        except Empty:
+            if any(worker.exitcode not in (None, 0) for worker in workers):
+                raise RuntimeError("a process has died: a program may have ended it") from None
 
 
 def _summary(found: Found) -> str:
     compared = found.programs - found.discarded
-    lines = [
-        f"{found.programs} programs: {compared} compared, {found.discarded} went on for too long, "
-        f"{len(found.failures)} disagree; {found.programs / max(found.seconds, 0.001):.1f} for a "
-        "second of processor time",
-        "ends:  " + _shares(found.ends, compared),
-        "forms: " + _shares(found.forms, compared),
-    ]
-    return "\n".join(lines)
+    speed = found.programs / max(found.seconds, 0.001)
+    return "\n".join(
+        (
+            f"{found.programs} programs, {speed:.1f} for a second of processor time: {compared} "
+            f"compared, {found.discarded} left out (they go on for too long, or are none)",
+            f"{len(found.failures)} disagree; {len(found.nonsense)} kinds of nonsense got through",
+            "ends:  " + _shares(found.ends, compared),
+            "forms: " + _shares(found.forms, compared),
+        )
+    )
 
 
 def _shares(counts: Counter[str], of: int) -> str:
     return ", ".join(
-        f"{what} {100 * count / max(of, 1):.1f}%" for what, count in counts.most_common(150)
+        f"{what} {100 * count / max(of, 1):.1f}%" for what, count in counts.most_common(SHARES_MAX)
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -38,7 +38,9 @@ class Outcome:
 
     def differs(self, other: Outcome) -> list[str]:
         """In what it is another than `other`."""
-        found = [name for name in ("end", "log", "steps") if getattr(self, name) != getattr(other, name)]
+        found = [
+            name for name in ("end", "log", "steps") if getattr(self, name) != getattr(other, name)
+        ]
         if self.place != other.place and None not in (self.place, other.place):
             found.append("place")
         return found

@@ -171,9 +171,7 @@ class Parameter(Control):
 
     def __init__(self, value: Any, converter: Any) -> None:
         self.converter = converter
-        super().__init__(
-            "parameter", lambda at: at.parameters.get(self, value), 0, 0, own=False
-        )
+        super().__init__("parameter", lambda at: at.parameters.get(self, value), 0, 0, own=False)
 
 
 @control("make-parameter")

@@ -313,9 +313,7 @@ class Forms(Macros, Patterns):
             found.append((constructor.car, call("%record-constructor", made, wanted)))
         elif constructor is not False:
             every = list(range(len(names)))
-            found.append(
-                (constructor, call("%record-constructor", symbol_of(constructor), every))
-            )
+            found.append((constructor, call("%record-constructor", symbol_of(constructor), every)))
         if predicate is not False:
             found.append((predicate, call("%record-predicate", symbol_of(predicate))))
         for i, items in enumerate(fields):

@@ -117,9 +117,7 @@ class Rule:
                 and self.matches(pattern.cdr, datum.cdr, at, bound)
             )
         if type(pattern) is list:
-            return type(datum) is list and self.matches(
-                to_list(pattern), to_list(datum), at, bound
-            )
+            return type(datum) is list and self.matches(to_list(pattern), to_list(datum), at, bound)
         return not isinstance(datum, (Pair, Alias, list)) and bool(is_equal(pattern, datum))
 
     def _repeats(self, pattern: Any, datum: Any, at: AnyScope, bound: dict[Any, Any]) -> bool:

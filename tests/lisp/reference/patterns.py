@@ -27,7 +27,15 @@ from tests.lisp.reference.core import (
     Variable,
 )
 from tests.lisp.reference.expander import AnyScope, Expander
-from tests.lisp.reference.scopes import Malformed, Scope, is_name, is_word, items_of, plain, symbol_of
+from tests.lisp.reference.scopes import (
+    Malformed,
+    Scope,
+    is_name,
+    is_word,
+    items_of,
+    plain,
+    symbol_of,
+)
 
 Then = Callable[[AnyScope], Node]
 HEADS = ("quote", "quasiquote", "and", "or", "not", "?", "=", "$")
@@ -239,9 +247,7 @@ class Matcher:
         first = inner.match(pattern, value, scope, stored)
         return Attempt(self.span, first, other, inner.tests) if inner.fails else first
 
-    def _shared(
-        self, into: dict[Any, Variable], test: Node, scope: AnyScope, then: Then
-    ) -> Node:
+    def _shared(self, into: dict[Any, Variable], test: Node, scope: AnyScope, then: Then) -> Node:
         if not into:
             return self.when(test, scope, then)
         inner = Scope(scope)
