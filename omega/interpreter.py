@@ -83,7 +83,7 @@ class Interpreter:
         optimize: bool = True,
     ) -> None:
         self._thread = threading.get_ident()
-        self.limits = limits or Limits()
+        most = self.limits = limits or Limits()
         if llm is None or isinstance(llm, str):
             llm = provider_from_spec(llm or DEFAULT_SPEC)
         provider = llm
@@ -100,12 +100,7 @@ class Interpreter:
         self.door = Door(self.scheduler, grants or Grants(), self.calls, rng)
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
-            RuntimeLimits(
-                self.limits.depth,
-                self.limits.output_bytes,
-                self.limits.alloc_items,
-                self.limits.source_bytes,
-            ),
+            RuntimeLimits(most.depth, most.output_bytes, most.alloc_items, most.source_bytes),
             use_cache=use_cache,
             optimize=optimize,
         )

@@ -19,10 +19,10 @@ lines right below it:
 expectation and belongs to no expression is an error, so none goes unchecked; so is a section or a
 file without any.
 
-A section runs twice, and with OMEGA_SPEC_NO_OPT=1 in the environment (the nightly `make fuzz`) both
-ways once more without optimisation. As at a prompt: one `eval` an expression, in one interpreter. As a program:
+A section runs twice. As at a prompt: one `eval` an expression, in one interpreter. As a program:
 the whole section is one text, expectations put into it as calls around their expressions. The two
-are compiled differently (a program's procedures are known to each other), and must agree. Lines
+are compiled differently (a program's procedures are known to each other), and must agree. With
+OMEGA_SPEC_NO_OPT=1 in the environment (`make fuzz`) both are run without optimisation, too. Lines
 `;%% key value` set options of their section: `only prompt` or `only program` (for what is meant to
 differ), `depth N`, `fuel N`, `llm SPEC`, `seed N`, `files yes` (a folder of the section's own may
 be read and written; its path with a slash is the string `scratch`), `refused WHAT` (this is what

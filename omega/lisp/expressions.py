@@ -335,8 +335,10 @@ class Expressions(Builder):
         if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
             arguments = self.operands(node.arguments)
             self.entries.add(node.function.name)
+            self.at(node.function.span)
+            entry = self.name(mangle(node.function.name) + "ǁv")
             self.at(node.span)
-            return self.invoke(self.name(mangle(node.function.name) + "ǁv"), arguments)
+            return self.invoke(entry, arguments)
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
         return self._checked(self.invoke(function, arguments), sure)

@@ -223,14 +223,14 @@ class _Inliner:
         test: Node | None = None
         if isinstance(function, Global) and not self.unit.top.is_library:
             self.unit.inlined.add(function.name)
-            test = InForce(call.span, function.name)
+            test = InForce(function.span, function.name)
             if not all(_is_atom(argument) for argument in call.arguments):
                 # The procedure is looked at before its arguments are evaluated.
                 guard = Variable(function.name)
                 guard.type = "bool"
                 variables.append(guard)
                 inits.append(test)
-                test = Local(call.span, guard)
+                test = Local(function.span, guard)
         elif isinstance(function, Local):
             self.replaced.add(function.var)
         meaning: dict[Variable, Node | Variable] = {}

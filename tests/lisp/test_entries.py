@@ -1,4 +1,4 @@
-"""Nonsense where texts come in is read, or is an error of its kind; `make fuzz` tries more of it."""
+"""Nonsense where texts come in is read, or is an error of its kind; `make fuzz` tries more."""
 
 from __future__ import annotations
 

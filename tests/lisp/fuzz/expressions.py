@@ -207,7 +207,7 @@ class Expressions:
                 return ["not", self.expr("bool", scope, depth)]
             case 1:
                 name = self.choose(("pair?", "null?", "string?", "symbol?", "vector?", "procedure?",
-                                    "integer?", "exact-integer?", "hash-table?", "number?"))  # fmt: skip
+                                    "integer?", "exact-integer?", "hash-table?"))  # fmt: skip
                 return [name, self.expr("any", scope, depth)]
             case 2:
                 return [
@@ -243,7 +243,7 @@ class Expressions:
             case 5 | 6:
                 more = [self.expr("list", scope, depth)] if self.one_in(4) else []
                 f = self.lambda_(("int",) * (1 + len(more)), "int", scope, depth)
-                return [self.choose(("map", "map", "append-map" if self.one_in(4) else "filter-map")),
+                return [self.choose(("map", "map", "map", "filter-map", "append-map")),
                         f, a, *more]  # fmt: skip
             case 7:
                 f = self.lambda_(("int",), "bool", scope, depth)
@@ -251,17 +251,22 @@ class Expressions:
             case 8:
                 item = self.expr("int", scope, depth)
                 splice = ["unquote-splicing", a]
-                return ["quasiquote", self.choose(([["unquote", item], splice],
-                                                   ["1", splice, "2"], ["x", ["unquote", item]],
-                                                   [["unquote", item], ".", ["unquote", a]]))]  # fmt: skip
+                templates = (
+                    [["unquote", item], splice],
+                    ["1", splice, "2"],
+                    ["x", ["unquote", item]],
+                    [["unquote", item], ".", ["unquote", a]],
+                    [["unquote", item], ["unquote", "5"]],
+                )
+                return ["quasiquote", self.choose(templates)]
             case 9:
                 return ["vector->list", self.expr("vector", scope, depth)]
             case 10:
                 return ["sort", a, self.choose(("<", ">"))]
             case 11:
-                return ["let", [["acc", "'()"]],
-                        ["for-each", ["lambda", ["i"], ["set!", "acc", ["cons",
-                         self.expr("int", scope.having("i", "int"), depth), "acc"]]], a], "acc"]  # fmt: skip
+                item = self.expr("int", scope.having("i", "int"), depth)
+                more = ["lambda", ["i"], ["set!", "acc", ["cons", item, "acc"]]]
+                return ["let", [["acc", "'()"]], ["for-each", more, a], "acc"]
         return a
 
     def make_pair(self, scope: Scope, depth: int) -> Form:
@@ -318,8 +323,14 @@ class Expressions:
             self.expr("int", inner, depth),
         ]
         if self.one_in(3):
-            store = ["hash-update!", "h", ["quote", "a"], self.lambda_(("int",), "int", inner, depth),
-                     ["lambda", [], "0"] if self.one_in(2) else "0"]  # fmt: skip
+            change = self.lambda_(("int",), "int", inner, depth)
+            store = [
+                "hash-update!",
+                "h",
+                ["quote", "a"],
+                change,
+                self.choose((["lambda", [], "0"], "0")),
+            ]
         return ["let", [["h", made]], store, "h"]
 
     def lambda_(self, kinds: Sequence[str], of: str, scope: Scope, depth: int) -> Form:

@@ -376,7 +376,8 @@ class Generator(Expressions):
         a, b = self.names(2)
         patterns = (
             ([a, b], (a, b)), ([a, ".", b], (a, b)), ([a, "_"], (a,)), ([a, "..."], ()),
-            (["?", "symbol?", a], (a,)), (["?", "integer?", a], (a,)), ("1", ()), (["quote", "a"], ()),
+            (["?", "symbol?", a], (a,)), (["?", "integer?", a], (a,)), ("1", ()),
+            (["quote", "a"], ()),
             (["or", "1", "2"], ()), (["or", ["quote", "b"], ["?", "string?"]], ()),
             (["and", a, ["not", "1"]], (a,)), (["=", "car", a], (a,)), (["#(", a, b], (a, b)),
             (["#(", a, "1"], (a,)), (["quasiquote", ["x", ["unquote", a]]], (a,)), ("'()", ()),
@@ -477,7 +478,7 @@ class Generator(Expressions):
         self.random.shuffle(makers)
         signatures = {name: self.signature(maker) for name, maker in makers}
         everything = scope
-        for name, (params, kinds, of) in signatures.items():
+        for name, (_, kinds, of) in signatures.items():
             everything = everything.having(name, ("procedure", tuple(kinds), of))
         self.changes = bool(makers) and self.one_in(3)
         if self.changes:
@@ -485,7 +486,7 @@ class Generator(Expressions):
         for name, maker in makers:
             forms.append(self.defined(name, maker(name, signatures[name], scope, everything)))
             if maker == self.helper:
-                params, kinds, of = signatures[name]
+                _, kinds, of = signatures[name]
                 scope = scope.having(name, ("procedure", tuple(kinds), of))
         scope = everything
         if self.changes and makers:

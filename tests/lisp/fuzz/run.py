@@ -151,9 +151,7 @@ def main() -> int:
     total = _searched(seed, given.first, given.programs, given.jobs)
     print(_summary(total))
     for name, text, what in total.failures[:FAILURES_MAX]:
-        print(
-            f"\n--- program {name}\n{what}\n; {text.count(chr(10)) + 1} forms, for the corpus:\n{text}"
-        )
+        print(f"\n--- program {name}\n{what}\n; for the corpus:\n{text}")
     for wrong in total.nonsense[:FAILURES_MAX]:
         print(f"\n--- {wrong}")
     return 1 if total.failures or total.nonsense else 0

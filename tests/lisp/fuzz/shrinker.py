@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from tests.lisp.fuzz.forms import Form, size
+from tests.lisp.fuzz.forms import Form, size, written
 
 ATOMS = ("0", "1", "'()", "#f", "x")
 SECONDS = 60.0
@@ -28,15 +28,15 @@ def shrunk(
             for smaller in _smaller(program, path):
                 if monotonic() > until:
                     return list(program)
-                if size(smaller) <= size(program) and smaller != program and shows(smaller):
-                    if size(smaller) < size(program) or _weight(smaller) < _weight(program):
-                        program, again = smaller, True
-                        break
+                if _weight(smaller) < _weight(program) and shows(smaller):
+                    program, again = smaller, True
+                    break
     return list(program)
 
 
-def _weight(form: Form) -> int:
-    return len(form) if isinstance(form, str) else sum(_weight(part) for part in form)
+def _weight(form: Form) -> tuple[int, int]:
+    """Forms count, then the length of their texts."""
+    return size(form), len(written(form))
 
 
 def _paths(form: Form, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
