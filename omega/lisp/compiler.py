@@ -210,7 +210,7 @@ class Compiler:
                 if isinstance(node, SetGlobal) and isinstance(node.value, Lambda)
                 if node.name in names
             ]
-            unit = _resolved(nodes, top)
+            unit = self._resolved(nodes, top)
             self._load_needed()
             tree, emitter = self._emit(unit)
             code = _code(tree, source.name)
