@@ -49,7 +49,7 @@ from omega.lisp.core import (
 from omega.lisp.environment import TopLevel
 from omega.lisp.inlining import inline_calls
 from omega.lisp.narrowing import narrow
-from omega.lisp.versions import choose_versions, settle_types
+from omega.lisp.versions import choose_versions, settle_results, settle_types
 
 # Loops within loops of one Python function: CPython allows 20 blocks, a loop takes two.
 LOOP_DEPTH_MAX = 6
@@ -99,6 +99,7 @@ def analyse(unit: Unit) -> None:
             break
     for node in nodes:
         settle_types(node)
+    settle_results(nodes)
     choose_versions(nodes, set(unit.known.values()), lambda call: known_callee(call, unit))
 
 
@@ -153,7 +154,7 @@ class _Resolve:
                 if isinstance(node, Letrec):
                     _find_turns(init, partial(_is_local, var))
                 if not var.assigned:
-                    var.value = init
+                    var.value, init.is_local = init, True
         if calls:
             self.unit.calling.add(node)
         return calls

@@ -37,6 +37,7 @@ from omega.errors import (
 )
 from omega.lisp.docstring import place_of, signature_of
 from omega.lisp.names import demangle, library_name, mangle
+from omega.lisp.refusals import refused
 from omega.lisp.sites import places
 
 DEPTH_HINT = "does the recursion end? Tail calls have no limit: pass what is left to do along"
@@ -255,20 +256,28 @@ class Conditions:
                     )  # fmt: skip
             case ZeroDivisionError():
                 error = DivisionByZero("division by zero")
+            case AttributeError() | IndexError():
+                error = self._refused(failure) or _bug(failure)
             case MemoryError():
                 error = LimitExceeded("memory", None, None, "the process is out of memory")
             case TypeError():
-                error = self._bad_call(failure) or OmegaBug(f"TypeError: {failure}")
+                error = self._bad_call(failure) or _bug(failure)
             case _:
-                error = OmegaBug(f"{type(failure).__name__}: {failure}")
+                error = _bug(failure)
         if not isinstance(failure, RecursionError):
             error.__traceback__ = failure.__traceback__
-        error.__cause__ = None if isinstance(failure, (NameError, TypeError)) else failure
-        if isinstance(error, OmegaBug):
-            error.__cause__ = failure
-        elif isinstance(failure, RecursionError):
-            error.__cause__ = None
+        told = (NameError, TypeError, AttributeError, IndexError, RecursionError)
+        is_told = isinstance(failure, told) and not isinstance(error, OmegaBug)
+        error.__cause__ = None if is_told else failure
         return error
+
+    def _refused(self, failure: AttributeError | IndexError) -> OmegaError | None:
+        """What generated code left to CPython: see refusals.py."""
+        traceback = failure.__traceback__
+        assert traceback is not None
+        while traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        return refused(failure, traceback, self.rt.registers)
 
     def _is_native(self, failure: RecursionError) -> bool:
         """Whether C, not Lisp, went too deep. Before 3.12 both share one counter, so that any call
@@ -286,7 +295,7 @@ class Conditions:
         match = re.search(r"'([^']*)'", str(failure))
         spelled = failure.name or (match.group(1) if match else "?")
         if spelled.startswith("_"):
-            return OmegaBug(f"{type(failure).__name__}: {failure}")
+            return _bug(failure)
         name = demangle(spelled)
         if "free variable" in str(failure) or isinstance(failure, UnboundLocalError):
             return UnboundVariable(
@@ -390,6 +399,10 @@ class Conditions:
                     del found[TRACE_MAX : 2 * TRACE_MAX]
             traceback = traceback.tb_next
         return found
+
+
+def _bug(failure: BaseException) -> OmegaBug:
+    return OmegaBug(f"{type(failure).__name__}: {failure}")
 
 
 def _condition_of(unwinding: BaseException) -> Any:

@@ -148,12 +148,15 @@ class Lambda(Node):
 
     __slots__ = (
         "all_keys",
+        "assumed",
         "body",
         "doc",
+        "gives",
         "in_loop",
-        "ints",
+        "is_local",
         "jumps",
         "keys",
+        "kinds",
         "loop",
         "marks",
         "may_loop",
@@ -184,11 +187,14 @@ class Lambda(Node):
         self.parent: Any = None
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
-        self.result: str | None = None  # what it gives when `ints` are integers
+        self.is_local = False  # bound to a local variable for good
+        self.gives: str | None = None  # ... : the type of what it gives, whatever it is given
+        self.result: str | None = None  # of what it gives to arguments of these `kinds`
+        self.assumed = False  # the types below are settled for such arguments
         self.may_loop = (
             True  # False: its variables would be captured and assigned, so it stays a procedure
         )
-        self.ints: list[Variable] = []  # parameters worth a version of the code for integers
+        self.kinds: dict[Variable, str] = {}  # types of parameters that get a version of the code
         self.worker = False  # that version is a function of its own, which calls itself
 
     def parameters(self) -> list[Variable]:

@@ -7,6 +7,7 @@ rest here:
     ;12:5-14:20
     ;>g 13:7-13:14 0        a site: see sites.py
     ;<other.omega           a file its text includes; lines of the n-th are FILE * n too high
+    ;[13:2:13:20 vector-ref v i     a subscript: see refusals.py
 
     the documentation, if there is any
 
@@ -33,6 +34,7 @@ def docstring(
     text: str | None,
     sites: Sequence[tuple[str, Span, int]] = (),
     files: Sequence[str] = (),
+    subscripts: Sequence[str] = (),
 ) -> str:
     """files: those the text includes."""
 
@@ -46,6 +48,7 @@ def docstring(
         lines.append(f";{written(span)}")
     lines += [f"{_SITE}{mangle(name)} {written(call)} {outer}" for name, call, outer in sites]
     lines += [f"{_FILE}{file.encode('unicode_escape').decode()}" for file in files]
+    lines += subscripts
     if text:
         lines += ["", text]
     return "\n".join(lines)
@@ -56,24 +59,24 @@ def sites_of(code: CodeType) -> list[tuple[str, tuple[int, int, int, int], int]]
     of a function.
     """
     found = []
-    text = code.co_consts[0] if code.co_consts else None
-    for line in text.split("\n") if isinstance(text, str) else ():
-        if line.startswith(_SITE):
-            name, span, outer = line.removeprefix(_SITE).split(" ")
-            at, column, end_line, end_column = map(int, span.replace("-", ":").split(":"))
-            found.append((name, (at, column, end_line, end_column), int(outer)))
+    for line in lines_of(code, _SITE):
+        name, span, outer = line.split(" ")
+        at, column, end_line, end_column = map(int, span.replace("-", ":").split(":"))
+        found.append((name, (at, column, end_line, end_column), int(outer)))
     return found
 
 
 def files_of(code: CodeType) -> list[str]:
     """The file of a function's code, and those whose lines are shifted."""
+    files = lines_of(code, _FILE)
+    return [code.co_filename, *(file.encode().decode("unicode_escape") for file in files)]
+
+
+def lines_of(code: CodeType, mark: str) -> list[str]:
+    """What follows `mark` in the lines of a function's docstring that begin with it."""
     text = code.co_consts[0] if code.co_consts else None
-    found = [code.co_filename]
-    if isinstance(text, str) and f"\n{_FILE}" in f"\n{text}":
-        for line in text.split("\n"):
-            if line.startswith(_FILE):
-                found.append(line.removeprefix(_FILE).encode().decode("unicode_escape"))
-    return found
+    lines = text.partition("\n\n")[0].split("\n") if isinstance(text, str) else ()
+    return [line.removeprefix(mark) for line in lines if line.startswith(mark)]
 
 
 def signature_of(function: Any) -> str | None:

@@ -21,10 +21,11 @@ import ast
 
 from omega.lisp.core import Lambda, Local, Node, Variable, children
 from omega.lisp.docstring import docstring
+from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
 from omega.lisp.statements import EFFECT, RETURN, Dest, Frame, Statements
 from omega.lisp.syntax import Block
-from omega.lisp.versions import settle_types
+from omega.lisp.versions import assuming
 
 
 class Emitter(Statements):
@@ -39,10 +40,10 @@ class Emitter(Statements):
             self.stmt(node, EFFECT)
         if nodes:
             self.out.append(self.return_(self.expr(nodes[-1])))
-        text = docstring("", None, None, self.sites.known, self.files.known)
-        is_told = self.sites.known or self.files.known
-        sites = [self.evaluate(self.const(text))] if is_told else []
-        body = sites + self._with_declarations(self.out)
+        known = (self.sites.known, self.files.known, self.subscripts.lines())
+        facts = docstring("", None, None, *known)
+        head: Block = [self.evaluate(self.const(facts))] if facts else []
+        body = head + self._with_declarations(self.out)
         return ast.Module([self.def_("_unit", [], body or [self.pass_()])], [])
 
     def _with_declarations(self, body: Block) -> Block:
@@ -111,8 +112,8 @@ class Emitter(Statements):
     def function(self, fn: Lambda, name: str) -> ast.FunctionDef:
         """The Python function of a procedure."""
         outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
-        owes_step, site, sites = self.owes_step, self.site, self.sites
-        self.site, self.sites = 0, Sites()
+        owes_step, facts = self.owes_step, (self.site, self.sites, self.subscripts)
+        self.site, self.sites, self.subscripts = 0, Sites(), Subscripts()
         self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
         self.at(fn.span)
         place = self.place
@@ -132,13 +133,13 @@ class Emitter(Statements):
                 (name_of_rest,) = self.named([fn.rest])
                 rest = name_of_rest
                 self.out.append(self.assign(rest, self.call("_to_list", self.name(rest))))
-        if fn.ints:
+        if fn.kinds or fn.worker:
             self._versions(fn, name)
         self._body(fn)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
         known = (self.sites.known, self.files.known) if written else ((), ())
-        doc = docstring(fn.signature, written, fn.doc, *known)
+        doc = docstring(fn.signature, written, fn.doc, *known, self.subscripts.lines())
         head: Block = [self.evaluate(self.const(doc))]
         body = head + self._with_declarations(self.out)
         for worker_name, worker_params, block in self.workers:
@@ -147,7 +148,7 @@ class Emitter(Statements):
             )
         self.workers = []
         self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
-        self.owes_step, self.site, self.sites = owes_step, site, sites
+        self.owes_step, (self.site, self.sites, self.subscripts) = owes_step, facts
         definition = self.def_(name, params, body, optional, rest)
         self.place = outer[5]
         return definition
@@ -168,20 +169,15 @@ class Emitter(Statements):
         self.out.append(self.forever(body))
 
     def _versions(self, fn: Lambda, name: str) -> None:
-        """The code for integer arguments, before the code for any: in place, or as a worker that
-        calls itself.
+        """The code for arguments of known types, before the code for any: in place, or as a worker
+        that calls itself.
         """
-        types = [self.call("_type", self.name(n)) for n in self.named(fn.ints)]
-        test = ast.Compare(
-            types[0], [ast.Is()] * len(types), [*types[1:], self.name("_int")], **self.place
-        )
-        for var in fn.ints:
-            var.type = "int"
-        settle_types(fn.body)
+        tests = self.type_tests(fn.kinds)
         outer, self.out = self.out, []
         owes_step = self.owes_step
         self.in_worker = fn.worker
-        self._body(fn)
+        with assuming(fn):
+            self._body(fn)
         self.in_worker = False
         block, self.out = self.out, outer
         self.owes_step = owes_step
@@ -192,14 +188,8 @@ class Emitter(Statements):
             block = [self.return_(self.invoke(self.name(worker), [self.name(p) for p in params]))]
             if not self.unit.top.is_library:
                 # Only while the name still means this procedure: its worker calls itself.
-                flag = self.name(self.numbered(fn.name, "ǁf"))
-                self.out.append(self.if_(self.both(ast.And(), [flag, test]), block, []))
-                block = []
-        if block:
-            self.out.append(self.if_(test, block, []))
-        for var in fn.ints:
-            var.type = None
-        settle_types(fn.body)
+                tests.insert(0, self.name(self.numbered(fn.name, "ǁf")))
+        self.out.append(self.if_(self.all_of(tests), block, []))
 
     def _default(self, var: Variable, default: Node) -> None:
         (name,) = self.named([var])

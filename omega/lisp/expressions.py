@@ -41,9 +41,10 @@ from omega.lisp.data import Char, Keyword, Nil, Symbol
 from omega.lisp.host import WIDE_MAX
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
+from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
 from omega.lisp.syntax import Block, Builder
-from omega.lisp.versions import low_of, takes_ints, type_of
+from omega.lisp.versions import low_of, takes_kinds, type_of
 
 EXPR_DEPTH_MAX = 40
 LIST_MAX = 6  # operands of a `list` that is written out
@@ -69,7 +70,7 @@ class Expressions(Builder):
         self.nonlocals: set[str] = set()
         # Each definition that calls were replaced of has a flag: whether it is in force.
         self.flags = {name: workers_of.get(name, 0) + 1 for name in unit.inlined}
-        self.sites = Sites()
+        self.sites, self.subscripts = Sites(), Subscripts()
         self.taken = {self.global_name(name, lib) for name, lib in unit.globals}
         self.counts: dict[str, int] = {}
         self.depth = 0
@@ -320,8 +321,8 @@ class Expressions(Builder):
         if (
             worker is not None
             and worker is self.owner
-            and worker.worker
-            and takes_ints(node, worker)
+            and self.in_worker
+            and takes_kinds(node, worker)
         ):
             assert isinstance(node.function, Global)
             arguments = self.operands(node.arguments)
@@ -383,9 +384,10 @@ class Expressions(Builder):
             return self._inline_checked(name, arguments)
         if len(arguments) > 2 and name in ("+", "*"):
             # The primitive evaluates all operands before it adds any: only what is no work can
-            # wait.
-            if len(arguments) > SUM_MAX or not all(
-                self._is_atom(argument) for argument in arguments[2:]
+            # wait, unless nobody can tell.
+            are_ints = name == "+" and all(type_of(argument) == "int" for argument in arguments)
+            if len(arguments) > SUM_MAX or not (
+                are_ints or all(self._is_atom(argument) for argument in arguments[2:])
             ):
                 return None
         elif len(arguments) != 2:
@@ -402,16 +404,30 @@ class Expressions(Builder):
         )
         kind = inline.kind_of(name, type_of(arguments[0]), type_of(arguments[1]), (left, right))
         sure = {"a": arguments[0], "b": arguments[1]}.get(kind.partition("-")[0])
+        once = ""
         if sure is not None and not self._is_atom(sure):
-            kind = "both"  # a side that is known is written first, but has to be evaluated in order
+            if name != "*" and self._is_sum(sure):
+                once = kind[0].upper()
+            else:
+                kind = "both"  # a side that is known is written first, but is evaluated in order
         template = inline.BINARY[name][kind]
-        if kind == "ints":
-            one, other = arguments
-            if isinstance(one, Local) and isinstance(other, Local) and one.var is other.var:
-                template = inline.SQUARE if self._is_atom(one) else template
-            elif None not in self.lows(arguments):
-                template = inline.NATURAL_PRODUCT
-        return self._fill(template, arguments)
+        if kind == "ints" and all(self._is_atom(argument) for argument in arguments):
+            one, other = self.lows(arguments)
+            template = inline.ATOMS_PRODUCT
+            if one is not None or other is not None:
+                template = inline.NATURAL_PRODUCT if one is not None else inline.PRODUCT_BY_NATURAL
+        return self._fill(template, arguments, once)
+
+    def _is_sum(self, node: Node) -> bool:
+        """Whether the operand is a sum or difference of integers that are no work: it cannot fail,
+        and nobody can tell when it is evaluated.
+        """
+        return (
+            isinstance(node, Call)
+            and (_names(node, "+") or _names(node, "-"))
+            and len(node.arguments) == 2
+            and all(self._is_atom(part) and type_of(part) == "int" for part in node.arguments)
+        )
 
     def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
         work = tuple(not self._is_atom(argument) for argument in arguments)
@@ -423,7 +439,14 @@ class Expressions(Builder):
         divisor = second.value if isinstance(second, Const) and type_of(second) == "int" else None
         types = tuple(type_of(argument) for argument in arguments)
         lows = self.lows(arguments)
-        return self._fill(inline.checked(name, types, lows, divisor, work), arguments)
+        values = self.operands(arguments)
+        bare = name in inline.SUBSCRIPTS
+        template = inline.checked(name, types, lows, divisor, work, bare)
+        parts = self._parts(template, arguments, values)
+        if bare and not self.subscripts.add(self.place, name, (parts["A"], parts["B"])):
+            template = inline.checked(name, types, lows, divisor, work, False)
+            parts = self._parts(template, arguments, values)
+        return self.fill(template, parts)
 
     def lows(self, operands: list[Node]) -> inline.Lows:
         """Of each operand: 1 or 0 when it is an integer never below that."""
@@ -448,8 +471,14 @@ class Expressions(Builder):
             return not (node.var.assigned and node.var.captured)
         return isinstance(node, Const)
 
-    def _fill(self, template: ast.expr, nodes: list[Node]) -> ast.expr:
-        values = self.operands(nodes)
+    def _fill(self, template: ast.expr, nodes: list[Node], once: str = "") -> ast.expr:
+        """The template with operands. once: letters of those it evaluates once, however it goes."""
+        return self.fill(template, self._parts(template, nodes, self.operands(nodes), once))
+
+    def _parts(
+        self, template: ast.expr, nodes: list[Node], values: list[ast.expr], once: str = ""
+    ) -> dict[str, Any]:
+        """What stands in the template for its letters."""
         parts: dict[str, Any] = {}
         again = {part.id for part in ast.walk(template) if isinstance(part, ast.Name)}
         for letter, node, value in zip("ABC", nodes, values, strict=False):
@@ -460,7 +489,8 @@ class Expressions(Builder):
                 and isinstance(value, ast.Constant)
                 and isinstance(value.value, tuple)
             )
-            if (self._is_atom(node) and not is_literal) or is_temp or letter not in again:
+            is_single = letter in once or letter not in again
+            if (self._is_atom(node) and not is_literal) or is_temp or is_single:
                 parts[letter] = parts[letter + "_"] = value
             else:
                 name = self.temp()
@@ -468,7 +498,7 @@ class Expressions(Builder):
                 parts[letter + "_"] = self.walrus(name, value)
         for letter in again & {"T"}:
             parts[letter] = self.name(self.temp())
-        return self.fill(template, parts)
+        return parts
 
 
 # -- shapes ----------------------------------------------------------------------------------------

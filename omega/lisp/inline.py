@@ -38,14 +38,18 @@ def _arithmetic(op: str, slow: str) -> dict[str, str]:
     }
 
 
-# Products grow by doubling: with an operand beyond 4,096 bits one is charged for, made in pieces
-# and refused beyond the limit.
-_WATCHED = "(A * B if _LOW < A < _BIG > B > _LOW else _product(A, B))"
+# An integer of one digit of CPython's: what it multiplies or divides takes no more than a sum does,
+# and it is compared fastest.
+DIGIT = (1 << 30) - 1
+# Products grow by doubling: with both operands beyond a digit, and one beyond 4,096 bits, one is
+# charged for, made in pieces and refused beyond the limit.
+_WATCHED = "A * B if _LOW < A < _BIG > B > _LOW else _product(A, B)"
+_OF_INTS = f"A * B if A < {DIGIT} and A > -{DIGIT} else {_WATCHED}"
 _PRODUCT = _arithmetic("*", "_mul") | {
-    "ints": "A * B if (_LOW < A_ < _BIG) & (_LOW < B_ < _BIG) else _product(A, B)",
-    "a-int": f"{_WATCHED} if _type(B_) is _int else _mul(A, B)",
-    "b-int": f"{_WATCHED} if _type(A_) is _int else _mul(A, B)",
-    "both": f"({_WATCHED} if T is _int else A * B if T is _float else _mul(A, B)) "
+    "ints": f"A * B if (A_ < {DIGIT}) & (B_ is not None) and A > -{DIGIT} else {_WATCHED}",
+    "a-int": f"({_OF_INTS}) if _type(B_) is _int else _mul(A, B)",
+    "b-int": f"({_OF_INTS}) if _type(A_) is _int else _mul(A, B)",
+    "both": f"(({_OF_INTS}) if T is _int else A * B if T is _float else _mul(A, B)) "
     f"if {_SAME} else _mul(A, B)",
 }
 # Exact quotients are the primitive's: they may be ratios.
@@ -79,34 +83,50 @@ _UNARY = {
     "eof-object?": "A_ is _Eof",
 }
 
+_IN_RANGE = "B < _len(A)"
 # What is written out while its operands are of the types wanted: (fast, the type wanted of each
-# operand, further test).
-_CHECKED: dict[str, tuple[str, tuple[str | None, ...], str]] = {
-    "car": ("A.car", ("pair",), ""),
-    "cdr": ("A.cdr", ("pair",), ""),
-    "caar": ("A.car.car", ("pair",), "_type(A.car) is _Pair"),
-    "cadr": ("A.cdr.car", ("pair",), "_type(A.cdr) is _Pair"),
-    "cdar": ("A.car.cdr", ("pair",), "_type(A.car) is _Pair"),
-    "cddr": ("A.cdr.cdr", ("pair",), "_type(A.cdr) is _Pair"),
-    "caddr": ("A.cdr.cdr.car", ("pair",), "_type(A.cdr) is _Pair and _type(A.cdr.cdr) is _Pair"),
-    "cdddr": ("A.cdr.cdr.cdr", ("pair",), "_type(A.cdr) is _Pair and _type(A.cdr.cdr) is _Pair"),
-    "zero?": ("A == 0", ("int",), ""),
-    "positive?": ("A > 0", ("int",), ""),
-    "negative?": ("A < 0", ("int",), ""),
-    "even?": ("A % 2 == 0", ("int",), ""),
-    "odd?": ("A % 2 == 1", ("int",), ""),
-    "vector-length": ("_len(A)", ("vector",), ""),
-    "string-length": ("_len(A)", ("string",), ""),
-    "number->string": ("_str(A)", ("int",), "-10**15 < A < 10**15"),
-    # Division of long integers is more than linear work: the primitive does it in pieces.
-    "quotient": ("A // B", ("int", "int"), "-1 < A < _BIG and B > 0"),
-    "remainder": ("A % B", ("int", "int"), "-1 < A < _BIG and B > 0"),
-    "modulo": ("A % B", ("int", "int"), "-_BIG < A < _BIG and B != 0"),
-    "cons": ("_cons(A, B)", (None, None), ""),
-    "string-append": ("A + B", ("string", "string"), "(_len(A) < 100000) & (_len(B) < 100000)"),
-    "vector-ref": ("A[B]", ("vector", "int"), "-1 < B < _len(A)"),
-    "hash-ref": ("A._data.get(B, C)", ("table", "key", None), ""),
-    "hash-has-key?": ("B in A._data", ("table", "key"), ""),
+# operand, further comparisons).
+_CHECKED: dict[str, tuple[str, tuple[str | None, ...], tuple[str, ...]]] = {
+    # What is no pair has no such attribute (refusals.py).
+    "car": ("A.__car__", (None,), ()),
+    "cdr": ("A.__cdr__", (None,), ()),
+    "caar": ("T.car", (None,), ("_type(T := A.__caar__) is _Pair",)),
+    "cadr": ("T.car", (None,), ("_type(T := A.__cadr__) is _Pair",)),
+    "cdar": ("T.cdr", (None,), ("_type(T := A.__cdar__) is _Pair",)),
+    "cddr": ("T.cdr", (None,), ("_type(T := A.__cddr__) is _Pair",)),
+    "caddr": ("T.cdr.car", (None,), (
+        "_type(T := A.__caddr__) is _Pair", "_type(T.cdr) is _Pair"
+    )),
+    "cdddr": ("T.cdr.cdr", (None,), (
+        "_type(T := A.__cdddr__) is _Pair", "_type(T.cdr) is _Pair"
+    )),
+    "zero?": ("A == 0", ("int",), ()),
+    "positive?": ("A > 0", ("int",), ()),
+    "negative?": ("A < 0", ("int",), ()),
+    "even?": ("A % 2 == 0", ("int",), ()),
+    "odd?": ("A % 2 == 1", ("int",), ()),
+    "vector-length": ("_len(A)", ("vector",), ()),
+    "string-length": ("_len(A)", ("string",), ()),
+    "number->string": ("_str(A)", ("int",), (f"A < {DIGIT}", f"A > -{DIGIT}")),
+    # Division of long integers by long ones is more than linear work: the primitive does it in
+    # pieces.
+    "quotient": ("A // B", ("int", "int"), ("A >= 0", "B > 0", f"B < {DIGIT}")),
+    "remainder": ("A % B", ("int", "int"), ("A >= 0", "B > 0", f"B < {DIGIT}")),
+    "modulo": ("A % B", ("int", "int"), ("B > 0", f"B < {DIGIT}")),
+    "cons": ("_cons(A, B)", (None, None), ()),
+    "string-append": (
+        "A + B", ("string", "string"), ("(_len(A) < 100000) & (_len(B) < 100000)",)
+    ),
+    "vector-ref": ("A[B]", ("vector", "int"), ("B >= 0", _IN_RANGE)),
+    "hash-ref": ("A._data.get(B, C)", ("table", "key", None), ()),
+    "hash-has-key?": ("B in A._data", ("table", "key"), ()),
+}  # fmt: skip
+# ... and again where these hold instead of those: more work to find out.
+_AGAIN: dict[str, tuple[str, ...]] = {
+    "number->string": ("A < 10**15", "A > -(10**15)"),
+    "quotient": ("A >= 0", "A < _BIG", "B > 0"),
+    "remainder": ("A >= 0", "A < _BIG", "B > 0"),
+    "modulo": ("A < _BIG", "A > _LOW", "B != 0"),
 }
 _TESTS = {
     "int": "_type({}) is _int",
@@ -120,22 +140,25 @@ _SATISFIED_BY = {"key": frozenset({"string", "symbol", "char", "int"})}
 
 # Where the value is not used: what is wanted of A and of B; the further test; the place that is
 # assigned the last operand.
-_STORES: dict[str, tuple[tuple[str | None, ...], str, str]] = {
-    "vector-set!": (("vector", "int"), "-1 < B < _len(A)", "A[B]"),
-    "hash-set!": (("table", "key"), "", "A._data[B]"),
-    "set-car!": (("pair",), "", "A.car"),
-    "set-cdr!": (("pair",), "", "A.cdr"),
+_STORES: dict[str, tuple[tuple[str | None, ...], tuple[str, ...], str]] = {
+    "vector-set!": (("vector", "int"), ("B >= 0", _IN_RANGE), "A[B]"),
+    "hash-set!": (("table", "key"), (), "A._data[B]"),
+    "set-car!": (("pair",), (), "A.car"),
+    "set-cdr!": (("pair",), (), "A.cdr"),
 }
 STORES = frozenset(_STORES)
+# Subscripts may be written bare, without a look at the length: refusals.py tells then what failed.
+SUBSCRIPTS = frozenset({"vector-ref", "vector-set!"})
 
 UNARY: dict[str, ast.expr] = {name: parse_template(text) for name, text in _UNARY.items()}
 BINARY: dict[str, dict[str, ast.expr]] = {
     name: {kind: parse_template(text) for kind, text in kinds.items()}
     for name, kinds in _BINARY.items()
 }
-# The product of integers never below 0, and of one by itself.
-NATURAL_PRODUCT = parse_template("A * B if (A_ < _BIG) & (B_ < _BIG) else _product(A, B)")
-SQUARE = parse_template("A * B if _LOW < A < _BIG else _product(A, B)")
+# Products of integers that are no work: of any, and of one never below 0, on either side.
+ATOMS_PRODUCT = parse_template(_OF_INTS)
+NATURAL_PRODUCT = parse_template(f"A * B if A < {DIGIT} else {_WATCHED}")
+PRODUCT_BY_NATURAL = parse_template(f"A * B if B < {DIGIT} else {_WATCHED}")
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
@@ -183,61 +206,61 @@ Lows = tuple[int | None, ...]
 
 @cache
 def checked(
-    name: str, types: Types, lows: Lows, divisor: object, work: tuple[bool, ...]
+    name: str, types: Types, lows: Lows, divisor: object, work: tuple[bool, ...], bare: bool
 ) -> ast.expr:
     """The template of a primitive of CHECKED for operands of these types; what they make sure is
     not tested. lows: 0 or 1 for an operand that is an integer never below that, else None. divisor:
     the second operand, if it is a constant. work: which operands are more than atoms, and so are to
-    be evaluated once, in a place that is always reached.
+    be evaluated once, in a place that is always reached. bare: see SUBSCRIPTS.
     """
-    fast, wanted, more = _CHECKED[name]
+    fast, wanted, comparisons = _CHECKED[name]
+    slow = f"{library_name(name)}({', '.join('ABC'[: len(wanted)])})"
     if type(divisor) is int and divisor > 0 and wanted == ("int", "int"):
-        more = "" if name == "modulo" or lows[0] is not None else "A >= 0"
-    more = _without_known(more, lows)
+        more = [] if name == "modulo" else _unknown(("A >= 0",), lows)
+    else:
+        more = _unknown(comparisons, lows)
+    if more and name in _AGAIN:
+        slow = f"{fast} if {' and '.join(_unknown(_AGAIN[name], lows))} else {slow}"
+    if bare:
+        more = [comparison for comparison in more if comparison != _IN_RANGE]
     unsure = [not _is_sure(want, type_) for want, type_ in zip(wanted, types, strict=True)]
     for i, letter in enumerate("ABC"[: len(wanted)]):
-        if not work[i] or unsure[i] or wanted[i] is None or not (more or any(unsure)):
+        if not work[i] or unsure[i] or not (more or any(unsure)):
             continue
-        if any(unsure) or sum(work) > 1 or letter not in _always_evaluated(more):
+        if wanted[i] is None and len(wanted) > 1:
+            continue
+        if any(unsure) or sum(work) > 1 or not re.search(rf"\b{letter}\b", more[0]):
             unsure[i] = True  # its test is where it is evaluated
         else:
-            more = re.sub(rf"\b{letter}\b", f"{letter}_", more, count=1)
-    tests = _type_tests(wanted, unsure)
-    if more:
-        tests.append(more)
-    if not tests:
+            more[0] = re.sub(rf"\b{letter}\b", f"{letter}_", more[0], count=1)
+    tests = _type_tests(wanted, unsure, work)
+    if not tests and not more:
         return parse_template(re.sub(r"\b([ABC])\b", r"\1_", fast))
-    operands = ", ".join("ABC"[: len(wanted)])
-    return parse_template(f"{fast} if {' and '.join(tests)} else {library_name(name)}({operands})")
+    if tests and more and name in _AGAIN:
+        fast, more = f"({fast} if {' and '.join(more)} else {slow})", []
+        slow = slow.rpartition(" else ")[2]
+    return parse_template(f"{fast} if {' and '.join(tests + more)} else {slow}")
 
 
-def _without_known(test: str, lows: Lows) -> str:
-    """Less the comparisons that cannot fail."""
+def _unknown(comparisons: tuple[str, ...], lows: Lows) -> list[str]:
+    """The comparisons that may fail."""
+    found = list(comparisons)
     for letter, low in zip("AB", lows, strict=False):
         if low is not None:
-            test = test.replace(f"-1 < {letter} <", f"{letter} <")
-            test = test.replace(f"-_BIG < {letter} <", f"{letter} <")
+            found = [c for c in found if c not in (f"{letter} >= 0", f"{letter} > _LOW")
+                     and not c.startswith(f"{letter} > -")]  # fmt: skip
         if low == 1:
-            test = test.replace(f" and {letter} > 0", "").replace(f" and {letter} != 0", "")
-    return test
-
-
-def _always_evaluated(test: str) -> set[str]:
-    """The operands a test evaluates however it comes out: those of a first comparison."""
-    at: ast.expr = ast.parse(test, mode="eval").body
-    while isinstance(at, ast.BoolOp):
-        at = at.values[0]
-    parts = [at.left, at.comparators[0]] if isinstance(at, ast.Compare) else [at]
-    return {n.id for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)}
+            found = [c for c in found if c not in (f"{letter} > 0", f"{letter} != 0")]
+    return found
 
 
 def _is_sure(want: str | None, type_: str | None) -> bool:
     return want is None or type_ == want or type_ in _SATISFIED_BY.get(want, ())
 
 
-def _type_tests(wanted: Types, unsure: list[bool]) -> list[str]:
-    """The tests of what is unsure. All operands tested are evaluated, whatever the first turns out
-    to be.
+def _type_tests(wanted: Types, unsure: list[bool], work: tuple[bool, ...]) -> list[str]:
+    """The tests of what is unsure. All operands that are work are evaluated, whatever the first
+    test turns out to be.
     """
     tested = [(letter, want) for letter, want, test in zip("ABC", wanted, unsure, strict=False)
               if test and want is not None]  # fmt: skip
@@ -245,18 +268,22 @@ def _type_tests(wanted: Types, unsure: list[bool]) -> list[str]:
         want = _TESTS[tested[0][1]].partition(" is ")[2]
         return [f"_type(A_) is _type(B_) is {want}"]
     parts = [_TESTS[want].format(f"{letter}_") for letter, want in tested]
+    if not any(work[1:]):
+        return parts
     return [" & ".join(f"({part})" for part in parts)] if parts else []
 
 
 @cache
-def store(name: str, types: Types, lows: Lows) -> tuple[ast.expr, ast.expr]:
-    """(test, place) of a primitive of STORES for operands of these types, which are atoms."""
-    wanted, more, place = _STORES[name]
-    more = _without_known(more, lows)
+def store(name: str, types: Types, lows: Lows, bare: bool) -> tuple[ast.expr, ast.expr]:
+    """(test, place) of a primitive of STORES for operands of these types, which are atoms. bare:
+    see SUBSCRIPTS.
+    """
+    wanted, comparisons, place = _STORES[name]
+    more = tuple(c for c in comparisons if not (bare and c == _IN_RANGE))
     tests = [
         _TESTS[want].format(letter)
         for letter, want, type_ in zip("AB", wanted, types, strict=False)
         if want is not None and not _is_sure(want, type_)
     ]
-    test = " and ".join([*tests, *([more] if more else [])])
+    test = " and ".join([*tests, *_unknown(more, lows)])
     return parse_template(test or "True"), parse_template(place)

@@ -26,6 +26,7 @@ from omega.lisp.core import (
     Seq,
     SetGlobal,
     SetLocal,
+    Variable,
     enters_loop,
     is_direct,
     is_primitive,
@@ -36,7 +37,7 @@ from omega.lisp.syntax import STORE, Block
 from omega.lisp.versions import settle_types, type_of, worth_testing
 
 TESTED_MAX = 5  # variables whose types are tested before a loop
-PYTHON_TYPES = {"int": "_int", "vector": "_list"}
+PYTHON_TYPES = {"int": "_int", "float": "_float", "vector": "_list"}
 CHAIN_MAX = 12  # clauses of a cond that may nest as Python `elif`s
 
 
@@ -355,7 +356,10 @@ class Statements(Expressions):
                 self.out.append(self.assign(temp, value))
                 value = self.name(temp)
             parts[letter] = value
-        test, place = inline.store(name, kinds, self.lows(node.arguments))
+        bare = name in inline.SUBSCRIPTS and self.subscripts.add(
+            self.place, name, (parts["A"], parts["B"])
+        )
+        test, place = inline.store(name, kinds, self.lows(node.arguments), bare)
         target: Any = self.fill(place, parts)
         target.ctx = STORE
         stored = ast.Assign([target], list(parts.values())[-1], **self.place)
@@ -398,11 +402,8 @@ class Statements(Expressions):
             self._loop(node, loop, dest)
             return
         place = self.place
-        tests: list[ast.expr] = []
+        tests = self.type_tests(wanted)
         for var, kind in wanted.items():
-            (name,) = self.named([var])
-            type_ = self.call("_type", self.name(name))
-            tests.append(self.compare(type_, ast.Is(), self.name(PYTHON_TYPES[kind])))
             var.type = kind
         settle_types(node)
         fast = self._loop_block(node, loop, dest)
@@ -411,8 +412,23 @@ class Statements(Expressions):
         settle_types(node)
         slow = self._loop_block(node, loop, dest)
         self.place = place
-        test = tests[0] if len(tests) == 1 else self.both(ast.And(), tests)
-        self.out.append(self.if_(test, fast, slow))
+        self.out.append(self.if_(self.all_of(tests), fast, slow))
+
+    def type_tests(self, kinds: dict[Variable, str]) -> list[ast.expr]:
+        """Tests of whether variables are of these types: one for each type."""
+        tests: list[ast.expr] = []
+        for kind in sorted(set(kinds.values())):
+            names = self.named([var for var in kinds if kinds[var] == kind])
+            types = [self.call("_type", self.name(name)) for name in names]
+            of_kind = [*types[1:], self.name(PYTHON_TYPES[kind])]
+            operators: list[ast.cmpop] = [ast.Is()] * len(types)
+            tests.append(ast.Compare(types[0], operators, of_kind, **self.place))
+        return tests
+
+    def all_of(self, tests: list[ast.expr]) -> ast.expr:
+        if not tests:
+            return self.const(True)
+        return tests[0] if len(tests) == 1 else self.both(ast.And(), tests)
 
     def _loop_block(self, node: Letrec, loop: Lambda, dest: Dest) -> Block:
         outer, self.out = self.out, []

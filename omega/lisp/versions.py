@@ -1,13 +1,14 @@
-"""Types of variables, and procedures that get a version of their code for integers.
+"""Types of variables and results, and versions of procedures for arguments of known types.
 
-Owns: `type_of`, `settle_types`, `choose_versions`. A type is a primitive's result tag ("int",
-"float", "bool", ...) or None; it is what a value surely is, whatever happens.
-Refuses: guessing. A version for integers runs only after a test of the arguments.
+Owns: `type_of`, `settle_types`, `settle_results`, `choose_versions`. A type is a primitive's result
+tag ("int", "float", "bool", ...) or None; it is what a value surely is, whatever happens.
+Refuses: guessing. A version runs only after a test of the arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
 
 from omega.lisp.core import (
@@ -123,10 +124,15 @@ _ARITHMETIC = frozenset(
     {"+", "-", "*", "=", "<", ">", "<=", ">=", "zero?", "positive?", "negative?", "even?", "odd?",
      "quotient", "remainder", "modulo"}
 )  # fmt: skip
+_OF_VECTORS = {
+    "vector-ref": ("vector", "int"),
+    "vector-set!": ("vector", "int"),
+    "vector-length": ("vector",),
+}
 
 
 def choose_versions(unit_nodes: list[Node], known: set[Lambda], callee_of: CalleeOf) -> None:
-    """Lambda.ints of procedures that compute with their parameters, if they are `known` globals or
+    """Lambda.kinds of procedures that compute with their parameters, if they are `known` globals or
     may run for long by themselves; worker and result of the known ones.
     """
     for lambda_ in _procedures(unit_nodes):
@@ -136,15 +142,15 @@ def choose_versions(unit_nodes: list[Node], known: set[Lambda], callee_of: Calle
         is_known = lambda_ in known
         if not (is_known or lambda_.jumps or any(isinstance(node, Lambda) for node in nodes)):
             continue
-        operands = _operands(nodes)
-        ints = [var for var in lambda_.required if not var.assigned and var in operands]
-        if ints:
-            calls = [
-                node
-                for node in nodes
-                if isinstance(node, Call) and node.jump is None and callee_of(node) is lambda_
-            ]
-            _choose_version(lambda_, ints, calls if is_known else [])
+        wanted = _wanted(nodes)
+        kinds = {var: wanted[var] for var in lambda_.required if not var.assigned and var in wanted}
+        calls = [
+            node
+            for node in nodes
+            if isinstance(node, Call) and node.jump is None and callee_of(node) is lambda_
+        ]
+        if kinds or (is_known and calls):
+            _choose_version(lambda_, kinds, calls if is_known else [])
 
 
 def _procedures(nodes: list[Node]) -> list[Lambda]:
@@ -160,7 +166,6 @@ def _procedures(nodes: list[Node]) -> list[Lambda]:
 
 
 LOOP_NODES_MAX = 60  # larger loops have one version
-_WANTED = {"vector-ref": ("vector", "int"), "vector-set!": ("vector", "int")}
 
 
 def worth_testing(loop: Lambda) -> dict[Variable, str]:
@@ -170,19 +175,11 @@ def worth_testing(loop: Lambda) -> dict[Variable, str]:
     nodes = _own_nodes(loop, LOOP_NODES_MAX)
     if nodes is None or any(isinstance(node, Lambda) for node in nodes):
         return {}
-    found: dict[Variable, str] = {}
     bound = set(loop.required)
     for node in nodes:
         if isinstance(node, (Let, Letrec, Receive)):
             bound.update(node.required if isinstance(node, Receive) else node.variables)
-        if not (isinstance(node, Call) and is_primitive(node)):
-            continue
-        assert isinstance(node.function, Global)
-        name = node.function.name
-        kinds = ("int",) * len(node.arguments) if name in _ARITHMETIC else _WANTED.get(name, ())
-        for argument, kind in zip(node.arguments, kinds, strict=False):
-            if isinstance(argument, Local) and type_of(argument) is None:
-                found.setdefault(argument.var, kind)
+    found = _wanted(nodes)
     return {var: kind for var, kind in found.items() if var not in bound and not var.assigned}
 
 
@@ -199,71 +196,116 @@ def _own_nodes(lambda_: Lambda, most: int = VERSION_NODES_MAX) -> list[Node] | N
     return found
 
 
-def _operands(nodes: list[Node]) -> set[Variable]:
-    found: set[Variable] = set()
+def _wanted(nodes: list[Node]) -> dict[Variable, str]:
+    """The types that the operands of arithmetic and of vectors' primitives had better be known to
+    have; those of unlike uses are left out.
+    """
+    found: dict[Variable, str] = {}
+    unlike: set[Variable] = set()
     for node in nodes:
-        if isinstance(node, Call) and is_primitive(node):
-            assert isinstance(node.function, Global)
-            if node.function.name in _ARITHMETIC:
-                found |= {a.var for a in node.arguments if isinstance(a, Local)}
-    return found
+        if not (isinstance(node, Call) and is_primitive(node)):
+            continue
+        assert isinstance(node.function, Global)
+        name = node.function.name
+        kinds = _OF_VECTORS.get(name, ())
+        if name in _ARITHMETIC or name == "/":
+            floats = any(type_of(argument) == "float" for argument in node.arguments)
+            if floats or name != "/":
+                kinds = ("float" if floats else "int",) * len(node.arguments)
+        for argument, kind in zip(node.arguments, kinds, strict=False):
+            if not isinstance(argument, Local) or type_of(argument) is not None:
+                continue
+            if found.setdefault(argument.var, kind) != kind:
+                unlike.add(argument.var)
+    return {var: kind for var, kind in found.items() if var not in unlike}
 
 
-def _choose_version(lambda_: Lambda, ints: list[Variable], calls: list[Call]) -> None:
+def _choose_version(lambda_: Lambda, kinds: dict[Variable, str], calls: list[Call]) -> None:
+    """calls: those in its body, of itself, that are no jumps."""
     for call in calls:
         call.worker = lambda_
-    while ints:
-        lambda_.ints, lambda_.worker, lambda_.result = ints, bool(calls), "int"
-        for var in lambda_.required:
-            var.type = "int" if var in ints else None
-        settle_types(lambda_.body)
-        if _result_of(lambda_.body, lambda_) != {"int"}:
-            lambda_.result = None
-            settle_types(lambda_.body)
-        again = [
-            var
-            for i, var in enumerate(lambda_.required)
-            if var in ints
-            and all(type_of(jump.arguments[i]) == "int" for jump in _jumps(lambda_.body, lambda_))
-        ]
-        if again == ints:
+    while True:
+        lambda_.kinds, lambda_.worker, lambda_.result = kinds, bool(calls), "int"
+        with assuming(lambda_):
+            if _result_of(lambda_.body) != {"int"}:
+                lambda_.result = None
+                settle_types(lambda_.body)
+            jumps = _jumps(lambda_.body, lambda_)
+            kept = {
+                var: kinds[var]
+                for i, var in enumerate(lambda_.required)
+                if var in kinds and all(type_of(jump.arguments[i]) == kinds[var] for jump in jumps)
+            }
+            takes = any(takes_kinds(call, lambda_) for call in calls)
+        if kept == kinds:
             break
-        ints = again
-    if not ints:
-        lambda_.ints, lambda_.worker, lambda_.result = [], False, None
-    elif calls and not any(takes_ints(call, lambda_) for call in calls):
+        kinds = kept
+    if not takes or not (kinds or lambda_.result):
         lambda_.worker, lambda_.result = False, None
-    for var in lambda_.required:
-        var.type = None
+
+
+@contextmanager
+def assuming(lambda_: Lambda) -> Iterator[None]:
+    """Within, the types below `lambda_` are those of its version for the kinds chosen."""
+    for var, kind in lambda_.kinds.items():
+        var.type = kind
+    lambda_.assumed = True
     settle_types(lambda_.body)
+    try:
+        yield
+    finally:
+        for var in lambda_.kinds:
+            var.type = None
+        lambda_.assumed = False
+        settle_types(lambda_.body)
 
 
-def takes_ints(call: Call, callee: Lambda) -> bool:
-    """Whether the call gives integers for all of `callee.ints`."""
+def takes_kinds(call: Call, callee: Lambda) -> bool:
+    """Whether the call gives what is wanted for all of `callee.kinds`."""
     if not fits(call, callee):
         return False
     for var, argument in zip(callee.required, call.arguments, strict=True):
-        if var in callee.ints and type_of(argument) != "int":
+        if var in callee.kinds and type_of(argument) != callee.kinds[var]:
             return False
     return True
 
 
-def _result_of(node: Node, lambda_: Lambda) -> set[str | None]:
-    """The types of what the procedure gives, jumps aside."""
+def settle_results(nodes: list[Node]) -> None:
+    """Lambda.gives of local procedures that are bound for good, and the types that follow."""
+    found = False
+    for lambda_ in reversed(_procedures(nodes)):
+        if lambda_.is_local and _own_nodes(lambda_) is not None:
+            lambda_.gives = None
+            types = _result_of(lambda_.body) - {None}
+            if len(types) == 1:
+                (lambda_.gives,) = types
+                settle_types(lambda_.body)
+                if _result_of(lambda_.body) == types:
+                    found = True
+                else:
+                    lambda_.gives = None
+                    settle_types(lambda_.body)
+    if found:
+        for node in nodes:
+            settle_types(node)
+
+
+def _result_of(node: Node) -> set[str | None]:
+    """The types of what a procedure or loop with this body gives, jumps aside."""
     match node:
         case If():
-            return _result_of(node.then, lambda_) | _result_of(node.other, lambda_)
+            return _result_of(node.then) | _result_of(node.other)
         case Attempt():
-            return _result_of(node.first, lambda_) | _result_of(node.other, lambda_)
+            return _result_of(node.first) | _result_of(node.other)
         case Fail():
             return set()
         case Seq():
-            return _result_of(node.body[-1], lambda_)
+            return _result_of(node.body[-1])
         case Let() | Receive():
-            return _result_of(node.body, lambda_)
+            return _result_of(node.body)
         case Letrec():
             loop = enters_loop(node)
-            return _result_of(loop.body if loop is not None and loop.loop else node.body, lambda_)
+            return _result_of(loop.body if loop is not None and loop.loop else node.body)
         case Call() if node.jump is not None:
             return set()
     return {type_of(node)}
@@ -283,15 +325,21 @@ def type_of(node: Node) -> str | None:
             return type_of(node.body[-1])
         case Let() | Receive():
             return type_of(node.body)
+        case Letrec():
+            types = _result_of(node)
+            return types.pop() if len(types) == 1 else None
         case Lambda():
             return "procedure"
         case InForce():
             return "bool"
+        case Call() if isinstance(node.function, Local):
+            callee: Lambda | None = node.function.var.value
+            return callee.gives if callee is not None and fits(node, callee) else None
         case Call() if isinstance(node.function, Global):
             if node.function.primitive is not None:
                 return _primitive_type(node.function.primitive.name, node)
             worker = node.worker
-            if worker is not None and worker.result is not None and takes_ints(node, worker):
+            if worker is not None and worker.assumed and takes_kinds(node, worker):
                 return worker.result
     return None
 
