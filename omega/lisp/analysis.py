@@ -2,6 +2,7 @@
 
 Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walks the tree:
   resolve   whose a global is, which calls are to primitives, where safepoints stand
+  accessors (accessors.py) which globals belong to record types
   inlining  (inlining.py) small known procedures in place of their calls
   narrow    (narrowing.py) what tests have made sure of
   loops     which letrec-bound procedures are only ever jumped to, and so become loops of their
@@ -24,10 +25,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from omega.lisp.accessors import Accessor, accessors
 from omega.lisp.core import (
     Attempt,
     Call,
     Global,
+    Guard,
     If,
     Lambda,
     Let,
@@ -51,7 +54,8 @@ from omega.lisp.inlining import inline_calls
 from omega.lisp.narrowing import narrow
 from omega.lisp.versions import choose_versions, settle_results, settle_types
 
-# Loops within loops of one Python function: CPython allows 20 blocks, a loop takes two.
+# Loops and guards within each other of one Python function: CPython allows 20 blocks, a loop takes
+# two.
 LOOP_DEPTH_MAX = 6
 
 
@@ -67,6 +71,7 @@ class Unit:
         self.optimize = optimize
         self.known: dict[str, Lambda] = {}
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
+        self.accessors: dict[str, Accessor] = {}  # globals that are of a record type
         self.inlined: set[str] = set()  # globals of which some call was replaced
         self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
         # global procedure -> the library's names in it that a later text may make the program's
@@ -87,6 +92,8 @@ def analyse(unit: Unit) -> None:
         unit.known = {}
         _Places(unit).run()
         return
+    if not unit.top.is_library:
+        unit.accessors = accessors(nodes)
     inline_calls(unit)
     narrow(nodes)
     while True:
@@ -137,7 +144,7 @@ class _Resolve:
             case SetGlobal():
                 self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
                 self.unit.globals.add((node.name, node.library))
-        calls = False
+        calls = isinstance(node, Guard)
         for child in children(node):
             calls |= self._walk(child)
         if isinstance(node, Call):  # whose its function is, is known by now
@@ -220,6 +227,11 @@ class _Loops:
                 return _merge(found, self.uses(node.body, tail))
             case Letrec():
                 return self._letrec(node, tail)
+            case Guard():
+                found = _merge(self.uses(node.body, False), self.uses(node.selector, False))
+                for clause in node.clauses:
+                    _merge(found, self.uses(clause.body, tail))
+                return found
             case Call():
                 return self._call(node, tail)
             case Lambda():
@@ -349,6 +361,8 @@ class _Places:
                 self._walk(node.body, owner, loop, tail, targets, depth)
             case Letrec():
                 self._letrec(node, owner, loop, tail, targets, depth)
+            case Guard():
+                self._guard(node, owner, loop, tail, targets, depth)
             case Lambda():
                 self._lambda(node, owner, loop, None)
             case SetGlobal():
@@ -411,6 +425,26 @@ class _Places:
                 self._walk(init, owner, loop, False, {}, depth)
                 var.owner = owner
         self._walk(node.body, owner, loop, tail, targets, depth)
+
+    def _guard(
+        self,
+        node: Guard,
+        owner: Any,
+        loop: Lambda | None,
+        tail: bool,
+        targets: dict[Any, Lambda],
+        depth: int,
+    ) -> None:
+        node.apart = depth >= LOOP_DEPTH_MAX
+        node.body.in_place = not node.apart
+        if node.apart:
+            self._lambda(node.body, owner, loop, None)
+        else:
+            self._walk(node.body.body, owner, loop, False, {}, depth + 1)
+        self._lambda(node.selector, owner, loop, None)
+        for clause in node.clauses:
+            self._bind(clause.required, owner, loop)
+            self._walk(clause.body, owner, loop, tail, targets, depth)
 
     def _call(
         self,

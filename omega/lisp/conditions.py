@@ -17,7 +17,6 @@ LimitExceeded is an Exception and is passed on untouched.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from sys import version_info
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
@@ -46,10 +45,9 @@ TRACE_MAX = 12  # places of a backtrace that are kept at either end
 
 
 class GuardExit(BaseException):
-    """Unwinds to the guard whose clause matched `condition`; `thunk` is that clause's body."""
-
-    def __init__(self, tag: object, thunk: Any, condition: Any) -> None:
-        self.tag, self.thunk, self.condition = tag, thunk, condition
+    """Unwinds to the guard whose clause was chosen. args: its entry, what its selector gave, the
+    condition.
+    """
 
 
 class ContinuationEscape(BaseException):
@@ -59,16 +57,9 @@ class ContinuationEscape(BaseException):
         self.tag, self.values = tag, values
 
 
-class GuardEntry:
-    """A guard in the handler stack: `selector` tests its clauses, with the parameters and effect
-    handlers that were in force where the guard stands. R7RS 4.2.7.
-    """
-
-    __slots__ = ("effects", "parameters", "selector", "tag")
-
-    def __init__(self, selector: Any, tag: object, parameters: Any, effects: Any) -> None:
-        self.selector, self.tag = selector, tag
-        self.parameters, self.effects = parameters, effects
+# A guard in the handler stack: (selector, what is around it, parameters and effects to go back to).
+# Its tests are evaluated with these (R7RS 4.2.7). The others are (handler, what is around it).
+GUARD_PARTS = 4
 
 
 class Conditions:
@@ -77,32 +68,49 @@ class Conditions:
 
     # -- signalling ----------------------------------------------------------------------------
 
-    def signal(self, condition: Any, handlers: Any, continuable: bool) -> Any:
-        """Offer `condition` (any object) to `handlers`, innermost first. Comes back only with the
-        value of a handler that returned from a continuable condition.
+    def signal(self, condition: Any, dyn: Any, handlers: Any) -> BaseException:
+        """Offer `condition` (any object) to `handlers`, innermost first; what the program goes on
+        with, to be raised. dyn: this task's Dynamics.
         """
-        dyn = self.rt.host.dynamics()
-        call: Callable[..., Any] = self.rt.call
-        before = dyn.handlers
+        before, marker = dyn.handlers, self.rt.marker
         while handlers is not None:
-            handler, handlers = handlers
+            entry, handlers = handlers, handlers[1]
             dyn.handlers = handlers
-            if isinstance(handler, GuardEntry):
-                parameters, effects = dyn.parameters, dyn.effects
-                dyn.parameters, dyn.effects = handler.parameters, handler.effects
-                thunk = call(handler.selector, condition)
-                dyn.parameters, dyn.effects = parameters, effects
-                if thunk is not False:
-                    dyn.handlers = before
-                    raise GuardExit(handler.tag, thunk, condition)
-                continue
-            value = call(handler, condition)
-            if continuable:
+            if len(entry) != GUARD_PARTS:
+                if entry[0](condition) is marker:
+                    self.rt.drive()
+                return self._returned(condition)
+            parameters, effects = dyn.parameters, dyn.effects
+            chosen, _, dyn.parameters, dyn.effects = entry
+            chosen = chosen(condition)
+            if chosen is marker:
+                chosen = self.rt.drive()
+            dyn.parameters, dyn.effects = parameters, effects
+            if chosen is not False:
                 dyn.handlers = before
-                return value
-            raise self._returned(condition)
+                return GuardExit(entry, chosen, condition)
         dyn.handlers = before
-        raise self.uncaught(condition)
+        return self.uncaught(condition)
+
+    def signal_continuable(self, condition: Any, dyn: Any) -> Any:
+        """Likewise to those in force; the value of a handler that returns."""
+        before = at = dyn.handlers
+        while at is not None and len(at) == GUARD_PARTS:
+            parameters, effects = dyn.parameters, dyn.effects
+            selector, dyn.handlers, dyn.parameters, dyn.effects = at
+            chosen = self.rt.call(selector, condition)
+            dyn.parameters, dyn.effects = parameters, effects
+            if chosen is not False:
+                dyn.handlers = before
+                raise GuardExit(at, chosen, condition)
+            at = at[1]
+        if at is None:
+            dyn.handlers = before
+            raise self.uncaught(condition)
+        handler, dyn.handlers = at
+        value = self.rt.call(handler, condition)
+        dyn.handlers = before
+        return value
 
     def _returned(self, condition: Any) -> LispError:
         from omega.lisp.printer import shorten
@@ -141,13 +149,33 @@ class Conditions:
                 break
             condition = error.condition if isinstance(error, Raised) else error
             try:
-                self.signal(condition, handlers, False)
-                raise AssertionError("signal came back from a condition that is not continuable")
+                failure = self.signal(condition, dyn, handlers)
             except BaseException as raised:
                 failure = raised
             handlers = dyn.handlers
         dyn.handlers = before
         return failure
+
+    def guard_left(
+        self, entry: Any, dyn: Any, failure: BaseException | None
+    ) -> tuple[int, Any, Any]:
+        """What a guard is to do whose body was left by `failure`: (the number of its clause, the
+        condition, what the clause's test gave). Raises what goes on beyond it.
+        """
+        in_force = dyn.handlers  # fewer, when a handler failed
+        _, dyn.handlers, dyn.parameters, dyn.effects = entry
+        if isinstance(failure, Exception):
+            failure = self.at_boundary(failure, in_force)
+        if type(failure) is GuardExit and failure.args[0] is entry:
+            _, chosen, condition = failure.args
+            if type(chosen) is int:
+                return chosen, condition, None
+            return chosen.car, condition, chosen.cdr
+        assert failure is not None
+        try:
+            raise failure
+        finally:
+            failure = None  # its traceback keeps this frame
 
     def superseding(self, later: BaseException, first: BaseException | None) -> BaseException:
         """What goes on when cleanup fails with `later` while `first` unwinds.
@@ -178,6 +206,8 @@ class Conditions:
         """The condition for any Python exception that came out of Lisp code; places and backtrace
         filled in.
         """
+        if not isinstance(failure, OmegaError):
+            failure = self._refused(failure) or failure
         if isinstance(failure, OmegaError):
             error = failure
             if not isinstance(error, ArityError):
@@ -256,8 +286,6 @@ class Conditions:
                     )  # fmt: skip
             case ZeroDivisionError():
                 error = DivisionByZero("division by zero")
-            case AttributeError() | IndexError():
-                error = self._refused(failure) or _bug(failure)
             case MemoryError():
                 error = LimitExceeded("memory", None, None, "the process is out of memory")
             case TypeError():
@@ -266,18 +294,19 @@ class Conditions:
                 error = _bug(failure)
         if not isinstance(failure, RecursionError):
             error.__traceback__ = failure.__traceback__
-        told = (NameError, TypeError, AttributeError, IndexError, RecursionError)
-        is_told = isinstance(failure, told) and not isinstance(error, OmegaBug)
+        told = isinstance(failure, (NameError, TypeError, RecursionError))
+        is_told = told and not isinstance(error, OmegaBug)
         error.__cause__ = None if is_told else failure
         return error
 
-    def _refused(self, failure: AttributeError | IndexError) -> OmegaError | None:
+    def _refused(self, failure: BaseException) -> OmegaError | None:
         """What generated code left to CPython: see refusals.py."""
-        traceback = failure.__traceback__
-        assert traceback is not None
-        while traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        return refused(failure, traceback, self.rt.registers)
+        if not isinstance(failure, (AttributeError, IndexError)):
+            return None
+        error = refused(failure, self.rt.registers)
+        if error is not None:
+            error.__traceback__ = failure.__traceback__
+        return error
 
     def _is_native(self, failure: RecursionError) -> bool:
         """Whether C, not Lisp, went too deep. Before 3.12 both share one counter, so that any call
@@ -391,9 +420,13 @@ class Conditions:
         """(code, instruction) of generated code, outermost first; of very many, both ends."""
         found: list[tuple[CodeType, int]] = []
         registers, drive = self.rt.registers, self.rt.drive.__code__
+        last: FrameType | None = None
         while traceback is not None:
             frame = traceback.tb_frame
             if frame.f_globals is registers and frame.f_code is not drive:
+                if frame is last:  # a guard there let it pass: what is in it tells its place, too
+                    found.pop()
+                last = frame
                 found.append((frame.f_code, traceback.tb_lasti))
                 if len(found) > 4 * TRACE_MAX:
                     del found[TRACE_MAX : 2 * TRACE_MAX]
@@ -408,7 +441,7 @@ def _bug(failure: BaseException) -> OmegaBug:
 def _condition_of(unwinding: BaseException) -> Any:
     """The condition because of which a stack unwinds; None when there is none."""
     if isinstance(unwinding, GuardExit):
-        return unwinding.condition
+        return unwinding.args[2]
     return unwinding if isinstance(unwinding, (OmegaError, Cancelled)) else None
 
 

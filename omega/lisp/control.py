@@ -17,7 +17,7 @@ from types import FunctionType
 from typing import Any
 
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
-from omega.lisp.conditions import ContinuationEscape, GuardEntry, GuardExit
+from omega.lisp.conditions import ContinuationEscape
 from omega.lisp.data import Values
 from omega.lisp.names import mangle
 from omega.lisp.primitives.check import proper_list, wrong_type
@@ -164,32 +164,6 @@ def _continuations(rt: Any, table: Table) -> None:
 def _conditions(rt: Any, table: Table) -> None:
     conditions = rt.conditions
 
-    def guard(body: Any, selector: Any) -> Any:
-        """(%guard thunk selector) -> a thunk for the value"""
-        dyn = rt.host.dynamics()
-        outer, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
-        tag = object()
-        in_force = dyn.handlers = (GuardEntry(selector, tag, parameters, effects), outer)
-        failure: BaseException | None = None
-        chosen: Any = None
-        try:
-            value = rt.call(body)
-        except GuardExit as leave:
-            if leave.tag is not tag:
-                raise
-            chosen = leave.thunk
-        except Exception as raised:
-            failure, in_force = raised, dyn.handlers  # fewer, when a handler failed
-        finally:  # however it is left, a cancelled task's guards are gone
-            dyn.handlers, dyn.parameters, dyn.effects = outer, parameters, effects
-        if failure is not None:
-            failure = conditions.at_boundary(failure, in_force)
-            if isinstance(failure, GuardExit) and failure.tag is tag:
-                chosen, failure = failure.thunk, None
-        if failure is not None:
-            raise failure
-        return chosen if chosen is not None else lambda: value
-
     def with_exception_handler(handler: Any, thunk: Any) -> Any:
         """(with-exception-handler handler thunk) -> the value of (thunk), conditions going to
         handler
@@ -213,27 +187,31 @@ def _conditions(rt: Any, table: Table) -> None:
             raise failure
         return value
 
+    dynamics = rt.host.dynamics
+
     def raise_(condition: Any) -> Any:
         """(raise obj) -> never returns: obj goes to the innermost handler"""
-        if isinstance(condition, LimitExceeded):
-            raise condition
         if isinstance(condition, OmegaError):
+            if isinstance(condition, LimitExceeded):
+                raise condition
             condition.signalled = False
             conditions.raised_at(condition, _getframe(1))
-        return conditions.signal(condition, rt.host.dynamics().handlers, False)
+        dyn = dynamics()
+        raise conditions.signal(condition, dyn, dyn.handlers)
 
     def raise_continuable(condition: Any) -> Any:
         """(raise-continuable obj) -> what the innermost handler returns"""
-        return conditions.signal(condition, rt.host.dynamics().handlers, True)
+        dyn = dynamics()
+        return conditions.signal_continuable(condition, dyn)
 
     def error(message: Any, *irritants: Any) -> Any:
         """(error message irritant ...) -> never returns: raises an error object"""
         text = message if isinstance(message, str) else rt.display(message)
         raised = LispError(text, irritants=irritants)
         conditions.raised_at(raised, _getframe(1))
-        return conditions.signal(raised, rt.host.dynamics().handlers, False)
+        dyn = dynamics()
+        raise conditions.signal(raised, dyn, dyn.handlers)
 
-    table["%guard"] = guard
     table["with-exception-handler"] = with_exception_handler
     table["raise"] = raise_
     table["raise-continuable"] = raise_continuable

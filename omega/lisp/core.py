@@ -153,6 +153,7 @@ class Lambda(Node):
         "doc",
         "gives",
         "in_loop",
+        "in_place",
         "is_local",
         "jumps",
         "keys",
@@ -187,6 +188,7 @@ class Lambda(Node):
         self.parent: Any = None
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
+        self.in_place = False  # a part of a Guard, which is emitted where that stands
         self.is_local = False  # bound to a local variable for good
         self.gives: str | None = None  # ... : the type of what it gives, whatever it is given
         self.result: str | None = None  # of what it gives to arguments of these `kinds`
@@ -300,6 +302,24 @@ class Fail(Node):
         self.span = span
 
 
+class Guard(Node):
+    """The value of `body`, a Lambda without parameters; of a condition that reaches it, `selector`
+    is asked where that was signalled: it gives #f, the number of one of `clauses`, or a pair of
+    that number and a value. The clause, a Lambda of the condition and that value, if it takes one,
+    gives the value then. Neither body nor clauses are made procedures, unless the body is `apart`.
+    """
+
+    __slots__ = ("apart", "body", "clauses", "selector")
+
+    def __init__(
+        self, span: Span | None, body: Lambda, selector: Lambda, clauses: list[Lambda]
+    ) -> None:
+        self.span, self.body, self.selector, self.clauses = span, body, selector, clauses
+        self.apart = False
+        for clause in clauses:
+            clause.in_place = True
+
+
 class Receive(Node):
     """Binds the values of `producer`: `required` and, if not None, a list of further ones to
     `rest`.
@@ -347,6 +367,10 @@ def children(node: Node) -> Iterator[Node]:
         case Receive():
             yield node.producer
             yield node.body
+        case Guard():
+            yield node.body
+            yield node.selector
+            yield from node.clauses
         case Attempt():
             yield node.first
             yield node.other

@@ -8,8 +8,8 @@ Refuses: deciding anything analysis.py can decide.
 How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever
 statements must run before it; `stmt(node, dest)` appends statements that deliver the node's value
 to a destination. Operands stay in order: when a later operand needs statements, earlier ones move
-into temporaries first. Expressions are in expressions.py, statements in statements.py, procedures
-and whole texts here.
+into temporaries first. Expressions are in expressions.py, statements in statements.py, guards in
+guards.py, definitions, procedures and whole texts here.
 
 Invariants: no Lisp code runs inside an `except` or `finally`; statement chains are flat; every
 call a procedure makes is behind its step (`owes_step`), where core.py says.
@@ -18,17 +18,19 @@ call a procedure makes is behind its step (`owes_step`), where core.py says.
 from __future__ import annotations
 
 import ast
+from typing import Any
 
-from omega.lisp.core import Lambda, Local, Node, Variable, children
+from omega.lisp.core import Lambda, Local, Node, SetGlobal, Variable, children
 from omega.lisp.docstring import docstring
+from omega.lisp.guards import Guards
 from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
-from omega.lisp.statements import EFFECT, RETURN, Dest, Frame, Statements
+from omega.lisp.statements import EFFECT, RETURN, Dest, Frame
 from omega.lisp.syntax import Block
 from omega.lisp.versions import assuming
 
 
-class Emitter(Statements):
+class Emitter(Guards):
     # -- the text ------------------------------------------------------------------------------
 
     def module(self) -> ast.Module:
@@ -40,6 +42,7 @@ class Emitter(Statements):
             self.stmt(node, EFFECT)
         if nodes:
             self.out.append(self.return_(self.expr(nodes[-1])))
+        self.out[:0] = self.selectors
         known = (self.sites.known, self.files.known, self.subscripts.lines())
         facts = docstring("", None, None, *known)
         head: Block = [self.evaluate(self.const(facts))] if facts else []
@@ -53,6 +56,53 @@ class Emitter(Statements):
         if self.nonlocals:
             head.append(self.nonlocal_(sorted(self.nonlocals)))
         return head + body
+
+    def set_global(self, node: SetGlobal) -> None:
+        name = self.global_name(node.name, node.library)
+        self.globals.add(name)
+        if isinstance(node.value, Lambda) and node.define:
+            self.procedures([node.value], [name])
+            for worker in self.made_workers:
+                assert isinstance(worker, ast.FunctionDef)
+                self.globals.add(worker.name)
+                self.out.append(worker)
+        elif node.define:
+            self.out.append(self.assign(name, self.expr(node.value)))
+        else:
+            # `set!` of a name that has no value is an error: look first.
+            value = self.expr(node.value)
+            self.at(node.span)
+            self.out.append(self.evaluate(self.name(name)))
+            self.out.append(self.assign(name, value))
+        if node.library:
+            self.made_workers = []
+            return
+        known = self.unit.known.get(node.name)
+        # Whether this is the only definition there will be, as far as we see.
+        sure = known is not None and known is node.value
+        if (
+            sure and known is not None and not known.marks and known.is_plain
+        ) or node.name in self.classes:
+            self._alias(name, "ǁv", self.name(name))
+        elif node.name in self.entries:
+            self._alias(name, "ǁv", self.call("_value_entry", self.name(name)))
+        earlier = self.workers_of.get(node.name)
+        if earlier is not None:
+            # Its public procedure is that worker's no more; calls still running go to the new one.
+            self._alias(name, f"ǁf{earlier}", self.const(False))
+            self._alias(name, f"ǁr{earlier}", self.name("_U"))
+            self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
+            self._alias(name, f"ǁw{earlier}", self.call("_value_entry", self.name(name)))
+        if self.made_workers or self.checks_name or node.name in {**self.flags, **self.classes}:
+            number = self.workers_of[node.name] = (earlier or 0) + 1
+            self._alias(name, f"ǁf{number}", self.const(True))
+            if node.name in self.classes:
+                self._alias(name, f"ǁr{number}", self.call("_class_of", self.name(name)))
+            self.made_workers, self.checks_name = [], False
+
+    def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
+        self.globals.add(name + suffix)
+        self.out.append(self.assign(name + suffix, value))
 
     # -- procedures ----------------------------------------------------------------------------
 
@@ -84,6 +134,25 @@ class Emitter(Statements):
             self.assign_all(names, call) if len(names) > 1 else self.assign(names[0], call)
         )
         return names
+
+    def selector(self, fn: Lambda) -> str:
+        """A guard's selector: one for all times the guard is entered, if it needs nothing of what
+        stands around it.
+        """
+        (name,) = [self.fresh("guard")]
+        work: list[Node] = [fn]
+        while work:
+            at = work.pop()
+            if isinstance(at, Local) and not self._is_within(at.var.owner, fn):
+                return self.procedures([fn], [name])[0]
+            work.extend(children(at))
+        self.selectors.append(self.function(fn, name))
+        return name
+
+    def _is_within(self, owner: Any, fn: Lambda) -> bool:
+        while isinstance(owner, Lambda) and owner is not fn:
+            owner = owner.parent
+        return owner is fn
 
     def _turning(self, fn: Lambda) -> list[Variable]:
         """The variables bound in a loop of the current function that `fn` uses."""
@@ -135,7 +204,7 @@ class Emitter(Statements):
                 self.out.append(self.assign(rest, self.call("_to_list", self.name(rest))))
         if fn.kinds or fn.worker:
             self._versions(fn, name)
-        self._body(fn)
+        self._procedure_body(fn)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
         known = (self.sites.known, self.files.known) if written else ((), ())
@@ -153,7 +222,7 @@ class Emitter(Statements):
         self.place = outer[5]
         return definition
 
-    def _body(self, fn: Lambda) -> None:
+    def _procedure_body(self, fn: Lambda) -> None:
         """The procedure's step and body; every path returns."""
         place = self.place
         if not fn.jumps:
@@ -177,7 +246,7 @@ class Emitter(Statements):
         owes_step = self.owes_step
         self.in_worker = fn.worker
         with assuming(fn):
-            self._body(fn)
+            self._procedure_body(fn)
         self.in_worker = False
         block, self.out = self.out, outer
         self.owes_step = owes_step

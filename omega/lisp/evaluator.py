@@ -409,6 +409,7 @@ class Evaluator:
         if name in self.workers_of:
             number = self.workers_of[name]
             registers[f"{mangle(name)}ǁf{number}"] = False
+            registers[f"{mangle(name)}ǁr{number}"] = registers["_U"]
             registers[f"{mangle(name)}ǁi{number}"] = registers["_worker_entry"](value)
             registers[f"{mangle(name)}ǁw{number}"] = registers["_value_entry"](value)
         if self._compiler is not None:

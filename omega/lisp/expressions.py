@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from omega.lisp import inline
+from omega.lisp.accessors import Accessor
 from omega.lisp.analysis import Unit, known_callee
 from omega.lisp.core import (
     Call,
@@ -70,11 +71,16 @@ class Expressions(Builder):
         self.nonlocals: set[str] = set()
         # Each definition that calls were replaced of has a flag: whether it is in force.
         self.flags = {name: workers_of.get(name, 0) + 1 for name in unit.inlined}
+        # ... and each procedure of a record type has its class there, as long.
+        self.classes = {
+            name: f"{mangle(name)}ǁr{workers_of.get(name, 0) + 1}" for name in unit.accessors
+        }
         self.sites, self.subscripts = Sites(), Subscripts()
         self.taken = {self.global_name(name, lib) for name, lib in unit.globals}
         self.counts: dict[str, int] = {}
         self.depth = 0
         self.pinned = 0
+        self.selectors: Block = []  # of guards: procedures that need nothing around them
         self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
         self.made_workers: Block = []
         self.of_loops: dict[Lambda, dict[Variable, None]] = {}  # see Emitter
@@ -120,6 +126,10 @@ class Expressions(Builder):
 
     def procedures(self, group: list[Lambda], names: list[str]) -> list[str]:
         """Make procedures that may name each other, under `names`."""
+        raise NotImplementedError
+
+    def selector(self, fn: Lambda) -> str:
+        """Make a guard's selector; its name."""
         raise NotImplementedError
 
     # -- expressions ---------------------------------------------------------------------------
@@ -331,8 +341,12 @@ class Expressions(Builder):
                 self.invoke(self.name(self.worker_name(node.function.name, worker)), arguments),
                 not worker.marks,
             )
+        accessor = self.accessor(node)
+        if accessor is not None and accessor.kind in ("is", "get"):
+            return self._record_expr(node, accessor)
         callee = known_callee(node, self.unit)
         sure = callee is not None and not callee.marks and fits(node, callee)
+        sure = sure or (accessor is not None and accessor.kind == "make")
         if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
             arguments = self.operands(node.arguments)
             self.entries.add(node.function.name)
@@ -343,6 +357,35 @@ class Expressions(Builder):
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
         return self._checked(self.invoke(function, arguments), sure)
+
+    def accessor(self, node: Call) -> Accessor | None:
+        """What of a record type the call is of, if it fits."""
+        function = node.function
+        if not isinstance(function, Global) or function.library:
+            return None
+        found = self.unit.accessors.get(function.name)
+        return found if found is not None and found.takes == len(node.arguments) else None
+
+    def _record_expr(self, node: Call, accessor: Accessor) -> ast.expr:
+        """`obj.f0 if class is type(obj) else (accessor obj)`; the class is looked at first, as the
+        accessor would be.
+        """
+        assert isinstance(node.function, Global)
+        (argument,) = node.arguments
+        (value,) = self.operands(node.arguments)
+        self.at(node.span)
+        again = value
+        if not self._is_atom(argument):
+            name = self.temp()
+            value, again = self.walrus(name, value), self.name(name)
+        class_ = self.name(self.classes[node.function.name])
+        test = self.compare(class_, ast.Is(), self.call("_type", value))
+        call = self.invoke(self.name(mangle(node.function.name)), [again])
+        slow = self._checked(call, False)
+        if accessor.kind == "get":
+            return self.choose(test, self.attribute(again, accessor.slots[0]), slow)
+        gone = self.compare(class_, ast.Is(), self.name("_U"))
+        return self.both(ast.Or(), [test, self.both(ast.And(), [gone, slow])])
 
     def invoke(self, function: ast.expr, arguments: Sequence[ast.expr]) -> ast.expr:
         """A call of a procedure. CPython makes a call with many arguments through C: those go where

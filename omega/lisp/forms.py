@@ -16,11 +16,13 @@ from omega.lisp.core import (
     Call,
     Const,
     Global,
+    Guard,
     If,
     Lambda,
     Let,
     Local,
     Node,
+    Seq,
     SetGlobal,
     SetLocal,
     Variable,
@@ -217,9 +219,8 @@ def _thunk(body: Node, span: Span | None, name: str = "lambda") -> Lambda:
 
 @special("guard")
 def guard(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
-    """((%guard body-thunk selector)): the selector tests the clauses where the condition was raised
-    and answers with a thunk for the clause that matched, or #f; the thunk runs where the guard
-    stands, in its tail position.
+    """R7RS 4.2.7. The tests are evaluated where the condition was raised, the rest of a clause
+    where the guard stands, in its tail position.
     """
     parts = args(ex, form, span, 2, None, "(guard (name clause ...) body ...)")
     head = ex.parts(parts[0][0]) if isinstance(parts[0][0], Pair) else []
@@ -227,43 +228,65 @@ def guard(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
         raise ex.error("malformed `guard`", span, "expected (guard (name clause ...) body ...)")
     inner = Scope(scope)
     var = ex.bind(head[0][0], inner)
-    selector: Node = Const(span, False)
-    made: list[Callable[[Node], Node]] = []
+    tests: list[Node] = []
+    clauses: list[Lambda] = []
     for i, (clause, at) in enumerate(head[1:], 2):
         items = ex.parts(clause) if isinstance(clause, Pair) else []
         if not items:
             raise ex.error("malformed `guard` clause", at or span, "expected (test body ...)")
-        if ex.is_literal(items[0][0], inner, "else"):
-            if i < len(head):
-                raise ex.error(
-                    "`else` is not the last clause", items[0][1] or at or span, LAST_HINT
-                )
-            selector = _thunk(ex.sequence(items[1:], inner, at), at or span, "guard")
+        if not ex.is_literal(items[0][0], inner, "else"):
+            tests.append(ex.expand(items[0][0], inner, items[0][1]))
+        elif i < len(head):
+            raise ex.error("`else` is not the last clause", items[0][1] or at or span, LAST_HINT)
+        clauses.append(_guard_clause(ex, items, scope, head[0][0], at or span))
+    chosen: Node = Const(span, False)
+    for i, made in reversed(list(enumerate(clauses))):
+        number: Node = Const(span, i)
+        if i == len(tests):
+            chosen = number
+        elif len(made.required) == 1:
+            chosen = If(span, tests[i], number, chosen)
         else:
-            made.append(_guard_clause(ex, items, inner, at or span))
-    for make in reversed(made):
-        selector = make(selector)
-    procedure = Lambda(span, "guard", [var], selector)
-    procedure.signature = "(guard condition)"
+            it = Variable("it")
+            pair = ex.library_call("cons", [number, Local(span, it)], span)
+            chosen = Let(span, [it], [tests[i]], If(span, Local(span, it), pair, chosen))
+    selector = Lambda(span, "guard", [var], chosen)
+    selector.signature = "(guard condition)"
     body = _thunk(ex.body(parts[1:], scope, span, "`guard`"), span, "guard")
-    return Call(span, ex.library_call("%guard", [body, procedure], span), [])
+    made_of: Node = Guard(span, body, selector, clauses)
+    return _with_shared(var, selector, clauses, made_of) if var.assigned else made_of
+
+
+def _with_shared(var: Variable, selector: Lambda, clauses: list[Lambda], guard: Node) -> Node:
+    """The guard, where a test assigns the variable of the condition: its clauses see that."""
+    span = guard.span
+    given = Variable(var.name)
+    selector.required = [given]
+    selector.body = Seq(span, [SetLocal(span, var, Local(span, given)), selector.body])
+    for clause in clauses:
+        own, clause.required[0] = clause.required[0], Variable(var.name)
+        clause.body = Let(span, [own], [Local(span, var)], clause.body)
+    return Let(span, [var], [Const(span, False)], guard)
 
 
 def _guard_clause(
-    ex: Expander, items: list[Part], scope: AnyScope, span: Span | None
-) -> Callable[[Node], Node]:
-    test = ex.expand(items[0][0], scope, items[0][1])
-    if len(items) == 1 or ex.is_literal(items[1][0], scope, "=>"):
-        var = Variable("it")
-        value: Node = Local(span, var)
+    ex: Expander, items: list[Part], scope: AnyScope, name: Any, span: Span | None
+) -> Lambda:
+    """What a clause gives: a procedure of the condition and, of some, of what its test gave."""
+    inner = Scope(scope)
+    parameters = [ex.bind(name, inner)]
+    if len(items) == 1 or ex.is_literal(items[1][0], inner, "=>"):
+        parameters.append(Variable("it"))
+        body: Node = Local(span, parameters[1])
         if len(items) > 1:
             if len(items) != 3:
                 raise ex.error("malformed `=>` clause", span, "expected (test => procedure)")
-            value = Call(span, ex.expand(items[2][0], scope, items[2][1]), [value])
-        then = _thunk(value, span, "guard")
-        return lambda other: Let(span, [var], [test], If(span, Local(span, var), then, other))
-    body = _thunk(ex.sequence(items[1:], scope, span), span, "guard")
-    return lambda other: If(span, test, body, other)
+            body = Call(span, ex.expand(items[2][0], inner, items[2][1]), [body])
+    else:
+        body = ex.sequence(items[1:], inner, span)
+    clause = Lambda(span, "guard", parameters, body)
+    clause.signature = "(guard)"
+    return clause
 
 
 @special("parameterize")

@@ -20,6 +20,7 @@ from omega.lisp.core import (
     Call,
     Const,
     Global,
+    Guard,
     Guarded,
     If,
     InForce,
@@ -110,6 +111,9 @@ class _Inliner:
                 node.value = self.walk(node.value)
             case Lambda():
                 self._lambda(node)
+            case Guard():
+                for part in (node.body, node.selector, *node.clauses):
+                    self._lambda(part)
         return node
 
     def _lambda(self, node: Lambda) -> None:

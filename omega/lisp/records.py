@@ -41,7 +41,8 @@ def _make(text: str, **given: Any) -> Any:
     return factory(**given)
 
 
-def _named(function: FunctionType, name: Any, signature: str) -> FunctionType:
+def _named(function: FunctionType, cls: type[Record], name: Any, signature: str) -> FunctionType:
+    function.record_class = cls  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name.name
     function.__doc__ = f"({name.name}{signature})"
     return function
@@ -54,13 +55,13 @@ def constructor(kind: RecordType, name: Any, indices: list[int]) -> FunctionType
     unset = "".join(f"  r.f{i} = None\n" for i in range(len(cls.field_names)) if i not in indices)
     text = f" def make({params}):\n  r = cls()\n{stores}{unset}  return r\n return make\n"
     signature = "".join(" " + cls.field_names[i] for i in indices)
-    return _named(_make(text, cls=cls), name, signature)
+    return _named(_make(text, cls=cls), cls, name, signature)
 
 
 def predicate(kind: RecordType, name: Any) -> FunctionType:
     cls = kind.cls
     text = " def test(obj):\n  return type(obj) is cls\n return test\n"
-    return _named(_make(text, cls=cls, type=type), name, " obj")
+    return _named(_make(text, cls=cls, type=type), cls, name, " obj")
 
 
 def accessor(kind: RecordType, name: Any, index: int) -> FunctionType:
@@ -68,9 +69,8 @@ def accessor(kind: RecordType, name: Any, index: int) -> FunctionType:
     text = (
         f" def get(r):\n  if type(r) is cls:\n   return r.f{index}\n  raise wrong(r)\n return get\n"
     )
-    return _named(
-        _make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name}"
-    )
+    made = _make(text, cls=cls, type=type, wrong=_wrong(cls, name))
+    return _named(made, cls, name, f" {cls.type_name}")
 
 
 def modifier(kind: RecordType, name: Any, index: int) -> FunctionType:
@@ -79,9 +79,14 @@ def modifier(kind: RecordType, name: Any, index: int) -> FunctionType:
         " def put(r, value):\n  if type(r) is not cls:\n   raise wrong(r)\n"
         f"  r.f{index} = value\n return put\n"
     )
-    return _named(
-        _make(text, cls=cls, type=type, wrong=_wrong(cls, name)), name, f" {cls.type_name} value"
-    )
+    made = _make(text, cls=cls, type=type, wrong=_wrong(cls, name))
+    return _named(made, cls, name, f" {cls.type_name} value")
+
+
+def class_of(function: Any) -> type[Record]:
+    """The class of the records that one of the procedures above is for."""
+    found: type[Record] = function.record_class
+    return found
 
 
 def _wrong(cls: type[Record], name: Any) -> Callable[[Any], LispTypeError]:

@@ -11,6 +11,7 @@ names, and only what is known to be a vector, with an index not below 0, is subs
 from __future__ import annotations
 
 import ast
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
@@ -65,44 +66,43 @@ def _is_written_out(part: ast.expr, nested: int = 1) -> bool:
     return False
 
 
-def refused(
-    failure: AttributeError | IndexError, traceback: TracebackType, registers: dict[str, Any]
-) -> OmegaError | None:
-    """What the primitive says whose work failed at the end of `traceback`; None when that is no
-    generated code, or none of its own.
+def refused(failure: AttributeError | IndexError, registers: dict[str, Any]) -> OmegaError | None:
+    """What the primitive says whose work failed; None when it failed in no generated code, or it is
+    none of its own.
     """
-    frame = traceback.tb_frame
-    if frame.f_globals is not registers:
+    traceback = failure.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or traceback.tb_frame.f_globals is not registers:
         return None
-    operands: list[Any]
     if isinstance(failure, AttributeError):
         name, operands = _SPELLED.get(failure.name or "", ""), [failure.obj]
     else:
-        name, operands = _subscript(traceback, frame.f_locals)
-    if not name:
-        return None
-    try:
-        registers[library_name(name)](*operands)
-    except OmegaError as error:
-        error.__traceback__ = None
-        return error
+        name, operands = _subscript(traceback)
+    if name:
+        try:
+            registers[library_name(name)](*operands)
+        except OmegaError as error:
+            return error
     return None
 
 
-def _subscript(traceback: TracebackType, names: dict[str, Any]) -> tuple[str, list[Any]]:
+def _subscript(traceback: TracebackType) -> tuple[str, list[Any]]:
     """The primitive and its operands; ("", []) when they are not known."""
-    code = traceback.tb_frame.f_code
-    at = list(code.co_positions())[traceback.tb_lasti // 2]
+    code, names = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+    at = next(islice(code.co_positions(), traceback.tb_lasti // 2, None), None)
+    if at is None:
+        return "", []
     line, end_line, column, end_column = at
     wanted = f"{line}:{column}:{end_line}:{end_column}"
     for text in lines_of(code, _MARK):
         key, name, vector, *index = text.split(" ")
         if key == wanted:
-            first = _value(index[0], names)
+            place = _value(index[0], names)
             if len(index) == 3:
-                second = _value(index[2], names)
-                first = first + second if index[1] == "+" else first - second
-            given = [_value(vector, names), first]
+                other = _value(index[2], names)
+                place = place + other if index[1] == "+" else place - other
+            given = [_value(vector, names), place]
             return name, given if name == "vector-ref" else [*given, None]
     return "", []
 

@@ -34,7 +34,7 @@ from omega.lisp.names import demangle, library_name
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
 from omega.lisp.primitives.registry import Native, Primitive
-from omega.lisp.records import RECORD_PROCEDURES
+from omega.lisp.records import RECORD_PROCEDURES, class_of
 from omega.lisp.table import HashTable
 
 WIDE_DEPTH_MAX = 200  # nested calls with more than that
@@ -107,6 +107,10 @@ class Runtime:
             _BIG=1 << 4096, _LOW=-(1 << 4096), _cons=cons, _HashTable=HashTable,
             _PLAIN=PLAIN_KEYS,
             _drive=self.drive,
+            _dynamics=self.host.dynamics,
+            _class_of=class_of,
+            _guard_left=self.conditions.guard_left,
+            _BaseException=BaseException,
             _wide=self._wide_call,
             _slice_end=self.host.slice_end,
             _slice_end_at_entry=self._slice_end_at_entry,

@@ -7,14 +7,17 @@ Refuses: expressions (expressions.py) and making procedures (emitter.py).
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
+from omega.errors import Span
 from omega.lisp import inline
 from omega.lisp.core import (
     Attempt,
     Call,
     Fail,
     Global,
+    Guard,
     Guarded,
     If,
     Inlined,
@@ -32,8 +35,8 @@ from omega.lisp.core import (
     is_primitive,
 )
 from omega.lisp.expressions import Expressions, is_or
-from omega.lisp.names import library_name
-from omega.lisp.syntax import STORE, Block
+from omega.lisp.names import library_name, mangle
+from omega.lisp.syntax import LOAD, STORE, Block
 from omega.lisp.versions import settle_types, type_of, worth_testing
 
 TESTED_MAX = 5  # variables whose types are tested before a loop
@@ -58,21 +61,41 @@ class Dest:
     """Where a value goes: "return", "value" (into the temporary `name`) or "effect" (nowhere).
 
     frame: the loop this position is the last of its turn in; delivering a value then leaves the
-    loop.
+    loop. cleared: (variable, the `frame` it is bound in) that are to name nothing when control
+    leaves here.
     """
 
-    __slots__ = ("frame", "kind", "name")
+    __slots__ = ("cleared", "frame", "kind", "name")
 
-    def __init__(self, kind: str, name: str = "", frame: Frame | None = None) -> None:
-        self.kind, self.name, self.frame = kind, name, frame
+    def __init__(
+        self,
+        kind: str,
+        name: str = "",
+        frame: Frame | None = None,
+        cleared: tuple[tuple[str, Frame | None], ...] = (),
+    ) -> None:
+        self.kind, self.name, self.frame, self.cleared = kind, name, frame, cleared
 
     def within(self, frame: Frame | None) -> Dest:
-        return Dest(self.kind, self.name, frame)
+        return Dest(self.kind, self.name, frame, self.cleared)
+
+    def clearing(self, name: str) -> Dest:
+        return Dest(self.kind, self.name, self.frame, (*self.cleared, (name, self.frame)))
+
+    def left_by(self, target: Frame) -> list[str]:
+        """What is to be cleared when the next turn of `target` begins."""
+        return [name for name, frame in self.cleared if _is_in(frame, target)]
 
     @property
     def transfers(self) -> bool:
         """Whether control never goes on behind a delivered value."""
         return self.kind == "return" or self.frame is not None
+
+
+def _is_in(frame: Frame | None, target: Frame) -> bool:
+    while frame is not None and frame is not target:
+        frame = frame.outer
+    return frame is target
 
 
 RETURN, EFFECT = Dest("return"), Dest("effect")
@@ -119,6 +142,9 @@ class Statements(Expressions):
                     self.stmt(node.first, dest)  # what fails comes out behind it
                     node = node.other
                 case Fail():
+                    return
+                case Guard():
+                    self.guard(node, dest)
                     return
                 case If() if dest.transfers:
                     self._branch(node, dest)
@@ -167,11 +193,13 @@ class Statements(Expressions):
                 self.deliver(self.const(None), dest)
                 return
             case SetGlobal():
-                self._set_global(node)
+                self.set_global(node)
                 self.deliver(self.const(None), dest)
                 return
+            case Call() if self._record_use(node, dest):
+                return
             case Call() if dest.kind == "return" and node.tail and not is_direct(node):
-                self._tail_call(node)
+                self._tail_call(node.span, self.operands([node.function, *node.arguments]), dest)
                 return
             case Call() if dest.kind == "effect" and self._store(node):
                 self.deliver(self.const(None), dest)
@@ -180,6 +208,9 @@ class Statements(Expressions):
 
     def deliver(self, value: ast.expr, dest: Dest) -> None:
         if dest.kind == "return":
+            if dest.cleared:  # and nothing else is to name the value either
+                cleared = [self.walrus(name, self.const(None)) for name, _ in dest.cleared]
+                value = self.part_of(self.tuple([value, *cleared]), 0)
             self.out.append(self.return_(value))
             return
         if dest.kind == "value":
@@ -188,8 +219,15 @@ class Statements(Expressions):
             self.out.append(self.evaluate(value))
         elif isinstance(value, ast.Name) and not value.id.startswith("_"):
             self.out.append(self.evaluate(value))  # an unbound name must still be noticed
+        self.clear(name for name, _ in dest.cleared)
         if dest.frame is not None:
             self.out.append(self.break_())
+
+    def part_of(self, value: ast.expr, index: int) -> ast.expr:
+        return ast.Subscript(value, self.const(index), LOAD, **self.place)
+
+    def clear(self, names: Iterable[str]) -> None:
+        self.out += [self.assign(name, self.const(None)) for name in names]
 
     def block(self, node: Node, dest: Dest) -> Block:
         outer, self.out = self.out, []
@@ -269,6 +307,10 @@ class Statements(Expressions):
             self.out.append(self.if_(test, then, other))
         self.site, self.owes_step = outer, False
 
+    def guard(self, node: Guard, dest: Dest) -> None:
+        """A guard: see guards.py."""
+        raise NotImplementedError
+
     def _receive(self, node: Receive) -> None:
         value = self.expr(node.producer)
         names = self.named(node.required + ([node.rest] if node.rest else []))
@@ -284,57 +326,64 @@ class Statements(Expressions):
         self.at(node.span)
         self.out.append(self.assign(name, value))
 
-    def _set_global(self, node: SetGlobal) -> None:
-        name = self.global_name(node.name, node.library)
-        self.globals.add(name)
-        if isinstance(node.value, Lambda) and node.define:
-            self.procedures([node.value], [name])
-            for worker in self.made_workers:
-                assert isinstance(worker, ast.FunctionDef)
-                self.globals.add(worker.name)
-                self.out.append(worker)
-        elif node.define:
-            self.out.append(self.assign(name, self.expr(node.value)))
-        else:
-            # `set!` of a name that has no value is an error: look first.
-            value = self.expr(node.value)
-            self.at(node.span)
-            self.out.append(self.evaluate(self.name(name)))
-            self.out.append(self.assign(name, value))
-        if node.library:
-            self.made_workers = []
-            return
-        known = self.unit.known.get(node.name)
-        # Whether this is the only definition there will be, as far as we see.
-        sure = known is not None and known is node.value
-        if sure and known is not None and not known.marks and known.is_plain:
-            self._alias(name, "ǁv", self.name(name))
-        elif node.name in self.entries:
-            self._alias(name, "ǁv", self.call("_value_entry", self.name(name)))
-        earlier = self.workers_of.get(node.name)
-        if earlier is not None:
-            # Its public procedure is that worker's no more; calls still running go to the new one.
-            self._alias(name, f"ǁf{earlier}", self.const(False))
-            self._alias(name, f"ǁi{earlier}", self.call("_worker_entry", self.name(name)))
-            self._alias(name, f"ǁw{earlier}", self.call("_value_entry", self.name(name)))
-        if self.made_workers or self.checks_name or node.name in self.flags:
-            number = self.workers_of[node.name] = (earlier or 0) + 1
-            self._alias(name, f"ǁf{number}", self.const(True))
-            self.made_workers, self.checks_name = [], False
+    def set_global(self, node: SetGlobal) -> None:
+        """A definition or assignment of a global: see emitter.py."""
+        raise NotImplementedError
 
-    def _alias(self, name: str, suffix: str, value: ast.expr) -> None:
-        self.globals.add(name + suffix)
-        self.out.append(self.assign(name + suffix, value))
-
-    def _tail_call(self, node: Call) -> None:
+    def _tail_call(self, span: Span | None, call: list[ast.expr], dest: Dest) -> None:
         """Leave callee and arguments in the register and return the marker: the caller makes the
         call.
         """
-        function, *arguments = self.operands([node.function, *node.arguments])
-        self.at(node.span)
+        self.at(span)
         self.globals.add("_t")
-        self.out.append(self.assign("_t", self.tuple([function, *arguments])))
+        self.out.append(self.assign("_t", self.tuple(call)))
+        self.clear(name for name, _ in dest.cleared)
         self.out.append(self.return_(self.name("_M")))
+
+    def _record_use(self, node: Call, dest: Dest) -> bool:
+        """A record's field, given back or changed as a statement; False when it is neither."""
+        accessor = self.accessor(node)
+        is_last = dest.kind == "return" and node.tail
+        if accessor is None or not (
+            (accessor.kind == "set" and (is_last or dest.kind == "effect"))
+            or (accessor.kind == "get" and is_last)
+        ):
+            return False
+        assert isinstance(node.function, Global)
+        class_: ast.expr = self.name(self.classes[node.function.name])
+        if not all(self._is_atom(argument) for argument in node.arguments):
+            name = self.temp()  # it is looked at before the arguments, as the procedure would be
+            self.out.append(self.assign(name, class_))
+            class_ = self.name(name)
+        record, *stored = self._as_atoms(node.arguments)
+        self.at(node.span)
+        test = self.compare(class_, ast.Is(), self.call("_type", record))
+        function = self.name(mangle(node.function.name))
+        slot = accessor.slots[0]
+        outer, self.out = self.out, []
+        if stored:
+            self.out.append(self.set_attribute(record, slot, stored[0]))
+        if is_last:
+            self.deliver(self.const(None) if stored else self.attribute(record, slot), dest)
+        fast, self.out = self.out, outer
+        if is_last:
+            self.out.append(self.if_(test, fast, []))
+            self._tail_call(node.span, [function, record, *stored], dest)
+            return True
+        call = self.evaluate(self._checked(self.invoke(function, [record, *stored]), False))
+        self.out.append(self.if_(test, fast, [call]))
+        self.deliver(self.const(None), dest)
+        return True
+
+    def _as_atoms(self, nodes: list[Node]) -> list[ast.expr]:
+        """Operands, in temporaries where they are work."""
+        values = self.operands(nodes)
+        for i, (node, value) in enumerate(zip(nodes, values, strict=True)):
+            if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(node):
+                name = self.temp()
+                self.out.append(self.assign(name, value))
+                values[i] = self.name(name)
+        return values
 
     def _store(self, node: Call) -> bool:
         """A primitive that stores, as an assignment; False when it is none of those."""
@@ -347,15 +396,9 @@ class Statements(Expressions):
             return False
         kinds = tuple(type_of(argument) for argument in node.arguments)
         self.at(node.span)
-        values = self.operands(node.arguments)
+        values = self._as_atoms(node.arguments)
         self.at(node.span)
-        parts: dict[str, Any] = {}
-        for letter, argument, value in zip("ABC", node.arguments, values, strict=False):
-            if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(argument):
-                temp = self.temp()
-                self.out.append(self.assign(temp, value))
-                value = self.name(temp)
-            parts[letter] = value
+        parts: dict[str, Any] = dict(zip("ABC", values, strict=False))
         bare = name in inline.SUBSCRIPTS and self.subscripts.add(
             self.place, name, (parts["A"], parts["B"])
         )
@@ -500,6 +543,7 @@ class Statements(Expressions):
             self.out.append(
                 self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves]))
             )
+        self.clear(dest.left_by(target))
         self._look_at_name(node)
         self.out += self._continue(target, dest.frame)
 

@@ -53,6 +53,18 @@ class Builder:
             function = self.name(function)
         return ast.Call(function, list(arguments), [], **self.place)
 
+    def attribute(self, of: ast.expr, name: str) -> ast.Attribute:
+        return ast.Attribute(of, name, LOAD, **self.place)
+
+    def set_attribute(self, of: ast.expr, name: str, value: ast.expr) -> ast.Assign:
+        target = ast.Attribute(of, name, STORE, **self.place)
+        return ast.Assign([target], value, **self.place)
+
+    def try_(self, body: Block, kind: str, name: str, handler: Block) -> ast.Try:
+        """`try: body` / `except kind as name: handler`."""
+        caught = ast.ExceptHandler(self.name(kind), name, handler, **self.place)
+        return ast.Try(body, [caught], [], [], **self.place)
+
     def walrus(self, name: str, value: ast.expr) -> ast.NamedExpr:
         return ast.NamedExpr(ast.Name(name, STORE, **self.place), value, **self.place)
 

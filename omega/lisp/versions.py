@@ -17,6 +17,7 @@ from omega.lisp.core import (
     Const,
     Fail,
     Global,
+    Guard,
     If,
     InForce,
     Lambda,
@@ -159,7 +160,7 @@ def _procedures(nodes: list[Node]) -> list[Lambda]:
     work = list(nodes)
     while work:
         node = work.pop()
-        if isinstance(node, Lambda) and not node.loop:
+        if isinstance(node, Lambda) and not (node.loop or node.in_place):
             found.append(node)
         work.extend(children(node))
     return found
@@ -306,6 +307,8 @@ def _result_of(node: Node) -> set[str | None]:
         case Letrec():
             loop = enters_loop(node)
             return _result_of(loop.body if loop is not None and loop.loop else node.body)
+        case Guard():
+            return {None}.union(*(_result_of(clause.body) for clause in node.clauses))
         case Call() if node.jump is not None:
             return set()
     return {type_of(node)}
