@@ -50,7 +50,10 @@ SECTIONS = (
     ("Bits", ("lisp.primitives.bits", "srfi-151.omega"), "omega bit, srfi 60, srfi 151"),
     (
         "Pairs and lists",
-        ("lisp.primitives.lists", "lisp.primitives.support", "lists.omega", "srfi-1.omega"),
+        (
+            *("lisp.primitives.lists", "lisp.primitives.searching", "lisp.primitives.support"),
+            *("lists.omega", "srfi-1.omega"),
+        ),
         "omega list",
     ),
     ("Sorting", ("sorting.omega", "srfi-132.omega"), "omega sort, srfi 132"),

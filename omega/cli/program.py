@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WARNINGS_MAX = 20  # shown
 WARN_AFTER_S = 1.0
+COLLECTED_AFTER = 10_000  # objects more than were freed, before CPython looks for circles
 FAILURES_MAX = 20  # reports of unobserved failures shown
 CAUSES_MAX = 100  # of one error, looked at
 
@@ -142,7 +143,9 @@ class _Run:
         except OmegaError as error:
             return self._failed(error)
         self._hold_warnings()
-        gc.freeze()  # what the start made is there to stay
+        # What the start made is there to stay; programs make few circles and many pairs: 0016.
+        gc.freeze()
+        gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
         gc.enable()
         status = self._main_part(shown)
         self._warn()  # unless it was done, with what failed

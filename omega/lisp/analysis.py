@@ -9,7 +9,8 @@ Owns: `analyse`, which writes its findings into the nodes' slots. Each pass walk
             parent
   places    which Python function and loop holds each variable, which variables closures capture;
             tail calls and jumps
-  versions  (versions.py) types, and which procedures get a version of their code for integers
+  types     (versions.py, local_types.py) of variables and results
+  versions  (versions.py) which procedures get a version of their code for arguments of known types
 Refuses: changing what the program does or how many steps it takes.
 
 A Unit that is not optimised gets `resolve` and `places` alone: no call is replaced, none becomes a
@@ -51,8 +52,9 @@ from omega.lisp.core import (
 )
 from omega.lisp.environment import TopLevel
 from omega.lisp.inlining import inline_calls
+from omega.lisp.local_types import settle_local
 from omega.lisp.narrowing import narrow
-from omega.lisp.versions import choose_versions, settle_results, settle_types
+from omega.lisp.versions import choose_versions, settle_types
 
 # Loops and guards within each other of one Python function: CPython allows 20 blocks, a loop takes
 # two.
@@ -106,7 +108,7 @@ def analyse(unit: Unit) -> None:
             break
     for node in nodes:
         settle_types(node)
-    settle_results(nodes)
+    settle_local(nodes)
     choose_versions(nodes, set(unit.known.values()), lambda call: known_callee(call, unit))
 
 

@@ -301,7 +301,7 @@ class Conditions:
 
     def _refused(self, failure: BaseException) -> OmegaError | None:
         """What generated code left to CPython: see refusals.py."""
-        if not isinstance(failure, (AttributeError, IndexError)):
+        if not isinstance(failure, Exception) or isinstance(failure, (NameError, RecursionError)):
             return None
         error = refused(failure, self.rt.registers)
         if error is not None:

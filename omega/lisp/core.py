@@ -14,7 +14,7 @@ of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from omega.errors import Span
@@ -339,43 +339,42 @@ class Receive(Node):
         self.producer, self.body = producer, body
 
 
-def children(node: Node) -> Iterator[Node]:
+def _of_lambda(node: Lambda) -> list[Node]:
+    defaults = [default for _, default in node.optional]
+    return [*defaults, *(default for _, _, default in node.keys), node.body]
+
+
+def _of_bindings(node: Let | Letrec) -> list[Node]:
+    return [*node.inits, node.body]
+
+
+# By class: walks are most of what compiling does.
+_CHILDREN: dict[type[Node], Callable[[Any], Sequence[Node]]] = {
+    SetLocal: lambda node: (node.value,),
+    SetGlobal: lambda node: (node.value,),
+    If: lambda node: (node.test, node.then, node.other),
+    Guarded: lambda node: (node.test, node.then, node.other),
+    Seq: lambda node: node.body,
+    Lambda: _of_lambda,
+    Call: lambda node: (node.function, *node.arguments),
+    Let: _of_bindings,
+    Inlined: _of_bindings,
+    Letrec: _of_bindings,
+    Receive: lambda node: (node.producer, node.body),
+    Guard: lambda node: (node.body, node.selector, *node.clauses),
+    Attempt: lambda node: (node.first, node.other),
+}
+
+
+def _of_leaf(node: Node) -> Sequence[Node]:
+    return ()
+
+
+def children(node: Node) -> Sequence[Node]:
     """The nodes directly below `node`, in order of evaluation; a Lambda's defaults and body
     included.
     """
-    match node:
-        case SetLocal() | SetGlobal():
-            yield node.value
-        case If():
-            yield node.test
-            yield node.then
-            yield node.other
-        case Seq():
-            yield from node.body
-        case Lambda():
-            for _, default in node.optional:
-                yield default
-            for _, _, default in node.keys:
-                yield default
-            yield node.body
-        case Call():
-            yield node.function
-            yield from node.arguments
-        case Let() | Letrec():
-            yield from node.inits
-            yield node.body
-        case Receive():
-            yield node.producer
-            yield node.body
-        case Guard():
-            yield node.body
-            yield node.selector
-            yield from node.clauses
-        case Attempt():
-            yield node.first
-            yield node.other
-        case _:
-            return
+    return _CHILDREN.get(type(node), _of_leaf)(node)
 
 
 def is_primitive(call: Call) -> bool:

@@ -1,8 +1,8 @@
-"""Core nodes to Python expressions: operands in order, tests, calls, inlined primitives.
+"""Core nodes to Python expressions: operands in order, tests, calls.
 
 Owns: `Expressions`, the half of the emitter that answers with a Python expression. What an
 expression needs done before it goes to `self.out` as statements.
-Refuses: control flow (emitter.py has the other half: statements, loops, procedures).
+Refuses: calls of primitives (primitive_calls.py) and control flow (statements.py).
 
 Invariants: operands are evaluated from left to right, whatever needs statements; no call goes
 through C (`f(*args)`, `__call__`); expressions nest at most EXPR_DEPTH_MAX deep.
@@ -11,7 +11,7 @@ through C (`f(*args)`, `__call__`); expressions nest at most EXPR_DEPTH_MAX deep
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from omega.lisp import inline
@@ -45,14 +45,12 @@ from omega.lisp.names import library_name, mangle
 from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
 from omega.lisp.syntax import Block, Builder
-from omega.lisp.versions import low_of, takes_kinds, type_of
+from omega.lisp.versions import takes_kinds, type_of
 
 EXPR_DEPTH_MAX = 40
-LIST_MAX = 6  # operands of a `list` that is written out
-SUM_MAX = 30  # operands of a sum or product that is
 
 _LEAVES = (Const, Local, Global, Lambda)
-_IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
+IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
 
 
 class Expressions(Builder):
@@ -81,6 +79,8 @@ class Expressions(Builder):
         self.depth = 0
         self.pinned = 0
         self.selectors: Block = []  # of guards: procedures that need nothing around them
+        self.kept: set[Node] = set()  # see `keep`
+        self.built: list[str] = []  # temporaries that name what was kept
         self.workers: list[tuple[str, list[str], Block]] = []  # of the procedure being emitted
         self.made_workers: Block = []
         self.of_loops: dict[Lambda, dict[Variable, None]] = {}  # see Emitter
@@ -296,7 +296,7 @@ class Expressions(Builder):
             case Let() if is_or(node) and self.is_simple(node):
                 assert isinstance(node.body, If)
                 return self._either(ast.Or(), node.inits[0], node.body.other)
-            case Call() if self.unit.optimize and _names(node, "not") and len(node.arguments) == 1:
+            case Call() if self.unit.optimize and names(node, "not") and len(node.arguments) == 1:
                 return self.not_(self.test(node.arguments[0]))
         value = self.expr(node)
         if self.unit.optimize and (type_of(node) == "bool" or _is_inlined_boolean(node)):
@@ -317,7 +317,7 @@ class Expressions(Builder):
         if is_primitive(node):
             assert isinstance(node.function, Global)
             optimize = self.unit.optimize
-            inlined = self._inline(node, node.function.name) if optimize else None
+            inlined = self.inline(node, node.function.name) if optimize else None
             if inlined is not None:
                 return inlined
             arguments = self.operands(node.arguments)
@@ -375,7 +375,7 @@ class Expressions(Builder):
         (value,) = self.operands(node.arguments)
         self.at(node.span)
         again = value
-        if not self._is_atom(argument):
+        if not self.is_atom(argument):
             name = self.temp()
             value, again = self.walrus(name, value), self.name(name)
         class_ = self.name(self.classes[node.function.name])
@@ -414,134 +414,21 @@ class Expressions(Builder):
         number = self.workers_of.get(name, 0) + 1
         return f"{self.global_name(name, self.unit.top.is_library)}{suffix}{number}"
 
-    def _inline(self, node: Call, name: str) -> ast.expr | None:
-        arguments = node.arguments
-        if name == "list" and 0 < len(arguments) <= LIST_MAX:
-            made: ast.expr = self.name("_Nil")
-            for value in reversed(self.operands(arguments)):
-                made = self.call("_cons", value, made)
-            return made
-        if len(arguments) == 1 and name in inline.UNARY:
-            return self._fill(inline.UNARY[name], arguments)
-        if inline.CHECKED.get(name) == len(arguments):
-            return self._inline_checked(name, arguments)
-        if len(arguments) > 2 and name in ("+", "*"):
-            # The primitive evaluates all operands before it adds any: only what is no work can
-            # wait, unless nobody can tell.
-            are_ints = name == "+" and all(type_of(argument) == "int" for argument in arguments)
-            if len(arguments) > SUM_MAX or not (
-                are_ints or all(self._is_atom(argument) for argument in arguments[2:])
-            ):
-                return None
-        elif len(arguments) != 2:
-            return None
-        if name in ("eq?", "eqv?"):
-            return self._inline_same(arguments, name)
-        if name not in inline.BINARY:
-            return None
-        if len(arguments) > 2:  # left to right, as the primitive folds
-            rest = Call(node.span, node.function, arguments[:-1])
-            return self._inline(Call(node.span, node.function, [rest, arguments[-1]]), name)
-        left, right = (
-            argument.value if isinstance(argument, Const) else None for argument in arguments
-        )
-        kind = inline.kind_of(name, type_of(arguments[0]), type_of(arguments[1]), (left, right))
-        sure = {"a": arguments[0], "b": arguments[1]}.get(kind.partition("-")[0])
-        once = ""
-        if sure is not None and not self._is_atom(sure):
-            if name != "*" and self._is_sum(sure):
-                once = kind[0].upper()
-            else:
-                kind = "both"  # a side that is known is written first, but is evaluated in order
-        template = inline.BINARY[name][kind]
-        if kind == "ints" and all(self._is_atom(argument) for argument in arguments):
-            one, other = self.lows(arguments)
-            template = inline.ATOMS_PRODUCT
-            if one is not None or other is not None:
-                template = inline.NATURAL_PRODUCT if one is not None else inline.PRODUCT_BY_NATURAL
-        return self._fill(template, arguments, once)
+    def inline(self, node: Call, name: str) -> ast.expr | None:
+        """A call of a primitive, written out; None where it stays a call."""
+        raise NotImplementedError
 
-    def _is_sum(self, node: Node) -> bool:
-        """Whether the operand is a sum or difference of integers that are no work: it cannot fail,
-        and nobody can tell when it is evaluated.
-        """
-        return (
-            isinstance(node, Call)
-            and (_names(node, "+") or _names(node, "-"))
-            and len(node.arguments) == 2
-            and all(self._is_atom(part) and type_of(part) == "int" for part in node.arguments)
-        )
+    def keep(self, nodes: Iterable[Node]) -> None:
+        """What these nodes make is kept: see primitive_calls.py."""
+        raise NotImplementedError
 
-    def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
-        work = tuple(not self._is_atom(argument) for argument in arguments)
-        if any(work[1:]) and not self.is_simple(arguments[1]):
-            return None
-        if any(work[2:]):
-            return None
-        second = arguments[1] if len(arguments) == 2 else None
-        divisor = second.value if isinstance(second, Const) and type_of(second) == "int" else None
-        types = tuple(type_of(argument) for argument in arguments)
-        lows = self.lows(arguments)
-        values = self.operands(arguments)
-        bare = name in inline.SUBSCRIPTS
-        template = inline.checked(name, types, lows, divisor, work, bare)
-        parts = self._parts(template, arguments, values)
-        if bare and not self.subscripts.add(self.place, name, (parts["A"], parts["B"])):
-            template = inline.checked(name, types, lows, divisor, work, False)
-            parts = self._parts(template, arguments, values)
-        return self.fill(template, parts)
-
-    def lows(self, operands: list[Node]) -> inline.Lows:
-        """Of each operand: 1 or 0 when it is an integer never below that."""
-        found = [low_of(operand) for operand in operands]
-        return tuple(None if low is None or low < 0 else min(low, 1) for low in found)
-
-    def _inline_same(self, arguments: list[Node], name: str) -> ast.expr | None:
-        for one, other in (arguments, reversed(arguments)):
-            if isinstance(other, Const) and isinstance(other.value, _IDENTITY):
-                del one
-                left, right = self.operands(arguments)
-                return self.compare(left, ast.Is(), right)
-        if name == "eqv?" and isinstance(arguments[1], Const) and type(arguments[1].value) is int:
-            return self._fill(inline.EQV_INT, arguments)
-        return None
-
-    def _is_atom(self, node: Node) -> bool:
+    def is_atom(self, node: Node) -> bool:
         """Whether the operand can be written twice: no work, and nothing evaluated in between
         changes it.
         """
         if isinstance(node, Local):
             return not (node.var.assigned and node.var.captured)
         return isinstance(node, Const)
-
-    def _fill(self, template: ast.expr, nodes: list[Node], once: str = "") -> ast.expr:
-        """The template with operands. once: letters of those it evaluates once, however it goes."""
-        return self.fill(template, self._parts(template, nodes, self.operands(nodes), once))
-
-    def _parts(
-        self, template: ast.expr, nodes: list[Node], values: list[ast.expr], once: str = ""
-    ) -> dict[str, Any]:
-        """What stands in the template for its letters."""
-        parts: dict[str, Any] = {}
-        again = {part.id for part in ast.walk(template) if isinstance(part, ast.Name)}
-        for letter, node, value in zip("ABC", nodes, values, strict=False):
-            is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
-            # Python would fold a subscript of the tuple that stands for a literal.
-            is_literal = (
-                letter + "_" in again
-                and isinstance(value, ast.Constant)
-                and isinstance(value.value, tuple)
-            )
-            is_single = letter in once or letter not in again
-            if (self._is_atom(node) and not is_literal) or is_temp or is_single:
-                parts[letter] = parts[letter + "_"] = value
-            else:
-                name = self.temp()
-                parts[letter] = self.name(name)
-                parts[letter + "_"] = self.walrus(name, value)
-        for letter in again & {"T"}:
-            parts[letter] = self.name(self.temp())
-        return parts
 
 
 # -- shapes ----------------------------------------------------------------------------------------
@@ -561,7 +448,7 @@ def is_or(node: Node) -> bool:
     return all(isinstance(part, Local) and part.var is var for part in (branch.test, branch.then))
 
 
-def _names(node: Call, name: str) -> bool:
+def names(node: Call, name: str) -> bool:
     return is_primitive(node) and isinstance(node.function, Global) and node.function.name == name
 
 

@@ -241,15 +241,16 @@ def guard(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> Node:
         clauses.append(_guard_clause(ex, items, scope, head[0][0], at or span))
     chosen: Node = Const(span, False)
     for i, made in reversed(list(enumerate(clauses))):
-        number: Node = Const(span, i)
+        at = made.span
+        number: Node = Const(at, i)
         if i == len(tests):
             chosen = number
         elif len(made.required) == 1:
-            chosen = If(span, tests[i], number, chosen)
+            chosen = If(at, tests[i], number, chosen)
         else:
             it = Variable("it")
-            pair = ex.library_call("cons", [number, Local(span, it)], span)
-            chosen = Let(span, [it], [tests[i]], If(span, Local(span, it), pair, chosen))
+            pair = ex.library_call("cons", [number, Local(at, it)], at)
+            chosen = Let(at, [it], [tests[i]], If(at, Local(at, it), pair, chosen))
     selector = Lambda(span, "guard", [var], chosen)
     selector.signature = "(guard condition)"
     body = _thunk(ex.body(parts[1:], scope, span, "`guard`"), span, "guard")

@@ -43,7 +43,10 @@ def _arithmetic(op: str, slow: str) -> dict[str, str]:
 DIGIT = (1 << 30) - 1
 # Products grow by doubling: with both operands beyond a digit, and one beyond 4,096 bits, one is
 # charged for, made in pieces and refused beyond the limit.
-_WATCHED = "A * B if _LOW < A < _BIG > B > _LOW else _product(A, B)"
+_WATCHED = (
+    f"A * B if B < {DIGIT} and B > -{DIGIT} else "
+    "A * B if _LOW < A < _BIG > B > _LOW else _product(A, B)"
+)
 _OF_INTS = f"A * B if A < {DIGIT} and A > -{DIGIT} else {_WATCHED}"
 _PRODUCT = _arithmetic("*", "_mul") | {
     "ints": f"A * B if (A_ < {DIGIT}) & (B_ is not None) and A > -{DIGIT} else {_WATCHED}",
@@ -139,14 +142,17 @@ _TESTS = {
 _SATISFIED_BY = {"key": frozenset({"string", "symbol", "char", "int"})}
 
 # Where the value is not used: what is wanted of A and of B; the further test; the place that is
-# assigned the last operand.
+# assigned the last operand, or a call.
 _STORES: dict[str, tuple[tuple[str | None, ...], tuple[str, ...], str]] = {
     "vector-set!": (("vector", "int"), ("B >= 0", _IN_RANGE), "A[B]"),
     "hash-set!": (("table", "key"), (), "A._data[B]"),
     "set-car!": (("pair",), (), "A.car"),
     "set-cdr!": (("pair",), (), "A.cdr"),
+    "hash-delete!": (("table", "key"), (), "A._data.pop(B, None)"),
 }
-STORES = frozenset(_STORES)
+STORES = {
+    "vector-set!": 3, "hash-set!": 3, "set-car!": 2, "set-cdr!": 2, "hash-delete!": 2
+}  # fmt: skip
 # Subscripts may be written bare, without a look at the length: refusals.py tells then what failed.
 SUBSCRIPTS = frozenset({"vector-ref", "vector-set!"})
 
@@ -195,6 +201,12 @@ def kind_of(name: str, left: str | None, right: str | None, constants: tuple[Any
         if type_ in _EXACT:
             return f"{side}-{'small' if is_small else type_}"
     return "both"
+
+
+@cache
+def names_in(template: ast.expr) -> frozenset[str]:
+    """The names a template is written with."""
+    return frozenset(part.id for part in ast.walk(template) if isinstance(part, ast.Name))
 
 
 CHECKED = {name: len(wanted) for name, (_, wanted, _) in _CHECKED.items()}

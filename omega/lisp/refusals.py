@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 from itertools import islice
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from omega.errors import OmegaError
@@ -66,25 +66,43 @@ def _is_written_out(part: ast.expr, nested: int = 1) -> bool:
     return False
 
 
-def refused(failure: AttributeError | IndexError, registers: dict[str, Any]) -> OmegaError | None:
+def refused(failure: Exception, registers: dict[str, Any]) -> OmegaError | None:
     """What the primitive says whose work failed; None when it failed in no generated code, or it is
     none of its own.
     """
+    at: TracebackType | None = None
     traceback = failure.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
+    while traceback is not None:
+        if traceback.tb_frame.f_globals is registers:
+            at = traceback
         traceback = traceback.tb_next
-    if traceback is None or traceback.tb_frame.f_globals is not registers:
+    if at is None:
         return None
-    if isinstance(failure, AttributeError):
+    name = ""
+    operands: list[Any] = []
+    if at.tb_next is not None:
+        name, operands = _asked(at.tb_next.tb_frame)
+    elif isinstance(failure, AttributeError):
         name, operands = _SPELLED.get(failure.name or "", ""), [failure.obj]
-    else:
-        name, operands = _subscript(traceback)
+    elif isinstance(failure, IndexError):
+        name, operands = _subscript(at)
     if name:
         try:
             registers[library_name(name)](*operands)
         except OmegaError as error:
             return error
     return None
+
+
+def _asked(frame: FrameType) -> tuple[str, list[Any]]:
+    """Of an object of the host that looks its attributes up itself: the primitive that would have
+    read one, and the object.
+    """
+    names = frame.f_code.co_varnames
+    if frame.f_code.co_name not in ("__getattr__", "__getattribute__") or len(names) < 2:
+        return "", []
+    found = [frame.f_locals.get(name) for name in names[:2]]
+    return _SPELLED.get(str(found[1]), ""), [found[0]]
 
 
 def _subscript(traceback: TracebackType) -> tuple[str, list[Any]]:

@@ -34,9 +34,10 @@ from omega.lisp.core import (
     is_direct,
     is_primitive,
 )
-from omega.lisp.expressions import Expressions, is_or
+from omega.lisp.expressions import is_or
 from omega.lisp.names import library_name, mangle
-from omega.lisp.syntax import LOAD, STORE, Block
+from omega.lisp.primitive_calls import PrimitiveCalls
+from omega.lisp.syntax import STORE, Block
 from omega.lisp.versions import settle_types, type_of, worth_testing
 
 TESTED_MAX = 5  # variables whose types are tested before a loop
@@ -101,7 +102,7 @@ def _is_in(frame: Frame | None, target: Frame) -> bool:
 RETURN, EFFECT = Dest("return"), Dest("effect")
 
 
-class Statements(Expressions):
+class Statements(PrimitiveCalls):
     def into_temp(self, node: Node) -> str:
         name = self.temp()
         self.stmt(node, Dest("value", name))
@@ -204,9 +205,16 @@ class Statements(Expressions):
             case Call() if dest.kind == "effect" and self._store(node):
                 self.deliver(self.const(None), dest)
                 return
-        self.deliver(self.expr(node), dest)
+        mark = len(self.built)
+        if dest.kind != "effect":
+            self.keep([node])
+        value = self.expr(node)
+        if dest.kind == "return":
+            del self.built[mark:]
+        self.deliver(value, dest, mark)
 
-    def deliver(self, value: ast.expr, dest: Dest) -> None:
+    def deliver(self, value: ast.expr, dest: Dest, mark: int | None = None) -> None:
+        """mark: how many temporaries in `built` are not this value's."""
         if dest.kind == "return":
             if dest.cleared:  # and nothing else is to name the value either
                 cleared = [self.walrus(name, self.const(None)) for name, _ in dest.cleared]
@@ -215,6 +223,8 @@ class Statements(Expressions):
             return
         if dest.kind == "value":
             self.out.append(self.assign(dest.name, value))
+            if mark is not None:
+                self._forget_built(mark)
         elif not isinstance(value, (ast.Constant, ast.Name)):
             self.out.append(self.evaluate(value))
         elif isinstance(value, ast.Name) and not value.id.startswith("_"):
@@ -222,9 +232,6 @@ class Statements(Expressions):
         self.clear(name for name, _ in dest.cleared)
         if dest.frame is not None:
             self.out.append(self.break_())
-
-    def part_of(self, value: ast.expr, index: int) -> ast.expr:
-        return ast.Subscript(value, self.const(index), LOAD, **self.place)
 
     def clear(self, names: Iterable[str]) -> None:
         self.out += [self.assign(name, self.const(None)) for name in names]
@@ -278,9 +285,16 @@ class Statements(Expressions):
             for var, init in zip(node.variables, lambdas, strict=True):
                 self.procedures([init], self.named([var]))
             return
+        mark = len(self.built)
+        self.keep(node.inits)
         values = self.operands(node.inits)
         for name, value in zip(self.named(node.variables), values, strict=True):
             self.out.append(self.assign(name, value))
+        self._forget_built(mark)
+
+    def _forget_built(self, mark: int) -> None:
+        self.clear(self.built[mark:])
+        del self.built[mark:]
 
     def _inlined(self, node: Inlined, dest: Dest) -> None:
         """A call that is replaced: the step before it is taken, its callee has its own to take."""
@@ -351,7 +365,7 @@ class Statements(Expressions):
             return False
         assert isinstance(node.function, Global)
         class_: ast.expr = self.name(self.classes[node.function.name])
-        if not all(self._is_atom(argument) for argument in node.arguments):
+        if not all(self.is_atom(argument) for argument in node.arguments):
             name = self.temp()  # it is looked at before the arguments, as the procedure would be
             self.out.append(self.assign(name, class_))
             class_ = self.name(name)
@@ -379,7 +393,7 @@ class Statements(Expressions):
         """Operands, in temporaries where they are work."""
         values = self.operands(nodes)
         for i, (node, value) in enumerate(zip(nodes, values, strict=True)):
-            if not isinstance(value, (ast.Name, ast.Constant)) or not self._is_atom(node):
+            if not isinstance(value, (ast.Name, ast.Constant)) or not self.is_atom(node):
                 name = self.temp()
                 self.out.append(self.assign(name, value))
                 values[i] = self.name(name)
@@ -391,8 +405,7 @@ class Statements(Expressions):
             return False
         assert isinstance(node.function, Global)
         name = node.function.name
-        primitive = node.function.primitive
-        if name not in inline.STORES or primitive is None or len(node.arguments) != primitive.low:
+        if inline.STORES.get(name) != len(node.arguments):
             return False
         kinds = tuple(type_of(argument) for argument in node.arguments)
         self.at(node.span)
@@ -404,8 +417,10 @@ class Statements(Expressions):
         )
         test, place = inline.store(name, kinds, self.lows(node.arguments), bare)
         target: Any = self.fill(place, parts)
-        target.ctx = STORE
-        stored = ast.Assign([target], list(parts.values())[-1], **self.place)
+        stored: ast.stmt = self.evaluate(target)
+        if not isinstance(target, ast.Call):
+            target.ctx = STORE
+            stored = ast.Assign([target], list(parts.values())[-1], **self.place)
         slow = self.call(library_name(name), *parts.values())
         if isinstance(test, ast.Constant):  # nothing is left to test
             self.out.append(stored)
@@ -530,6 +545,8 @@ class Statements(Expressions):
             target = target.outer
         assert target is not None and node.jump is not None
         names = self.named(node.jump.required)
+        mark = len(self.built)
+        self.keep(node.arguments)
         values = self.operands(node.arguments)
         moves = [
             (name, value)
@@ -544,6 +561,7 @@ class Statements(Expressions):
                 self.assign_all([n for n, _ in moves], self.tuple([v for _, v in moves]))
             )
         self.clear(dest.left_by(target))
+        self._forget_built(mark)
         self._look_at_name(node)
         self.out += self._continue(target, dest.frame)
 

@@ -56,6 +56,9 @@ class Builder:
     def attribute(self, of: ast.expr, name: str) -> ast.Attribute:
         return ast.Attribute(of, name, LOAD, **self.place)
 
+    def part_of(self, value: ast.expr, index: int) -> ast.Subscript:
+        return ast.Subscript(value, self.const(index), LOAD, **self.place)
+
     def set_attribute(self, of: ast.expr, name: str, value: ast.expr) -> ast.Assign:
         target = ast.Attribute(of, name, STORE, **self.place)
         return ast.Assign([target], value, **self.place)
@@ -160,14 +163,12 @@ class Builder:
         if isinstance(node, ast.NamedExpr):
             name = parts[node.target.id].id
             return self.walrus(name, self._copy(node.value, parts))
-        if isinstance(node, ast.AST):
+        if isinstance(node, ast.expr):
             fields = {name: self._copy(getattr(node, name), parts) for name in node._fields}
-            if isinstance(node, ast.expr):
-                fields.update(self.place)
-            return type(node)(**fields)
+            return type(node)(**fields, **self.place)
         if isinstance(node, list):
             return [self._copy(item, parts) for item in node]
-        return node
+        return node  # an operator, or no node: it has no place
 
 
 def parse_template(text: str) -> ast.expr:

@@ -1,6 +1,6 @@
 """Types of variables and results, and versions of procedures for arguments of known types.
 
-Owns: `type_of`, `settle_types`, `settle_results`, `choose_versions`. A type is a primitive's result
+Owns: `type_of`, `settle_types`, `choose_versions`. A type is a primitive's result
 tag ("int", "float", "bool", ...) or None; it is what a value surely is, whatever happens.
 Refuses: guessing. A version runs only after a test of the arguments.
 """
@@ -136,8 +136,8 @@ def choose_versions(unit_nodes: list[Node], known: set[Lambda], callee_of: Calle
     """Lambda.kinds of procedures that compute with their parameters, if they are `known` globals or
     may run for long by themselves; worker and result of the known ones.
     """
-    for lambda_ in _procedures(unit_nodes):
-        nodes = _own_nodes(lambda_) if lambda_.is_plain else None
+    for lambda_ in procedures(unit_nodes):
+        nodes = own_nodes(lambda_) if lambda_.is_plain else None
         if nodes is None:
             continue
         is_known = lambda_ in known
@@ -154,7 +154,7 @@ def choose_versions(unit_nodes: list[Node], known: set[Lambda], callee_of: Calle
             _choose_version(lambda_, kinds, calls if is_known else [])
 
 
-def _procedures(nodes: list[Node]) -> list[Lambda]:
+def procedures(nodes: list[Node]) -> list[Lambda]:
     """The procedures in `nodes` that are no loops."""
     found: list[Lambda] = []
     work = list(nodes)
@@ -173,7 +173,7 @@ def worth_testing(loop: Lambda) -> dict[Variable, str]:
     """Variables from outside of an innermost loop that would better be known to be of these types:
     its turns would not test them each time.
     """
-    nodes = _own_nodes(loop, LOOP_NODES_MAX)
+    nodes = own_nodes(loop, LOOP_NODES_MAX)
     if nodes is None or any(isinstance(node, Lambda) for node in nodes):
         return {}
     bound = set(loop.required)
@@ -184,7 +184,7 @@ def worth_testing(loop: Lambda) -> dict[Variable, str]:
     return {var: kind for var, kind in found.items() if var not in bound and not var.assigned}
 
 
-def _own_nodes(lambda_: Lambda, most: int = VERSION_NODES_MAX) -> list[Node] | None:
+def own_nodes(lambda_: Lambda, most: int = VERSION_NODES_MAX) -> list[Node] | None:
     """The nodes of the body; None when too many, or with closures, which would be made twice."""
     found: list[Node] = []
     work: list[Node] = [lambda_.body]
@@ -228,7 +228,7 @@ def _choose_version(lambda_: Lambda, kinds: dict[Variable, str], calls: list[Cal
     while True:
         lambda_.kinds, lambda_.worker, lambda_.result = kinds, bool(calls), "int"
         with assuming(lambda_):
-            if _result_of(lambda_.body) != {"int"}:
+            if result_of(lambda_.body) != {"int"}:
                 lambda_.result = None
                 settle_types(lambda_.body)
             jumps = _jumps(lambda_.body, lambda_)
@@ -271,44 +271,24 @@ def takes_kinds(call: Call, callee: Lambda) -> bool:
     return True
 
 
-def settle_results(nodes: list[Node]) -> None:
-    """Lambda.gives of local procedures that are bound for good, and the types that follow."""
-    found = False
-    for lambda_ in reversed(_procedures(nodes)):
-        if lambda_.is_local and _own_nodes(lambda_) is not None:
-            lambda_.gives = None
-            types = _result_of(lambda_.body) - {None}
-            if len(types) == 1:
-                (lambda_.gives,) = types
-                settle_types(lambda_.body)
-                if _result_of(lambda_.body) == types:
-                    found = True
-                else:
-                    lambda_.gives = None
-                    settle_types(lambda_.body)
-    if found:
-        for node in nodes:
-            settle_types(node)
-
-
-def _result_of(node: Node) -> set[str | None]:
+def result_of(node: Node) -> set[str | None]:
     """The types of what a procedure or loop with this body gives, jumps aside."""
     match node:
         case If():
-            return _result_of(node.then) | _result_of(node.other)
+            return result_of(node.then) | result_of(node.other)
         case Attempt():
-            return _result_of(node.first) | _result_of(node.other)
+            return result_of(node.first) | result_of(node.other)
         case Fail():
             return set()
         case Seq():
-            return _result_of(node.body[-1])
+            return result_of(node.body[-1])
         case Let() | Receive():
-            return _result_of(node.body)
+            return result_of(node.body)
         case Letrec():
             loop = enters_loop(node)
-            return _result_of(loop.body if loop is not None and loop.loop else node.body)
+            return result_of(loop.body if loop is not None and loop.loop else node.body)
         case Guard():
-            return {None}.union(*(_result_of(clause.body) for clause in node.clauses))
+            return {None}.union(*(result_of(clause.body) for clause in node.clauses))
         case Call() if node.jump is not None:
             return set()
     return {type_of(node)}
@@ -329,7 +309,7 @@ def type_of(node: Node) -> str | None:
         case Let() | Receive():
             return type_of(node.body)
         case Letrec():
-            types = _result_of(node)
+            types = result_of(node)
             return types.pop() if len(types) == 1 else None
         case Lambda():
             return "procedure"

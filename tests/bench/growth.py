@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.bench import language
-from tests.bench.kit import Bench, Case, Row, cpu, timed
+from tests.bench.kit import Bench, Case, Row, Skipped, cpu, timed
 
 SIZES = (1_000, 10_000, 100_000)
 QUICK_SIZES = (100, 1_000)
-ROUNDS = 5
+ROUNDS, ROUNDS_UP_TO = 5, 100_000
+SOURCE, MEGABYTE = "source text, characters compiled", 1_000_000
+SOURCE_SIZES = (10_000, 100_000, MEGABYTE, 3_990_000)
 
 Work = Callable[[Bench, int], float]  # microseconds in all
 
@@ -43,18 +45,27 @@ def called(name: str) -> Work:
     return work
 
 
+def source_of(size: int) -> str:
+    """About `size` characters of procedures of eight lines."""
+    text = ["(define (display-nothing x) x)"]
+    length, i = 0, 0
+    while length < size:
+        text.append(
+            f"(define (f{i} x)\n  (let ((a (+ x {i}))\n        (b (* x 2)))\n    (cond\n"
+            f"      ((< a b) (list a b))\n      ((= a b) 'same)\n"
+            f"      (else (display-nothing a)\n        (f{i} (- x 1))))))"
+        )
+        length += len(text[-1]) + 1
+        i += 1
+    return "\n".join(text)
+
+
 def source_size(bench: Bench, n: int) -> float:
-    """Reading and compiling a text of `n` lines: n / 8 procedures of eight lines."""
+    """Reading, expanding and compiling a text of `n` characters, cold."""
     del bench
     from omega.interpreter import Interpreter
 
-    lines = [
-        f"(define (f{i} x)\n  (let ((a (+ x {i}))\n        (b (* x 2)))\n    (cond\n"
-        f"      ((< a b) (list a b))\n      ((= a b) 'same)\n"
-        f"      (else (display-nothing a)\n        (f{i} (- x 1))))))"
-        for i in range(max(1, n // 8))
-    ]
-    text = "(define (display-nothing x) x)\n" + "\n".join(lines)
+    text = source_of(n)
     with Interpreter(use_cache=False) as made:
         gc.collect()
         began = cpu()
@@ -62,18 +73,30 @@ def source_size(bench: Bench, n: int) -> float:
         return (cpu() - began) * 1e6
 
 
-def growth_row(name: str, work: Work, most: int = SIZES[-1]) -> Case:
+def growth_row(
+    name: str, work: Work, sizes: tuple[int, ...] = SIZES, quick: tuple[int, ...] = QUICK_SIZES
+) -> Case:
     def run(bench: Bench) -> Row:
-        sizes = [n for n in (QUICK_SIZES if bench.quick else SIZES) if n <= most]
-        rounds: list[list[float]] = []
-        for _ in range(1 if bench.quick else ROUNDS):
-            rounds.append([work(bench, n) / n for n in sizes])
-        per_unit = [min(column) for column in zip(*rounds, strict=True)]
+        chosen = quick if bench.quick else sizes
+        per_unit = []
+        for n in chosen:
+            rounds = 1 if bench.quick or n > ROUNDS_UP_TO else ROUNDS
+            per_unit.append(min(work(bench, n) / n for _ in range(rounds)))
         growth = per_unit[-1] / per_unit[0]
-        shown = ", ".join(f"{n:,}: {us:.3g}" for n, us in zip(sizes, per_unit, strict=True))
+        shown = ", ".join(f"{n:,}: {us:.3g}" for n, us in zip(chosen, per_unit, strict=True))
+        bench.once("growth", dict)[name] = dict(zip(chosen, per_unit, strict=True))
         return Row(name, "us", per_unit[-1], per_unit[0], ratio=growth, note=f"per unit at {shown}")
 
     return Case(name, run)
+
+
+def megabyte(bench: Bench) -> Row:
+    """The row above, in seconds."""
+    measured = bench.kept.get("growth", {}).get(SOURCE, {})
+    if MEGABYTE not in measured:
+        raise Skipped("needs the row of source text above it")
+    took = measured[MEGABYTE] * MEGABYTE / 1e6
+    return Row("1 MB of source text, cold", "s", took, goal=15, judged="omega")
 
 
 CASES = [
@@ -85,5 +108,6 @@ CASES = [
     growth_row("list length: append", called("growth-append")),
     growth_row("hash table entries", called("growth-table")),
     growth_row("depth of non-tail recursion", called("bench-deep")),
-    growth_row("source size, lines compiled", source_size, most=10_000),
+    growth_row(SOURCE, source_size, SOURCE_SIZES, (2_000, 10_000)),
+    Case("1 MB of source text, cold", megabyte),
 ]

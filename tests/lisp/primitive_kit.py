@@ -7,6 +7,7 @@ from typing import Any
 
 from omega.errors import LispFileError, Source
 from omega.lisp.data import Nil, Pair, Symbol, Values
+from omega.lisp.names import library_name
 from omega.lisp.ports import TextInput, TextOutput
 from omega.lisp.primitives import load
 from omega.lisp.printer import write_string
@@ -55,6 +56,7 @@ class FakeRuntime:
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
         self.charged = 0
+        self.registers = {library_name(name): p.function for name, p in PRIMITIVES.items()}
         self.regexes: Any = None
         self.condition_kinds: dict[str, Any] = {}
         self.source_of = lambda file: None

@@ -276,6 +276,7 @@ LONG: dict[str, list[Any]] = {
     "vector-copy!": [[0] * SIZE, 0, VECTOR], "make-vector": [SIZE], "make-list": [SIZE],
     "iota": [SIZE], "range": [SIZE], "reverse!": [to_list(VECTOR)],
     "equal?": [LIST, to_list(VECTOR)], "string-copy": [TEXT], "string->vector": [TEXT],
+    "%sort-runs!": [list(VECTOR), PRIMITIVES["<"].function],
     "cons*": [*[1] * SIZE, Nil], "symbol-append": [Symbol.of("a")] * SIZE,
     "symbol=?": [Symbol.of("a")] * SIZE, "boolean=?": [True] * SIZE,
     "string->symbol": [TEXT], "string->keyword": [TEXT],

@@ -154,3 +154,24 @@ def test_what_was_caught_leaves_no_garbage_in_circles() -> None:
             assert gc.collect() < 100
         finally:
             gc.enable()
+
+
+def test_an_object_of_the_host_is_no_pair_whatever_attributes_it_answers_for() -> None:
+    class Obliging:
+        def __getattr__(self, name: str) -> str:
+            raise KeyError(name)
+
+    with Interpreter() as made:
+        made.define("obliging", Obliging)
+        for form in ("(car (obliging))", "(cadr (obliging))", "(+ 1 (cdr (obliging)))"):
+            with pytest.raises(LispTypeError, match=r"expected a (pair|list)"):
+                made.eval(form)
+
+
+def test_pairs_under_construction_survive_what_is_evaluated_for_them() -> None:
+    with Interpreter() as made:
+        made.eval("(define (add1 x) (let ((y (+ x 1))) y)) (define (two x) (list x (add1 x)))")
+        made.eval("(define (f x) (list (two x) (let ((z (cons x x))) (car z)) (add1 x)))")
+        assert made.eval("(equal? (f 1) '((1 2) 1 2))")
+        made.eval("(define (g n l m) (if (= n 0) (list l m) (g (- n 1) (cons n l) (cons l m))))")
+        assert made.eval("(equal? (g 2 '() '()) '((1 2) ((2) ())))")

@@ -22,6 +22,7 @@ def load() -> dict[str, Primitive]:
         ports,
         reals,
         regex,
+        searching,
         strings,
         substrings,
         tables,

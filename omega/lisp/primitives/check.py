@@ -110,7 +110,7 @@ def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
     at, met, known = value, _NOWHERE, WALK_ITEMS
     while True:
         for _ in _WALK:
-            if not isinstance(at, Pair):
+            if type(at) is not Pair and not isinstance(at, Pair):
                 spend_each(rt, len(items) % WALK_ITEMS)
                 return items, at
             add(at.car)

@@ -1,25 +1,22 @@
 """Pairs and lists: R7RS 6.4, (scheme cxr), and what of SRFI 1 takes no procedure.
 
-Owns: construction, selection, searching by eq?, eqv? and equal?, and whole-list operations.
+Owns: construction, selection and whole-list operations. Searching is in searching.py.
 Refuses: procedures as arguments (map, filter, member with a predicate, ... are in the Lisp
 library), and walking circular lists: they are no proper lists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from omega.errors import LispIndexError
 from omega.lisp.data import Nil, Pair, cons, to_list
-from omega.lisp.equality import PLAIN_KEYS, is_eq, is_equal, is_eqv, key_of, weight
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import index_hint, proper_list, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 # steps along a list before list-tail asks whether it is circular
 _WALK_BEFORE_CYCLES = 200 * check.WALK_ITEMS
-_COMPOUND = 8  # how many comparisons of atoms one of compound data is worth, however it comes out
 
 # -- pairs ----------------------------------------------------------------------------------------
 
@@ -439,137 +436,6 @@ for _at, _name in enumerate(
 def rest(lst: Any) -> Any:
     """(rest list) -> list: all but its first element."""
     return check.pair("rest", 1, lst).cdr
-
-
-# -- searching ------------------------------------------------------------------------------------
-
-
-Same = Callable[[Any, Any], bool]
-
-
-def _search(name: str, x: Any, lst: Any, same: Same, rt: Any, price: int = 1) -> Any:
-    """The pair whose car is the `same` as x, or #f. price: how many comparisons of small atoms one
-    is worth.
-    """
-    at = lst
-    met: Any = None
-    price += weight(x)
-    passed, known = 0, check.WALK_ITEMS
-    stretch = max(8, check.WALK_ITEMS // price)
-    while True:
-        for here in range(stretch):
-            if not isinstance(at, Pair):
-                check.spend_each(rt, here * price)
-                if at is not Nil:
-                    raise wrong_type(name, 2, "a proper list", lst)
-                return False
-            if same(x, at.car):
-                check.spend_each(rt, here * price)
-                return at
-            at = at.cdr
-            if at is met and isinstance(at, Pair):
-                raise wrong_type(name, 2, "a list that ends", lst)
-        check.spend_each(rt, stretch * price)
-        passed += stretch
-        if passed >= known:
-            met, known = at, 2 * passed
-
-
-@primitive("memq")
-def memq(x: Any, lst: Any, *, rt: Any) -> Any:
-    """(memq x list) -> list or #f: the rest of the list from the first element that is eq? to x."""
-    return _search("memq", x, lst, is_eq, rt)
-
-
-@primitive("memv")
-def memv(x: Any, lst: Any, *, rt: Any) -> Any:
-    """(memv x list) -> list or #f: the rest of the list from the first element that is eqv? to
-    x.
-    """
-    return _search("memv", x, lst, is_eqv, rt)
-
-
-@primitive("member")
-def member(x: Any, lst: Any, *, rt: Any) -> Any:
-    """(member x list) -> list or #f: the rest of the list from the first element that is equal? to
-    x.
-    """
-    return _search("member", x, lst, *_equal_to(x, rt))
-
-
-def _equal_to(x: Any, rt: Any) -> tuple[Same, Any, int]:
-    """How to compare with x by equal?, the runtime that is paid, and the price."""
-    if type(x) in PLAIN_KEYS:
-        return is_eqv, rt, 1
-    return lambda a, b: is_equal(a, b, rt.charge), rt, _COMPOUND
-
-
-def _associate(name: str, x: Any, lst: Any, same: Same, rt: Any, price: int = 1) -> Any:
-    def matches(key: Any, entry: Any) -> bool:
-        if not isinstance(entry, Pair):
-            raise wrong_type(name, 2, "a list of pairs", lst)
-        return same(key, entry.car)
-
-    found = _search(name, x, lst, matches, rt, price)
-    return found if found is False else found.car
-
-
-@primitive("assq")
-def assq(x: Any, alist: Any, *, rt: Any) -> Any:
-    """(assq x alist) -> pair or #f: the first pair whose car is eq? to x."""
-    return _associate("assq", x, alist, is_eq, rt)
-
-
-@primitive("assv")
-def assv(x: Any, alist: Any, *, rt: Any) -> Any:
-    """(assv x alist) -> pair or #f: the first pair whose car is eqv? to x."""
-    return _associate("assv", x, alist, is_eqv, rt)
-
-
-@primitive("assoc")
-def assoc(x: Any, alist: Any, *, rt: Any) -> Any:
-    """(assoc x alist) -> pair or #f: the first pair whose car is equal? to x."""
-    return _associate("assoc", x, alist, *_equal_to(x, rt))
-
-
-@primitive("assoc-ref")
-def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
-    """(assoc-ref alist key [default]) -> the value that goes with the key, or the default (#f)."""
-    found = _associate("assoc-ref", key, alist, *_equal_to(key, rt))
-    return default if found is False else found.cdr
-
-
-@primitive("delete", result="list")
-def delete(x: Any, lst: Any, *, rt: Any) -> Any:
-    """(delete x list) -> list: the elements that are not equal? to x."""
-    items = proper_list("delete", 2, lst, rt)
-    same, _, price = _equal_to(x, rt)
-    price += weight(x)
-    stretch = max(8, check.WALK_ITEMS // price)
-    kept: list[Any] = []
-    for at in range(0, len(items), stretch):
-        some = items[at : at + stretch]
-        check.spend_each(rt, len(some) * price)
-        kept += [item for item in some if not same(x, item)]
-    return to_list(kept)
-
-
-@primitive("delete-duplicates", result="list")
-def delete_duplicates(lst: Any, *, rt: Any) -> Any:
-    """(delete-duplicates list) -> list: each element once, where it comes first; compared with
-    equal?.
-    """
-    items = proper_list("delete-duplicates", 1, lst, rt)
-    seen: set[Any] = set()
-    kept: list[Any] = []
-    for at, item in enumerate(items):
-        if at % check.WALK_ITEMS == 0:
-            rt.charge(min(check.WALK_ITEMS, len(items) - at))
-        key = key_of(item, rt.charge)
-        if key not in seen:
-            seen.add(key)
-            kept.append(item)
-    return to_list(kept)
 
 
 @primitive("alist-copy", result="list")

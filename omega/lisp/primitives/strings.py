@@ -100,12 +100,14 @@ def string_copy(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> str:
     return text[first:last]
 
 
+_STRING = {str}
+
+
 def _joined(name: str, parts: list[Any], between: str, first: int, rt: Any) -> str:
-    total = len(between) * max(0, len(parts) - 1)
-    for at, part in enumerate(parts):
-        if type(part) is not str:
-            raise wrong_type(name, first + at, "a string", part)
-        total += len(part)
+    if not set(map(type, parts)) <= _STRING:
+        at = next(i for i, part in enumerate(parts) if type(part) is not str)
+        raise wrong_type(name, first + at, "a string", parts[at])
+    total = len(between) * max(0, len(parts) - 1) + sum(map(len, parts))
     check.size(rt, total, "characters")
     check.spend_each(rt, len(parts))
     return between.join(parts)
