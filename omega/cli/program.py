@@ -143,7 +143,7 @@ class _Run:
         except OmegaError as error:
             return self._failed(error)
         self._hold_warnings()
-        # What the start made is there to stay; programs make few circles and many pairs: 0016.
+        # What the start made is there to stay; programs make few circles and many pairs: 0017.
         gc.freeze()
         gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
         gc.enable()

@@ -207,8 +207,8 @@ class Emitter(Guards):
         self._procedure_body(fn)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
-        known = (self.sites.known, self.files.known) if written else ((), ())
-        doc = docstring(fn.signature, written, fn.doc, *known, self.subscripts.lines())
+        sites, files = (self.sites.known, self.files.known) if written else ((), ())
+        doc = docstring(fn.signature, written, fn.doc, sites, files, self.subscripts.lines())
         head: Block = [self.evaluate(self.const(doc))]
         body = head + self._with_declarations(self.out)
         for worker_name, worker_params, block in self.workers:
