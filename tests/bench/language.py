@@ -2,7 +2,7 @@
 
 Owns: the interpreters the rows share, with steps and limits as a program meets them by default.
 They are embedded in this process, so CPython's collector is what Python has set: nothing frozen,
-its own thresholds, the same for both sides. `omega run` sets it otherwise (docs/decisions/0017).
+its own thresholds, the same for both sides. `omega run` sets it otherwise (docs/decisions/0018).
 Refuses: other languages: see lisps.py.
 """
 
