@@ -59,6 +59,8 @@ class Expressions:
         return self.random.sample(NAMES, n)
 
     def kind(self) -> str:
+        if self.records and self.one_in(6):
+            return "point"
         chosen: str = self.choose(KINDS)
         return chosen
 
@@ -110,6 +112,9 @@ class Expressions:
                         self.expr("int", scope, depth)]  # fmt: skip
             case 3 if depth > 0:
                 return self.control("any", scope, depth - 1)
+            case 4 if self.records:
+                known = [n for n in plain if scope.kinds[n] == "point"] or ["5"]
+                return ["set-point-y!", self.choose(known), self.expr("int", scope, depth)]
         return ["note", self.expr("any", scope, depth - 1)]
 
     def counted(self, i: str) -> Form:
@@ -168,10 +173,8 @@ class Expressions:
             case 13:
                 return [self.choose(("max", "min", "gcd", "expt")), a, self.leaf("int", scope)]
             case 14 if self.records:
-                point = ["make-point", a, self.expr("int", scope, depth)]
-                if self.one_in(4):
-                    return ["let", [["pt", point]], ["set-point-x!", "pt", a], ["point-x", "pt"]]
-                return [self.choose(("point-x", "point-y")), point]
+                of = "point" if not self.one_in(12) else "any"
+                return [self.choose(("point-x", "point-y")), self.expr(of, scope, depth)]
             case 15:
                 return ["char->integer", self.expr("char", scope, depth)]
             case 16:
@@ -219,6 +222,8 @@ class Expressions:
                         self.expr(self.choose(("int", "int", "number")), scope, depth)]  # fmt: skip
             case 4:
                 return [self.choose(("and", "or")), *self.several("bool", scope, depth, 2)]
+            case 5 if self.records and self.one_in(2):
+                return ["point?", self.expr("any", scope, depth)]
             case 5:
                 return [
                     "hash-has-key?",
@@ -311,6 +316,13 @@ class Expressions:
                 return ["let", [["v", self.expr("vector", scope, depth)]], store, "v"]
         return ["vector", *self.several("int", scope, depth, 1 + self.pick(3))]
 
+    def make_point(self, scope: Scope, depth: int) -> Form:
+        made = ["make-point", *self.several("int", scope, depth, 2)]
+        if self.one_in(2):
+            return made
+        store = ["set-point-x!", "pt", self.expr("int", scope.having("pt", "point"), depth)]
+        return ["let", [["pt", made]], store, "pt"]
+
     def make_table(self, scope: Scope, depth: int) -> Form:
         made = ["hash-table", ["quote", "a"], self.expr("int", scope, depth)]
         if self.one_in(2):
@@ -358,5 +370,6 @@ _LEAVES: dict[str, tuple[str, ...]] = {
     "symbol": ("'a", "'b", "'c"),
     "char": ("#\\a", "#\\b", "#\\space"),
     "vector": ("(vector 1 2 3)", "'#(7 8)", "(vector 3 2 1 0)"),
+    "point": ("(make-point 1 2)", "(make-point 3 '())"),
     "table": ("(hash-table 'a 1)", "(make-hash-table)"),
 }

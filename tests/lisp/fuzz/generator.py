@@ -12,8 +12,11 @@ from random import Random
 from typing import Any
 
 from tests.lisp.fuzz.expressions import Expressions, Scope
-from tests.lisp.fuzz.forms import Form
+from tests.lisp.fuzz.forms import Form, parsed
 from tests.lisp.fuzz.macro_programs import MACROS
+
+POINT = """(define-record-type point (make-point x y) point?
+  (x point-x set-point-x!) (y point-y set-point-y!))"""
 
 
 class Generator(Expressions):
@@ -206,7 +209,16 @@ class Generator(Expressions):
         """A form in tail position of loops, which it may continue."""
         self.left -= 1
         less = depth - 1
-        match self.pick(14) if depth > 0 and self.left > 0 else 0:
+        match self.pick(16) if depth > 0 and self.left > 0 else 0:
+            case 14:
+                inner = scope.having("e", "any")
+                clause = [self.test(inner, less), self.tail(kind, inner, less, loops)]
+                last = ["else", self.expr(kind, inner, less)]
+                body = self.choose((self.raising(scope, less), self.expr(kind, scope, less)))
+                return ["guard", ["e", clause, last], body]
+            case 15:
+                body = self.tail(kind, scope, less, [])
+                return ["guard", ["e", ["else", self.tail(kind, scope, less, loops)]], body]
             case 5:
                 return ["if", self.test(scope, less), self.tail(kind, scope, less, loops),
                         self.tail(kind, scope, less, loops)]  # fmt: skip
@@ -356,6 +368,10 @@ class Generator(Expressions):
         return ["with-exception-handler", handler, ["lambda", [], raised]]
 
     def _parameter(self, kind: str, scope: Scope, depth: int) -> Form:
+        known = scope.kinds.get("p")
+        if known is not None and self.one_in(2):
+            given = [["p", self.expr(known[2], scope, depth)]]
+            return ["parameterize", given, *self.sequence(kind, scope, depth)]
         of = self.kind()
         more = [["lambda", ["v"], self.expr(of, scope.having("v", of), 1)]] * self.one_in(4)
         make = ["make-parameter", self.expr(of, scope, depth), *more]
@@ -462,8 +478,7 @@ class Generator(Expressions):
             self.macros.append(name)
             forms.append(MACROS[name].definition)
         if self.one_in(4):
-            forms.append(["define-record-type", "point", ["make-point", "x", "y"], "point?",
-                          ["x", "point-x", "set-point-x!"], ["y", "point-y"]])  # fmt: skip
+            forms += parsed(POINT)
             self.records = True
         for i in range(self.pick(3)):
             of = self.kind()
@@ -508,7 +523,8 @@ class Generator(Expressions):
 
     def taken(self, scope: Scope) -> Form:
         """A name of the library becomes the program's own."""
-        name = self.choose(("car", "+", "not", "map", "vector-ref", "list"))
+        names = ("car", "+", "not", "map", "vector-ref", "list")
+        name = self.choose((*names, "point-x", "point?") if self.records else names)
         value = self.choose((["lambda", "l", ["note", "l"]], ["lambda", ["x"], "x"], name))
         return [self.choose(("define", "set!")), name, value]
 

@@ -21,6 +21,7 @@ from omega.lisp.data import Char, Keyword, Nil, Pair, Record, RecordType, Symbol
 from omega.lisp.reader import read_all
 from omega.lisp.table import HashTable
 from tests.lisp.reference.machine import Escape, Machine, TooLong, Uncaught
+from tests.lisp.reference.primitives import Unsaid
 from tests.lisp.reference.scopes import Malformed
 
 SHOWN_MAX = 400  # parts of a value that are compared
@@ -119,7 +120,7 @@ def expected(texts: list[str]) -> Outcome | None:
                 end, place = ("error", condition.code), uncaught.place
             else:
                 end = ("raised", shown(condition))
-        except (Escape, TooLong, Malformed, ReadError):
+        except (Escape, TooLong, Malformed, ReadError, Unsaid):
             return None
     return Outcome(end, place, log, machine.steps)
 
@@ -210,6 +211,7 @@ class Workbench:
             kept.clear()
         evaluator.sources.clear()
         evaluator.expansions.clear()
+        evaluator.imports.clear()
         evaluator._has_macros = False
         compiler = evaluator.compiler
         compiler.program.defined = set()

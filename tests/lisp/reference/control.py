@@ -111,7 +111,7 @@ def guard(machine: Any, body: Any, selector: Any) -> Any:
 
     handlers, parameters = machine.handlers, machine.parameters
     tag = object()
-    machine.handlers = Handlers((selector, tag), handlers)
+    machine.handlers = Handlers((selector, tag, parameters), handlers)
     try:
         value = machine.apply(body, [])
     except GuardExit as leave:

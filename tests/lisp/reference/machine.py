@@ -99,7 +99,7 @@ class Closure(Procedure):
 
 
 class Handlers:
-    """handler: a procedure, or a guard's (selector, tag)."""
+    """handler: a procedure, or a guard's (selector, tag, the parameters where it stands)."""
 
     def __init__(self, handler: Any, outer: Handlers | None) -> None:
         self.handler, self.outer = handler, outer
@@ -177,8 +177,10 @@ class Machine:
             handler = self.handlers.handler
             self.handlers = self.handlers.outer
             if isinstance(handler, tuple):
-                selector, tag = handler
+                selector, tag, there = handler
+                here, self.parameters = self.parameters, there
                 thunk = self.apply(selector, [condition])
+                self.parameters = here
                 if thunk is not False:
                     raise GuardExit(tag, thunk)
                 continue

@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from omega.errors import DivisionByZero
-from omega.lisp.data import Eof, Nil, Pair, Symbol
+from omega.lisp.data import Char, Eof, Nil, Pair, Symbol
 from omega.lisp.host import PlainHost
 from omega.lisp.names import library_name
 from omega.lisp.primitives.registry import Primitive as Registered
@@ -42,6 +42,10 @@ REALS = (int, float, Fraction)
 
 class Unfit(Exception):
     """The primitive itself is to say what is wrong."""
+
+
+class Unsaid(BaseException):
+    """The program shows what the reference cannot know: how a procedure is written."""
 
 
 def _numbers(values: Any) -> None:
@@ -179,6 +183,12 @@ def _eqv(a: Any, b: Any) -> bool:
     return a == b and str(a) == str(b)
 
 
+def _string(*parts: Any) -> str:
+    if any(type(part) not in (*REALS, str, bool, Char, Symbol) for part in parts):
+        raise Unsaid
+    raise Unfit
+
+
 def _string_append(*strings: Any) -> str:
     if any(type(string) is not str for string in strings):
         raise Unfit
@@ -221,6 +231,7 @@ OWN: dict[str, Callable[..., Any]] = {
     "vector-length": _length_of(list),
     "string-length": _length_of(str),
     "string-append": _string_append,
+    "string": _string,
 }
 
 
@@ -235,15 +246,27 @@ def _either(own: Callable[..., Any], itself: Callable[..., Any]) -> Callable[...
     return apply
 
 
+def _looking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A primitive that does something else when it is given certain primitives."""
+
+    def apply(*arguments: Any) -> Any:
+        return function(*(a.itself if isinstance(a, Primitive) else a for a in arguments))
+
+    return apply
+
+
 def _made() -> dict[str, Primitive]:
     found = {}
     for name, kind in RUNTIME.library.items():
         if not isinstance(kind, Registered):
             continue
-        function = RUNTIME.registers[library_name(name)]
+        itself = function = RUNTIME.registers[library_name(name)]
         if name in OWN:
-            function = _either(OWN[name], function)
+            function = _either(OWN[name], itself)
+        elif name.startswith("%sort"):
+            function = _looking(itself)
         found[name] = Primitive(name, function, kind.low, kind.high)
+        found[name].itself = itself
     for name, function in RECORD_PROCEDURES.items():
         found[name] = _of_function(name, function)
     return found

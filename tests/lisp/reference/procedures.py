@@ -18,6 +18,8 @@ class Procedure:
 
 
 class Primitive(Procedure):
+    itself: Any = None  # Omega's own function
+
     def __init__(self, name: str, function: Callable[..., Any], low: int, high: int | None) -> None:
         self.name, self.function, self.low, self.high = name, function, low, high
 
