@@ -69,8 +69,12 @@ class Emitter(Guards):
         elif node.define:
             self.out.append(self.assign(name, self.expr(node.value)))
         else:
-            # `set!` of a name that has no value is an error: look first.
+            # `set!` of a name that has no value is an error: look, behind the evaluation.
             value = self.expr(node.value)
+            if not isinstance(value, ast.Constant):
+                temp = self.temp()
+                self.out.append(self.assign(temp, value))
+                value = self.name(temp)
             self.at(node.span)
             self.out.append(self.evaluate(self.name(name)))
             self.out.append(self.assign(name, value))
@@ -143,7 +147,7 @@ class Emitter(Guards):
         work: list[Node] = [fn]
         while work:
             at = work.pop()
-            if isinstance(at, Local) and not self._is_within(at.var.owner, fn):
+            if isinstance(at, (Local, SetLocal)) and not self._is_within(at.var.owner, fn):
                 return self.procedures([fn], [name])[0]
             work.extend(children(at))
         self.selectors.append(self.function(fn, name))
