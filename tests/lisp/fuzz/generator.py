@@ -343,7 +343,8 @@ class Generator(Expressions):
         value = self.choose(("'oops", '"text"', "7", self.expr("any", scope, 0)))
         raised = self.choose((["raise", value], ["error", '"bad"', value], ["car", "'()"],
                               ["vector-ref", ["vector", "1"], "1"], ["modulo", "1", "0"],
-                              ["raise-continuable", value], ["nowhere"], ["undefined-name", "1"], ["set!", "unset-name", ["note", value]],
+                              ["raise-continuable", value], ["nowhere"], ["undefined-name", "1"],
+                              ["set!", "unset-name", ["note", value]],
                               [["lambda", ["x"], "x"]], ["5"]))  # fmt: skip
         return raised if self.one_in(2) else ["when", self.test(scope, depth), raised]
 
