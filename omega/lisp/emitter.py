@@ -20,7 +20,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from omega.lisp.core import Lambda, Local, Node, SetGlobal, Variable, children
+from omega.lisp.core import Lambda, Local, Node, SetGlobal, SetLocal, Variable, children
 from omega.lisp.docstring import docstring
 from omega.lisp.guards import Guards
 from omega.lisp.refusals import Subscripts

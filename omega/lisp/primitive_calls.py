@@ -149,10 +149,10 @@ class PrimitiveCalls(Expressions):
         values = self.operands(arguments)
         bare = name in inline.SUBSCRIPTS
         template = inline.checked(name, types, lows, divisor, work, bare)
-        parts = self._parts(template, arguments, values)
+        parts = self._parts(template, arguments, values, folded="A")
         if bare and not self.subscripts.add(self.place, name, (parts["A"], parts["B"])):
             template = inline.checked(name, types, lows, divisor, work, False)
-            parts = self._parts(template, arguments, values)
+            parts = self._parts(template, arguments, values, folded="A")
         return self.fill(template, parts)
 
     def lows(self, operands: list[Node]) -> Lows:
@@ -175,16 +175,23 @@ class PrimitiveCalls(Expressions):
         return self.fill(template, self._parts(template, nodes, self.operands(nodes), once))
 
     def _parts(
-        self, template: ast.expr, nodes: list[Node], values: list[ast.expr], once: str = ""
+        self,
+        template: ast.expr,
+        nodes: list[Node],
+        values: list[ast.expr],
+        once: str = "",
+        folded: str = "ABC",
     ) -> dict[str, Any]:
-        """What stands in the template for its letters."""
+        """What stands in the template for its letters. folded: those of which CPython would make
+        something else, subscripts and products, if the tuples that stand for literals were there.
+        """
         parts: dict[str, Any] = {}
         again = inline.names_in(template)
         for letter, node, value in zip("ABC", nodes, values, strict=False):
             is_temp = isinstance(value, ast.Name) and value.id[:1] == "_"
-            # Python would fold a subscript of the tuple that stands for a literal.
             is_literal = (
-                letter + "_" in again
+                letter in folded
+                and letter + "_" in again
                 and isinstance(value, ast.Constant)
                 and isinstance(value.value, tuple)
             )

@@ -212,6 +212,7 @@ class Workbench:
         evaluator.sources.clear()
         evaluator.expansions.clear()
         evaluator.imports.clear()
+        evaluator.lent.clear()
         evaluator._has_macros = False
         compiler = evaluator.compiler
         compiler.program.defined = set()

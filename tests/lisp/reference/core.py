@@ -195,6 +195,12 @@ def calls(node: Node) -> bool:
     return node.known_calls
 
 
+def globals_of(node: Node) -> set[str]:
+    """The names of the library's globals in a node, the procedures it makes included."""
+    found = {node.name} if isinstance(node, Global) and node.library else set()
+    return found.union(*(globals_of(part) for part in node.parts()))
+
+
 def is_primitive(call: Call) -> bool:
     return isinstance(call.function, Global) and call.function.is_primitive
 

@@ -56,6 +56,7 @@ class Expander:
         self.top, self.transformer = top, transformer
         self.globals: list[Global] = []  # still to be told whose they are
         self.nodes: list[Node] = []  # of this text so far
+        self.taken: list[str] = []  # names of the library that it makes the program's
 
     def program(self, forms: list[Any]) -> list[Node]:
         """The nodes of a text."""
@@ -65,11 +66,10 @@ class Expander:
         for form in forms:
             self._toplevel(form)
         self.settle()
-        taken = [] if self.top.is_library else sorted(self.top.defined - before)
+        names = [] if self.top.is_library else sorted(self.top.defined - before)
+        self.taken = [name for name in names if self.top.known(name)]
         borrowed: list[Node] = [
-            SetGlobal(None, name, False, self._primitive_or_not(name), True)
-            for name in taken
-            if self.top.known(name)
+            SetGlobal(None, name, False, Global(None, name, True), True) for name in self.taken
         ]
         return borrowed + self.nodes
 
@@ -83,9 +83,6 @@ class Expander:
 
     def is_primitive(self, name: str) -> bool:
         raise NotImplementedError
-
-    def _primitive_or_not(self, name: str) -> Node:
-        return Global(None, name, True)
 
     def _note(self, form: Any) -> None:
         """What a text defines is its own from its start."""

@@ -39,6 +39,7 @@ from tests.lisp.reference.core import (
     SetLocal,
     Variable,
     calls,
+    globals_of,
     is_primitive,
     takes_step,
     turns,
@@ -117,6 +118,8 @@ class Machine:
         self.handlers: Handlers | None = None
         self.parameters: dict[Any, Any] = {}
         self.place: tuple[int, int] | None = None  # of the failure under way
+        # of each global procedure, the text that defined it last, and the definition
+        self.texts: dict[str, tuple[list[Any], SetGlobal]] = {}
         self._eval: dict[type, Callable[[Any, Frame], Any]] = {
             Const: lambda node, frame: node.value,
             Local: self._local,
@@ -144,9 +147,35 @@ class Machine:
                 name = "<program>" if i == 1 else f"<program {i}>"  # as Omega calls them
                 forms = [datum for datum, _ in self.read(Source(name, text))]
                 expander = LIBRARY.expander(top, self.transformer)
-                for node in expander.program(forms):
+                nodes = expander.program(forms)
+                self._take(top, expander.taken)
+                for node in nodes:
+                    if isinstance(node, SetGlobal) and isinstance(node.value, Lambda):
+                        self.texts[node.name] = (forms, node)
+                for node in nodes:
                     value = self.eval(node, Frame({}, None))
         return value
+
+    def _take(self, top: Any, names: list[str]) -> None:
+        """Names of the library become the program's: the procedures of earlier texts that use them
+        are defined again, if their names still mean them.
+        """
+        again: list[tuple[list[Any], str]] = []
+        for name, (forms, node) in self.texts.items():
+            value = self.globals.get(name)
+            is_of_text = isinstance(value, Closure) and value.node is node.value and node.define
+            if is_of_text and any(taken in names for taken in globals_of(node.value)):
+                again.append((forms, name))
+        steps = self.steps
+        for name in names if again else []:
+            self.globals.setdefault(name, LIBRARY.value(name))
+        for forms, name in again:
+            for node in LIBRARY.expander(top, self.transformer).program(forms):
+                if isinstance(node, SetGlobal) and node.name == name:
+                    if isinstance(node.value, Lambda):
+                        self.eval(node, Frame({}, None))
+                        self.texts[name] = (forms, node)
+        self.steps = steps
 
     read = staticmethod(read_all)
 
