@@ -127,8 +127,8 @@ def guard(machine: Any, body: Any, selector: Any) -> Any:
 def with_exception_handler(machine: Any, handler: Any, thunk: Any) -> Any:
     from tests.lisp.reference.machine import Handlers
 
-    if not isinstance(handler, Procedure):
-        return machine.fail(LispTypeError("a handler is a procedure"), None)
+    if not isinstance(handler, Procedure) or not isinstance(thunk, Procedure):
+        return machine.fail(LispTypeError("two procedures are expected"), None)
     outer = machine.handlers
     machine.handlers = Handlers(handler, outer)
     try:
