@@ -373,12 +373,13 @@ class Expressions(Builder):
         assert isinstance(node.function, Global)
         (argument,) = node.arguments
         (value,) = self.operands(node.arguments)
+        self.at(node.function.span)
+        class_ = self.name(self.classes[node.function.name])
         self.at(node.span)
         again = value
         if not self.is_atom(argument):
             name = self.temp()
             value, again = self.walrus(name, value), self.name(name)
-        class_ = self.name(self.classes[node.function.name])
         test = self.compare(class_, ast.Is(), self.call("_type", value))
         call = self.invoke(self.name(mangle(node.function.name)), [again])
         slow = self._checked(call, False)

@@ -364,6 +364,7 @@ class Statements(PrimitiveCalls):
         ):
             return False
         assert isinstance(node.function, Global)
+        self.at(node.function.span)
         class_: ast.expr = self.name(self.classes[node.function.name])
         if not all(self.is_atom(argument) for argument in node.arguments):
             name = self.temp()  # it is looked at before the arguments, as the procedure would be

@@ -171,10 +171,10 @@ class Machine:
             self.globals.setdefault(name, LIBRARY.value(name))
         for forms, name in again:
             for node in LIBRARY.expander(top, self.transformer).program(forms):
-                if isinstance(node, SetGlobal) and node.name == name:
-                    if isinstance(node.value, Lambda):
-                        self.eval(node, Frame({}, None))
-                        self.texts[name] = (forms, node)
+                is_it = isinstance(node, SetGlobal) and node.name == name
+                if is_it and isinstance(node.value, Lambda):
+                    self.eval(node, Frame({}, None))
+                    self.texts[name] = (forms, node)
         self.steps = steps
 
     read = staticmethod(read_all)
