@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
-from omega.errors import HostFunctionError, LimitExceeded, OmegaError
+from omega.errors import HostError, HostFunctionError, LimitExceeded, OmegaError
 from omega.lisp.conditions import NATIVE_DEPTH_HINT
 from omega.lisp.data import Keyword, Pair, Symbol, Values
 from omega.lisp.docstring import documentation_of
@@ -125,6 +125,11 @@ class Seam:
             return _plain(value)
         if callable(value) and not isinstance(value, type):
             return self._wrapped(value)
+        if hasattr(value, "__car__") and not isinstance(value, Pair):
+            raise HostError(
+                f"an object of type {kind.__name__} answers to any name, and would pass for a pair",
+                hint="hand over functions that use it instead: see docs/decisions/0019",
+            )
         return value
 
     def arguments(self, positional: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:

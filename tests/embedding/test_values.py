@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omega import Interpreter, LimitExceeded, Limits
+from omega import HostError, Interpreter, LimitExceeded, Limits, OmegaError
 
 
 def test_a_procedure_of_another_interpreter_runs_there_under_its_limits() -> None:
@@ -77,3 +77,16 @@ def test_a_bool_stays_one() -> None:
     with Interpreter() as omega:
         omega.define("yes", lambda: (True,))
         assert omega.eval("(vector-ref (yes) 0)") is True
+
+
+def test_an_object_that_answers_to_any_name_is_refused() -> None:
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *arguments: (name, arguments)
+
+    with Interpreter() as interpreter:
+        with pytest.raises(HostError, match="would pass for a pair"):
+            interpreter.define("proxy", Proxy())
+        interpreter.define("make", lambda: Proxy())
+        with pytest.raises(OmegaError, match="would pass for a pair"):
+            interpreter.eval("(car (make))")
