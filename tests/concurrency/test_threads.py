@@ -80,13 +80,16 @@ def test_submit_threadsafe_reaches_an_idle_scheduler():
 
 def test_an_abandoned_blocking_call_keeps_its_slot_until_it_ends(kit):
     s = kit.scheduler(driver=AsyncioDriver(blocking_max=1))
-    release = threading.Event()
+    release, begun = threading.Event(), threading.Event()
     ended = []
 
     def body():
-        first = s.blocking(release.wait, on_done=lambda e: ended.append("first"))
+        first = s.blocking(
+            lambda: (begun.set(), release.wait()), on_done=lambda e: ended.append("first")
+        )
         task = s.spawn(lambda: s.sync(first.event))
-        s.sleep(0.01)
+        while not begun.is_set():
+            s.sleep(0.001)
         s.cancel(task)
         second = s.blocking(lambda: ended.append("second ran"))
         s.sleep(0.02)

@@ -21,8 +21,7 @@ HOSTS = {
     "a tuple to Lisp": "made.define('x', nested(N, lambda x: (x,), 1))\nmade.get('x')",
     "a dict to Lisp": "made.define('x', nested(N, lambda x: {'a': x}, 1))\nmade.get('x')",
     "lists and dicts as an argument":
-        "made.eval('(lambda (x) 1)')(nested(N, lambda x: ([x], {'a': x}), 1) if 0 else"
-        " nested(N, lambda x: {'a': [x]}, 1))",
+        "made.eval('(lambda (x) 1)')(nested(N, lambda x: {'a': [x]}, 1))",
     "a Lisp list to the host": f"made.eval('''{MADE.replace('WRAP', '(list s)')} s''')",
     "a host function is given it":
         "made.define('f', lambda x: 1)\n"
@@ -39,8 +38,6 @@ HOSTS = {
     "a raised one":
         f"try: made.eval('''{MADE.replace('WRAP', '(list s)')} (raise s)''')\n"
         "except Exception as error: str(error), repr(error)",
-    "printed by a task": f"made.submit('''{MADE.replace('WRAP', '(list s)')} (car s)''')\nmade.run()"
-        if False else "1",
     "errors caused by errors":
         "def f(n):\n    raise nested(N, chained, ValueError('x'))\n"
         "def chained(e):\n    n = ValueError('y')\n    n.__cause__ = e\n    return n\n"

@@ -162,5 +162,5 @@ def recursive(name: str) -> Callable[[int], str]:
     return lambda n: f"{SET_UP}{before}{use(n)}\n'done"
 
 
-CASES = [Case(name, nested(name), 0, None, limited=True, timeout_s=60) for name in FORMS]
-CASES += [Case(name, recursive(name), 0, None, limited=True, timeout_s=60) for name in RECURSIVE]
+CASES = [Case(name, nested(name), 0, None, limited=True) for name in FORMS]
+CASES += [Case(name, recursive(name), 0, None, limited=True) for name in RECURSIVE]

@@ -315,6 +315,10 @@ LONG: dict[str, list[Any]] = {
     "%define-condition-kind": [Symbol.of("x"), OWN, to_list([Symbol.of(f) for f in FIELDS])],
     "condition-is?": [OwnCondition("x", "error", KINDS, {}), OWN],
     "%condition-field": [OWN, OwnCondition("x", "error", KINDS, {}), OWN, OWN],
+    # walks over several lists or vectors
+    "%step!": ["map", 2, [to_list([1])] * SIZE, Nil], "%row": [[[1]] * SIZE, 0],
+    "%step-pairs!": ["map", 2, [to_list([1])] * SIZE, Nil],
+    "%shortest": ["vector-map", 2, [[1]] * SIZE],
     # patterns and regular expressions
     "%pairs": [LIST], "regex-quote": [TEXT],
     "regex-match": ["[^x]*", TEXT], "regex-search": ["x", TEXT], "regex-search-all": ["a", TEXT],
@@ -380,7 +384,7 @@ flush-output-port get-output-string input-port-open? input-port? newline
 open-binary-input-file open-binary-output-file open-input-file open-input-string
 open-output-bytevector open-output-file open-output-string output-port-open? output-port?
 peek-char peek-u8 port? read-char read-u8 textual-port? u8-ready? write-char write-u8
-%index %natural %row %shortest %step! %step-pairs! %string-end %vector-end %wanted-characters
+%index %natural %string-end %vector-end %wanted-characters
 any-bit-set? bit-field bit-field-any? bit-field-clear bit-field-every? bit-field-replace
 bit-field-replace-same bit-field-rotate bit-field-set bit-set? bit-swap bitwise-andc1
 bitwise-andc2 bitwise-eqv bitwise-if bitwise-nand bitwise-nor bitwise-orc1 bitwise-orc2 copy-bit

@@ -15,6 +15,9 @@ from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.primitives.registry import primitive
 
+_STRETCH = range(check.WALK_ITEMS)  # of a list, between charges
+_NOWHERE = object()
+
 
 def _taken(own: str, **given: tuple[Any, type]) -> None:
     """Refuse arguments only the library gives, should a program give others."""
@@ -23,10 +26,11 @@ def _taken(own: str, **given: tuple[Any, type]) -> None:
             raise wrong_type(own, at, f"the {what}", value)
 
 
-def _ended(own: str, name: Any, position: Any, ats: Any) -> bool:
+def _ended(own: str, name: Any, position: Any, ats: Any, rt: Any) -> bool:
     """Whether one of the lists has no more elements; the others may go on, or round."""
     if type(name) is not str or type(position) is not int or type(ats) is not list:
         _taken(own, name=(name, str), position=(position, int), lists=(ats, list))
+    check.spend_each(rt, len(ats))
     for at in ats:
         if type(at) is not Pair and not isinstance(at, Pair):
             for i, each in enumerate(ats):
@@ -37,12 +41,12 @@ def _ended(own: str, name: Any, position: Any, ats: Any) -> bool:
 
 
 @primitive("%step!")
-def step(name: Any, position: Any, ats: Any, more: Any) -> Any:
+def step(name: Any, position: Any, ats: Any, more: Any, *, rt: Any) -> Any:
     """(%step! name position lists more) -> the next element of each list, in front of the list
     `more`; #f when a list has ended. lists: a vector, which is moved on; the first stands at
     `position`.
     """
-    if _ended("%step!", name, position, ats):
+    if _ended("%step!", name, position, ats, rt):
         return False
     result = to_list([at.car for at in ats], more)
     ats[:] = [at.cdr for at in ats]
@@ -50,15 +54,46 @@ def step(name: Any, position: Any, ats: Any, more: Any) -> Any:
 
 
 @primitive("%step-pairs!")
-def step_pairs(name: Any, position: Any, ats: Any, more: Any) -> Any:
+def step_pairs(name: Any, position: Any, ats: Any, more: Any, *, rt: Any) -> Any:
     """(%step-pairs! name position lists more) -> as %step!, with the pairs instead of the
     elements.
     """
-    if _ended("%step-pairs!", name, position, ats):
+    if _ended("%step-pairs!", name, position, ats, rt):
         return False
     result = to_list(list(ats), more)
     ats[:] = [at.cdr for at in ats]
     return result
+
+
+@primitive("%ends")
+def ends(name: Any, position: Any, *lists: Any, rt: Any) -> None:
+    """(%ends name position list ...) -> nothing, if one of the lists ends: what gathers a value for
+    each element would else go on until the memory is used up. The first stands at `position`.
+    """
+    for lst in lists:
+        at = lst
+        for _ in _STRETCH:
+            if type(at) is not Pair and not isinstance(at, Pair):
+                return
+            at = at.cdr
+    _taken("%ends", name=(name, str), position=(position, int))
+    if lists and all(_goes_round(lst, rt) for lst in lists):
+        raise wrong_type(name, position, "a list that ends", lists[0])
+
+
+def _goes_round(lst: Any, rt: Any) -> bool:
+    at, met, walked, known = lst, _NOWHERE, 0, check.WALK_ITEMS
+    while True:
+        for _ in _STRETCH:
+            if type(at) is not Pair and not isinstance(at, Pair):
+                return False
+            at = at.cdr
+            if at is met:
+                return True
+        check.spend(rt, check.WALK_ITEMS)
+        walked += check.WALK_ITEMS
+        if walked >= known:  # Brent: a pair met again is one of a round
+            met, known = at, 2 * walked
 
 
 @primitive("%natural", result="int")
@@ -178,11 +213,12 @@ def string_keep(s: Any, wanted: Any, among: Any, *, rt: Any) -> str:
 
 
 @primitive("%shortest", result="int")
-def shortest(name: Any, position: Any, vectors: Any) -> int:
+def shortest(name: Any, position: Any, vectors: Any, *, rt: Any) -> int:
     """(%shortest name position vectors) -> the length of the shortest vector of a vector of them,
     the first of which stands at `position`.
     """
     _taken("%shortest", name=(name, str), position=(position, int), vectors=(vectors, list))
+    check.spend_each(rt, len(vectors))
     return min(
         (len(check.vector(name, position + at, each)) for at, each in enumerate(vectors)),
         default=0,
@@ -190,9 +226,10 @@ def shortest(name: Any, position: Any, vectors: Any) -> int:
 
 
 @primitive("%row", result="list")
-def row(vectors: Any, k: Any) -> Any:
+def row(vectors: Any, k: Any, *, rt: Any) -> Any:
     """(%row vectors k) -> the list of the elements at index k of a vector of vectors."""
     if type(k) is int and type(vectors) is list:
+        check.spend_each(rt, len(vectors))
         for each in vectors:
             if type(each) is not list or not -1 < k < len(each):
                 break
