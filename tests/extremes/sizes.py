@@ -203,7 +203,8 @@ NUMBERS = {
 
 def filled(text: str, n: int) -> str:
     for mark, value in {
-        "{N}": n, "{2N}": 2 * n, "{N+2}": n + 2, "{N-1}": n - 1, "{N+1}": n + 1, "{2N+1}": 2 * n + 1,
+        "{N}": n, "{2N}": 2 * n, "{N+2}": n + 2, "{N-1}": n - 1, "{N+1}": n + 1,
+        "{2N+1}": 2 * n + 1,
         "{2N-1}": 2 * n - 1,
     }.items():  # fmt: skip
         text = text.replace(mark, str(value))
