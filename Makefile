@@ -1,10 +1,13 @@
 # make demo | test | bench | lint: each makes .venv first and installs what it needs.
 # make fuzz: random programs by the ten thousand, three ways, and nonsense for every reader; all specs
 # without optimisation. PROGRAMS=n SEED=text JOBS=n.
+# make extremes: the longest and deepest programs and data, each version of Python in PYTHONS; half an
+# hour. Then n beside 4n.
 # make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYTHONS ?= $(BIN)/python
 PEERS = hy hissp basilisp calysto_scheme pydantic-monty
 
 .PHONY: demo test bench fuzz peers lint clean
@@ -33,6 +36,10 @@ fuzz: $(VENV)/.installed
 	OMEGA_SPEC_NO_OPT=1 $(BIN)/python -m pytest -n auto tests/test_specs.py -k no-opt
 	nice -n 5 $(BIN)/python -m tests.lisp.fuzz $(if $(PROGRAMS),--programs $(PROGRAMS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+extremes: $(VENV)/.installed
+	$(BIN)/python -m tests.extremes $(foreach python,$(PYTHONS),--python $(python))
+	$(BIN)/python -m tests.extremes data wide --growth --part 4
 
 peers:
 	$(PYTHON) -m venv .peers

@@ -16,9 +16,9 @@ from typing import Any
 from omega.concurrency.outside import External
 from omega.errors import Cancelled
 
-# A call has the recursion limit of the tasks, which need no C stack. What recurses through C
-# (`repr` of a program's deep data) takes up to 900 bytes a level of it, before Python 3.12 has a limit of
-# its own for that. Of address space: only what is used becomes memory.
+# A call has the recursion limit of the tasks, which need no C stack. What recurses through C, as
+# `repr` of a program's deep data does, takes up to 900 bytes a level of it before Python 3.12 has a
+# limit of its own for that. Of address space: only what is used becomes memory.
 STACK_BYTES = 1 << (30 if version_info < (3, 12) else 27)
 
 Ended = Callable[[Any, BaseException | None], None]

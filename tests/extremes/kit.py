@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 MEMORY_BYTES = 6_000_000_000
@@ -71,36 +71,40 @@ _CACHE = tempfile.TemporaryDirectory(prefix="omega-extremes-")
 def _process(cases: list[tuple[Case, int]], python: str) -> Iterator[dict[str, Any]]:
     """The answers of one process, at least one: the last may be how it died."""
     with tempfile.TemporaryDirectory() as folder, Path(folder, "err").open("w+") as err:
-        process = subprocess.Popen(
-            [python, "-X", "faulthandler", "-m", "tests.extremes.child", str(MEMORY_BYTES), folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=err,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMEGA_CACHE_DIR": _CACHE.name},
-            text=True,
-        )
-        assert process.stdin and process.stdout
-        for case, size in cases:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps({"way": case.way, "text": case.make(size)}) + "\n")
-                process.stdin.flush()
-            late = not _answers(process, case.cpu_s)
-            line = "" if late else process.stdout.readline()
-            if line:
+        with _child(python, folder, err) as process:
+            assert process.stdin and process.stdout
+            for case, size in cases:
+                job = json.dumps({"way": case.way, "text": case.make(size)})
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.write(job + "\n")
+                    process.stdin.flush()
+                late = not _answers(process, case.cpu_s)
+                line = "" if late else process.stdout.readline()
+                if not line:
+                    break
                 yield json.loads(line)
-                continue
-            if late:
-                process.kill()
-            code = process.wait()
-            died = "no answer in time" if late else f"exit {code}"
-            if code < 0 and not late:
-                died = signal.Signals(-code).name
-            err.seek(0)
-            yield {"died": died, "text": err.read()[-1500:]}
-            return
-        process.stdin.close()
-        process.wait()
+            else:
+                return
+            process.kill() if late else process.wait()
+        died = f"exit {process.returncode}"
+        if late:
+            died = "no answer in time"
+        elif process.returncode < 0:
+            died = signal.Signals(-process.returncode).name
+        err.seek(0)
+        yield {"died": died, "text": err.read()[-1500:]}
+
+
+def _child(python: str, folder: str, err: IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [python, "-X", "faulthandler", "-m", "tests.extremes.child", str(MEMORY_BYTES), folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=err,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMEGA_CACHE_DIR": _CACHE.name},
+        text=True,
+    )
 
 
 def _answers(process: subprocess.Popen[str], cpu_s: float) -> bool:
