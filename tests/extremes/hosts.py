@@ -81,7 +81,6 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "lines": lambda n: "(define x 1)\n" * (n // 100) + "(display x)",
 }
 WAYS = ("run", "check", "repl", "untrusted")
-SHOWN = ("an error in the depth",)
 
 
 def host_cases() -> list[Case]:

@@ -115,11 +115,10 @@ LISTS = {
 KINDS = {
     "lists": "(list s)", "pairs": "(cons s 1)", "vectors": "(vector s)",
     "tables": '(hash-table "k" s)', "promises": "(delay s)", "records": "(box s)",
-    "values": "(values s s)", "closures": "(lambda () s)", "streams": "(cons-stream s 1)",
+    "values": "(values s 1)", "closures": "(lambda () s)", "streams": "(cons-stream s 1)",
     "forced promises": "(let ((p (make-promise s))) p)", "parameters": "(make-parameter s)",
     "errors": "(guard (e (#t e)) (error \"a\" s))", "raised": "(guard (e (#t (list e))) (raise s))",
     "continuations": "(call/cc (lambda (k) (cons k s)))", "own conditions": "(make-own s)",
-    "tables as keys": "(hash-table (list s) 1)",
 }  # fmt: skip
 BY_DEPTH = {
     "written": "(string-length (call-with-output-string (lambda (p) (write s p)))) 1",
@@ -368,8 +367,6 @@ def wide_cases() -> list[Case]:
              f" (raise {n - 1}))",
              5_000, lambda n: str(n - 1)),
         wide("nested quotes", lambda n: "'" * n + "a 1", 1_000_000, "1", limited=True),
-        wide("brackets opened", lambda n: f"(guard (e ((read-error? e) 1)) (read (open-input-string"
-             f" (make-string {n} #\\()))))", 1_000_000, "1"),
         wide("constant deep in a program", lambda n: f"(define x '{'(' * n}{')' * n}) 1", 1_000_000,
              "1", limited=True),
         wide("constant vectors deep in a program", lambda n: f"(define x '{'#(' * n}{')' * n}) 1",

@@ -36,11 +36,6 @@ def test_texts_and_data_may_be_long(cases: list[Case]) -> None:
     assert not ended_badly([(case, max(10, case.size // PART)) for case in cases])
 
 
-@pytest.mark.parametrize("cases", groups(sizes.deep_cases()), ids=lambda group: group[0].name)
-def test_data_may_nest(cases: list[Case]) -> None:
-    assert not ended_badly([(case, case.size // PART) for case in cases])
-
-
 def test_a_host_gives_and_takes_what_is_long_or_deep() -> None:
     cases = [case for case in hosts.host_cases() if case.way == "python"]
     assert not ended_badly([(case, case.size // PART) for case in cases])
