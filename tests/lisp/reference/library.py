@@ -25,6 +25,9 @@ class _Expander(Forms):
         return isinstance(RUNTIME.library.get(name), Registered)
 
 
+_DEFINE_SYNTAX = Symbol.of("define-syntax")
+
+
 class Library:
     """values: of the names asked for so far. sources: name -> its defining form."""
 
@@ -45,6 +48,9 @@ class Library:
 
     def _read(self, text: str) -> None:
         for form, _ in read_all(Source("<library>", text)):
+            if form.car is _DEFINE_SYNTAX:
+                self.expander(self.top, _no_transformer).program([form])
+                continue
             target = form.cdr.car
             while isinstance(target, Pair):
                 target = target.car
