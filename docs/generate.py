@@ -324,8 +324,8 @@ def defined_in(path: Path) -> list[str]:
 
 OWN_HEAD = '''"""What Omega's own libraries export: written by `python docs/generate.py`.
 
-Owns: OWN, for standard.py: a library for every section of docs/reference.md, and SRFIs as far as a
-section is one. `(omega)` has everything, and is not listed.
+Owns: OWN, for standard.py: a library for every section of docs/reference.md; SAME: SRFIs that are
+about such a section -> its library. `(omega)` has everything, and is not listed.
 """
 
 OWN: dict[str, str] = {
@@ -338,13 +338,20 @@ def own(documented: Iterable[Entry]) -> str:
     for entry in documented:
         for _, homes, libraries in SECTIONS:
             if entry.home in homes:
-                for library in libraries.split(", "):
-                    names.setdefault(library, set()).update([entry.name, *entry.aliases])
+                names.setdefault(libraries.split(", ")[0], set()).update(
+                    [entry.name, *entry.aliases]
+                )
     parts = []
     for library in sorted(names):
         text = textwrap.fill(" ".join(sorted(names[library])), 90, break_on_hyphens=False)
         parts.append(f'    "({library})": """\n{textwrap.indent(text, " " * 8)}\n        """,\n')
-    return OWN_HEAD + "".join(parts) + "}\n"
+    same = [
+        f'    "({other})": "({library})",\n'
+        for _, _, libraries in SECTIONS
+        for library, *others in [libraries.split(", ")]
+        for other in others
+    ]
+    return OWN_HEAD + "".join(parts) + "}\n\nSAME: dict[str, str] = {\n" + "".join(same) + "}\n"
 
 
 # -- what errors look like -------------------------------------------------------------------------

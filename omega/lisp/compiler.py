@@ -46,6 +46,8 @@ ENVIRONMENT = "environment"  # the home of what `environment` makes: of no modul
 
 _DEFINE_LIBRARY = Symbol.of("define-library")
 
+# what a top level has defined, its syntax, its imports, and the modules there are
+Known = tuple[set[str], dict[str, Any], dict[str, Import], dict[str, Module]]
 # a macro's use (file, line, column), its name, and where it is defined
 Expansion = tuple[tuple[str, int, int], str, Span]
 
@@ -123,29 +125,29 @@ class Compiler:
         self._syntax_loaded: set[str] = set()  # parts whose macros are there
         self._macros_loaded = False
 
-    def compile(self, source: Source, top: TopLevel, *, limit: int = 4_000_000) -> Compiled:
+    def compile(
+        self,
+        source: Source,
+        top: TopLevel,
+        *,
+        limit: int = 4_000_000,
+        refuse: Callable[[list[tuple[Any, Span]]], None] = lambda forms: None,
+    ) -> Compiled:
         """Compile a whole text. Raises ReadError, LispSyntaxError or LimitExceeded; a text that
-        does not compile has defined nothing.
+        does not compile has defined nothing. refuse: raises for forms that are not to be there.
         """
         with _collector_at_rest(), self._passes(source, top, limit) as (expander, forms, before):
+            refuse(forms)
             nodes = expander.program(forms, len(source.text))
             self.rt.charge(0)  # is there time left?
             return self.finished(nodes, expander, before)
 
     def compile_file(self, source: Source, *, limit: int = 4_000_000) -> Compiled:
         """Compile the file of a library, which declares modules and does nothing else."""
-        for form, span in read_all(source, limit):
-            head = form.car if isinstance(form, Pair) else None
-            if head is not _DEFINE_LIBRARY:
-                raise LibraryError(
-                    "the file of a library holds define-library forms, and nothing else",
-                    span=span,
-                    hint="code stands in the (begin ...) of a library",
-                )
         top = TopLevel(self.library.syntax, self.rt.library, self.rt.parts, self._need)
         is_checking, self.is_checking = self.is_checking, False  # it is another text
         try:
-            return self.compile(source, top, limit=limit)
+            return self.compile(source, top, limit=limit, refuse=_refuse_code)
         finally:
             self.is_checking = is_checking
 
@@ -202,7 +204,7 @@ class Compiler:
         its own that were the library's when the text was compiled.
         """
         top = self.program
-        known = set(top.defined), dict(top.syntax), dict(top.imports)
+        known = self._known(top)
         with _collector_at_rest(), self._passes(source, top, None) as (expander, forms, _):
             nodes: list[Node] = [
                 node
@@ -214,7 +216,7 @@ class Compiler:
             self._load_needed()
             tree, emitter = self._emit(unit)
             code = _code(tree, source.name)
-        self._forget(top, *known)
+        self._forget(top, known)
         return load(code, emitter.literals, self.rt.registers)
 
     def check(
@@ -224,7 +226,7 @@ class Compiler:
         what is worth telling only to who asks. Raises ReadError or LimitExceeded.
         """
         top = self.program
-        before = set(top.defined), dict(top.syntax), dict(top.imports)
+        before = self._known(top)
         self.is_checking = True
         try:
             with self._passes(source, top, limit) as (expander, forms, _):
@@ -234,7 +236,7 @@ class Compiler:
                 found += self.text.findings
         finally:  # the text may never be run here
             self.is_checking = False
-            self._forget(top, *before)
+            self._forget(top, before)
         return wrong, found, _expansions(expander)
 
     def examined(self, nodes: list[Node], expander: Expander, *, is_sound: bool) -> list[Finding]:
@@ -247,8 +249,7 @@ class Compiler:
         found = findings(unit, self.rt.registers)
         if is_sound:  # else what uses a name may be what they are about
             found += style(nodes, expander)
-            analyse(unit)
-            tree = Emitter(unit, set(self.texts.entries), dict(self.texts.workers_of)).module()
+            tree, _ = self._emit(unit, for_good=False)
             _code(tree, self.text.source.name)
         return found
 
@@ -279,16 +280,11 @@ class Compiler:
     @contextmanager
     def _undoing(self, top: TopLevel) -> Iterator[set[str]]:
         """What fails inside has defined nothing. The names defined before."""
-        before = set(top.defined)
-        syntax, imports, modules = dict(top.syntax), dict(top.imports), self.texts.modules
-        known = dict(modules.known)
+        known = self._known(top)
         try:
-            yield before
+            yield set(known[0])
         except BaseException:
-            self._forget(top, before, syntax, imports)
-            for shown in [name for name, module in modules.known.items() if module.path is None]:
-                del modules.known[shown]
-            modules.known.update(known)
+            self._forget(top, known)
             raise
 
     @contextmanager
@@ -301,12 +297,19 @@ class Compiler:
         finally:
             self.text = outer
 
-    def _forget(
-        self, top: TopLevel, defined: set[str], syntax: dict[str, Any], imports: dict[str, Any]
-    ) -> None:
-        """Have `top` know these names again, and no other. Parts of the library stay loaded."""
-        top.defined, top.syntax = defined, {**self.library.syntax, **syntax}
-        top.imports = imports
+    def _known(self, top: TopLevel) -> Known:
+        modules = dict(self.texts.modules.known)
+        return set(top.defined), dict(top.syntax), dict(top.imports), modules
+
+    def _forget(self, top: TopLevel, known: Known) -> None:
+        """Have `top` know these names again, and no other, and the modules that texts had declared.
+        Parts of the library, and libraries that have files, stay loaded.
+        """
+        top.defined, syntax, top.imports, modules = known
+        top.syntax = {**self.library.syntax, **syntax}
+        files = {n: m for n, m in self.texts.modules.known.items() if m.path is not None}
+        self.texts.modules.known.clear()
+        self.texts.modules.known.update(files | modules)
 
     def macroexpand(self, form: Any) -> Any:
         """`form`, which a program made, with the macro uses at its head expanded."""
@@ -387,12 +390,15 @@ class Compiler:
                 node.define = True
         return resolve(nodes, top, self.optimize)
 
-    def _emit(self, unit: Unit) -> tuple[ast.Module, Emitter]:
+    def _emit(self, unit: Unit, *, for_good: bool = True) -> tuple[ast.Module, Emitter]:
+        """for_good: the code will be run, so that later texts must know what it promises."""
         analyse(unit)
+        entries, workers = self.texts.entries, self.texts.workers_of
         if unit.top.is_library:  # each of its texts stands for itself
-            emitter = Emitter(unit, set(), {})
-        else:
-            emitter = Emitter(unit, self.texts.entries, self.texts.workers_of)
+            entries, workers = set(), {}
+        elif not for_good:
+            entries, workers = set(entries), dict(workers)
+        emitter = Emitter(unit, entries, workers)
         emitter.file = self.text.source.name
         return emitter.module(), emitter
 
@@ -448,6 +454,17 @@ class Compiler:
             self.text.macro_steps -= self.rt.metered_steps
             if self.rt.metered_left() is None:
                 self.rt.charge(self.rt.metered_steps)
+
+
+def _refuse_code(forms: list[tuple[Any, Span]]) -> None:
+    """An error if a form is no define-library."""
+    for form, span in forms:
+        if not isinstance(form, Pair) or form.car is not _DEFINE_LIBRARY:
+            raise LibraryError(
+                "the file of a library holds define-library forms, and nothing else",
+                span=span,
+                hint="code stands in the (begin ...) of a library",
+            )
 
 
 def _is_syntax(imported: Import) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from omega.errors import LibraryError, OmegaError, Span
 from omega.lisp.environment import TopLevel
 from omega.lisp.expansion import size_of
-from omega.lisp.library.standard import STANDARD
+from omega.lisp.library.standard import EVERYTHING, STANDARD, is_standard
 from omega.lisp.modules import ASKED, INCLUDE, LIBRARY, Module, Name, shown_name
 from omega.lisp.reader import read_all
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from omega.lisp.compiler import Compiled, Compiler, Text
     from omega.lisp.expander import Expander, Part
     from omega.lisp.library_forms import Declared
-
-EVERYTHING = "(omega)"  # the library that has all of a program's names
 
 
 class Declarations:
@@ -55,7 +53,7 @@ class Declarations:
 
     def has(self, name: Name, importer: str) -> bool:
         """Whether there is a library, for cond-expand."""
-        if shown_name(name) in STANDARD or shown_name(name) == EVERYTHING:
+        if is_standard(shown_name(name)):
             return True
         found = self.compiler.texts.modules.exists(name, importer)
         self.compiler.text.depends.append((ASKED, name, importer, found))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from omega.errors import LispValueError
 from omega.lisp.data import Symbol, to_list
 from omega.lisp.environment import TopLevel
-from omega.lisp.library.standard import FEATURES
 from omega.lisp.primitives.check import wrong_type
 
 if TYPE_CHECKING:
@@ -101,6 +100,8 @@ def evaluation_procedures(ev: Evaluator) -> dict[str, Callable[..., Any]]:
 
     def features() -> Any:
         """(features) -> the list of what `cond-expand` finds here."""
+        from omega.lisp.library.standard import FEATURES
+
         return to_list([Symbol.of(name) for name in FEATURES])
 
     found: dict[str, Callable[..., Any]] = {

@@ -14,7 +14,7 @@ from omega.errors import LibraryError, Span
 from omega.lisp.data import Nil, Pair, Symbol, spine
 from omega.lisp.environment import Alias, Import, ImportSet, Macro, strip, symbol_of
 from omega.lisp.expander import AnyScope, Expander, Part, shown
-from omega.lisp.library.standard import FEATURES, STANDARD
+from omega.lisp.library.standard import FEATURES, is_standard
 from omega.lisp.modules import Name, shown_name
 from omega.lisp.special import SPECIALS, args, special, specials_scope
 
@@ -72,8 +72,7 @@ def import_set(ex: Expander, datum: Any, span: Span | None) -> ImportSet:
     modifiers: list[tuple[str, list[Part]]] = []
     parts = _set_parts(ex, datum, span)
     while len(parts) > 1 and isinstance(parts[1][0], Pair):
-        head = parts[0][0]
-        word = symbol_of(head).name if isinstance(head, (Symbol, Alias)) else ""
+        word = _word_of(parts[0][0])
         if word not in MODIFIERS:
             break
         modifiers.append((word, parts[2:]))
@@ -206,7 +205,7 @@ def define_library(ex: Expander, form: Any, scope: AnyScope, span: Span | None) 
     if not isinstance(datum, Pair):
         raise ex.error("malformed `define-library`", at or span, NAME_SHAPE)
     name = name_of(ex, ex.parts(datum), at or span)
-    if shown_name(name) in STANDARD:
+    if is_standard(shown_name(name)):
         raise _error(
             ex, f"{shown_name(name)} is Omega's own library", at or span, "give yours another name"
         )
@@ -219,9 +218,8 @@ def _declare(ex: Expander, parts: list[Part], into: Declared, span: Span | None)
     work = list(reversed(parts))
     while work:
         datum, at = work.pop()
-        head = datum.car if isinstance(datum, Pair) else None
-        word = symbol_of(head).name if isinstance(head, (Symbol, Alias)) else ""
         items = ex.parts(datum)[1:] if isinstance(datum, Pair) else []
+        word = _word_of(datum.car) if isinstance(datum, Pair) else ""
         match word:
             case "export":
                 for part in items:
@@ -251,7 +249,7 @@ def _export(ex: Expander, part: Part, into: Declared, span: Span | None) -> None
     at = at or span
     if isinstance(datum, Pair):
         items = ex.parts(datum)
-        word = _word_or(items[0][0])
+        word = _word_of(items[0][0])
         if len(items) != 3 or word != "rename":
             raise ex.error(
                 "malformed `export`", at, "expected (export name (rename name other-name) ...)"
@@ -264,7 +262,7 @@ def _export(ex: Expander, part: Part, into: Declared, span: Span | None) -> None
     into.exports[outside] = (inside, at)
 
 
-def _word_or(datum: Any) -> str:
+def _word_of(datum: Any) -> str:
     return symbol_of(datum).name if isinstance(datum, (Symbol, Alias)) else ""
 
 
@@ -321,11 +319,11 @@ def _chosen(ex: Expander, form: Any) -> Any:
 
 def _holds(ex: Expander, form: Any, requirement: Any) -> bool:
     if isinstance(requirement, (Symbol, Alias)):
-        return symbol_of(requirement).name in FEATURES or symbol_of(requirement).name == "else"
+        return _word_of(requirement) in (*FEATURES, "else")
     if not isinstance(requirement, Pair):
         raise _malformed(ex, form, requirement)
     parts = spine(requirement.cdr)
-    match _word_or(requirement.car):
+    match _word_of(requirement.car):
         case "and":
             return all(_holds(ex, form, part) for part in parts)
         case "or":

@@ -92,7 +92,7 @@ class Modules:
             return known
         if path is None:
             raise self._missing(name, importer, span)
-        self.load(name, path)
+        self._declare(path)
         found = self.known.get(shown)
         if found is None:
             raise LibraryError(
@@ -102,8 +102,8 @@ class Modules:
             )
         return found
 
-    def load(self, name: Name, path: str) -> None:
-        """Declare what the file at `path` defines."""
+    def _declare(self, path: str) -> None:
+        """Know the modules that the file at `path` defines."""
         assert self.files is not None
         before = set(self.known)
         self._load(self.files.read(path), path)

@@ -303,6 +303,17 @@ def test_text_that_does_not_compile_has_declared_nothing() -> None:
         assert interpreter.eval("x") == 1
 
 
+def test_text_that_is_checked_has_declared_nothing() -> None:
+    library = "(define-library (l) (export x) (import (scheme base)) (begin (define x 1)))"
+    with Interpreter() as interpreter:
+        assert interpreter.check(f"{library} (import (l)) x") == []
+        with pytest.raises(LibraryError, match="there is no library"):
+            interpreter.eval("(import (l)) x")
+        interpreter.eval(library)
+        interpreter.check(library.replace("x 1", "x 2"))
+        assert interpreter.eval("(import (l)) x") == 1
+
+
 # -- the cache -------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """What Omega's own libraries export: written by `python docs/generate.py`.
 
-Owns: OWN, for standard.py: a library for every section of docs/reference.md, and SRFIs as far as a
-section is one. `(omega)` has everything, and is not listed.
+Owns: OWN, for standard.py: a library for every section of docs/reference.md; SAME: SRFIs that are
+about such a section -> its library. `(omega)` has everything, and is not listed.
 """
 
 OWN: dict[str, str] = {
@@ -201,167 +201,19 @@ OWN: dict[str, str] = {
         command-line current-jiffy current-milliseconds current-second emergency-exit exit
         get-environment-variable get-environment-variables jiffies-per-second now random
         """,
-    "(srfi 121)": """
-        bytevector->generator bytevector-accumulator bytevector-accumulator! circular-generator
-        count-accumulator gappend gcombine gcons* gdelete gdelete-neighbor-dups gdrop gdrop-while
-        generator generator->list generator->reverse-list generator->string generator->vector
-        generator->vector! generator-any generator-count generator-every generator-find
-        generator-fold generator-for-each generator-map->list generator-unfold gfilter gflatten
-        ggroup gindex gmap gmerge gremove gselect gstate-filter gtake gtake-while list->generator
-        list-accumulator make-accumulator make-coroutine-generator make-generator
-        make-iota-generator make-range-generator make-unfold-generator product-accumulator
-        reverse-list-accumulator reverse-vector->generator reverse-vector-accumulator
-        string->generator string-accumulator sum-accumulator vector->generator vector-accumulator
-        vector-accumulator!
-        """,
-    "(srfi 125)": """
-        alist->hash alist->hash-table call-with-input-file call-with-output-file
-        call-with-output-string call-with-port hash hash->alist hash-clear! hash-copy hash-count
-        hash-delete! hash-empty? hash-filter hash-for-each hash-has-key? hash-keys hash-map
-        hash-map->list hash-merge hash-merge! hash-ref hash-ref! hash-remove! hash-select
-        hash-set! hash-size hash-table hash-table->alist hash-table-clear! hash-table-contains?
-        hash-table-copy hash-table-count hash-table-delete! hash-table-difference!
-        hash-table-empty-copy hash-table-empty? hash-table-entries hash-table-equivalence-function
-        hash-table-exists? hash-table-find hash-table-fold hash-table-for-each hash-table-intern!
-        hash-table-intersection! hash-table-keys hash-table-map hash-table-map!
-        hash-table-map->list hash-table-merge! hash-table-mutable? hash-table-pop!
-        hash-table-prune! hash-table-ref hash-table-ref/default hash-table-set! hash-table-size
-        hash-table-unfold hash-table-union! hash-table-update! hash-table-update!/default
-        hash-table-values hash-table-walk hash-table-xor! hash-table=? hash-table? hash-update!
-        hash-values hash? make-hash-table with-input-from-file with-output-to-file
-        with-output-to-string
-        """,
-    "(srfi 13)": """
-        format-string list->string make-string reverse-list->string string string->list
-        string->vector string-any string-append string-break string-ci<=? string-ci<? string-ci=?
-        string-ci>=? string-ci>? string-concatenate string-concatenate-reverse string-contains
-        string-contains-right string-copy string-copy! string-count string-delete string-downcase
-        string-drop string-drop-right string-drop-while string-drop-while-right string-every
-        string-fill! string-filter string-fold string-fold-right string-foldcase string-for-each
-        string-for-each-index string-format string-index string-index-right string-join
-        string-length string-lines string-map string-null? string-pad string-pad-left
-        string-pad-right string-prefix-length string-prefix? string-ref string-remove
-        string-repeat string-replace string-reverse string-rindex string-search-forward
-        string-segment string-set! string-skip string-skip-right string-span string-split
-        string-suffix-length string-suffix? string-tabulate string-take string-take-right
-        string-take-while string-take-while-right string-titlecase string-tokenize string-trim
-        string-trim-both string-trim-left string-trim-right string-unfold string-unfold-right
-        string-upcase string<=? string<? string=? string>=? string>? string? substring
-        vector->string
-        """,
-    "(srfi 130)": """
-        format-string list->string make-string reverse-list->string string string->list
-        string->vector string-any string-append string-break string-ci<=? string-ci<? string-ci=?
-        string-ci>=? string-ci>? string-concatenate string-concatenate-reverse string-contains
-        string-contains-right string-copy string-copy! string-count string-delete string-downcase
-        string-drop string-drop-right string-drop-while string-drop-while-right string-every
-        string-fill! string-filter string-fold string-fold-right string-foldcase string-for-each
-        string-for-each-index string-format string-index string-index-right string-join
-        string-length string-lines string-map string-null? string-pad string-pad-left
-        string-pad-right string-prefix-length string-prefix? string-ref string-remove
-        string-repeat string-replace string-reverse string-rindex string-search-forward
-        string-segment string-set! string-skip string-skip-right string-span string-split
-        string-suffix-length string-suffix? string-tabulate string-take string-take-right
-        string-take-while string-take-while-right string-titlecase string-tokenize string-trim
-        string-trim-both string-trim-left string-trim-right string-unfold string-unfold-right
-        string-upcase string<=? string<? string=? string>=? string>? string? substring
-        vector->string
-        """,
-    "(srfi 132)": """
-        list-delete-neighbor-dups list-delete-neighbor-dups! list-merge list-merge! list-min
-        list-sort list-sort! list-sorted? list-stable-sort list-stable-sort! merge merge! sort
-        sort! sorted? vector-delete-neighbor-dups vector-delete-neighbor-dups! vector-find-median
-        vector-find-median! vector-merge vector-merge! vector-select! vector-separate! vector-sort
-        vector-sort! vector-sorted? vector-stable-sort vector-stable-sort!
-        """,
-    "(srfi 133)": """
-        bytevector bytevector-append bytevector-copy bytevector-copy! bytevector-fill!
-        bytevector-length bytevector-u8-ref bytevector-u8-set! bytevector? list->vector
-        make-bytevector make-vector reverse-list->vector reverse-vector reverse-vector->list
-        string->utf8 subvector utf8->string vector vector->list vector-any vector-append
-        vector-append-subvectors vector-binary-search vector-concatenate vector-copy vector-copy!
-        vector-count vector-cumulate vector-empty? vector-every vector-fill! vector-filter
-        vector-first vector-fold vector-fold-right vector-for-each vector-index vector-index-right
-        vector-last vector-length vector-map vector-map! vector-partition vector-pop! vector-push!
-        vector-ref vector-reverse vector-reverse! vector-reverse-copy vector-reverse-copy!
-        vector-set! vector-skip vector-skip-right vector-swap! vector-tabulate vector-unfold
-        vector-unfold! vector-unfold-right vector-unfold-right! vector= vector?
-        """,
-    "(srfi 151)": """
-        any-bit-set? bit-field bit-field-any? bit-field-clear bit-field-every? bit-field-replace
-        bit-field-replace-same bit-field-reverse bit-field-rotate bit-field-set bit-set? bit-swap
-        bits bits->list bits->vector bitwise-andc1 bitwise-andc2 bitwise-eqv bitwise-fold
-        bitwise-for-each bitwise-if bitwise-nand bitwise-nor bitwise-orc1 bitwise-orc2
-        bitwise-unfold copy-bit every-bit-set? first-set-bit list->bits make-bitwise-generator
-        vector->bits
-        """,
-    "(srfi 152)": """
-        format-string list->string make-string reverse-list->string string string->list
-        string->vector string-any string-append string-break string-ci<=? string-ci<? string-ci=?
-        string-ci>=? string-ci>? string-concatenate string-concatenate-reverse string-contains
-        string-contains-right string-copy string-copy! string-count string-delete string-downcase
-        string-drop string-drop-right string-drop-while string-drop-while-right string-every
-        string-fill! string-filter string-fold string-fold-right string-foldcase string-for-each
-        string-for-each-index string-format string-index string-index-right string-join
-        string-length string-lines string-map string-null? string-pad string-pad-left
-        string-pad-right string-prefix-length string-prefix? string-ref string-remove
-        string-repeat string-replace string-reverse string-rindex string-search-forward
-        string-segment string-set! string-skip string-skip-right string-span string-split
-        string-suffix-length string-suffix? string-tabulate string-take string-take-right
-        string-take-while string-take-while-right string-titlecase string-tokenize string-trim
-        string-trim-both string-trim-left string-trim-right string-unfold string-unfold-right
-        string-upcase string<=? string<? string=? string>=? string>? string? substring
-        vector->string
-        """,
-    "(srfi 158)": """
-        bytevector->generator bytevector-accumulator bytevector-accumulator! circular-generator
-        count-accumulator gappend gcombine gcons* gdelete gdelete-neighbor-dups gdrop gdrop-while
-        generator generator->list generator->reverse-list generator->string generator->vector
-        generator->vector! generator-any generator-count generator-every generator-find
-        generator-fold generator-for-each generator-map->list generator-unfold gfilter gflatten
-        ggroup gindex gmap gmerge gremove gselect gstate-filter gtake gtake-while list->generator
-        list-accumulator make-accumulator make-coroutine-generator make-generator
-        make-iota-generator make-range-generator make-unfold-generator product-accumulator
-        reverse-list-accumulator reverse-vector->generator reverse-vector-accumulator
-        string->generator string-accumulator sum-accumulator vector->generator vector-accumulator
-        vector-accumulator!
-        """,
-    "(srfi 43)": """
-        bytevector bytevector-append bytevector-copy bytevector-copy! bytevector-fill!
-        bytevector-length bytevector-u8-ref bytevector-u8-set! bytevector? list->vector
-        make-bytevector make-vector reverse-list->vector reverse-vector reverse-vector->list
-        string->utf8 subvector utf8->string vector vector->list vector-any vector-append
-        vector-append-subvectors vector-binary-search vector-concatenate vector-copy vector-copy!
-        vector-count vector-cumulate vector-empty? vector-every vector-fill! vector-filter
-        vector-first vector-fold vector-fold-right vector-for-each vector-index vector-index-right
-        vector-last vector-length vector-map vector-map! vector-partition vector-pop! vector-push!
-        vector-ref vector-reverse vector-reverse! vector-reverse-copy vector-reverse-copy!
-        vector-set! vector-skip vector-skip-right vector-swap! vector-tabulate vector-unfold
-        vector-unfold! vector-unfold-right vector-unfold-right! vector= vector?
-        """,
-    "(srfi 60)": """
-        any-bit-set? bit-field bit-field-any? bit-field-clear bit-field-every? bit-field-replace
-        bit-field-replace-same bit-field-reverse bit-field-rotate bit-field-set bit-set? bit-swap
-        bits bits->list bits->vector bitwise-andc1 bitwise-andc2 bitwise-eqv bitwise-fold
-        bitwise-for-each bitwise-if bitwise-nand bitwise-nor bitwise-orc1 bitwise-orc2
-        bitwise-unfold copy-bit every-bit-set? first-set-bit list->bits make-bitwise-generator
-        vector->bits
-        """,
-    "(srfi 69)": """
-        alist->hash alist->hash-table call-with-input-file call-with-output-file
-        call-with-output-string call-with-port hash hash->alist hash-clear! hash-copy hash-count
-        hash-delete! hash-empty? hash-filter hash-for-each hash-has-key? hash-keys hash-map
-        hash-map->list hash-merge hash-merge! hash-ref hash-ref! hash-remove! hash-select
-        hash-set! hash-size hash-table hash-table->alist hash-table-clear! hash-table-contains?
-        hash-table-copy hash-table-count hash-table-delete! hash-table-difference!
-        hash-table-empty-copy hash-table-empty? hash-table-entries hash-table-equivalence-function
-        hash-table-exists? hash-table-find hash-table-fold hash-table-for-each hash-table-intern!
-        hash-table-intersection! hash-table-keys hash-table-map hash-table-map!
-        hash-table-map->list hash-table-merge! hash-table-mutable? hash-table-pop!
-        hash-table-prune! hash-table-ref hash-table-ref/default hash-table-set! hash-table-size
-        hash-table-unfold hash-table-union! hash-table-update! hash-table-update!/default
-        hash-table-values hash-table-walk hash-table-xor! hash-table=? hash-table? hash-update!
-        hash-values hash? make-hash-table with-input-from-file with-output-to-file
-        with-output-to-string
-        """,
+}
+
+SAME: dict[str, str] = {
+    "(srfi 60)": "(omega bit)",
+    "(srfi 151)": "(omega bit)",
+    "(srfi 132)": "(omega sort)",
+    "(srfi 13)": "(omega string)",
+    "(srfi 130)": "(omega string)",
+    "(srfi 152)": "(omega string)",
+    "(srfi 43)": "(omega vector)",
+    "(srfi 133)": "(omega vector)",
+    "(srfi 69)": "(omega table)",
+    "(srfi 125)": "(omega table)",
+    "(srfi 121)": "(omega generator)",
+    "(srfi 158)": "(omega generator)",
 }

@@ -87,7 +87,8 @@ def _member(name: str, x: Any, lst: Any, same: Same | None, rt: Any) -> Any:
     if type(x) in PLAIN_KEYS:
         return _search_plain(name, x, lst, False, type(x) is int or same is not is_eq, rt)
     if same is None:
-        return _search(name, x, lst, *_equal_to(x, rt))
+        same, price = _equal_to(x, rt)
+        return _search(name, x, lst, same, rt, price)
     return _search(name, x, lst, same, rt)
 
 
@@ -113,11 +114,11 @@ def member(x: Any, lst: Any, *, rt: Any) -> Any:
     return _member("member", x, lst, None, rt)
 
 
-def _equal_to(x: Any, rt: Any) -> tuple[Same, Any, int]:
-    """How to compare with x by equal?, the runtime that is paid, and the price."""
+def _equal_to(x: Any, rt: Any) -> tuple[Same, int]:
+    """How to compare with x by equal?, and the price."""
     if type(x) in PLAIN_KEYS:
-        return is_eqv, rt, 1
-    return lambda a, b: is_equal(a, b, rt.charge), rt, _COMPOUND
+        return is_eqv, 1
+    return lambda a, b: is_equal(a, b, rt.charge), _COMPOUND
 
 
 def _associate(name: str, x: Any, lst: Any, given: Same | None, rt: Any) -> Any:
@@ -125,7 +126,7 @@ def _associate(name: str, x: Any, lst: Any, given: Same | None, rt: Any) -> Any:
     if type(x) in PLAIN_KEYS:
         found = _search_plain(name, x, lst, True, type(x) is int or given is not is_eq, rt)
         return found if found is False else found.car
-    same, _, price = _equal_to(x, rt) if given is None else (given, rt, 1)
+    same, price = _equal_to(x, rt) if given is None else (given, 1)
 
     def matches(key: Any, entry: Any) -> bool:
         if not isinstance(entry, Pair):
@@ -165,7 +166,7 @@ def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
 def delete(x: Any, lst: Any, *, rt: Any) -> Any:
     """(delete x list) -> list: the elements that are not equal? to x."""
     items = proper_list("delete", 2, lst, rt)
-    same, _, price = _equal_to(x, rt)
+    same, price = _equal_to(x, rt)
     price += weight(x)
     stretch = max(8, check.WALK_ITEMS // price)
     kept: list[Any] = []
