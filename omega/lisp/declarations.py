@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omega.errors import LibraryError, OmegaError, Span
-from omega.lisp.environment import TopLevel
+from omega.errors import LibraryError, LispError, OmegaError, Span
+from omega.lisp.environment import EVERYTHING, TopLevel
 from omega.lisp.expansion import size_of
-from omega.lisp.library.standard import EVERYTHING, STANDARD, is_standard
+from omega.lisp.library.standard import STANDARD, is_standard
 from omega.lisp.modules import ASKED, INCLUDE, LIBRARY, Module, Name, shown_name
 from omega.lisp.reader import read_all
 
@@ -77,10 +77,14 @@ class Declarations:
                 hint="give one of the two another name",
             )  # fmt: skip
         top = compiler.new_module(shown[1:-1])
-        with compiler.texts.modules.declaring(shown, span), compiler.compiling(outer.source):
-            compiled = self._compiled(top, declared, outer)
+        module = Module(shown, top, _inside(declared), outer.source)
+        try:
+            with compiler.texts.modules.declaring(shown, span), compiler.compiling(outer.source):
+                compiled = self._compiled(top, declared, outer)
+        except LispError:
+            compiler.texts.modules.known[shown] = module  # its mistake is told once
+            raise
         if compiled is None:  # it was only checked
-            module = Module(shown, top, _inside(declared), outer.source)
             compiler.texts.modules.known[shown] = module
             return
         compiled.facts["exports"] = _inside(declared)

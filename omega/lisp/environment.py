@@ -20,6 +20,8 @@ from omega.lisp.data import Nil, Pair, Symbol
 from omega.lisp.names import member, plain
 from omega.lisp.reader import HASH_LITERAL
 
+EVERYTHING = "(omega)"  # the library that has all of a program's names
+
 EXPANDED = "in the expansion of"  # what a note begins with that names a macro
 
 
@@ -146,10 +148,11 @@ class Import:
 
 class ImportSet:
     """One import set of a text. names: what it gives. listed: the names it is written for, with
-    their places; None when it takes all there are.
+    their places; None when it takes all there are. yields: other definitions and imports of its
+    names win, as in a program: nobody knows all that Omega has.
     """
 
-    __slots__ = ("library", "listed", "names", "span")
+    __slots__ = ("library", "listed", "names", "span", "yields")
 
     def __init__(
         self,
@@ -159,6 +162,7 @@ class ImportSet:
         listed: list[tuple[str, Span | None]] | None,
     ) -> None:
         self.span, self.library, self.names, self.listed = span, library, names, listed
+        self.yields = library == EVERYTHING and listed is None
 
 
 class Scope:

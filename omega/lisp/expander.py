@@ -182,11 +182,11 @@ class Expander:
         return any(own in defined_by(node) for node in self.definitions)
 
     def refuse_imported(self, name: str, span: Span | None) -> None:
-        """An error if this text imports `name` from a library of the program's; what the program
-        has without importing may be shadowed.
+        """An error if this text imports `name`, unless that yields, or the program has it without
+        importing.
         """
         for each in self.imports:
-            imported = each.names.get(name)
+            imported = None if each.yields else each.names.get(name)
             if imported is not None and (self.top.home or not imported.home.is_library):
                 raise self.error(
                     f"`{name}` is imported from {imported.library} and defined here as well",

@@ -42,6 +42,8 @@ def import_(ex: Expander, form: Any, scope: AnyScope, span: Span | None) -> None
 def take(ex: Expander, each: ImportSet) -> None:
     """Have the top level know what an import set gives."""
     for earlier in ex.imports:
+        if each.yields or earlier.yields:
+            continue
         for name in each.names.keys() & earlier.names.keys():
             if not each.names[name].is_same(earlier.names[name]):
                 raise _error(
@@ -54,6 +56,8 @@ def take(ex: Expander, each: ImportSet) -> None:
     ex.imports.append(each)
     top = ex.top
     for name, imported in each.names.items():
+        if each.yields and name in top.imports:
+            continue
         if name in ex.noted:  # its definition will be refused, or shadows Omega's own name
             if ex.has_defined(name):
                 ex.refuse_imported(name, each.span)

@@ -190,6 +190,18 @@ def test_findings_of_a_library_come_with_the_program(tmp_path: Path, write: Writ
             assert finding.hint is not None and "(srfi 1)" in finding.hint
 
 
+def test_mistake_in_a_library_is_told_once() -> None:
+    library = "(define-library (l) (export x m) (import (scheme base)) (begin (define x (if))))"
+    text = f"{library} (import (prefix (l) l:)) (l:x) (if)"
+    with Interpreter() as interpreter:
+        assert [error.code for error in interpreter.check(text)] == ["E110", "E110"]
+        with pytest.raises(LispSyntaxError) as caught:
+            interpreter.eval(text)
+        assert [error.code for error in caught.value.others] == ["E110"]
+        with pytest.raises(LibraryError, match="there is no library"):
+            interpreter.eval("(import (l))")
+
+
 # -- rights ----------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,13 @@
 """The libraries there are without a file: those of R7RS, SRFIs, and Omega's own.
 
-Owns: STANDARD, what a library is called -> the names it exports; EVERYTHING; FEATURES.
+Owns: STANDARD, what a library is called -> the names it exports; FEATURES.
 Refuses: what the names mean: each means what a program has without importing anything.
 
 Names that Omega refuses (`string-set!`, complex numbers) are no exports: an import of them says so.
 Sources: R7RS appendix A and B; the indices of the SRFIs; the sections of docs/reference.md.
 """
 
+from omega.lisp.environment import EVERYTHING
 from omega.lisp.library.own import OWN, SAME
 
 FEATURES = (
@@ -140,7 +141,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-EVERYTHING = "(omega)"  # the library that has all of a program's names
 STANDARD: dict[str, tuple[str, ...]] = {
     name: _names(text) for table in (_SCHEME, _SRFI, OWN) for name, text in table.items()
 }
