@@ -318,7 +318,7 @@ LONG: dict[str, list[Any]] = {
     # walks over several lists or vectors
     "%step!": ["map", 2, [to_list([1])] * SIZE, Nil], "%row": [[[1]] * SIZE, 0],
     "%step-pairs!": ["map", 2, [to_list([1])] * SIZE, Nil],
-    "%shortest": ["vector-map", 2, [[1]] * SIZE],
+    "%shortest": ["vector-map", 2, [[1]] * SIZE], "%ends": ["map", 2, LIST],
     # patterns and regular expressions
     "%pairs": [LIST], "regex-quote": [TEXT],
     "regex-match": ["[^x]*", TEXT], "regex-search": ["x", TEXT], "regex-search-all": ["a", TEXT],

@@ -84,8 +84,9 @@ def ends(name: Any, position: Any, *lists: Any, rt: Any) -> None:
 def _goes_round(lst: Any, rt: Any) -> bool:
     at, met, walked, known = lst, _NOWHERE, 0, check.WALK_ITEMS
     while True:
-        for _ in _STRETCH:
+        for i in _STRETCH:
             if type(at) is not Pair and not isinstance(at, Pair):
+                check.spend(rt, i)
                 return False
             at = at.cdr
             if at is met:
