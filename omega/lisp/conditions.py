@@ -17,7 +17,7 @@ LimitExceeded is an Exception and is passed on untouched.
 from __future__ import annotations
 
 import re
-from sys import version_info
+from sys import _getframe, version_info
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
@@ -177,6 +177,24 @@ class Conditions:
         finally:
             failure = None  # its traceback keeps this frame
 
+    def raise_within(self, entry: Any, dyn: Any, condition: Any) -> tuple[int, Any, Any]:
+        """A raise in the body of a guard whose `entry` is the innermost: as `guard_left`."""
+        if isinstance(condition, OmegaError):
+            self.raised_again(condition, _getframe(1))
+        parameters, effects = dyn.parameters, dyn.effects
+        selector, dyn.handlers, dyn.parameters, dyn.effects = entry
+        chosen = selector(condition)
+        if chosen is self.rt.marker:
+            chosen = self.rt.drive()
+        if chosen is False:
+            dyn.parameters, dyn.effects = parameters, effects
+            failure = self.signal(condition, dyn, entry[1])
+            dyn.handlers = entry
+            raise failure
+        if type(chosen) is int:
+            return chosen, condition, None
+        return chosen.car, condition, chosen.cdr
+
     def superseding(self, later: BaseException, first: BaseException | None) -> BaseException:
         """What goes on when cleanup fails with `later` while `first` unwinds.
 
@@ -241,6 +259,13 @@ class Conditions:
             and frame.f_globals is self.rt.registers
         ):
             error.origin = (frame.f_code, frame.f_lasti)
+
+    def raised_again(self, error: OmegaError, frame: FrameType) -> None:
+        """Have a condition that the program raises meet handlers; nobody gets hold of a limit."""
+        if isinstance(error, LimitExceeded):
+            raise error
+        error.signalled = False
+        self.raised_at(error, frame)
 
     def _find_place(self, error: OmegaError) -> None:
         places = error.lisp_traceback = self.backtrace(error.__traceback__, error.origin)

@@ -192,10 +192,7 @@ def _conditions(rt: Any, table: Table) -> None:
     def raise_(condition: Any) -> Any:
         """(raise obj) -> never returns: obj goes to the innermost handler"""
         if isinstance(condition, OmegaError):
-            if isinstance(condition, LimitExceeded):
-                raise condition
-            condition.signalled = False
-            conditions.raised_at(condition, _getframe(1))
+            conditions.raised_again(condition, _getframe(1))
         dyn = dynamics()
         raise conditions.signal(condition, dyn, dyn.handlers)
 

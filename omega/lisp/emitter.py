@@ -8,8 +8,8 @@ Refuses: deciding anything analysis.py can decide.
 How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever
 statements must run before it; `stmt(node, dest)` appends statements that deliver the node's value
 to a destination. Operands stay in order: when a later operand needs statements, earlier ones move
-into temporaries first. Expressions are in expressions.py, statements in statements.py, guards in
-guards.py, definitions, procedures and whole texts here.
+into temporaries first. Expressions are in expressions.py, statements in statements.py, loops in
+loops.py, guards in guards.py, definitions, procedures and whole texts here.
 
 Invariants: no Lisp code runs inside an `except` or `finally`; statement chains are flat; every
 call a procedure makes is behind its step (`owes_step`), where core.py says.
@@ -186,6 +186,7 @@ class Emitter(Guards):
         """The Python function of a procedure."""
         outer = (self.out, self.owner, self.globals, self.nonlocals, self.depth, self.place)
         owes_step, facts = self.owes_step, (self.site, self.sites, self.subscripts)
+        raising, self.raising = self.raising, None
         self.site, self.sites, self.subscripts = 0, Sites(), Subscripts()
         self.out, self.owner, self.globals, self.nonlocals, self.depth = [], fn, set(), set(), 0
         self.at(fn.span)
@@ -222,6 +223,7 @@ class Emitter(Guards):
         self.workers = []
         self.out, self.owner, self.globals, self.nonlocals, self.depth, _ = outer
         self.owes_step, (self.site, self.sites, self.subscripts) = owes_step, facts
+        self.raising = raising
         definition = self.def_(name, params, body, optional, rest)
         self.place = outer[5]
         return definition

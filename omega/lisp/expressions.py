@@ -53,6 +53,18 @@ _LEAVES = (Const, Local, Global, Lambda)
 IDENTITY = (Symbol, Keyword, Char, bool, type(None), type(Nil))
 
 
+class Raising:
+    """The body of a guard: the temporaries that hold the guard's entry, the Dynamics, what left the
+    body and what the guard is to do. `used` once a raise jumps out of it.
+    """
+
+    __slots__ = ("chosen", "dynamics", "entry", "left", "used")
+
+    def __init__(self, entry: str, dynamics: str, left: str, chosen: str) -> None:
+        self.entry, self.dynamics, self.left, self.chosen = entry, dynamics, left, chosen
+        self.used = False
+
+
 class Expressions(Builder):
     def __init__(self, unit: Unit, entries: set[str], workers_of: dict[str, int]) -> None:
         """entries: program globals that some compiled text calls through their value entry.
@@ -89,6 +101,8 @@ class Expressions(Builder):
         self.owes_step = False
         self.in_worker = False  # it is a worker
         self.checks_name = False  # the definition being emitted looks whether it is still in force
+        # The guard in whose body this place is, if a `break` from here leaves just that.
+        self.raising: Raising | None = None
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -264,7 +278,9 @@ class Expressions(Builder):
             case Inlined():
                 return not (node.variables or node.callee.safepoint) and self.is_simple(node.body)
             case If() | Call():
-                if (isinstance(node, Call) and node.jump is not None) or not _shallow(node):
+                if isinstance(node, Call) and (node.jump is not None or self.jumps_out(node)):
+                    return False
+                if not _shallow(node):
                     return False
                 for part in children(node):  # noqa: SIM110  all() would recurse through C
                     if not self.is_simple(part):
@@ -276,6 +292,16 @@ class Expressions(Builder):
                 assert isinstance(node.body, If)
                 return self.is_simple(node.inits[0]) and self.is_simple(node.body.other)
         return False
+
+    def jumps_out(self, node: Call) -> bool:
+        """Whether it is a raise within the body of a guard, which asks that guard and leaves it."""
+        return (
+            self.raising is not None
+            and isinstance(node.function, Global)
+            and node.function.native is not None
+            and node.function.native.name == "raise"
+            and len(node.arguments) == 1
+        )
 
     # -- tests ---------------------------------------------------------------------------------
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ast
 
-from omega.lisp.core import Guard
-from omega.lisp.statements import CHAIN_MAX, Dest, Frame, Statements
+from omega.lisp.core import Call, Guard
+from omega.lisp.expressions import Raising
+from omega.lisp.loops import Loops
+from omega.lisp.statements import CHAIN_MAX, Dest, Frame
 from omega.lisp.syntax import Block
 
 
-class Guards(Statements):
+class Guards(Loops):
     def guard(self, node: Guard, dest: Dest) -> None:
         """Its body in a Python `try`. What leaves that is looked at behind it: no Lisp code runs
         inside an `except`.
@@ -30,10 +32,15 @@ class Guards(Statements):
         ]
         self.out.append(self.assign(entry, self.tuple([self.name(selector), *state])))
         self.out.append(self.set_attribute(self.name(dynamics), "handlers", self.name(entry)))
-        body = self._body(node, value)
+        to = Raising(entry, dynamics, left, self.temp())
+        body = self._body(node, value, to)
         self.place = place
         caught = self.temp()
-        body.append(self.assign(left, self.const(None)))
+        if to.used:
+            self.clear([left, to.chosen])
+            body = [self.forever([*body, self.break_()])]
+        else:
+            body.append(self.assign(left, self.const(None)))
         kept = self.assign(left, self.name(caught))
         self.out.append(self.try_(body, "_BaseException", caught, [kept]))
         # It went well:
@@ -42,7 +49,7 @@ class Guards(Statements):
         self.out.append(self.set_attribute(self.name(dynamics), "handlers", was))
         self.deliver(self.name(value), dest)
         well, self.out = self.out, []
-        self._clauses(node, (entry, dynamics, left), dest)
+        self._clauses(node, to, dest)
         chosen, self.out = self.out, outer
         self.place = place
         test = self.compare(self.name(left), ast.Is(), self.const(None))
@@ -51,7 +58,21 @@ class Guards(Statements):
         else:
             self.out.append(self.if_(test, well, chosen))
 
-    def _body(self, node: Guard, value: str) -> Block:
+    def raise_out(self, node: Call) -> None:
+        """A raise within the body of a guard, whose clauses stand behind that: a jump, unless the
+        guard refuses the condition.
+        """
+        assert self.raising is not None
+        to = self.raising
+        to.used = True
+        (condition,) = self.operands(node.arguments)
+        self.at(node.span)
+        state = (self.name(to.entry), self.name(to.dynamics))
+        call = self.call("_raise_within", *state, condition)
+        self.out += [self.assign(to.chosen, call), self.assign(to.left, self.name(to.chosen))]
+        self.out.append(self.break_())
+
+    def _body(self, node: Guard, value: str, to: Raising) -> Block:
         if node.apart:
             outer, self.out = self.out, []
             function = self.name(self.procedures([node.body], [self.fresh("guard")])[0])
@@ -59,24 +80,28 @@ class Guards(Statements):
             self.out.append(self.assign(value, call))
             body, self.out = self.out, outer
             return body
-        site = self.site
-        self.site = self.sites.number("guard", node.span, site)
+        site, around = self.site, self.raising
+        self.site, self.raising = self.sites.number("guard", node.span, site), to
         self.owes_step = node.body.safepoint
         body = self.block(node.body.body, Dest("value", value))
-        self.site, self.owes_step = site, False
+        self.site, self.owes_step, self.raising = site, False, around
         return body
 
-    def _clauses(self, node: Guard, state: tuple[str, str, str], dest: Dest) -> None:
-        """What a guard does whose body was left: the clause its selector chose, if it did. state:
-        its entry, the Dynamics, what left it.
-        """
-        chosen, left = self.temp(), state[2]
-        call = self.call("_guard_left", *map(self.name, state))
-        self.out.append(self.assign(chosen, call))
-        self.clear([left])
+    def _clauses(self, node: Guard, to: Raising, dest: Dest) -> None:
+        """What a guard does whose body was left: the clause its selector chose, if it did."""
+        chosen = to.chosen
+        call = self.call("_guard_left", *map(self.name, (to.entry, to.dynamics, to.left)))
+        asked: Block = [self.assign(chosen, call)]
+        if to.used:
+            is_unasked = self.compare(self.name(chosen), ast.Is(), self.const(None))
+            asked = [self.if_(is_unasked, asked, [])]
+        self.out += asked
+        self.clear([to.left])
         if len(node.clauses) > CHAIN_MAX and not dest.transfers:
             outer, self.out = self.out, []
+            raising, self.raising = self.raising, None
             self._clause_chain(node, chosen, dest.within(Frame(None, None)))
+            self.raising = raising
             chain, self.out = self.out, outer
             self.out.append(self.forever(chain))
         else:

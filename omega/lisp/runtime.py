@@ -110,6 +110,7 @@ class Runtime:
             _dynamics=self.host.dynamics,
             _class_of=class_of,
             _guard_left=self.conditions.guard_left,
+            _raise_within=self.conditions.raise_within,
             _BaseException=BaseException,
             _wide=self._wide_call,
             _slice_end=self.host.slice_end,
