@@ -188,9 +188,7 @@ class Conditions:
             chosen = self.rt.drive()
         if chosen is False:
             dyn.parameters, dyn.effects = parameters, effects
-            failure = self.signal(condition, dyn, entry[1])
-            dyn.handlers = entry
-            raise failure
+            raise self.signal(condition, dyn, entry[1])
         if type(chosen) is int:
             return chosen, condition, None
         return chosen.car, condition, chosen.cdr
