@@ -165,6 +165,37 @@ BINARY: dict[str, dict[str, ast.expr]] = {
 ATOMS_PRODUCT = parse_template(_OF_INTS)
 NATURAL_PRODUCT = parse_template(f"A * B if A < {DIGIT} else {_WATCHED}")
 PRODUCT_BY_NATURAL = parse_template(f"A * B if B < {DIGIT} else {_WATCHED}")
+
+
+def _sums_of_products() -> dict[tuple[str, bool, str | None], ast.expr]:
+    """Sums and differences of an atom and a product of what may be anything, whose types are looked
+    at together: by the operator, whether the product comes first, and the atom's type. D is the
+    product as the primitive makes it.
+    """
+    found: dict[tuple[str, bool, str | None], ast.expr] = {}
+    for op, slow in (("+", "_add"), ("-", "_sub")):
+        for is_first in (True, False):
+            x, y, atom = "ABC" if is_first else "BCA"
+            written = f"{x} * {y} {op} {atom}" if is_first else f"{atom} {op} {x} * {y}"
+            otherwise = f"{slow}(D, {atom})" if is_first else f"{slow}({atom}, D)"
+            is_short = (
+                f"({x} < {DIGIT} and {x} > -{DIGIT} or {y} < {DIGIT} and {y} > -{DIGIT}"
+                f" or _LOW < {x} < _BIG > {y} > _LOW)"
+            )
+            same = f"_type({x}_) is _type({y}_) is"
+            tests = {
+                None: f"(T := _type({x}_)) is _type({y}_) is _type({atom})"
+                f" and ({is_short} if T is _int else T is _float)",
+                "int": f"{same} _int and {is_short}",
+                "float": f"{same} _float",
+            }
+            for type_, test in tests.items():
+                text = f"({written}) if {test} else {otherwise}"
+                found[op, is_first, type_] = parse_template(text)
+    return found
+
+
+SUMS_OF_PRODUCTS = _sums_of_products()
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(

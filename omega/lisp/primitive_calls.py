@@ -51,6 +51,9 @@ class PrimitiveCalls(Expressions):
         if len(arguments) > 2:  # left to right, as the primitive folds
             rest = Call(node.span, node.function, arguments[:-1])
             return self.inline(Call(node.span, node.function, [rest, arguments[-1]]), name)
+        fused = self._sum_of_product(node, name)
+        if fused is not None:
+            return fused
         left, right = (
             argument.value if isinstance(argument, Const) else None for argument in arguments
         )
@@ -69,6 +72,27 @@ class PrimitiveCalls(Expressions):
             if one is not None or other is not None:
                 template = inline.NATURAL_PRODUCT if one is not None else inline.PRODUCT_BY_NATURAL
         return self._fill(template, arguments, once)
+
+    def _sum_of_product(self, node: Call, name: str) -> ast.expr | None:
+        """A sum or difference of an atom and a product of which nothing is known, or None."""
+        for i, product in enumerate(node.arguments):
+            atom = node.arguments[1 - i]
+            template = inline.SUMS_OF_PRODUCTS.get((name, i == 0, type_of(atom)))
+            if template is None or not (isinstance(product, Call) and names(product, "*")):
+                continue
+            if [type_of(factor) for factor in product.arguments] != [None, None]:
+                continue
+            if not (self.is_atom(atom) and all(map(self.is_simple, product.arguments))):
+                continue
+            operands = [*product.arguments, atom] if i == 0 else [atom, *product.arguments]
+            parts = self._parts(template, operands, self.operands(operands))
+            place = self.place
+            self.at(product.span)
+            x, y = (parts["A"], parts["B"]) if i == 0 else (parts["B"], parts["C"])
+            parts["D"] = self.call("_mul", x, y)
+            self.place = place
+            return self.fill(template, parts)
+        return None
 
     def keep(self, nodes: Iterable[Node]) -> None:
         """What these make is kept by the procedure's own variables, or given back: pairs among them
