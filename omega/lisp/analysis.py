@@ -38,6 +38,7 @@ from omega.lisp.core import (
     Letrec,
     Local,
     Node,
+    Parameterize,
     Receive,
     Seq,
     SetGlobal,
@@ -146,7 +147,7 @@ class _Resolve:
             case SetGlobal():
                 self.assignments[node.name] = self.assignments.get(node.name, 0) + 1
                 self.unit.globals.add((node.name, node.library))
-        calls = isinstance(node, Guard)
+        calls = isinstance(node, (Guard, Parameterize))
         for child in children(node):
             calls |= self._walk(child)
         if isinstance(node, Call):  # whose its function is, is known by now
@@ -365,6 +366,10 @@ class _Places:
                 self._letrec(node, owner, loop, tail, targets, depth)
             case Guard():
                 self._guard(node, owner, loop, tail, targets, depth)
+            case Parameterize():
+                for item in node.items:
+                    self._walk(item, owner, loop, False, {}, depth)
+                self._body_of(node, owner, loop, depth)
             case Lambda():
                 self._lambda(node, owner, loop, None)
             case SetGlobal():
@@ -437,16 +442,22 @@ class _Places:
         targets: dict[Any, Lambda],
         depth: int,
     ) -> None:
+        self._body_of(node, owner, loop, depth)
+        self._lambda(node.selector, owner, loop, None)
+        for clause in node.clauses:
+            self._bind(clause.required, owner, loop)
+            self._walk(clause.body, owner, loop, tail, targets, depth)
+
+    def _body_of(
+        self, node: Guard | Parameterize, owner: Any, loop: Lambda | None, depth: int
+    ) -> None:
+        """The body in place, unless the Python function has too many blocks around it."""
         node.apart = depth >= LOOP_DEPTH_MAX
         node.body.in_place = not node.apart
         if node.apart:
             self._lambda(node.body, owner, loop, None)
         else:
             self._walk(node.body.body, owner, loop, False, {}, depth + 1)
-        self._lambda(node.selector, owner, loop, None)
-        for clause in node.clauses:
-            self._bind(clause.required, owner, loop)
-            self._walk(clause.body, owner, loop, tail, targets, depth)
 
     def _call(
         self,

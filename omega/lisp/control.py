@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from sys import _getframe
-from types import FunctionType
 from typing import Any
 
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
@@ -230,38 +229,7 @@ def _parameters(rt: Any, table: Table) -> None:
         parameter.converter = converter  # type: ignore[attr-defined]
         return parameter
 
-    def parameterize(bindings: Any, thunk: Any) -> Any:
-        """(%parameterize (list param value ...) thunk)"""
-        dyn = rt.host.dynamics()
-        outer = dyn.parameters
-        items = list(bindings)
-        fresh = dict(outer)
-        for parameter, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(parameter, FunctionType) or not hasattr(parameter, "converter"):
-                raise wrong_type("parameterize", 1, "a parameter", parameter)
-            if parameter.converter is not None:
-                value = rt.call(parameter.converter, value)
-            fresh[parameter] = value
-        dyn.parameters = fresh
-        failure: BaseException | None = None
-        try:
-            value = rt.call(thunk)
-        except BaseException as raised:
-            failure = raised
-        if failure is not None:
-            failure = conditions_at(rt, failure)
-        dyn.parameters = outer
-        if failure is not None:
-            raise failure
-        return value
-
     table["make-parameter"] = make_parameter
-    table["%parameterize"] = parameterize
-
-
-def conditions_at(rt: Any, failure: BaseException) -> BaseException:
-    result: BaseException = rt.conditions.at_boundary(failure, rt.host.dynamics().handlers)
-    return result
 
 
 class Promise:

@@ -188,7 +188,7 @@ class Lambda(Node):
         self.parent: Any = None
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
-        self.in_place = False  # a part of a Guard, which is emitted where that stands
+        self.in_place = False  # a part of a Guard or Parameterize, emitted where that stands
         self.is_local = False  # bound to a local variable for good
         self.gives: str | None = None  # ... : the type of what it gives, whatever it is given
         self.result: str | None = None  # of what it gives to arguments of these `kinds`
@@ -320,6 +320,17 @@ class Guard(Node):
             clause.in_place = True
 
 
+class Parameterize(Node):
+    """The value of `body`, a Lambda without parameters, with parameters given values. items: the
+    parameters and values, in turns. The body is not made a procedure, unless it is `apart`.
+    """
+
+    __slots__ = ("apart", "body", "items")
+
+    def __init__(self, span: Span | None, items: list[Node], body: Lambda) -> None:
+        self.span, self.items, self.body, self.apart = span, items, body, False
+
+
 class Receive(Node):
     """Binds the values of `producer`: `required` and, if not None, a list of further ones to
     `rest`.
@@ -362,6 +373,7 @@ _CHILDREN: dict[type[Node], Callable[[Any], Sequence[Node]]] = {
     Letrec: _of_bindings,
     Receive: lambda node: (node.producer, node.body),
     Guard: lambda node: (node.body, node.selector, *node.clauses),
+    Parameterize: lambda node: (*node.items, node.body),
     Attempt: lambda node: (node.first, node.other),
 }
 

@@ -9,7 +9,7 @@ How it works. `expr(node)` gives a Python expression, first appending to `self.o
 statements must run before it; `stmt(node, dest)` appends statements that deliver the node's value
 to a destination. Operands stay in order: when a later operand needs statements, earlier ones move
 into temporaries first. Expressions are in expressions.py, statements in statements.py, loops in
-loops.py, guards in guards.py, definitions, procedures and whole texts here.
+loops.py, what unwinding stops at in unwinding.py, definitions, procedures and whole texts here.
 
 Invariants: no Lisp code runs inside an `except` or `finally`; statement chains are flat; every
 call a procedure makes is behind its step (`owes_step`), where core.py says.
@@ -22,15 +22,15 @@ from typing import Any
 
 from omega.lisp.core import Lambda, Local, Node, SetGlobal, SetLocal, Variable, children
 from omega.lisp.docstring import docstring
-from omega.lisp.guards import Guards
 from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
 from omega.lisp.statements import EFFECT, RETURN, Dest, Frame
 from omega.lisp.syntax import Block
+from omega.lisp.unwinding import Unwinding
 from omega.lisp.versions import assuming
 
 
-class Emitter(Guards):
+class Emitter(Unwinding):
     # -- the text ------------------------------------------------------------------------------
 
     def module(self) -> ast.Module:

@@ -22,6 +22,7 @@ from omega.lisp.core import (
     Let,
     Local,
     Node,
+    Parameterize,
     Seq,
     SetGlobal,
     SetLocal,
@@ -302,7 +303,7 @@ def parameterize(ex: Expander, form: Any, scope: AnyScope, span: Span | None) ->
             )
         items += ex.each(pair, scope)
     body = _thunk(ex.body(parts[1:], scope, span, "`parameterize`"), span, "parameterize")
-    return ex.library_call("%parameterize", [ex.library_call("list", items, span), body], span)
+    return Parameterize(span, items, body)
 
 
 @special("delay")

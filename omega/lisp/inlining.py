@@ -30,6 +30,7 @@ from omega.lisp.core import (
     Letrec,
     Local,
     Node,
+    Parameterize,
     Receive,
     Seq,
     SetGlobal,
@@ -114,6 +115,9 @@ class _Inliner:
             case Guard():
                 for part in (node.body, node.selector, *node.clauses):
                     self._lambda(part)
+            case Parameterize():
+                node.items[:] = [self.walk(item) for item in node.items]
+                self._lambda(node.body)
         return node
 
     def _lambda(self, node: Lambda) -> None:

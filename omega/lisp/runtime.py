@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, repeat
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NoReturn
 
 from omega.errors import ArityError, LimitExceeded, Source
 from omega.lisp.conditions import Conditions
@@ -33,6 +33,7 @@ from omega.lisp.keywords import UNSET, bind_keywords, missing_keyword
 from omega.lisp.names import demangle, library_name
 from omega.lisp.primitives import load, support  # noqa: F401  (registers the library's own)
 from omega.lisp.primitives import numbers as slow
+from omega.lisp.primitives.check import wrong_type
 from omega.lisp.primitives.registry import Native, Primitive
 from omega.lisp.records import RECORD_PROCEDURES, class_of
 from omega.lisp.table import HashTable
@@ -111,6 +112,8 @@ class Runtime:
             _class_of=class_of,
             _guard_left=self.conditions.guard_left,
             _raise_within=self.conditions.raise_within,
+            _parameterize=self._parameterize,
+            _parameterize_left=self._parameterize_left,
             _BaseException=BaseException,
             _wide=self._wide_call,
             _slice_end=self.host.slice_end,
@@ -312,6 +315,31 @@ class Runtime:
                 f"at least {n} values were expected here, {len(items)} came", hint=VALUES_HINT
             )
         return (*items[:n], to_list(items[n:]))
+
+    def _parameterize(self, dyn: Any, items: tuple[Any, ...]) -> dict[Any, Any]:
+        """Give parameters values: items are both in turns. What all of them had before."""
+        before: dict[Any, Any] = dyn.parameters
+        fresh = dict(before)
+        for i in range(0, len(items), 2):
+            parameter, value = items[i : i + 2]
+            is_function = type(parameter) is FunctionType
+            converter = getattr(parameter, "converter", self) if is_function else self
+            if converter is self:
+                raise wrong_type("parameterize", 1, "a parameter", parameter)
+            fresh[parameter] = value if converter is None else self.call(converter, value)
+        dyn.parameters = fresh
+        return before
+
+    def _parameterize_left(
+        self, dyn: Any, before: dict[Any, Any], failure: BaseException
+    ) -> NoReturn:
+        """`failure` leaves the body of a parameterize: handlers run with the values it gave."""
+        failure = self.conditions.at_boundary(failure, dyn.handlers)
+        dyn.parameters = before
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback keeps this frame
 
     def _assertion_failed(self, expression: Any, *message: Any) -> Any:
         from omega.errors import LispError

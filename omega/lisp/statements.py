@@ -25,6 +25,7 @@ from omega.lisp.core import (
     Let,
     Letrec,
     Node,
+    Parameterize,
     Receive,
     Seq,
     SetGlobal,
@@ -142,6 +143,9 @@ class Statements(PrimitiveCalls):
                     return
                 case Guard():
                     self.guard(node, dest)
+                    return
+                case Parameterize():
+                    self.parameterize(node, dest)
                     return
                 case If() if dest.transfers:
                     self._branch(node, dest)
@@ -323,11 +327,15 @@ class Statements(PrimitiveCalls):
         self.site, self.owes_step = outer, False
 
     def guard(self, node: Guard, dest: Dest) -> None:
-        """A guard: see guards.py."""
+        """A guard: see unwinding.py."""
+        raise NotImplementedError
+
+    def parameterize(self, node: Parameterize, dest: Dest) -> None:
+        """Parameters given values while a body runs: see unwinding.py."""
         raise NotImplementedError
 
     def raise_out(self, node: Call) -> None:
-        """A raise within the body of a guard: see guards.py."""
+        """A raise within the body of a guard: see unwinding.py."""
         raise NotImplementedError
 
     def letrec(self, node: Letrec, dest: Dest) -> bool:

@@ -25,6 +25,7 @@ from omega.lisp.core import (
     Letrec,
     Local,
     Node,
+    Parameterize,
     Receive,
     Seq,
     Variable,
@@ -311,6 +312,8 @@ def type_of(node: Node) -> str | None:
         case Letrec():
             types = result_of(node)
             return types.pop() if len(types) == 1 else None
+        case Parameterize():
+            return type_of(node.body.body)
         case Lambda():
             return "procedure"
         case InForce():

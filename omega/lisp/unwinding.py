@@ -1,23 +1,23 @@
-"""Guards as statements: a Python `try` around the body, and what follows when it was left.
+"""Guard and parameterize as statements: a Python `try` around the body, and what follows it.
 
-Owns: `Guards`. The entry of a guard in the handler stack is a tuple made here, which stands for it
-while its body runs (conditions.py: GUARD_PARTS); a selector is asked where the condition was
+Owns: `Unwinding`. The entry of a guard in the handler stack is a tuple made here, which stands for
+it while its body runs (conditions.py: GUARD_PARTS); a selector is asked where the condition was
 signalled, and what it chose is done here, behind the `try`.
-Refuses: Lisp code inside an `except`; choosing a clause.
+Refuses: Lisp code inside an `except`; choosing a clause; what a parameter is.
 """
 
 from __future__ import annotations
 
 import ast
 
-from omega.lisp.core import Call, Guard
+from omega.lisp.core import Call, Guard, Parameterize
 from omega.lisp.expressions import Raising
 from omega.lisp.loops import Loops
 from omega.lisp.statements import CHAIN_MAX, Dest, Frame
 from omega.lisp.syntax import Block
 
 
-class Guards(Loops):
+class Unwinding(Loops):
     def guard(self, node: Guard, dest: Dest) -> None:
         """Its body in a Python `try`. What leaves that is looked at behind it: no Lisp code runs
         inside an `except`.
@@ -33,16 +33,16 @@ class Guards(Loops):
         self.out.append(self.assign(entry, self.tuple([self.name(selector), *state])))
         self.out.append(self.set_attribute(self.name(dynamics), "handlers", self.name(entry)))
         to = Raising(entry, dynamics, left, self.temp())
-        body = self._body(node, value, to)
+        around, self.raising = self.raising, to
+        body = self._body(node, value, "guard")
+        self.raising = around
         self.place = place
-        caught = self.temp()
         if to.used:
             self.clear([left, to.chosen])
             body = [self.forever([*body, self.break_()])]
         else:
             body.append(self.assign(left, self.const(None)))
-        kept = self.assign(left, self.name(caught))
-        self.out.append(self.try_(body, "_BaseException", caught, [kept]))
+        self._try(body, left)
         # It went well:
         outer, self.out = self.out, []
         was = self.part_of(self.name(entry), 1)
@@ -72,19 +72,46 @@ class Guards(Loops):
         self.out += [self.assign(to.chosen, call), self.assign(to.left, self.name(to.chosen))]
         self.out.append(self.break_())
 
-    def _body(self, node: Guard, value: str, to: Raising) -> Block:
+    def parameterize(self, node: Parameterize, dest: Dest) -> None:
+        """The same for parameters: what leaves the body goes on behind it, where the parameters are
+        as they were, once handlers have run that stand around it.
+        """
+        dynamics, before, left, value = (self.temp() for _ in range(4))
+        items = self.tuple(self.operands(node.items))
+        self.at(node.span)
+        place = self.place
+        self.out.append(self.assign(dynamics, self.call("_dynamics")))
+        state = [self.name(dynamics), items]
+        self.out.append(self.assign(before, self.call("_parameterize", *state)))
+        body = self._body(node, value, "parameterize")
+        self.place = place
+        self._try([*body, self.assign(left, self.const(None))], left)
+        parts = [self.name(name) for name in (dynamics, before, left)]
+        leave = self.evaluate(self.call("_parameterize_left", *parts))
+        was_left = self.compare(self.name(left), ast.IsNot(), self.const(None))
+        self.out.append(self.if_(was_left, [leave], []))
+        self.out.append(self.set_attribute(self.name(dynamics), "parameters", self.name(before)))
+        self.deliver(self.name(value), dest)
+
+    def _try(self, body: Block, left: str) -> None:
+        """`body` in a `try`; what leaves it is in `left`."""
+        caught = self.temp()
+        kept = self.assign(left, self.name(caught))
+        self.out.append(self.try_(body, "_BaseException", caught, [kept]))
+
+    def _body(self, node: Guard | Parameterize, value: str, name: str) -> Block:
         if node.apart:
             outer, self.out = self.out, []
-            function = self.name(self.procedures([node.body], [self.fresh("guard")])[0])
+            function = self.name(self.procedures([node.body], [self.fresh(name)])[0])
             call = self._checked(self.call(function), not node.body.marks)
             self.out.append(self.assign(value, call))
             body, self.out = self.out, outer
             return body
-        site, around = self.site, self.raising
-        self.site, self.raising = self.sites.number("guard", node.span, site), to
+        site = self.site
+        self.site = self.sites.number(name, node.span, site)
         self.owes_step = node.body.safepoint
         body = self.block(node.body.body, Dest("value", value))
-        self.site, self.owes_step, self.raising = site, False, around
+        self.site, self.owes_step = site, False
         return body
 
     def _clauses(self, node: Guard, to: Raising, dest: Dest) -> None:
