@@ -215,6 +215,8 @@ def _conditions(rt: Any, table: Table) -> None:
 
 
 def _parameters(rt: Any, table: Table) -> None:
+    dynamics = rt.host.dynamics
+
     def make_parameter(value: Any, converter: Any = None) -> Any:
         """(make-parameter value [converter]) -> a procedure giving the value parameterize last gave
         it
@@ -224,7 +226,7 @@ def _parameters(rt: Any, table: Table) -> None:
 
         def parameter() -> Any:
             """(parameter)"""
-            return rt.host.dynamics().parameters.get(parameter, value)
+            return dynamics().parameters.get(parameter, value)
 
         parameter.converter = converter  # type: ignore[attr-defined]
         return parameter

@@ -319,13 +319,16 @@ class Runtime:
     def _parameterize(self, dyn: Any, items: tuple[Any, ...]) -> dict[Any, Any]:
         """Give parameters values: items are both in turns. What all of them had before."""
         before: dict[Any, Any] = dyn.parameters
-        fresh = dict(before)
-        for i in range(0, len(items), 2):
-            parameter, value = items[i : i + 2]
-            is_function = type(parameter) is FunctionType
-            converter = getattr(parameter, "converter", self) if is_function else self
-            if converter is self:
+        fresh = before.copy()
+        at = iter(items)
+        for parameter in at:
+            value = next(at)
+            if type(parameter) is not FunctionType:
                 raise wrong_type("parameterize", 1, "a parameter", parameter)
+            try:
+                converter = parameter.converter  # type: ignore[attr-defined]
+            except AttributeError:
+                raise wrong_type("parameterize", 1, "a parameter", parameter) from None
             fresh[parameter] = value if converter is None else self.call(converter, value)
         dyn.parameters = fresh
         return before
