@@ -55,6 +55,7 @@ from omega.lisp.environment import TopLevel
 from omega.lisp.inlining import inline_calls
 from omega.lisp.local_types import settle_local
 from omega.lisp.narrowing import narrow
+from omega.lisp.positions import positions
 from omega.lisp.versions import choose_versions, settle_types
 
 # Loops and guards within each other of one Python function: CPython allows 20 blocks, a loop takes
@@ -75,7 +76,8 @@ class Unit:
         self.known: dict[str, Lambda] = {}
         self.globals: set[tuple[str, bool]] = set()  # (name, is library's) named anywhere
         self.accessors: dict[str, Accessor] = {}  # globals that are of a record type
-        self.inlined: set[str] = set()  # globals of which some call was replaced
+        # globals of which some call was replaced, by what is good only while they are in force
+        self.inlined: set[str] = set()
         self.calling: set[Node] = set()  # what contains, procedures made apart, a Call with a step
         # global procedure -> the library's names in it that a later text may make the program's
         self.lent: dict[str, list[str]] = {}
@@ -111,6 +113,21 @@ def analyse(unit: Unit) -> None:
         settle_types(node)
     settle_local(nodes)
     choose_versions(nodes, set(unit.known.values()), lambda call: known_callee(call, unit))
+    if not unit.top.is_library:
+        _bind_arguments(unit)
+
+
+def _bind_arguments(unit: Unit) -> None:
+    """Lambda.positional of the globals that known calls can bind the parameters of."""
+    work = list(unit.nodes)
+    while work:
+        node = work.pop()
+        work.extend(children(node))
+        if isinstance(node, Call) and isinstance(node.function, Global):
+            callee = known_callee(node, unit)
+            if callee is not None and positions(node, callee) is not None:
+                callee.positional = True
+                unit.inlined.add(node.function.name)
 
 
 class _Resolve:
@@ -359,8 +376,13 @@ class _Places:
                 self._bind(node.variables, owner, loop)
                 self._walk(node.body, owner, loop, tail, targets, depth)
             case Receive():
+                variables = node.required + ([node.rest] if node.rest else [])
+                self._bind(variables, owner, loop)
+                for var in variables:
+                    var.owner = None  # the producer of define-values may name them
                 self._walk(node.producer, owner, loop, False, {}, depth)
-                self._bind(node.required + ([node.rest] if node.rest else []), owner, loop)
+                for var in variables:
+                    var.owner = owner
                 self._walk(node.body, owner, loop, tail, targets, depth)
             case Letrec():
                 self._letrec(node, owner, loop, tail, targets, depth)

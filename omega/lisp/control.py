@@ -17,9 +17,9 @@ from typing import Any
 
 from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
 from omega.lisp.conditions import ContinuationEscape
-from omega.lisp.data import Values
+from omega.lisp.data import Nil, Pair, Values
 from omega.lisp.names import mangle
-from omega.lisp.primitives.check import proper_list, wrong_type
+from omega.lisp.primitives.check import FREE_ITEMS, proper_list, wrong_type
 from omega.lisp.restarts import restart_procedures
 
 Table = dict[str, Callable[..., Any]]
@@ -41,15 +41,35 @@ def control_procedures(rt: Any) -> Table:
     return table
 
 
+_SHORT = range(FREE_ITEMS)
+
+
 def _calls(rt: Any, table: Table) -> None:
+    registers, marker = rt.registers, rt.marker
+
     def apply(f: Any, *arguments: Any) -> Any:
         """(apply f arg ... list) -> the value of f called with the args and the elements of the
         list
         """
         if not arguments:
             return rt.tail(f, ())
-        last = proper_list("apply", len(arguments) + 1, arguments[-1], rt)
-        return rt.tail(f, (*arguments[:-1], *last))
+        at = arguments[-1]
+        if len(arguments) == 1 and type(at) is Pair:  # mostly it has two
+            rest = at.cdr
+            if type(rest) is Pair and rest.cdr is Nil:
+                registers["_t"] = (f, at.car, rest.car)
+                return marker
+        call = [f, *arguments[:-1]]
+        for _ in _SHORT:
+            if type(at) is not Pair:
+                break
+            call.append(at.car)
+            at = at.cdr
+        if at is not Nil:
+            last = proper_list("apply", len(arguments) + 1, arguments[-1], rt)
+            call[len(arguments) :] = last
+        registers["_t"] = tuple(call)
+        return marker
 
     def call_with_values(producer: Any, consumer: Any) -> Any:
         """(call-with-values producer consumer) -> the value of consumer called with the values of

@@ -163,7 +163,7 @@ class Lambda(Node):
         "may_loop",
         "name",
         "optional",
-        "parent",
+        "parent", "positional",
         "required",
         "rest",
         "result",
@@ -188,6 +188,7 @@ class Lambda(Node):
         self.parent: Any = None
         self.jumps = False  # calls itself in tail position: its body is a loop
         self.marks = True  # may answer with the tail-call marker
+        self.positional = False  # known calls bind its parameters themselves: see positions.py
         self.in_place = False  # a part of a Guard or Parameterize, emitted where that stands
         self.is_local = False  # bound to a local variable for good
         self.gives: str | None = None  # ... : the type of what it gives, whatever it is given

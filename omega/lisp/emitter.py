@@ -192,24 +192,25 @@ class Emitter(Unwinding):
         self.at(fn.span)
         place = self.place
         self.owes_step = fn.safepoint
-        if fn.turns and not fn.is_plain:
-            self._step()  # before defaults, which may call it
         optional: list[str] = []
         rest: str | None = None
         params = self.named(fn.required)
+        sorted_: Block = []  # what sorts the arguments
         if fn.keys or fn.all_keys:
-            rest = self._keyword_prologue(fn)
+            rest = self.temp()
+            sorted_.append(self._keyword_prologue(fn, rest))
         else:
             optional = self.named([var for var, _ in fn.optional])
-            for var, default in fn.optional:
-                self._default(var, default)
             if fn.rest is not None:
-                (name_of_rest,) = self.named([fn.rest])
-                rest = name_of_rest
-                self.out.append(self.assign(rest, self.call("_to_list", self.name(rest))))
-        if fn.kinds or fn.worker:
-            self._versions(fn, name)
-        self._procedure_body(fn)
+                (rest,) = self.named([fn.rest])
+                sorted_.append(self._rest_prologue(rest))
+        if not fn.positional:
+            self._prologue(fn, sorted_)
+            self._procedure_body(fn)
+        else:
+            self._prologue(fn, [])
+            self._procedure_body(fn)
+            self.out = self._behind_worker(fn, sorted_)
         self.place = place
         written = None if self.unit.top.is_library else fn.span
         sites, files = (self.sites.known, self.files.known) if written else ((), ())
@@ -228,6 +229,29 @@ class Emitter(Unwinding):
         self.place = outer[5]
         return definition
 
+    def _prologue(self, fn: Lambda, sorted_: Block) -> None:
+        """What runs before the body: the arguments are sorted, defaults evaluated."""
+        if fn.turns and not fn.is_plain:
+            self._step()  # before defaults, which may call it
+        self.out += sorted_
+        for var, default in fn.optional:
+            self._default(var, default)
+        for _, var, default in fn.keys:
+            self._default(var, default)
+        if fn.kinds or fn.worker:
+            self._versions(fn)
+
+    def _behind_worker(self, fn: Lambda, sorted_: Block) -> Block:
+        """What is emitted becomes a worker that takes every parameter in its place; the code of the
+        procedure itself, which calls that.
+        """
+        params = self.named(fn.parameters())
+        worker = self.numbered(fn.name, "ǁk")
+        self.workers.append((worker, params, self.out))
+        self.nowhere()
+        call = self.invoke(self.name(worker), [self.name(param) for param in params])
+        return [*sorted_, self.return_(call)]
+
     def _procedure_body(self, fn: Lambda) -> None:
         """The procedure's step and body; every path returns."""
         place = self.place
@@ -243,7 +267,7 @@ class Emitter(Unwinding):
             body = [self.per_step(body, [self.evaluate(self.call("_slice_end"))])]
         self.out.append(self.forever(body))
 
-    def _versions(self, fn: Lambda, name: str) -> None:
+    def _versions(self, fn: Lambda) -> None:
         """The code for arguments of known types, before the code for any: in place, or as a worker
         that calls itself.
         """
@@ -260,7 +284,9 @@ class Emitter(Unwinding):
             params = self.named(fn.required)
             worker = self.worker_name(fn.name, fn)
             self.workers.append((worker, params, block))
+            self.nowhere()
             block = [self.return_(self.invoke(self.name(worker), [self.name(p) for p in params]))]
+            self.at(fn.span)
             if not self.unit.top.is_library:
                 # Only while the name still means this procedure: its worker calls itself.
                 tests.insert(0, self.name(self.numbered(fn.name, "ǁf")))
@@ -271,9 +297,12 @@ class Emitter(Unwinding):
         test = self.compare(self.name(name), ast.Is(), self.name("_U"))
         self.out.append(self.if_(test, self.block(default, Dest("value", name)), []))
 
-    def _keyword_prologue(self, fn: Lambda) -> str:
+    def _rest_prologue(self, rest: str) -> ast.stmt:
+        made = self.call("_to_list", self.name(rest))
+        return self.assign(rest, self.choose(self.name(rest), made, self.name("_Nil")))
+
+    def _keyword_prologue(self, fn: Lambda, rest: str) -> ast.stmt:
         """Sort what follows the required arguments into optional and keyword parameters."""
-        rest = self.temp()
         names = self.named(
             [var for var, _ in fn.optional]
             + [var for _, var, _ in fn.keys]
@@ -288,9 +317,4 @@ class Emitter(Unwinding):
             keywords,
             self.const(fn.all_keys is not None),
         )
-        self.out.append(self.assign_all(names, call))
-        for var, default in fn.optional:
-            self._default(var, default)
-        for _, var, default in fn.keys:
-            self._default(var, default)
-        return rest
+        return self.assign_all(names, call)

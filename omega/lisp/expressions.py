@@ -42,6 +42,7 @@ from omega.lisp.data import Char, Keyword, Nil, Symbol
 from omega.lisp.host import WIDE_MAX
 from omega.lisp.literals import LITERAL
 from omega.lisp.names import library_name, mangle
+from omega.lisp.positions import Positions, positions
 from omega.lisp.refusals import Subscripts
 from omega.lisp.sites import Sites
 from omega.lisp.syntax import Block, Builder
@@ -257,6 +258,14 @@ class Expressions(Builder):
             done.append(value)
         return done
 
+    def _behind(self, name: ast.expr, nodes: list[Node]) -> list[ast.expr]:
+        """Operands of a call of what `name` is: an unbound name is noticed before any of them."""
+        mark = len(self.out)
+        values = self.operands(nodes)
+        if len(self.out) > mark:
+            self.out.insert(mark, self.evaluate(name))
+        return values
+
     def _is_stable(self, node: Node, value: ast.expr) -> bool:
         if isinstance(value, ast.Constant):
             return True
@@ -374,15 +383,57 @@ class Expressions(Builder):
         sure = callee is not None and not callee.marks and fits(node, callee)
         sure = sure or (accessor is not None and accessor.kind == "make")
         if sure and isinstance(node.function, Global) and not self.unit.top.is_library:
-            arguments = self.operands(node.arguments)
             self.entries.add(node.function.name)
             self.at(node.function.span)
             entry = self.name(mangle(node.function.name) + "ǁv")
+            arguments = self._behind(entry, node.arguments)
             self.at(node.span)
             return self.invoke(entry, arguments)
+        if callee is not None and callee.positional:
+            given = positions(node, callee)
+            if given is not None:
+                return self._positional_call(node, callee, given)
         function, *arguments = self.operands([node.function, *node.arguments])
         self.at(node.span)
         return self._checked(self.invoke(function, arguments), sure)
+
+    def _positional_call(self, node: Call, callee: Lambda, given: Positions) -> ast.expr:
+        """`(worker a b) if in force else (procedure a :by b)`, the arguments evaluated before."""
+        assert isinstance(node.function, Global)
+        self.at(node.function.span)
+        flag = self.flag(node.function.name)
+        values = self._behind(flag, node.arguments)
+        before: list[ast.expr] = [flag]
+        for i, argument in enumerate(node.arguments):
+            if not self.is_atom(argument):
+                name = self.temp()
+                before.append(self.walrus(name, values[i]))
+                values[i] = self.name(name)
+        self.at(node.span)
+        worker, general = self.positional_calls(node, callee, given, values)
+        fast = self._checked(self.invoke(worker[0], worker[1:]), not callee.marks)
+        slow = self._checked(self.invoke(general[0], general[1:]), False)
+        value = self.choose(flag, fast, slow)
+        if len(before) == 1:
+            return value
+        return self.part_of(self.tuple([*before, value]), len(before))
+
+    def positional_calls(
+        self, node: Call, callee: Lambda, given: Positions, values: list[ast.expr]
+    ) -> tuple[list[ast.expr], list[ast.expr]]:
+        """(worker and its arguments, the procedure and its own) of a call, in atoms."""
+        assert isinstance(node.function, Global)
+        name = node.function.name
+        unset = self.name("_U")
+        placed = values[: len(callee.required)]
+        placed += [unset if i is None else values[i] for i in given.given]
+        if given.rest is not None:
+            rest: ast.expr = self.name("_Nil")
+            for i in reversed(given.rest):
+                rest = self.call("_cons", values[i], rest)
+            placed.append(rest)
+        worker = self.name(f"{mangle(name)}ǁk{self.flags[name]}")
+        return [worker, *placed], [self.name(mangle(name)), *values]
 
     def accessor(self, node: Call) -> Accessor | None:
         """What of a record type the call is of, if it fits."""
@@ -398,9 +449,9 @@ class Expressions(Builder):
         """
         assert isinstance(node.function, Global)
         (argument,) = node.arguments
-        (value,) = self.operands(node.arguments)
         self.at(node.function.span)
         class_ = self.name(self.classes[node.function.name])
+        (value,) = self._behind(class_, node.arguments)
         self.at(node.span)
         again = value
         if not self.is_atom(argument):

@@ -25,37 +25,44 @@ def bind_keywords(
     """Values for optional parameters, then keyword ones (UNSET: use the default), then the table of
     others.
     """
-    at = 0
-    values: list[Any] = []
-    while at < len(given) and len(values) < optional and not isinstance(given[at], Keyword):
-        values.append(given[at])
+    values = [UNSET] * (optional + len(keywords))
+    if not given and not others:
+        return tuple(values)
+    at, end = 0, len(given)
+    while at < end and at < optional and type(given[at]) is not Keyword:
+        values[at] = given[at]
         at += 1
-    values += [UNSET] * (optional - len(values))
-    found: dict[str, Any] = {}
-    while at < len(given):
-        keyword = given[at]
-        if not isinstance(keyword, Keyword):
+    more: dict[str, Any] = {}
+    for i in range(at, end, 2):
+        keyword = given[i]
+        if type(keyword) is not Keyword:
             raise _misuse(
                 f"{_named(signature)} is called as {signature}, but it is given more",
                 f"leave it out, or name what it is for: {_shown(keywords)}",
             )
         name = keyword.name
-        if name not in keywords and not others:
+        if name in keywords:
+            place = optional + keywords.index(name)
+            is_given = values[place] is not UNSET
+        elif others:
+            is_given = name in more
+        else:
             raise _misuse(f"{_named(signature)} has no keyword :{name}", _instead(name, keywords))
-        if at + 1 >= len(given):
+        if i + 1 == end:
             raise _misuse(
                 f"{_named(signature)}: keyword :{name} has no value", f"write :{name} value"
             )
-        if name in found:
+        if is_given:
             raise _misuse(
                 f"{_named(signature)}: keyword :{name} is given twice", "leave one of them out"
             )
-        found[name] = given[at + 1]
-        at += 2
-    values += [found.pop(keyword, UNSET) for keyword in keywords]
+        if name in keywords:
+            values[place] = given[i + 1]
+        else:
+            more[name] = given[i + 1]
     if others:
         table = HashTable()
-        for name, value in found.items():
+        for name, value in more.items():
             table[Keyword.of(name)] = value
         values.append(table)
     return tuple(values)

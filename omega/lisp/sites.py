@@ -19,6 +19,7 @@ from omega.lisp.names import demangle
 
 SITE = 1 << 20  # columns; a place further right in its line loses its end
 SITES_MAX = 1_000  # of one function
+NOWHERE = SITES_MAX + 1  # the site of what is to stand in no backtrace
 
 
 class Files:
@@ -70,6 +71,8 @@ def places(code: CodeType, instruction: int) -> list[tuple[str, Span]]:
         return []
     files = files_of(code)
     site, end_column = divmod(end_column or column, SITE)
+    if site == NOWHERE:
+        return []
     span = _place(files, line, column + 1, end_line or line, end_column + 1)
     found: list[tuple[str, Span]] = []
     sites = sites_of(code) if site else []

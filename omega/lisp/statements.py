@@ -12,6 +12,7 @@ from typing import Any
 
 from omega.errors import Span
 from omega.lisp import inline
+from omega.lisp.analysis import known_callee
 from omega.lisp.core import (
     Attempt,
     Call,
@@ -35,6 +36,7 @@ from omega.lisp.core import (
 )
 from omega.lisp.expressions import is_or
 from omega.lisp.names import library_name, mangle
+from omega.lisp.positions import positions
 from omega.lisp.primitive_calls import PrimitiveCalls
 from omega.lisp.syntax import STORE, Block
 from omega.lisp.versions import type_of
@@ -198,6 +200,10 @@ class Statements(PrimitiveCalls):
                 self.deliver(self.const(None), dest)
                 return
             case Call() if self._record_use(node, dest):
+                return
+            case Call() if (
+                dest.kind == "return" and node.tail and self._positional_tail(node, dest)
+            ):
                 return
             case Call() if dest.kind == "return" and node.tail and not is_direct(node):
                 self._tail_call(node.span, self.operands([node.function, *node.arguments]), dest)
@@ -365,13 +371,31 @@ class Statements(PrimitiveCalls):
         """A definition or assignment of a global: see emitter.py."""
         raise NotImplementedError
 
+    def _positional_tail(self, node: Call, dest: Dest) -> bool:
+        """A tail call of a worker that takes every parameter in its place; False if it is none."""
+        callee = known_callee(node, self.unit)
+        if callee is None or not callee.positional or not isinstance(node.function, Global):
+            return False
+        given = positions(node, callee)
+        if given is None:
+            return False
+        values = self._as_atoms(node.arguments)
+        self.at(node.span)
+        worker, general = self.positional_calls(node, callee, given, values)
+        flag = self.flag(node.function.name)
+        self._register(self.choose(flag, self.tuple(worker), self.tuple(general)), dest)
+        return True
+
     def _tail_call(self, span: Span | None, call: list[ast.expr], dest: Dest) -> None:
         """Leave callee and arguments in the register and return the marker: the caller makes the
         call.
         """
         self.at(span)
+        self._register(self.tuple(call), dest)
+
+    def _register(self, call: ast.expr, dest: Dest) -> None:
         self.globals.add("_t")
-        self.out.append(self.assign("_t", self.tuple(call)))
+        self.out.append(self.assign("_t", call))
         self.clear(name for name, _ in dest.cleared)
         self.out.append(self.return_(self.name("_M")))
 

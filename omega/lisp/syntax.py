@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from omega.errors import Span
-from omega.lisp.sites import SITE, Files
+from omega.lisp.sites import NOWHERE, SITE, Files
 
 LOAD, STORE = ast.Load(), ast.Store()
 _HAS_TYPE_PARAMS = sys.version_info >= (3, 12)
@@ -41,6 +41,10 @@ class Builder:
                 "end_lineno": span.end_line + before,
                 "end_col_offset": min(span.end_column, SITE) - 1 + self.site * SITE,
             }
+
+    def nowhere(self) -> None:
+        """What follows has no place of its own: a procedure calls its worker, which has all."""
+        self.place = {**self.place, "end_col_offset": NOWHERE * SITE}
 
     def name(self, name: str) -> ast.Name:
         return ast.Name(name, LOAD, **self.place)

@@ -139,10 +139,13 @@ def test_what_has_no_end_meets_a_limit(name: str, tmp_path: Path) -> None:
 def test_calls_with_many_arguments_have_a_bound_where_they_nest_through_c() -> None:
     zeros = " ".join("0" * 30)
     with Interpreter() as omega:
-        omega.eval(f"(define (f n . r) (if (= n 0) 0 (+ 1 (f (- n 1) {zeros}))))")
-        omega.eval(f"(define (g n . r) (if (= n 0) 0 (+ 1 (g (- n 1) {zeros[2:]}))))")
+        omega.eval(f"(define (f n . r) (if (= n 0) 0 (+ 1 ((car fs) (- n 1) {zeros}))))")
+        omega.eval(f"(define (g n . r) (if (= n 0) 0 (+ 1 ((cdr fs) (- n 1) {zeros[2:]}))))")
+        omega.eval("(define fs (cons f g))")
+        omega.eval(f"(define (named n . r) (if (= n 0) 0 (+ 1 (named (- n 1) {zeros}))))")
         assert omega.eval("(f 100)") == 100
         assert omega.eval("(g 100000)") == 100000
+        assert omega.eval("(named 100000)") == 100000  # its arguments become a list in place
         with pytest.raises(LimitExceeded, match="over 30 arguments"):
             omega.eval("(f 40000)")
         waiting = f"(define (h n . r) (sleep 1) n) (define (wide i) (h i {zeros}))"

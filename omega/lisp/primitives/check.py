@@ -19,6 +19,7 @@ from omega.lisp.table import HashTable
 REALS = frozenset((int, float, Fraction))
 _STEP_ITEMS = 64  # items a primitive copies or scans in bulk for one step; fewer are free
 _STEP_EACH = 8  # items it looks at or makes one by one for one step
+FREE_ITEMS = _STEP_ITEMS - 1  # so many are not worth a step
 _INDEX_DIGITS_MAX = 10**18
 WALK_ITEMS = 512  # elements of a list walked between charges
 _WALK = range(WALK_ITEMS)

@@ -392,12 +392,15 @@ class Machine:
         return self.eval(node.body, inner)
 
     def _received(self, node: Receive, frame: Frame) -> Frame | Any:
-        value = self.eval(node.producer, frame)
+        # What the producer of define-values makes may name them.
+        variables = [*node.required, *([node.rest] if node.rest else [])]
+        inner = Frame(dict.fromkeys(variables, UNSET), frame)
+        value = self.eval(node.producer, inner)
         values = list(value.items) if type(value) is Values else [value]
         n = len(node.required)
         if len(values) < n or (node.rest is None and len(values) > n):
             self.fail(ArityError("other values were expected"), None)
-        inner = Frame(dict(zip(node.required, values, strict=False)), frame)
+        inner.values.update(zip(node.required, values, strict=False))
         if node.rest is not None:
             inner.values[node.rest] = to_list(values[n:])
         return inner
