@@ -189,7 +189,7 @@ class _Resolve:
 
 def _find_turns(lambda_: Lambda, is_it: Callable[[Node], bool]) -> None:
     """Lambda.turns of a procedure that its own body knows as what `is_it`."""
-    found = set(own_calls(lambda_, is_it))
+    found = {tail for _, tail in own_calls(lambda_, is_it)}
     lambda_.turns = lambda_.turns or found == {True}
 
 

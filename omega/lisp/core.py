@@ -396,15 +396,15 @@ def is_primitive(call: Call) -> bool:
     return isinstance(function, Global) and function.primitive is not None
 
 
-def own_calls(lambda_: Lambda, is_it: Callable[[Node], bool]) -> Iterator[bool]:
-    """For each call in the own body of `lambda_` of what `is_it`: whether it is a tail call."""
+def own_calls(lambda_: Lambda, is_it: Callable[[Node], bool]) -> Iterator[tuple[Call, bool]]:
+    """Each call in the own body of `lambda_` of what `is_it`, and whether it is a tail call."""
     work: list[tuple[Node, bool]] = [(lambda_.body, True)]
     while work:
         node, tail = work.pop()
         if isinstance(node, Lambda):
             continue
         if isinstance(node, Call) and is_it(node.function):
-            yield tail
+            yield node, tail
         last: tuple[Node, ...] = ()
         if tail:
             match node:

@@ -3,7 +3,8 @@
 Owns: `inline_calls`, a pass over core nodes between `resolve` and `loops` of analysis.py. A call of
 a procedure that is known, small and not recursive becomes an Inlined: a copy of its body with the
 arguments in place of the parameters. Mutual recursion becomes recursion of one procedure that
-way, and in tail position a loop. A local procedure that nobody needs any more is dropped.
+way, and in tail position a loop. A small recursive procedure is copied into itself, once.
+A local procedure that nobody needs any more is dropped.
 Refuses: what would change the program: steps are taken where core.py says, operands are evaluated
 in their order, and a global is looked at each time (InForce), since a later text may redefine it.
 
@@ -13,6 +14,7 @@ their variables' analysis, too, and they are seldom small.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from omega.lisp.core import (
@@ -38,6 +40,7 @@ from omega.lisp.core import (
     Variable,
     children,
     fits,
+    own_calls,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 BODY_NODES_MAX = 20  # of a procedure that is copied
 GROWTH_NODES_MAX = 200  # that copies may add to one procedure
 NESTING_MAX = 2  # copies within copies
+RECURSIVE_NODES_MAX = 40  # of a procedure that is copied into itself
 
 _COPIED = (Const, Local, Global, If, Seq, Call, Let)
 
@@ -62,6 +66,9 @@ class _Inliner:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.bodies: dict[Lambda, Node] = {}  # of what may be copied, as they were written
+        # ... into themselves, once for each call that is no tail call, and those
+        self.recursive: dict[Lambda, Node] = {}
+        self.inner_calls: set[Call] = set()
         self.growth = 0  # nodes added to the procedure around here
         self.within: tuple[Lambda, ...] = ()  # procedures around here, and those being copied
         self.nesting = 0
@@ -177,6 +184,9 @@ class _Inliner:
             callee = function.var.value
         elif isinstance(function, Global) and function.library == self.unit.top.is_library:
             callee = self.unit.known.get(function.name)
+        if call in self.inner_calls and callee is not None:
+            is_own = self.within[-1:] == (callee,) and self.nesting == 0
+            return callee if is_own and self.growth <= GROWTH_NODES_MAX else None
         if (
             callee is None
             or callee not in self.bodies
@@ -190,31 +200,44 @@ class _Inliner:
 
     def _keep(self, procedure: Lambda) -> bool:
         """Keep the body as it was written, if it may be copied; whether it may."""
-        if procedure not in self.bodies and self._may_be_copied(procedure):
-            growth = self.growth
-            self.bodies[procedure] = self._copy(procedure.body, {})
-            self.growth = growth
-        return procedure in self.bodies
+        if procedure in self.bodies:
+            return True
+        size = self._size(procedure)
+        if size is None:
+            return False
+        calls = dict(own_calls(procedure, partial(self._names, procedure)))
+        if size > (RECURSIVE_NODES_MAX if calls else BODY_NODES_MAX):
+            return False
+        growth = self.growth
+        copy = self._copy(procedure.body, {})
+        self.growth = growth
+        if not calls:
+            self.bodies[procedure] = copy
+            return True
+        if not isinstance(procedure.parent, Lambda):
+            self.recursive[procedure] = copy
+            self.inner_calls.update(
+                call for call, tail in calls.items() if not tail and fits(call, procedure)
+            )
+        return False
 
-    def _may_be_copied(self, procedure: Lambda) -> bool:
+    def _size(self, procedure: Lambda) -> int | None:
+        """How many nodes the body has; None if it may not be copied."""
         if not procedure.is_plain or procedure.turns:
-            return False
+            return None
         if any(var.assigned for var in procedure.required):
-            return False
+            return None
         count = 0
         work: list[Node] = [procedure.body]
         while work:
             node = work.pop()
             count += 1
-            if count > BODY_NODES_MAX or not isinstance(node, _COPIED):
-                return False
-            if isinstance(node, Call) and self._calls(node, procedure):
-                return False
+            if count > RECURSIVE_NODES_MAX or not isinstance(node, _COPIED):
+                return None
             work.extend(children(node))
-        return True
+        return count
 
-    def _calls(self, node: Call, procedure: Lambda) -> bool:
-        function = node.function
+    def _names(self, procedure: Lambda, function: Node) -> bool:
         if isinstance(function, Global):
             return (
                 function.library == self.unit.top.is_library
@@ -232,7 +255,12 @@ class _Inliner:
         if isinstance(function, Global) and not self.unit.top.is_library:
             self.unit.inlined.add(function.name)
             test = InForce(function.span, function.name)
-            if not all(_is_atom(argument) for argument in call.arguments):
+            waits = all(_is_atom(argument) for argument in call.arguments) or (
+                # It is bound, since it runs; and nothing in them may redefine it.
+                callee in self.recursive
+                and self.unit.calling.isdisjoint(call.arguments)
+            )
+            if not waits:
                 # The procedure is looked at before its arguments are evaluated.
                 guard = Variable(function.name)
                 guard.type = "bool"
@@ -252,7 +280,8 @@ class _Inliner:
             call.arguments[i] = Local(argument.span, fresh)
         within, self.within = self.within, (*self.within, callee)
         self.nesting += 1
-        body = self.walk(self._copy(self.bodies[callee], meaning))
+        template = self.bodies.get(callee) or self.recursive[callee]
+        body = self.walk(self._copy(template, meaning))
         self.nesting -= 1
         self.within = within
         if test is not None:
