@@ -36,6 +36,7 @@ from omega.lisp.modules import Dependency, Module, Modules, Name
 from omega.lisp.names import home_of
 from omega.lisp.reader import read_all
 from omega.lisp.special import SPECIALS
+from omega.lisp.syntax import calls_of
 
 MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
@@ -165,11 +166,11 @@ class Compiler:
         unit = self._resolved(self._borrowed(top, before) + nodes, top)
         parts = self._load_needed()
         found = findings(unit, self.rt.registers)
-        tree, emitter = self._emit(unit)
-        code = _code(tree, text.source.name)
+        trees, emitter = self._emit(unit)
+        code = _code(trees, text.source.name)
         if self.shown is not None:
             head = f"# library ({top.home})\n" if top.home else ""
-            self.shown.append(head + _unparse(tree, emitter.literals))
+            self.shown += [head + _unparse(tree, emitter.literals) for tree in trees]
         facts = {
             "parts": parts,
             "defined": sorted(top.defined - before),
@@ -214,8 +215,8 @@ class Compiler:
             ]
             unit = self._resolved(nodes, top)
             self._load_needed()
-            tree, emitter = self._emit(unit)
-            code = _code(tree, source.name)
+            trees, emitter = self._emit(unit)
+            code = _code(trees, source.name)
         self._forget(top, known)
         return load(code, emitter.literals, self.rt.registers)
 
@@ -249,8 +250,8 @@ class Compiler:
         found = findings(unit, self.rt.registers)
         if is_sound:  # else what uses a name may be what they are about
             found += style(nodes, expander)
-            tree, _ = self._emit(unit, for_good=False)
-            _code(tree, self.text.source.name)
+            trees, _ = self._emit(unit, for_good=False)
+            _code(trees, self.text.source.name)
         return found
 
     def python(self, source: Source) -> str:
@@ -390,7 +391,7 @@ class Compiler:
                 node.define = True
         return resolve(nodes, top, self.optimize)
 
-    def _emit(self, unit: Unit, *, for_good: bool = True) -> tuple[ast.Module, Emitter]:
+    def _emit(self, unit: Unit, *, for_good: bool = True) -> tuple[list[ast.Module], Emitter]:
         """for_good: the code will be run, so that later texts must know what it promises."""
         analyse(unit)
         entries, workers = self.texts.entries, self.texts.workers_of
@@ -400,7 +401,7 @@ class Compiler:
             entries, workers = set(entries), dict(workers)
         emitter = Emitter(unit, entries, workers)
         emitter.file = self.text.source.name
-        return emitter.module(), emitter
+        return emitter.modules(), emitter
 
     # -- macros --------------------------------------------------------------------------------
 
@@ -429,9 +430,9 @@ class Compiler:
             self._metered(partial(self.texts.instantiate, module))
         earlier = [each for each in definitions if each in needed - self.text.evaluated]
         self.text.evaluated |= needed
-        tree, emitter = self._emit(self._resolved([*earlier, node], top))
+        trees, emitter = self._emit(self._resolved([*earlier, node], top))
         thunk = load(
-            _code(tree, node.span.file if node.span else "<macro>"),
+            _code(trees, node.span.file if node.span else "<macro>"),
             emitter.literals,
             self.rt.registers,
         )
@@ -485,7 +486,20 @@ def _expansions(expander: Expander) -> list[Expansion]:
     ]
 
 
-def _code(tree: ast.Module, filename: str) -> CodeType:
+def _code(trees: list[ast.Module], filename: str) -> CodeType:
+    """The code of the modules' one function, or of a function that calls all of them."""
+    parts = [_compiled(tree, filename) for tree in trees]
+    if len(parts) == 1:
+        return parts[0]
+    # CPython copies the set of all global names that a module declares once for each function in
+    # it: a long text is compiled in parts, which stand here in place of what does nothing.
+    code = _compiled(calls_of("_unit", len(parts)), filename)
+    rest = iter(parts)
+    consts = [next(rest) if isinstance(const, CodeType) else const for const in code.co_consts]
+    return code.replace(co_consts=tuple(consts))
+
+
+def _compiled(tree: ast.Module, filename: str) -> CodeType:
     """The code of the module's one function."""
     try:
         with _Depth(COMPILE_DEPTH, exactly=True), warnings.catch_warnings():

@@ -1,8 +1,8 @@
 """Core nodes to a Python syntax tree.
 
-Owns: `Emitter`. One text becomes one Python function `_unit`; each Lisp procedure becomes a Python
-function inside it; loops become `while` loops of the function they stand in. Spellings of names:
-names.py.
+Owns: `Emitter`. One text becomes one Python function `_unit`, a long one some; each Lisp procedure
+becomes a Python function inside it; loops become `while` loops of the function they stand in.
+Spellings of names: names.py.
 Refuses: deciding anything analysis.py can decide.
 
 How it works. `expr(node)` gives a Python expression, first appending to `self.out` whatever
@@ -29,18 +29,26 @@ from omega.lisp.syntax import Block
 from omega.lisp.unwinding import Unwinding
 from omega.lisp.versions import assuming
 
+PART_NODES = 100  # forms of a text that share a Python function: see `_code` in compiler.py
+
 
 class Emitter(Unwinding):
     # -- the text ------------------------------------------------------------------------------
 
-    def module(self) -> ast.Module:
-        """The text as a module holding one function, `_unit`, whose result is the last form's
-        value.
+    def modules(self) -> list[ast.Module]:
+        """The text as modules holding one function each, `_unit`, to be called one after the other;
+        the result of the last is the last form's value.
         """
         nodes = self.unit.nodes
-        for node in nodes[:-1]:
+        starts = range(0, len(nodes), PART_NODES) or (0,)
+        return [self._part(nodes[at : at + PART_NODES], at == starts[-1]) for at in starts]
+
+    def _part(self, nodes: list[Node], is_last: bool) -> ast.Module:
+        self.out, self.globals, self.nonlocals, self.selectors = [], set(), set(), []
+        self.sites, self.subscripts = Sites(), Subscripts()
+        for node in nodes[:-1] if is_last else nodes:
             self.stmt(node, EFFECT)
-        if nodes:
+        if is_last and nodes:
             self.out.append(self.return_(self.expr(nodes[-1])))
         self.out[:0] = self.selectors
         known = (self.sites.known, self.files.known, self.subscripts.lines())

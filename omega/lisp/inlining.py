@@ -257,8 +257,7 @@ class _Inliner:
             test = InForce(function.span, function.name)
             waits = all(_is_atom(argument) for argument in call.arguments) or (
                 # It is bound, since it runs; and nothing in them may redefine it.
-                callee in self.recursive
-                and self.unit.calling.isdisjoint(call.arguments)
+                callee in self.recursive and self.unit.calling.isdisjoint(call.arguments)
             )
             if not waits:
                 # The procedure is looked at before its arguments are evaluated.

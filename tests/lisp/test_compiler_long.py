@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from omega.errors import OmegaError
 from omega.interpreter import Interpreter
 
 
@@ -40,6 +41,12 @@ PROGRAMS: dict[str, tuple[str, Any]] = {
     "case of one clause of 2000 data": (
         f"(define (f x) (case x (({' '.join(map(str, range(2000)))}) 'in) (else 'out)))"
         " (if (eq? (f 1999) 'in) (eq? (f 2000) 'out) #f)",
+        True,
+    ),
+    "350 definitions with guards, used before and behind": (
+        "(define (all x) (apply + (map (lambda (f) (f x)) (list f0 f120 f349)))) "
+        + " ".join(f"(define (f{i} x) (guard (e (#t (+ e {i}))) (raise x)))" for i in range(350))
+        + " (equal? (list (all 1) (f349 0) (f99 (f100 (f101 0)))) '(472 349 300))",
         True,
     ),
     "300 nested lets": (
@@ -220,3 +227,14 @@ def test_deep_nesting_of_each_form(name: str) -> None:
 def test_nested_procedures_up_to_a_limit(opening: str) -> None:
     closing = ") (g))" if "define" in opening else ")"
     value_of(opening * 60 + "0" + closing * 60)
+
+
+def test_an_error_of_a_long_text_tells_its_place_and_nothing_of_the_parts() -> None:
+    lines = [f"(define (f{i} x) (+ 1 (car x)))" for i in range(250)]
+    lines += ["(f249 (list 1))", "(f120 5)"]
+    with pytest.raises(OmegaError) as raised:
+        value_of("\n".join(lines))
+    error = raised.value
+    assert error.span is not None
+    assert error.span.line == 121
+    assert [(name, span.line) for name, span in error.lisp_traceback] == [("f120", 121), ("", 252)]
