@@ -83,10 +83,13 @@ _UNARY = {
     "string?": "_type(A_) is _str",
     "symbol?": "_type(A_) is _Symbol",
     "vector?": "_type(A_) is _list",
+    "char?": "_type(A_) is _Char",
+    "exact-integer?": "_type(A_) is _int",
     "eof-object?": "A_ is _Eof",
 }
 
 _IN_RANGE = "B < _len(A)"
+_ORDERS = {"=?": "==", "<?": "<", ">?": ">", "<=?": "<=", ">=?": ">="}
 # What is written out while its operands are of the types wanted: (fast, the type wanted of each
 # operand, further comparisons).
 _CHECKED: dict[str, tuple[str, tuple[str | None, ...], tuple[str, ...]]] = {
@@ -116,6 +119,14 @@ _CHECKED: dict[str, tuple[str, tuple[str | None, ...], tuple[str, ...]]] = {
     "quotient": ("A // B", ("int", "int"), ("A >= 0", "B > 0", f"B < {DIGIT}")),
     "remainder": ("A % B", ("int", "int"), ("A >= 0", "B > 0", f"B < {DIGIT}")),
     "modulo": ("A % B", ("int", "int"), ("B > 0", f"B < {DIGIT}")),
+    **{
+        f"string{name}": (f"A {op} B", ("string", "string"), ("_len(A) + _len(B) < 64",))
+        for name, op in _ORDERS.items()
+    },
+    **{
+        f"char{name}": (f"A.value {op} B.value", ("char", "char"), ())
+        for name, op in _ORDERS.items()
+    },
     "cons": ("_cons(A, B)", (None, None), ()),
     "string-append": (
         "A + B", ("string", "string"), ("(_len(A) < 100000) & (_len(B) < 100000)",)
@@ -134,6 +145,7 @@ _AGAIN: dict[str, tuple[str, ...]] = {
 _TESTS = {
     "int": "_type({}) is _int",
     "string": "_type({}) is _str",
+    "char": "_type({}) is _Char",
     "vector": "_type({}) is _list",
     "pair": "_type({}) is _Pair",
     "table": "_type({}) is _HashTable",
@@ -196,11 +208,28 @@ def _sums_of_products() -> dict[tuple[str, bool, str | None], ast.expr]:
 
 
 SUMS_OF_PRODUCTS = _sums_of_products()
+# The less or greater of two integers, by which of them are surely integers.
+EXTREMES: dict[str, dict[tuple[bool, bool], ast.expr]] = {
+    name: {
+        sure: parse_template(f"(A if A {op} B else B) if {test} else {library_name(name)}(A, B)")
+        if test
+        else parse_template(f"A if A_ {op} B_ else B")
+        for sure, test in {
+            (True, True): "",
+            (True, False): "_type(B_) is _int",
+            (False, True): "_type(A_) is _int",
+            (False, False): "_type(A_) is _type(B_) is _int",
+        }.items()
+    }
+    for name, op in (("min", "<="), ("max", ">="))
+}
 EQV_INT = parse_template("A == B if _type(A_) is _int else False")
 COMPARISONS = frozenset({"=", "<", ">", "<=", ">="})
 BOOLEANS = frozenset(
     {"not", "null?", "pair?", "zero?", "positive?", "negative?", "even?", "odd?", "string?",
-     "symbol?", "vector?", "eof-object?", "eq?", "eqv?", "hash-has-key?"} | COMPARISONS
+     "symbol?", "vector?", "eof-object?", "eq?", "eqv?", "hash-has-key?", "char?",
+     "exact-integer?"}
+    | {kind + name for kind in ("string", "char") for name in _ORDERS} | COMPARISONS
 )  # fmt: skip
 SMALL = 1 << 53  # integers below it are floats exactly
 _EXACT = {"int", "float"}

@@ -32,6 +32,7 @@ FACTS = {
     "pair?": "pair",
     "string?": "string",
     "symbol?": "symbol",
+    "char?": "char",
     "vector?": "vector",
     "hash-table?": "table",
     "exact-integer?": "int",
@@ -40,12 +41,14 @@ FACTS = {
 _OF_PAIRS = (
     "car", "cdr", "caar", "cadr", "cdar", "cddr", "caddr", "cdddr", "set-car!", "set-cdr!",
 )  # fmt: skip
+_ORDERS = ("=?", "<?", ">?", "<=?", ">=?")
 OPERANDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_OF_PAIRS, ("pair",)),
     "vector-ref": ("vector", "int"),
     "vector-set!": ("vector", "int"),
     "vector-length": ("vector",),
     "string-length": ("string",),
+    **{f"{kind}{order}": (kind,) * 2 for kind in ("string", "char") for order in _ORDERS},
     "hash-ref": ("table",),
     "hash-set!": ("table",),
     "hash-has-key?": ("table",),

@@ -46,6 +46,8 @@ class PrimitiveCalls(Expressions):
             return None
         if name in ("eq?", "eqv?"):
             return self._inline_same(arguments, name)
+        if name in inline.EXTREMES and len(arguments) == 2:
+            return self._extreme(name, arguments)
         if name not in inline.BINARY:
             return None
         if len(arguments) > 2:  # left to right, as the primitive folds
@@ -159,6 +161,17 @@ class PrimitiveCalls(Expressions):
             and len(node.arguments) == 2
             and all(self.is_atom(part) and type_of(part) == "int" for part in node.arguments)
         )
+
+    def _extreme(self, name: str, arguments: list[Node]) -> ast.expr | None:
+        types = [type_of(argument) for argument in arguments]
+        if not all(type_ in (None, "int") for type_ in types):
+            return None
+        # A side that is known is written without a test, so it has to be no work.
+        left, right = (
+            type_ == "int" and (types == ["int", "int"] or self.is_atom(argument))
+            for type_, argument in zip(types, arguments, strict=True)
+        )
+        return self._fill(inline.EXTREMES[name][left, right], arguments)
 
     def _inline_checked(self, name: str, arguments: list[Node]) -> ast.expr | None:
         work = tuple(not self.is_atom(argument) for argument in arguments)

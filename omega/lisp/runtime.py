@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from omega.errors import ArityError, LimitExceeded, Source
 from omega.lisp.conditions import Conditions
 from omega.lisp.control import MARKING, control_procedures
-from omega.lisp.data import Eof, Nil, Pair, Symbol, Values, cons, to_list
+from omega.lisp.data import Char, Eof, Nil, Pair, Symbol, Values, cons, to_list
 from omega.lisp.docstring import signature_of
 from omega.lisp.equality import PLAIN_KEYS
 from omega.lisp.host import WIDE_MAX, Host
@@ -103,7 +103,7 @@ class Runtime:
             __builtins__={},
             __name__="omega",
             _M=MARKER, _U=UNSET, _Nil=Nil, _Eof=Eof, _t=(),
-            _Pair=Pair, _Symbol=Symbol, _type=type, _int=int, _float=float, _list=list,
+            _Pair=Pair, _Symbol=Symbol, _Char=Char, _type=type, _int=int, _float=float, _list=list,
             _str=str, _len=len,
             _BIG=1 << 4096, _LOW=-(1 << 4096), _cons=cons, _HashTable=HashTable,
             _PLAIN=PLAIN_KEYS,

@@ -34,11 +34,14 @@ from omega.lisp.core import (
     fits,
     is_primitive,
 )
+from omega.lisp.data import Char
 
 CalleeOf = Callable[[Call], Lambda | None]
 
 _SUMS = frozenset({"+", "-", "*", "/"})
+_EXTREMES = frozenset({"min", "max"})
 _RESULTS_INT = frozenset({"quotient", "remainder", "modulo", "floor-quotient", "floor-remainder"})
+_OF_INTS = _RESULTS_INT | _EXTREMES  # what is an integer if all operands are
 
 TYPE_ROUNDS = 10  # over the loops of a text's form, before they are taken to be of no type
 
@@ -124,7 +127,7 @@ def _jumps(node: Node, loop: Lambda) -> list[Call]:
 VERSION_NODES_MAX = 150  # larger procedures have one version
 _ARITHMETIC = frozenset(
     {"+", "-", "*", "=", "<", ">", "<=", ">=", "zero?", "positive?", "negative?", "even?", "odd?",
-     "quotient", "remainder", "modulo"}
+     "quotient", "remainder", "modulo", "min", "max"}
 )  # fmt: skip
 _OF_VECTORS = {
     "vector-ref": ("vector", "int"),
@@ -295,11 +298,16 @@ def result_of(node: Node) -> set[str | None]:
     return {type_of(node)}
 
 
+_CONSTANTS: dict[type, str] = {
+    int: "int", float: "float", bool: "bool", str: "string", Char: "char"
+}  # fmt: skip
+
+
 def type_of(node: Node) -> str | None:
     """What the value of `node` surely is: a primitive's result tag, or None."""
     match node:
         case Const():
-            return {int: "int", float: "float", bool: "bool", str: "string"}.get(type(node.value))
+            return _CONSTANTS.get(type(node.value))
         case Local():
             return node.sure or node.var.type
         case If():
@@ -367,6 +375,8 @@ def _low_of_call(name: str, arguments: list[Node]) -> int | None:
         return None
     if name == "+":
         return sum(known)
+    if name in _EXTREMES:
+        return min(known) if name == "min" else max(known)
     if min(known) < 0:
         return None
     if name == "*":
@@ -380,7 +390,7 @@ def _primitive_type(name: str, node: Call) -> str | None:
         if kinds == {"int"} and name != "/":
             return "int"
         return "float" if "float" in kinds else None  # whatever the others are
-    if name in _RESULTS_INT and all(type_of(argument) == "int" for argument in node.arguments):
+    if name in _OF_INTS and all(type_of(argument) == "int" for argument in node.arguments):
         return "int"
     assert isinstance(node.function, Global) and node.function.primitive is not None
     return node.function.primitive.result
