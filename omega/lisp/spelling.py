@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 NEAR_MAX = 3
+RELATED_MAX = 4
 AUXILIARY = ("else",)  # names of syntax that only stand within forms
 LETTERS_MIN = 3  # of a name that something may be like
 SURE_LETTERS_MIN = 5  # shorter ones with a wrong letter are other words
@@ -44,7 +45,19 @@ def suggestion(name: str, known: Iterable[str], here: Sequence[str] = ()) -> str
         found = sorted(near(name, {*known, *here}), key=lambda each: each not in here)
     if found:
         return f"did you mean {' or '.join(f'`{each}`' for each in found)}?"
+    related = _related(name, known)
+    if related:
+        return f"names that begin so: {', '.join(f'`{each}`' for each in related)}"
     return f"define it before it is used: (define {name} ...)"
+
+
+def _related(name: str, known: Iterable[str]) -> list[str]:
+    """Names that share the first word with `name`, if they are few enough to tell of."""
+    word, dash, _ = name.partition("-")
+    if not dash or len(word) < LETTERS_MIN:
+        return []
+    found = sorted(each for each in known if each.startswith(word + dash))
+    return found if len(found) <= RELATED_MAX else []
 
 
 def near(

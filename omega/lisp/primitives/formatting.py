@@ -57,12 +57,13 @@ def string_format(template: Any, *items: Any, rt: Any) -> str:
     {0} names an argument, {name} the one after :name or an entry of a hash table given last; {:8}
     {:>8} {:<8} {:^8} {:*^8} {:08} pad to a width, {:.2} writes so many decimals, {:,} thousands,
     {:+} a sign, {:x} {:b} {:o} {:e} {:%} integers and numbers in other ways, {:w} what `write`
-    shows; {{ and }} are braces.
+    shows; {{ and }} are braces. Where no placeholder names its value, none may be left over.
     """
     text = string(NAME, 1, template)
     check.spend(rt, len(text))
     out: list[str] = []
     at = following = size = 0
+    is_named = False  # some value is: who names them need not use all
     for found in _BRACES.finditer(text):
         start, piece = found.start(), found.group()
         out.append(text[at:start])
@@ -74,12 +75,17 @@ def string_format(template: Any, *items: Any, rt: Any) -> str:
             what = "this { is never closed" if piece == "{" else "this } closes nothing"
             raise _bad(start, what, _HINT)
         which, _, spec = found.group(1).partition(":")
+        is_named = is_named or bool(which)
         if not which:
             which, following = str(following), following + 1
         item, position = _item(which, items, start)
         out.append(_placed(item, position, spec, start, rt))
         size += len(out[-1])
         check.size(rt, size, "characters")
+    if following < len(items) and not is_named:
+        given = "one value" if len(items) == 1 else f"{len(items)} values"
+        fact = f"`{NAME}` was given {given}, but its template takes {following or 'none'}"
+        raise LispValueError(fact, hint=_HINT)
     out.append(text[at:])
     return "".join(out)
 
