@@ -8,6 +8,9 @@ Objects are hash tables with string keys, arrays are vectors, null is the symbol
 strings, numbers (rationals are refused: write (inexact x)), booleans, vectors, lists, hash tables
 with string, symbol or keyword keys; symbols and keywords as their names, but the symbol `null` as
 null. Source: RFC 8259.
+
+Half a character (a surrogate without its other half, which an escape can name and RFC 8259 leaves
+open) is read as U+FFFD: what JSON gives can always be written as UTF-8.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ _VALUE_STEPS = 2  # that a value is worth
 
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
-      (?P<string>"[^"\\\x00-\x1f]*")
+      (?P<string>"[^"\\\x00-\x1f\ud800-\udfff]*")
     | (?P<punctuation>[{}\[\],:])
     | (?P<number>-?(?:0|[1-9][0-9]*+)(?P<part>\.[0-9]++)?(?P<exponent>[eE][-+]?[0-9]++)?
         (?![0-9a-zA-Z.+-]))
@@ -43,9 +46,11 @@ _TOKEN = re.compile(
 )
 _PIECE = re.compile(r'"[^"\n]{0,20}"?|[^\s\[\]{},:"]{1,20}|\S')
 _BLANKS = re.compile(r"[ \t\n\r]*")
-_PART = re.compile(r'[^"\\\x00-\x1f]+')
+_PART = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]+')
 _UNICODE = re.compile(r"u([0-9a-fA-F]{4})")
+_LOW = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")  # the second half of a character
 _LETTERS = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_HALF = "\ufffd"  # what is read for a surrogate alone
 _WORDS = {"true": True, "false": False, "null": NULL}
 _ODD_WORDS = {
     **dict.fromkeys(("nan", "infinity", "inf"), "JSON has no NaN or infinity"),
@@ -223,6 +228,10 @@ class _Reader:
             if char != "\\":
                 if not char:
                     self.fail("this string is never closed", start)
+                if char >= "\ud800":
+                    parts.append(_HALF)
+                    at += 1
+                    continue
                 self.fail("a string holds no raw control characters", at, "a line end is \\n")
             letter = text[at + 1 : at + 2]
             if letter in _LETTERS and letter:
@@ -232,14 +241,17 @@ class _Reader:
             code = _UNICODE.match(text, at + 1)
             if code is None:
                 self.fail(f"unknown escape `{text[at : at + 2]}`", at)
-            value = int(code.group(1), 16)
             at = code.end()
-            if 0xD800 <= value < 0xDC00 and text[at : at + 1] == "\\":
-                low = _UNICODE.match(text, at + 1)
-                if low is not None and 0xDC00 <= int(low.group(1), 16) < 0xE000:
-                    value = 0x10000 + ((value - 0xD800) << 10) + int(low.group(1), 16) - 0xDC00
-                    at = low.end()
-            parts.append(chr(value))
+            value = int(code.group(1), 16)
+            if not 0xD800 <= value < 0xE000:
+                parts.append(chr(value))
+                continue
+            low = _LOW.match(text, at) if value < 0xDC00 else None
+            if low is None:
+                parts.append(_HALF)
+                continue
+            parts.append(chr(0x10000 + ((value - 0xD800) << 10) + int(low.group(1), 16) - 0xDC00))
+            at = low.end()
 
 
 def _next(text: str, at: int) -> str:
@@ -386,7 +398,8 @@ def json_read(source: Any, *, rt: Any) -> Any:
     """(json-read source) -> the data of a JSON text: a string, or what is left of an input port
     (at its end, eof).
 
-    Objects are hash tables with string keys, arrays are vectors, null is the symbol null.
+    Objects are hash tables with string keys, arrays are vectors, null is the symbol null. Half a
+    character, such as the escape \\ud800 alone, is read as U+FFFD.
     """
     if isinstance(source, TextInput):
         source.check_open("json-read")
