@@ -30,6 +30,6 @@ def written(interpreter: Interpreter, value: Any) -> str:
     from omega.lisp.data import Values
     from omega.lisp.printer import write_string
 
-    if type(value) is Values:
-        return "\n".join(write_string(item) for item in value.items)
-    return write_string(value)
+    items = value.items if type(value) is Values else (value,)
+    most = interpreter.limits.alloc_items
+    return "\n".join(write_string(item, characters_max=most) for item in items)

@@ -232,6 +232,7 @@ class Repl:
             value = self._wait(self.form)
             for warning in findings:  # of a form that failed, its error says enough
                 terminal.complain(warning, interpreter.source)
+            text = self._kept(value)
         except Exit:
             return False
         except TaskCancelled as error:
@@ -246,7 +247,8 @@ class Repl:
             scheduler.set_fuel(None)
             scheduler.set_wall_deadline(None)
             self._report_lost()
-        self._show(value)
+        if text:
+            self.output.write(text)
         return True
 
     def _wait(self, task: Task) -> Any:
@@ -259,13 +261,14 @@ class Repl:
             task.own_terms().watched = False
         return scheduler.result_of(task) if task.is_done else None
 
-    def _show(self, value: Any) -> None:
+    def _kept(self, value: Any) -> str:
+        """Keep a value that can be shown under the number of its form; the line that shows it."""
         text = written(self.interpreter, value)
         if not text:
-            return
+            return ""
         name = f"${self.count}"
         self.interpreter.keep(name, value)
-        self.output.write(f"{name} = {text}\n" if self.prompt.is_terminal else f"{text}\n")
+        return f"{name} = {text}\n" if self.prompt.is_terminal else f"{text}\n"
 
     def _cancel_form(self) -> None:
         if self.form is not None:

@@ -188,3 +188,9 @@ def test_limits_hold_for_each_form(omega):
     done = omega("repl", "--fuel", "1000", stdin="(let l () (l))\n(+ 1 1)\n(let l () (l))\n")
     assert done.stdout == "2\n"
     assert done.stderr.count("fuel limit exceeded") == 2
+
+
+def test_a_value_too_long_to_show_keeps_the_session(omega):
+    done = omega("repl", stdin="(make-list 60 (make-string 1000000 #\\x))\n(+ 1 1)\n")
+    assert (done.returncode, done.stdout) == (0, "2\n")
+    assert "error[E801]: size limit exceeded" in done.stderr
