@@ -19,7 +19,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import LispValueError
+from omega.errors import LimitExceeded, LispValueError
 from omega.lisp.data import Char, Keyword, Nil, Pair, Symbol
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _CHARGE_EVERY = 512  # comparisons or parts of a key between charges
 _FREE = 32  # so many cost nothing
 _STEP = 8  # of them are a step
 _NODE = 4  # parts of a key that one node of a key of nested data is worth
+_KEYS_WITHIN_KEYS_MAX = 100  # see key_of
 
 
 def is_eq(a: Any, b: Any) -> bool:
@@ -220,8 +221,10 @@ class _Identity:
 def key_of(a: Any, charge: Charge | None = None) -> Any:
     """A hashable, flat stand-in for `a`: equal exactly when the data are `equal?`.
 
-    LispValueError for circular data, which no table takes as a key. Later changes of `a` do not
-    change the key. charge: called with steps now and then.
+    LispValueError for circular data, which no table takes as a key. LimitExceeded where keys of
+    tables are tables with such keys, and so on: each of those tables keeps the whole of its keys,
+    so that what n of them hold grows with the square of n and what it takes with the cube. Later
+    changes of `a` do not change the key. charge: called with steps now and then.
     """
     if type(a) in PLAIN_KEYS:
         return a
@@ -293,6 +296,7 @@ def _node_key(root: Any, charge: Charge | None) -> tuple[Any, ...]:
     numbers: dict[Any, int] = {}  # shape -> number
     done: dict[int, int | None] = {}  # id(node) -> number; None while its children are walked
     children: dict[int, list[Any]] = {}
+    keys_within: dict[int, int] = {}  # id(node) -> keys within keys below it, if any
     stack: list[tuple[Any, bool]] = [(root, False)]
     count = 0
     while stack:
@@ -313,12 +317,36 @@ def _node_key(root: Any, charge: Charge | None) -> tuple[Any, ...]:
             stack.append((node, True))
             stack.extend((part, False) for part in reversed(parts) if _is_node(part))
             continue
-        shape: list[Any] = [_tag(node)]
-        for part in children.pop(at):
+        shape: list[Any] = [tag := _tag(node)]
+        parts = children.pop(at)
+        for part in parts:
             shape.append((_PART, done[id(part)]) if _is_node(part) else _atom_key(part))
+        if tag is _TABLE or keys_within:
+            _count_keys_within(node, parts, keys_within)
         done[at] = numbers.setdefault(tuple(shape), len(numbers))
     _pay(count, charge)
     return (_DATA, *numbers)
+
+
+def _count_keys_within(node: Any, parts: list[Any], counts: dict[int, int]) -> None:
+    """Add to the counts that of a node with these parts: how many compound keys lie within each
+    other below it.
+    """
+    most = max((counts.get(id(part), 0) for part in parts), default=0)
+    if _is_table(node):
+        for key in parts[::2]:
+            if _is_node(key):
+                most = max(most, counts.get(id(key), 0) + 1)
+    if most > _KEYS_WITHIN_KEYS_MAX:
+        raise LimitExceeded(
+            "nesting",
+            most,
+            _KEYS_WITHIN_KEYS_MAX,
+            "keys of tables within each other",
+            hint="a table as the key of a table keeps a copy of its keys: number the tables",
+        )
+    if most:
+        counts[id(node)] = most
 
 
 def _tag(node: Any) -> _Tag:
