@@ -46,7 +46,7 @@ def _group(group: str, python: str, given: argparse.Namespace) -> int:
     if given.growth:
         sized = [case for case in cases if case.size >= 1_000]
         return sum(not _told(each) for each in ratios(sized, given.part, python))
-    jobs: list[tuple[Case, int]] = [(case, max(1, case.size // given.part)) for case in cases]
+    jobs: list[tuple[Case, int]] = [(case, max(10, case.size // given.part)) for case in cases]
     if group == "nesting":
         jobs = [(case, depth) for case in cases for depth in nesting.DEPTHS]
     return sum(not _told(each) for each in run_all(jobs, python))

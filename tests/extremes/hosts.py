@@ -81,6 +81,14 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "lines": lambda n: "(define x 1)\n" * (n // 100) + "(display x)",
 }
 WAYS = ("run", "check", "repl", "untrusted")
+ERRORS = {  # text -> the code it must end with; by the way, if only one finds it
+    "brackets that are not closed": "E102",
+    "brackets that were not opened": "E103",
+    "run: an error in the depth": "E301",
+    "repl: an error in the depth": "E301",
+    "untrusted: an error in the depth": "E301",
+    "check: lines": "W202",
+}
 
 
 def host_cases() -> list[Case]:
@@ -111,6 +119,7 @@ def host_cases() -> list[Case]:
                         None,
                         limited=True,
                         way=way,
+                        error=ERRORS.get(name) or ERRORS.get(f"{way}: {name}", ""),
                     )
                 )
     for kind, wrap in KINDS.items():

@@ -27,6 +27,7 @@ WAIT_MAX = 20
 class Case(NamedTuple):
     """make: of a size, the text of a program. expected: its value as `write` has it; None: any.
     limited: whether a limit will do as well. way: what the text is given to, see child.py.
+    error: the code of the error or warning it must end with instead of a value.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case(NamedTuple):
     limited: bool = False
     way: str = "eval"
     cpu_s: float = CPU_S
+    error: str = ""
 
     def value(self, size: int) -> str | None:
         return self.expected(size) if callable(self.expected) else self.expected
@@ -135,6 +137,9 @@ def _judged(case: Case, size: int, answer: dict[str, Any]) -> Outcome:
         return Outcome(name, f"{answer['died']}: {answer['text']}", False)
     cpu = answer["cpu"]
     kind, text = answer["kind"], answer["text"]
+    if case.error and kind not in ("bug", "Python's own", "limit"):
+        good = f"[{case.error}]" in text
+        return Outcome(name, f"{'' if good else 'no '}{case.error}: {text[:200]}", good, cpu)
     if kind == "value":
         expected = case.value(size)
         good = expected is None or text == expected

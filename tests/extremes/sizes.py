@@ -30,6 +30,27 @@ STRINGS = {
     "regex, replace": ('(string-length (regex-replace-all "x" s "yy"))', "{2N}"),
     "regex, all matches": ('(length (regex-extract-all "xxxx" s))', None),
     "JSON": ("(string-length (json-read (json-write s)))", "{N}"),
+    "JSON of escapes": ('(let ((q (make-string (quotient N 2) #\\"))) (string=? q (json-read'
+                        ' (json-write q))))', "#t"),
+    "JSON of codes": ('(string-length (json-read (string-append "\\"" (string-join (make-list'
+                      ' (quotient N 6) "\\\\u00e9") "") "\\""))) 1', "1"),
+    "JSON key": ("(hash-ref (json-read (json-write (hash-table s 1))) s)", "1"),
+    "print of escapes": ("(let ((q (make-string (quotient N 2) #\\\"))) (string=? q (read"
+                         " (open-input-string (call-with-output-string (lambda (p)"
+                         " (write q p)))))))", "#t"),
+    "display": ("(string-length (call-with-output-string (lambda (p) (display s p))))", "{N}"),
+    "read of many words": ("(length (let ((p (open-input-string (string-replace s \"xxxxxxxxxx\""
+                           " \"xxxx xxxxx\")))) (let loop ((l '())) (let ((d (read p)))"
+                           " (if (eof-object? d) l (loop (cons d l))))))) 1", "1"),
+    "read of comments": ("(eof-object? (read (open-input-string (string-append \"; \" s))))", "#t"),
+    "to a vector and back": ("(string=? s (vector->string (string->vector s)))", "#t"),
+    "substrings": ("(do ((i 0 (+ i 1))) ((= i 1000)) (substring s i N))", None),
+    "copy": ("(string-length (string-copy s 1))", "{N-1}"),
+    "concatenate": ("(string-length (string-concatenate (list s s)))", "{2N}"),
+    "of more than a byte": ('(let ((u (make-string (quotient N 2) #\\x1f600))) (string=? u'
+                            " (utf8->string (string->utf8 u))))", "#t"),
+    "sort keys": ("(length (sort (list (string-append s \"b\") (string-append s \"a\")) string<?))",
+                  "2"),
     "reverse": ("(string-length (string-reverse s))", "{N}"),
     "upcase": ("(string-length (string-upcase s))", "{N}"),
     "to a list and back": ("(string=? s (list->string (string->list s)))", "#t"),
@@ -73,10 +94,38 @@ LISTS = {
     "fold-right": ("(fold-right (lambda (x n) (+ n 1)) 0 l)", "{N}"),
     "reduce": ("(reduce max 0 l)", "{N-1}"),
     "sort": ("(car (sort l >))", "{N-1}"),
+    "sort keys": ("(car (sort (take l (quotient N 10)) < (lambda (x) (- x)))) 1", "1"),
     "sort by a procedure": ("(car (sort (take l (quotient N 10)) (lambda (a b) (> a b)))) 1", "1"),
     "list->vector": ("(vector-length (list->vector l))", "{N}"),
     "vector->list": ("(length (vector->list (list->vector l)))", "{N}"),
     "equal?": ("(equal? l (list-copy l))", "#t"),
+    "equal? of vectors": ("(equal? (list->vector l) (list->vector l))", "#t"),
+    "equal? at the end": ("(equal? (append l '(1)) (append l '(2)))", "#f"),
+    "display": ("(> (string-length (call-with-output-string (lambda (p) (display l p)))) N)", "#t"),
+    "write of a vector": ("(> (string-length (call-with-output-string (lambda (p)"
+                          " (write (list->vector l) p)))) N)", "#t"),
+    "read back": ("(let ((l (make-list N 1))) (equal? l (read (open-input-string"
+                  " (call-with-output-string (lambda (p) (write l p)))))))", "#t"),
+    "JSON read": ("(vector-length (json-read (string-append \"[\" (string-join (make-list N \"1\")"
+                  " \",\") \"]\")))", "{N}"),
+    "JSON back": ("(equal? (list->vector l) (json-read (json-write l)))", "#t"),
+    "JSON table": ("(let ((t (make-hash-table))) (for-each (lambda (x) (hash-set! t"
+                   " (number->string x) x)) (take l (quotient N 5)))"
+                   " (hash-count (json-read (json-write t)))) 1", "1"),
+    "remove": ("(length (remove even? l))", None),
+    "any": ("(any negative? l)", "#f"),
+    "every": ("(every number? l)", "#t"),
+    "find": ("(find negative? l)", "#f"),
+    "count": ("(count even? l)", None),
+    "list-index": ("(list-index negative? l)", "#f"),
+    "filter-map": ("(length (filter-map (lambda (x) x) l))", "{N}"),
+    "append-map": ("(length (append-map list l))", "{N}"),
+    "zip": ("(length (zip l l))", "{N}"),
+    "take and drop": ("(length (append (take l (quotient N 2)) (drop l (quotient N 2))))", "{N}"),
+    "list-copy": ("(length (list-copy l))", "{N}"),
+    "member": ("(member -1 l)", "#f"),
+    "fold of two": ("(fold (lambda (a b n) (+ n 1)) 0 l l)", "{N}"),
+    "assv": ("(assv -1 (map (lambda (x) (cons x x)) l))", "#f"),
     "write": ("(> (string-length (call-with-output-string (lambda (p) (write l p)))) N)", "#t"),
     "read": ("(equal? l (read (open-input-string (call-with-output-string"
              " (lambda (p) (write (take l (quotient N 10)) p))))))", "#f"),
@@ -108,13 +157,22 @@ LISTS = {
     "vector-map": ("(vector-length (vector-map (lambda (x) x) (list->vector l)))", "{N}"),
     "vector-sort": ("(vector-ref (vector-sort > (list->vector l)) 0)", "{N-1}"),
     "match": ("(match l ((a ...) (length a)))", "{N}"),
+    "stream walked": ("(stream-fold + 0 (stream-take N (stream-from 0))) 1", "1"),
+    "a vector filled": ("(let ((v (make-vector N 0))) (vector-fill! v 1) (vector-ref v 1))", "1"),
+    "a vector walked": ("(vector-for-each (lambda (x) x) (make-vector N 0)) 1", "1"),
+    "bytes": ("(bytevector-length (bytevector-append (make-bytevector N 1) (make-bytevector N 1)))",
+              "{2N}"),
+    "an error with it": ("(guard (e (#t (string-length (condition->string e)))) (error \"a\" l)) 1",
+                         "1"),
     "dropped": ("(set! l 0) 1", "1"),
 }  # fmt: skip
 
 # (wrap, unwrap): one level of data
 KINDS = {
     "lists": "(list s)", "pairs": "(cons s 1)", "vectors": "(vector s)",
-    "tables": '(hash-table "k" s)', "promises": "(delay s)", "records": "(box s)",
+    "tables": '(hash-table "k" s)', "tables as keys": "(hash-table s 1)",
+    "lists of the same": "(list s s)", "values of the same": "(values s s)",
+    "promises": "(delay s)", "records": "(box s)",
     "values": "(values s 1)", "closures": "(lambda () s)", "streams": "(cons-stream s 1)",
     "forced promises": "(let ((p (make-promise s))) p)", "parameters": "(make-parameter s)",
     "errors": "(guard (e (#t e)) (error \"a\" s))", "raised": "(guard (e (#t (list e))) (raise s))",
@@ -132,6 +190,15 @@ BY_DEPTH = {
     "raised": "(guard (e (#t 1)) (raise s))",
     "assoc": "(assoc (make) (list (list 1 2) (list s 3))) 1",
     "member": "(member (make) (list 1 s)) 1",
+    "sorted": "(length (sort (list s (make)) (lambda (a b) (equal? a b))))",
+    "sort keys": "(sort (list 2 1) < (lambda (x) (if (equal? s (make)) x (- x))))",
+    "sort keys that are no numbers": "(guard (e (#t 1)) (sort (list s (make)) <))",
+    "without duplicates": "(length (delete-duplicates (list s (make) s)))",
+    "JSON": "(guard (e (#t 1)) (string-length (json-write s)))",
+    "shared parts written": "(string-length (call-with-output-string (lambda (p)"
+    " (write-shared (list s s) p)))) 1",
+    "read back": "(guard (e (#t 1)) (equal? s (read (open-input-string"
+    " (call-with-output-string (lambda (p) (write s p)))))))",
     "in a message that leaves": "(guard (e (#t (string-length (condition->string e)))) (s 1)) 1",
     "matched": "(match s (5 1) (_ 1))",
 }
