@@ -258,7 +258,10 @@ def _is_table(a: Any) -> bool:
 
 
 def _is_node(a: Any) -> bool:
-    return isinstance(a, Pair) or type(a) is list or _is_table(a)
+    kind = type(a)
+    if kind in PLAIN_KEYS:
+        return False
+    return kind is Pair or kind is list or isinstance(a, Pair) or _is_table(a)
 
 
 def _flat_list(a: Pair, charge: Charge | None) -> tuple[Any, ...] | None:
@@ -321,7 +324,7 @@ def _node_key(root: Any, charge: Charge | None) -> tuple[Any, ...]:
         parts = children.pop(at)
         for part in parts:
             shape.append((_PART, done[id(part)]) if _is_node(part) else _atom_key(part))
-        if tag is _TABLE or keys_within:
+        if keys_within or (tag is _TABLE and any(map(_is_node, parts[::2]))):
             _count_keys_within(node, parts, keys_within)
         done[at] = numbers.setdefault(tuple(shape), len(numbers))
     _pay(count, charge)
@@ -364,6 +367,8 @@ def _children(node: Any) -> list[Any]:
     if type(node) is list:
         return list(node)
     table: _Table = node
+    if len(table) == 1:
+        return list(table.items()[0])
     entries = list(zip(table.canonical(), table.items(), strict=True))
     entries.sort(key=lambda entry: hash(entry[0]))
     if len({hash(entry[0]) for entry in entries}) < len(entries):

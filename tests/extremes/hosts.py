@@ -122,7 +122,7 @@ def host_cases() -> list[Case]:
                         error=ERRORS.get(name) or ERRORS.get(f"{way}: {name}", ""),
                     )
                 )
-    for kind, wrap in KINDS.items():
+    for kind, wrap in {**KINDS, "lists of the same": "(list s s)"}.items():
         text = MADE.replace("WRAP", wrap)
         made.append(
             Case(

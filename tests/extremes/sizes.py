@@ -167,16 +167,26 @@ LISTS = {
     "dropped": ("(set! l 0) 1", "1"),
 }  # fmt: skip
 
-# (wrap, unwrap): one level of data
+# one level of what is compared by its parts, and of what is not
+DATA = {
+    "lists": "(list s)",
+    "pairs": "(cons s 1)",
+    "vectors": "(vector s)",
+    "tables": '(hash-table "k" s)',
+}
 KINDS = {
-    "lists": "(list s)", "pairs": "(cons s 1)", "vectors": "(vector s)",
-    "tables": '(hash-table "k" s)', "tables as keys": "(hash-table s 1)",
-    "lists of the same": "(list s s)", "values of the same": "(values s s)",
+    **DATA,
+    "tables as keys": "(hash-table s 1)",
     "promises": "(delay s)", "records": "(box s)",
     "values": "(values s 1)", "closures": "(lambda () s)", "streams": "(cons-stream s 1)",
     "forced promises": "(let ((p (make-promise s))) p)", "parameters": "(make-parameter s)",
     "errors": "(guard (e (#t e)) (error \"a\" s))", "raised": "(guard (e (#t (list e))) (raise s))",
     "continuations": "(call/cc (lambda (k) (cons k s)))", "own conditions": "(make-own s)",
+}  # fmt: skip
+FULL = (*DATA, "promises", "records")  # the others at a tenth
+COMPARED = {  # what the texts below give for DATA
+    "equal? to another": "#t", "a hash key": "1", "assoc": "1", "member": "1", "sorted": "2",
+    "without duplicates": "1", "sort keys": "(1 2)",
 }  # fmt: skip
 BY_DEPTH = {
     "written": "(string-length (call-with-output-string (lambda (p) (write s p)))) 1",
@@ -207,6 +217,8 @@ MADE = """(define-record-type bx (box v) bx? (v unbox))
 (define (make-own v) (make-condition 'own "a" :v v))
 (define (make) (let loop ((n N) (s '())) (if (= n 0) s (loop (- n 1) WRAP)))) (define s (make))
 """
+# each level holds the one below twice: 2^N parts for who does not see that they are the same
+OF_THE_SAME = "(let loop ((n N) (s '())) (if (= n 0) s (loop (- n 1) (list s s))))"
 DEEP_TEXTS = {
     "read": ("(pair? (read (open-input-string (string-append (make-string N #\\() "
              "(make-string N #\\))))))", "#t"),
@@ -231,6 +243,20 @@ DEEP_TEXTS = {
                      " (loop (- n 1) (vector s))))))", "{2N+1}"),
     "JSON objects written": ('(string-length (json-write (let loop ((n N) (s 1)) (if (= n 0) s'
                      ' (loop (- n 1) (hash-table "a" s))))))', None),
+    "lists of the same, written": ("(string-length (call-with-output-string (lambda (p)"
+                                   f" (write {OF_THE_SAME} p))))", None),
+    "lists of the same, shared": ("(> (string-length (call-with-output-string (lambda (p)"
+                                  f" (write-shared {OF_THE_SAME} p)))) N)", "#t"),
+    "lists of the same, equal?": (f"(equal? {OF_THE_SAME} {OF_THE_SAME})", "#t"),
+    "lists of the same, a hash key": (f"(hash-ref (hash-table {OF_THE_SAME} 1) {OF_THE_SAME})",
+                                      "1"),
+    "lists of the same, as JSON": (f"(json-write {OF_THE_SAME})", None),
+    "values of the same, displayed": ("(string-length (call-with-output-string (lambda (p) (display"
+                                      f" {OF_THE_SAME.replace('list', 'values')} p))))", None),
+    "JSON of it read back": ("(let ((s (let loop ((n N) (s 1)) (if (= n 0) s (loop (- n 1)"
+                             " (vector s)))))) (equal? s (json-read (json-write s))))", "#t"),
+    "JSON, indented": ("(json-write (let loop ((n N) (s 1)) (if (= n 0) s (loop (- n 1) (vector"
+                       " s)))) :indent 2)", None),
     "regex of brackets": ('(guard (e (#t 1)) (regex-search (string-append (make-string N #\\() "a"'
                           ' (make-string N #\\))) "a")) 1', "1"),
     "format of a number": ("(string-length (number->string (expt 10 N)))", "{N+1}"),
@@ -313,7 +339,10 @@ def data_cases() -> list[Case]:
 
 
 def deep_cases() -> list[Case]:
-    made = [case("deep", name, text, value, DEEP) for name, (text, value) in DEEP_TEXTS.items()]
+    made = [
+        case("deep", name, text, value, DEEP, limited=value is None)
+        for name, (text, value) in DEEP_TEXTS.items()
+    ]
     for kind, wrap in KINDS.items():
         for name, text in BY_DEPTH.items():
             made.append(
@@ -321,9 +350,9 @@ def deep_cases() -> list[Case]:
                     f"deep {kind}",
                     name,
                     MADE.replace("WRAP", wrap) + text,
-                    None,
-                    DEEP,
-                    limited=True,
+                    COMPARED.get(name) if kind in DATA else None,
+                    DEEP if kind in FULL else DEEP // 10,
+                    limited=kind not in DATA,
                 )
             )
     return made
