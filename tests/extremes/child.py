@@ -7,6 +7,7 @@ has read, "python" as Python with `omega` at hand, which leaves its answer in `a
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from omega.cli.program import COLLECTED_AFTER
+
 SOURCE_MAX = 1_000_000_000
 COMMAND_CPU_S = 60  # of a command
 
@@ -23,6 +26,7 @@ COMMAND_CPU_S = 60  # of a command
 def main() -> None:
     memory, folder = int(sys.argv[1]), Path(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         job = json.loads(line)

@@ -427,6 +427,10 @@ def wide_cases() -> list[Case]:
              "(f :k0 5)",
              2_000, lambda n: str(n - 1)),
         wide("a string", lambda n: f"(string-length \"{'x' * n}\")", 1_000_000, str),
+        wide("a string of 10 MB", lambda n: f"(string-length \"{'x' * n}\")", MB, str),
+        wide("a file of 10 MB", lambda n: f"(string-length \"{'x' * n}\")", MB, None,
+             limited=True, way="run"),
+        wide("a list of many in a text", lambda n: f"(length '({'1 ' * n}))", 1_000_000, str),
         wide("a string of escapes", lambda n: f"(string-length \"{chr(92) + 'n' + chr(92) * 1}\\n"
              f"{(chr(92) + 'n') * (n // 2 - 1)}\")", 1_000_000, None, limited=True),
         wide("a symbol", lambda n: f"(string-length (symbol->string '{'x' * n}))", 1_000_000, str),
