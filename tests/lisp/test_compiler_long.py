@@ -238,3 +238,24 @@ def test_an_error_of_a_long_text_tells_its_place_and_nothing_of_the_parts() -> N
     assert error.span is not None
     assert error.span.line == 121
     assert [(name, span.line) for name, span in error.lisp_traceback] == [("f120", 121), ("", 252)]
+
+
+def test_what_stands_among_many_definitions_is_done_in_order() -> None:
+    many = [f"(define (f{i} x) (set! log (cons {i} log)) x)" for i in range(1_200)]
+    calls = [
+        f"(set! log (cons (let ((v {i})) (guard (e (#t (condition-message e)))"
+        f' (if (even? v) (error "even") ((lambda () (set! v (+ v 1)) v))))) log))'
+        for i in range(1_200)
+    ]
+    text = "\n".join(["(define log '())", *(a + b for a, b in zip(many, calls, strict=True))])
+    shown = "(list (length log) (car log) (cadr log) (f1 5) (car log))"
+    assert value_of(f'{text}(equal? {shown} \'(1200 1200 "even" 5 1))') is True
+
+
+def test_an_error_among_many_definitions_has_its_place() -> None:
+    lines = [f"(define (f{i} x) (+ x {i}))" for i in range(1_000)]
+    lines[700] = "(f3 (car 5))"
+    with pytest.raises(OmegaError) as caught:
+        value_of("\n".join(lines))
+    assert caught.value.span is not None
+    assert (caught.value.span.line, caught.value.span.column) == (701, 5)
