@@ -17,7 +17,7 @@ from omega.errors import Span
 from omega.lisp.docstring import FILE, FILES_MAX, files_of, sites_of
 from omega.lisp.names import demangle
 
-SITE = 1 << 20  # columns; a place further right in its line loses its end
+SITE = 1 << 20  # columns; a place further right in its line is told as if it were there
 SITES_MAX = 1_000  # of one function
 NOWHERE = SITES_MAX + 1  # the site of what is to stand in no backtrace
 

@@ -37,7 +37,7 @@ class Builder:
             before = 0 if span.file == self.file else self.files.lines_before(span.file)
             self.place = {
                 "lineno": span.line + before,
-                "col_offset": span.column - 1,
+                "col_offset": min(span.column, SITE) - 1,
                 "end_lineno": span.end_line + before,
                 "end_col_offset": min(span.end_column, SITE) - 1 + self.site * SITE,
             }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omega.errors import OmegaError
+from omega.errors import LispTypeError, OmegaError
 from omega.interpreter import Interpreter
 
 
@@ -259,3 +259,12 @@ def test_an_error_among_many_definitions_has_its_place() -> None:
         value_of("\n".join(lines))
     assert caught.value.span is not None
     assert (caught.value.span.line, caught.value.span.column) == (701, 5)
+
+
+def test_a_line_may_be_longer_than_the_columns_that_are_told() -> None:
+    line = f"(define x '({'a ' * 600_000}))"
+    assert value_of(f"{line} (define (f) (car 5)) (length x)") == 600_000
+    with pytest.raises(LispTypeError) as caught:
+        value_of(f"{line} (define (f) (car 5)) (f)")
+    assert caught.value.span is not None
+    assert (caught.value.span.line, caught.value.span.column) == (1, 1 << 20)
