@@ -1,7 +1,7 @@
 # make demo | test | bench | lint: each makes .venv first and installs what it needs.
 # make fuzz: random programs by the ten thousand, three ways, and nonsense for every reader; all specs
 # without optimisation. PROGRAMS=n SEED=text JOBS=n.
-# make extremes: the longest and deepest programs and data, each version of Python in PYTHONS; half an
+# make extremes: the longest and deepest programs and data, with each Python of PYTHONS; half an
 # hour. Then n beside 4n.
 # make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
