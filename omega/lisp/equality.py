@@ -35,7 +35,7 @@ _CHARGE_EVERY = 512  # comparisons or parts of a key between charges
 _FREE = 32  # so many cost nothing
 _STEP = 8  # of them are a step
 _NODE = 4  # parts of a key that one node of a key of nested data is worth
-_KEYS_WITHIN_KEYS_MAX = 100  # see key_of
+_KEYS_WITHIN_KEYS_MAX = 200  # see key_of
 
 
 def is_eq(a: Any, b: Any) -> bool:
