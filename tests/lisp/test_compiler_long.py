@@ -252,15 +252,6 @@ def test_what_stands_among_many_definitions_is_done_in_order() -> None:
     assert value_of(f'{text}(equal? {shown} \'(1200 1200 "even" 5 1))') is True
 
 
-def test_an_error_among_many_definitions_has_its_place() -> None:
-    lines = [f"(define (f{i} x) (+ x {i}))" for i in range(1_000)]
-    lines[700] = "(f3 (car 5))"
-    with pytest.raises(OmegaError) as caught:
-        value_of("\n".join(lines))
-    assert caught.value.span is not None
-    assert (caught.value.span.line, caught.value.span.column) == (701, 5)
-
-
 def test_a_line_may_be_longer_than_the_columns_that_are_told() -> None:
     line = f"(define x '({'a ' * 600_000}))"
     assert value_of(f"{line} (define (f) (car 5)) (length x)") == 600_000
