@@ -59,7 +59,7 @@ STRINGS = {
     "utf8": ("(string-length (utf8->string (string->utf8 s)))", "{N}"),
     "pad": ("(string-length (string-pad-left s (* 2 (string-length s))))", "{2N}"),
     "trim": ('(string-length (string-trim (string-append (make-string 1000 #\\space) s)))', "{N}"),
-    "format": ('(string-length (string-format "~a ~s" s s))', None),
+    "format": ('(string-length (string-format "{} {:w}" s s))', None),
     "number->string of no number": ("(string->number s)", "#f"),
     "an error with it": ("(guard (e ((error-object? e) (string-length (condition->string e))))"
                          " (error s s))", None),
@@ -197,7 +197,7 @@ BY_DEPTH = {
     "a hash key": "(hash-ref (hash-table s 1) (make) 2)",
     "an error about it": '(guard (e (#t (string-length (condition->string e)))) (error "a" s)) 1',
     "a type error about it": "(guard (e (#t 1)) (+ s 1))",
-    "formatted": '(string-length (string-format "~s" s)) 1',
+    "formatted": '(string-length (string-format "{:w}" s)) 1',
     "dropped": "(set! s 0) 1",
     "raised": "(guard (e (#t 1)) (raise s))",
     "assoc": "(assoc (make) (list (list 1 2) (list s 3))) 1",

@@ -200,17 +200,24 @@ class Expressions:
     def make_number(self, scope: Scope, depth: int) -> Form:
         kinds = ("int", "int", "float", "number")
         pair = [self.expr(self.choose(kinds), scope, depth) for _ in range(2)]
-        return [self.choose(("+", "-", "*", "/", "/", "+")), *pair]
+        return [self.choose(("+", "-", "*", "/", "/", "+", "max", "min")), *pair]
 
     def make_bool(self, scope: Scope, depth: int) -> Form:
         of = self.choose(("int", "int", "int", "number", "float"))
         pair = self.several(of, scope, depth, 2)
-        match self.pick(8):
+        match self.pick(9):
+            case 8:
+                of = self.choose(("string", "char"))
+                kinds = (of, of, of, of, "any")
+                texts = [self.expr(self.choose(kinds), scope, depth) for _ in range(2)]
+                order = self.choose(("=?", "<?", ">?", "<=?", ">=?"))
+                return [of + order, *texts, *([texts[0]] if self.one_in(8) else [])]
             case 0:
                 return ["not", self.expr("bool", scope, depth)]
             case 1:
                 name = self.choose(("pair?", "null?", "string?", "symbol?", "vector?", "procedure?",
-                                    "integer?", "exact-integer?", "hash-table?"))  # fmt: skip
+                                    "char?", "integer?", "exact-integer?",
+                                    "hash-table?"))  # fmt: skip
                 return [name, self.expr("any", scope, depth)]
             case 2:
                 return [

@@ -14,6 +14,7 @@ from typing import Any
 from tests.lisp.fuzz.expressions import Expressions, Scope
 from tests.lisp.fuzz.forms import Form, parsed
 from tests.lisp.fuzz.macro_programs import MACROS
+from tests.lisp.fuzz.parameters import Shape
 
 POINT = """(define-record-type point (make-point x y) point?
   (x point-x set-point-x!) (y point-y set-point-y!))"""
@@ -22,6 +23,7 @@ POINT = """(define-record-type point (make-point x y) point?
 class Generator(Expressions):
     def __init__(self, seed: Any) -> None:
         super().__init__(Random(seed))
+        self.fancies: dict[str, tuple[Shape, str]] = {}  # global procedures, what they give
         self.changes = False  # whether `change!` redefines something while the program runs
 
     # -- control, for every type ---------------------------------------------------------------
@@ -130,36 +132,26 @@ class Generator(Expressions):
 
     def _fancy(self, kind: str, scope: Scope, depth: int) -> Form:
         """Optional, rest and keyword parameters; case-lambda."""
+        globals_ = [name for name, (_, of) in self.fancies.items() if of == kind]
+        if globals_ and not self.one_in(3):
+            name = self.choose(globals_)
+            return self.fancies[name][0].call(self, name, scope, depth)
+        if not self.one_in(4):
+            shape = Shape(self)
+            procedure = shape.procedure(self, kind, scope, depth)
+            return ["let", [["f", procedure]], shape.call(self, "f", scope, depth)]
         first, second = self.names(2)
         of = self.kind()
-        inner = scope.having(first, of).having(second, "int")
-        body = self.sequence(kind, inner, depth)
-        default = self.expr("int", scope.having(first, of), depth)
-        given = self.expr(of, scope, depth)
-        extra = self.expr("int", scope, depth)
-        match self.pick(4):
-            case 0:
-                params: Form = [first, [second, default]]
-                more = [extra] * self.pick(2)
-            case 1:
-                params = [first, ":key", [second, default]]
-                more = [":key", extra] if self.one_in(2) else []
-                if self.one_in(8):
-                    more = [self.choose((":other", ":key")), *more]
-            case 2:
-                body = self.sequence(kind, scope.having(first, of).having(second, "list"), depth)
-                params = [first, ".", second]
-                more = [extra] * self.pick(3)
-            case _:
-                clauses = [
-                    [[], self.expr(kind, scope, depth)],
-                    [[first], self.expr(kind, scope.having(first, of), depth)],
-                    [[first, second], *body],
-                ]
-                self.random.shuffle(clauses)
-                call: Form = ["f", *([given, extra][: self.pick(3)])]
-                return ["let", [["f", ["case-lambda", *clauses]]], call]
-        return ["let", [["f", ["lambda", params, *body]]], ["f", given, *more]]
+        inner = scope.having(first, of)
+        clauses = [
+            [[], self.expr(kind, scope, depth)],
+            [[first], self.expr(kind, inner, depth)],
+            [[first, second], *self.sequence(kind, inner.having(second, "int"), depth)],
+        ]
+        self.random.shuffle(clauses)
+        given = [self.expr(of, scope, depth), self.expr("int", scope, depth)]
+        call: Form = ["f", *given[: self.pick(3)]]
+        return ["let", [["f", ["case-lambda", *clauses]]], call]
 
     def _loop(self, kind: str, scope: Scope, depth: int) -> Form:
         """A named let that counts up, perhaps around another."""
@@ -464,10 +456,10 @@ class Generator(Expressions):
 
     CONTROL = (
         _if, _if, _if, _cond, _cond, _case, _logic, _when, _begin, _let, _let, _let, _set, _set,
-        _assign, _procedure, _procedure, _procedure, _fancy, _fancy, _loop, _loop, _nested, _nested,
-        _do, _do, _closures, _mutual, _mutual, _values, _values, _call_cc, _call_cc, _guard, _guard,
-        _wind, _handler, _handler, _parameter, _promise, _match, _match, _apply, _call, _call,
-        _call, _call, _note, _note, _shadow, _macro, _macro,
+        _assign, _procedure, _procedure, _procedure, _fancy, _fancy, _fancy, _loop, _loop, _nested,
+        _nested, _do, _do, _closures, _mutual, _mutual, _values, _values, _call_cc, _call_cc,
+        _guard, _guard, _wind, _handler, _handler, _parameter, _promise, _match, _match, _apply,
+        _call, _call, _call, _call, _note, _note, _shadow, _macro, _macro,
     )  # fmt: skip
 
     # -- whole programs ------------------------------------------------------------------------
@@ -485,6 +477,8 @@ class Generator(Expressions):
             of = self.kind()
             forms.append(["define", f"v{i}", self.expr(of, scope, 2)])
             scope = scope.having(f"v{i}", of)
+        for i in range(self.pick(3)):
+            forms.append(self.fancy(f"k{i}", scope))
         makers = []
         for i in range(self.pick(3)):
             name, maker = f"h{i}", self.helper
@@ -514,13 +508,25 @@ class Generator(Expressions):
                 forms.append(self.expr(self.kind(), scope, 3))
                 name, maker = self.choose(makers)
                 forms.append(self.defined(name, maker(name, signatures[name], scope, everything)))
+        if self.fancies and self.one_in(4):
+            forms.append(self.expr(self.kind(), scope, 3))
+            name, self.fancies = self.choose(sorted(self.fancies)), {}
+            forms.append(self.fancy(name, scope))
         if self.one_in(12) and len(forms) > 1:
             forms.append(forms.pop(self.pick(len(forms))))  # used before it is there
         if self.one_in(12):
             forms.append(self.taken(scope))
+        forms += [shape.call(self, name, scope, 2) for name, (shape, _) in self.fancies.items()]
         for _ in range(1 + self.pick(2)):
             forms.append(self.expr(self.kind(), scope, 5))
         return forms
+
+    def fancy(self, name: str, scope: Scope) -> Form:
+        """A definition of a global procedure with more than required parameters."""
+        kind, shape = self.kind(), Shape(self)
+        form = self.defined(name, shape.procedure(self, kind, scope, 2))
+        self.fancies[name] = shape, kind
+        return form
 
     def taken(self, scope: Scope) -> Form:
         """A name of the library becomes the program's own."""
