@@ -44,7 +44,12 @@ SECTIONS = (
     ),
     (
         "Numbers",
-        ("lisp.primitives.numbers", "lisp.primitives.reals", "lisp.primitives.complex"),
+        (
+            "lisp.primitives.numbers",
+            "lisp.primitives.integers",
+            "lisp.primitives.reals",
+            "lisp.primitives.complex",
+        ),
         "omega number",
     ),
     ("Bits", ("lisp.primitives.bits", "srfi-151.omega"), "omega bit, srfi 60, srfi 151"),

@@ -76,6 +76,14 @@ class Char:
         found = cls._table.get(value)
         return found if found is not None else cls._table.setdefault(value, cls(value))
 
+    @classmethod
+    def each(cls, text: str) -> list[Char]:
+        """The characters of `text`."""
+        try:
+            return list(map(cls._table.__getitem__, text))
+        except KeyError:
+            return [cls.of(value) for value in text]
+
     def __repr__(self) -> str:
         return f"Char({self.value!r})"
 
@@ -201,7 +209,7 @@ def cons(car: Any, cdr: Any) -> Pair:
 def to_list(items: Iterable[Any], tail: Any = Nil) -> Any:
     """The Lisp list of `items`, ending in `tail`."""
     result = tail
-    for item in reversed(items if isinstance(items, (list, tuple)) else list(items)):
+    for item in reversed(items if type(items) is list or type(items) is tuple else list(items)):
         pair = Pair()
         pair.car = item
         pair.cdr = result

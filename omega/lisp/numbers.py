@@ -37,6 +37,7 @@ _SPECIAL = {
     "+nan.0": float("nan"),
     "-nan.0": float("nan"),
 }
+_SPECIAL_NAMES = {"inf": "+inf.0", "-inf": "-inf.0", "nan": "+nan.0"}
 _RATIONALS: dict[int, re.Pattern[str]] = {}
 STEP_WORK = 21  # as a power of two: bits by bits of schoolbook work for one step
 _PRODUCT_WORK = 13  # likewise: bits by the root of bits of Karatsuba's work
@@ -70,6 +71,13 @@ def parse_number(
     LimitExceeded("number-size") for an exact number with an exponent beyond EXPONENT_MAX, for an
     integer beyond INTEGER_BITS_MAX and a rational beyond RATIO_BITS_MAX; ("size") beyond bits_max.
     """
+    if radix == 10 and len(text) <= _CHUNK_DIGITS:  # mostly digits, and perhaps a point in them
+        unsigned = text[1:] if text[:1] in ("+", "-") else text
+        rest = unsigned.strip("0123456789")
+        if not rest and unsigned:
+            return int(text)
+        if rest == "." and len(unsigned) > 1:
+            return float(text)
     exactness = ""
     if text[:1] == "#":
         prefix = _PREFIX.match(text)
@@ -202,6 +210,8 @@ def format_number(number: int | Fraction | float, radix: int = 10, charge: Charg
     """The shortest text `parse_number` reads back as this number. A float is always written in
     radix 10.
     """
+    if type(number) is int:
+        return format_int(number, radix, charge)
     if type(number) is float:
         return _format_float(number)
     if isinstance(number, Fraction):
@@ -211,11 +221,9 @@ def format_number(number: int | Fraction | float, radix: int = 10, charge: Charg
 
 
 def _format_float(number: float) -> str:
-    if number != number:
-        return "+nan.0"
-    if number in (float("inf"), float("-inf")):
-        return "+inf.0" if number > 0 else "-inf.0"
     text = float.__repr__(number)
+    if "e" not in text:
+        return text if "." in text else _SPECIAL_NAMES[text]
     exponent = _FLOAT_EXPONENT.search(text)
     if exponent is None:
         return text
@@ -230,7 +238,9 @@ def format_int(number: int, radix: int = 10, charge: Charge = free) -> str:
         if bits < 1_600:  # fewer than 512 digits
             return int.__repr__(number)
         return _format_long(number) if bits < _DECIMAL_BITS else _format_huge(number, charge)
-    charge(number.bit_length() >> 12)
+    steps = number.bit_length() >> 12
+    if steps:
+        charge(steps)
     if radix == 16:
         return f"{number:x}"
     if radix == 8:

@@ -15,6 +15,7 @@ def load() -> dict[str, Primitive]:
         conditions,
         files,
         formatting,
+        integers,
         json,
         lists,
         matching,

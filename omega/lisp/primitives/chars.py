@@ -5,6 +5,7 @@ Owns: everything on `Char`. Letters, digits and case are Unicode's, as Python's 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +63,11 @@ def _ordered(
 
 def _comparisons() -> None:
     relations: list[tuple[str, str, Callable[[str, str], bool]]] = [
-        ("=?", "all are the same character", str.__eq__),
-        ("<?", "each comes before the next by code point", str.__lt__),
-        (">?", "each comes after the next by code point", str.__gt__),
-        ("<=?", "none comes after the next by code point", str.__le__),
-        (">=?", "none comes before the next by code point", str.__ge__),
+        ("=?", "all are the same character", operator.eq),
+        ("<?", "each comes before the next by code point", operator.lt),
+        (">?", "each comes after the next by code point", operator.gt),
+        ("<=?", "none comes after the next by code point", operator.le),
+        (">=?", "none comes before the next by code point", operator.ge),
     ]
     for fold, prefix in ((False, "char"), (True, "char-ci")):
         for suffix, text, relation in relations:
@@ -75,6 +76,11 @@ def _comparisons() -> None:
 
 def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, text: str) -> None:
     def compare(c: Any, *chars: Any, rt: Any) -> bool:
+        if len(chars) == 1:  # mostly there are two
+            (d,) = chars
+            if type(c) is type(d) is Char:
+                a, b = c.value, d.value
+                return relation(a.casefold(), b.casefold()) if fold else relation(a, b)
         return _ordered(name, relation, (c, *chars), fold, rt)
 
     compare.__doc__ = (

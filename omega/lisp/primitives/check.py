@@ -24,6 +24,7 @@ _INDEX_DIGITS_MAX = 10**18
 WALK_ITEMS = 512  # elements of a list walked between charges
 _WALK = range(WALK_ITEMS)
 _NOWHERE = object()
+SHORT = range(FREE_ITEMS)  # so many elements are passed for nothing
 
 
 def wrong_type(name: str, position: int | str, expected: str, value: Any) -> LispTypeError:
@@ -96,6 +97,16 @@ def pair(name: str, position: int, value: Any) -> Pair:
 
 def proper_list(name: str, position: int, value: Any, rt: Any) -> list[Any]:
     """The elements of a proper list, as a fresh Python list; the walk is charged for."""
+    items: list[Any] = []
+    at = value
+    try:
+        for _ in SHORT:
+            if at is Nil:
+                return items
+            items.append(at.__car__)  # what is no pair has no such attribute
+            at = at.__cdr__
+    except AttributeError:
+        pass
     items, end = walked(value, rt)
     if end is not Nil:
         raise wrong_type(name, position, "a proper list", value)
@@ -107,6 +118,15 @@ def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
     walk is charged for while it lasts.
     """
     items: list[Any] = []
+    at = value
+    for _ in SHORT:  # most are no longer
+        if type(at) is not Pair:
+            if isinstance(at, Pair):
+                break
+            return items, at
+        items.append(at.car)
+        at = at.cdr
+    items = []
     add = items.append
     at, met, known = value, _NOWHERE, WALK_ITEMS
     while True:
@@ -146,16 +166,16 @@ def span(name: str, position: int, start: Any, end: Any, length: int, what: str)
     """
     first = 0 if start is None else start
     last = length if end is None else end
+    if type(first) is int and type(last) is int and 0 <= first <= last <= length:
+        return first, last
     for at, value in ((position, first), (position + 1, last)):
         if type(value) is not int:
             raise wrong_type(name, at, "an index (an exact integer)", value)
-    if not 0 <= first <= last <= length:
-        raise LispIndexError(
-            f"`{name}` range {_brief(first)} to {_brief(last)} is out of range "
-            f"for a {what} of length {length}",
-            hint=f"0 <= start <= end <= {length} is needed; the end itself is left out",
-        )
-    return first, last
+    raise LispIndexError(
+        f"`{name}` range {_brief(first)} to {_brief(last)} is out of range "
+        f"for a {what} of length {length}",
+        hint=f"0 <= start <= end <= {length} is needed; the end itself is left out",
+    )
 
 
 def fits(rt: Any, items: int, unit: str = "items") -> None:
@@ -169,14 +189,20 @@ def size(rt: Any, items: int, unit: str = "items") -> None:
     """Refuse to make something of more than `alloc_items` items, and charge for making it in
     bulk.
     """
-    fits(rt, items, unit)
-    spend(rt, items)
+    most = rt.limits.alloc_items
+    if most is not None and items > most:
+        fits(rt, items, unit)
+    if items >= _STEP_ITEMS:
+        rt.charge(items // _STEP_ITEMS)
 
 
 def list_size(rt: Any, items: int) -> None:
     """Refuse to make a list of more than `alloc_items` items, and charge for making it."""
-    fits(rt, items)
-    spend_each(rt, items)
+    most = rt.limits.alloc_items
+    if most is not None and items > most:
+        fits(rt, items)
+    if items >= _STEP_ITEMS:
+        rt.charge(items // _STEP_EACH)
 
 
 def spend(rt: Any, items: int) -> None:

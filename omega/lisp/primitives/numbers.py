@@ -1,8 +1,9 @@
 """Arithmetic and comparison: exact where the arguments are exact, and strict about what a number
 is.
 
-Owns: `+ - * /`, comparisons, predicates, integer division, gcd, min and max; and the binary
-functions that compiled code calls when its inline integer test fails: num_eq and LIMITED.
+Owns: `+ - * /`, comparisons, predicates, min and max; and the binary functions that compiled code
+calls when its inline integer test fails: num_eq and LIMITED. Division of integers is in
+integers.py.
 Refuses: booleans, strings, host objects (Python would take some of them for numbers), complex
 results.
 
@@ -51,7 +52,8 @@ def _not_numbers(name: str, a: Any, b: Any) -> LispTypeError:
     return wrong_type(name, 2, "a number", b)
 
 
-def _zero(name: str, dividend: Any) -> DivisionByZero:
+def division_by_zero(name: str, dividend: Any) -> DivisionByZero:
+    """The error of `name` for an exact divisor that is 0."""
     from omega.lisp.printer import shorten
 
     return DivisionByZero(
@@ -116,9 +118,9 @@ def limit_bits(rt: Any, bits: int, most: int, what: str) -> None:
     """Refuse a number of more than `most` bits, or fewer where `alloc_items` is less. what: "bits
     of a product".
     """
-    allowed = bits_allowed(rt, most)
-    if bits > allowed:
-        raise too_long(bits, most, allowed, what)
+    allowed = rt.limits.alloc_items
+    if bits > most or (allowed is not None and bits > allowed):
+        raise too_long(bits, most, bits_allowed(rt, most), what)
 
 
 # -- rationals ------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def div(a: Any, b: Any, *, rt: Any) -> Any:
         raise _not_numbers("/", a, b)
     if b == 0:
         if type(b) is not float:
-            raise _zero("/", a)
+            raise division_by_zero("/", a)
         a = to_float(a)
         if a == 0 or a != a:
             return math.nan
@@ -244,6 +246,14 @@ def _checked(name: str, numbers: tuple[Any, ...], rt: Any) -> None:
 @primitive("+", result="number")
 def plus(*numbers: Any, rt: Any) -> Any:
     """(+ number ...) -> number: the sum; 0 without arguments."""
+    if len(numbers) <= check.FREE_ITEMS:
+        total: Any = 0
+        for value in numbers:  # mostly integers
+            if type(value) is not int:
+                break
+            total += value
+        else:
+            return total
     if len(numbers) == 2:
         return add(*numbers, rt=rt)
     _checked("+", numbers, rt)
@@ -272,6 +282,8 @@ def times(*numbers: Any, rt: Any) -> Any:
 @primitive("-", result="number")
 def minus(number: Any, *numbers: Any, rt: Any) -> Any:
     """(- number ...) -> number: the first less all others; of one argument, its negative."""
+    if len(numbers) == 1:
+        return sub(number, numbers[0], rt=rt)
     _checked("-", (number, *numbers), rt)
     if not numbers:
         return -number
@@ -285,6 +297,8 @@ def divide(number: Any, *numbers: Any, rt: Any) -> Any:
     """(/ number ...) -> number: the first divided by all others; of one argument, its reciprocal.
     (/ 1 3) is exact.
     """
+    if len(numbers) == 1:
+        return div(number, numbers[0], rt=rt)
     _checked("/", (number, *numbers), rt)
     if not numbers:
         return div(1, number, rt=rt)
@@ -335,7 +349,19 @@ _comparison("<=", operator.le, "none is greater than the next", le)
 _comparison(">=", operator.ge, "none is less than the next", ge)
 
 
-def _extreme(name: str, numbers: tuple[Any, ...], sign: int, rt: Any) -> Any:
+def _extreme(
+    name: str, before: Callable[[Any, Any], bool], numbers: tuple[Any, ...], rt: Any
+) -> Any:
+    best = numbers[0]
+    kind = type(best)
+    if kind in _PLAIN and len(numbers) <= check.FREE_ITEMS:
+        for value in numbers:  # mostly all are integers, or all are inexact
+            if type(value) is not kind or value != value:
+                break
+            if before(value, best):
+                best = value
+        else:
+            return best
     _checked(name, numbers, rt)
     best = numbers[0]
     inexact = False
@@ -345,21 +371,29 @@ def _extreme(name: str, numbers: tuple[Any, ...], sign: int, rt: Any) -> Any:
             return math.nan
         if type(value) is Fraction or type(best) is Fraction:
             _before_order(name, value, best, rt)
-        if (value < best) if sign < 0 else (value > best):
+        if before(value, best):
             best = value
     return to_float(best) if inexact else best
 
 
-@primitive("min", result="number")
-def minimum(number: Any, *numbers: Any, rt: Any) -> Any:
-    """(min number ...) -> number: the least; inexact if any argument is."""
-    return _extreme("min", (number, *numbers), -1, rt)
+def _extremum(name: str, before: Callable[[Any, Any], bool], what: str) -> None:
+    def extremum(number: Any, *numbers: Any, rt: Any) -> Any:
+        if len(numbers) == 1:  # mostly there are two, of one kind
+            (other,) = numbers
+            kind = type(number)
+            if kind is type(other) and (kind is int or kind is float):
+                if before(other, number):
+                    return other
+                if number == other or before(number, other):  # none is nan
+                    return number
+        return _extreme(name, before, (number, *numbers), rt)
+
+    extremum.__doc__ = f"({name} number ...) -> number: the {what}; inexact if any argument is."
+    primitive(name, result="number")(extremum)
 
 
-@primitive("max", result="number")
-def maximum(number: Any, *numbers: Any, rt: Any) -> Any:
-    """(max number ...) -> number: the greatest; inexact if any argument is."""
-    return _extreme("max", (number, *numbers), 1, rt)
+_extremum("min", operator.lt, "least")
+_extremum("max", operator.gt, "greatest")
 
 
 # -- predicates -----------------------------------------------------------------------------------
@@ -451,136 +485,7 @@ def is_negative(n: Any) -> bool:
     return bool(check.number("negative?", 1, n) < 0)
 
 
-# -- integers -------------------------------------------------------------------------------------
-
-
-def _integral(name: str, position: int, value: Any) -> int:
-    """The integer an integer argument (2 or 2.0) stands for."""
-    if type(value) is int:
-        return value
-    if type(value) is float and value.is_integer():
-        return int(value)
-    raise wrong_type(name, position, "an integer", value)
-
-
-def _like(value: int, *arguments: Any) -> Any:
-    """`value`, inexact if any argument is."""
-    return to_float(value) if any(type(argument) is float for argument in arguments) else value
-
-
-def _divided(name: str, a: Any, b: Any) -> tuple[int, int]:
-    x, y = _integral(name, 1, a), _integral(name, 2, b)
-    if y == 0:
-        raise _zero(name, a)
-    return x, y
-
-
-def _truncated(x: int, y: int, rt: Any) -> tuple[int, int]:
-    """The quotient rounded towards zero, and what it leaves."""
-    q, r = floored(x, y, rt.charge)
-    return (q + 1, r - y) if r and (x < 0) is not (y < 0) else (q, r)
-
-
-def _common_divisor(a: int, b: int, rt: Any) -> int:
-    a, b = abs(a), abs(b)
-    if a < b:
-        a, b = b, a
-    if b and a.bit_length() * b.bit_length() >= 1 << STEP_WORK:
-        a, b = b, floored(a, b, rt.charge)[1]
-        bits = b.bit_length()
-        limit_bits(rt, bits, RATIO_BITS_MAX, "bits of a common divisor's numbers")
-        rt.charge(a.bit_length() * bits >> STEP_WORK)
-    return math.gcd(a, b)
-
-
-@primitive("odd?", result="bool")
-def is_odd(n: Any) -> bool:
-    """(odd? n) -> boolean: whether the integer n is odd."""
-    return _integral("odd?", 1, n) % 2 == 1
-
-
-@primitive("even?", result="bool")
-def is_even(n: Any) -> bool:
-    """(even? n) -> boolean: whether the integer n is even."""
-    return _integral("even?", 1, n) % 2 == 0
-
-
-def _floored(x: int, y: int, rt: Any) -> tuple[int, int]:
-    return floored(x, y, rt.charge)
-
-
-Divide = Callable[[int, int, Any], tuple[int, int]]
-
-
-def _division(names: tuple[str, ...], divide: Divide, part: int, what: str) -> None:
-    """part: 0 for the quotient, 1 for what it leaves."""
-    name = names[0]
-
-    def divided(n: Any, m: Any, *, rt: Any) -> Any:
-        x, y = _divided(name, n, m)
-        return _like(divide(x, y, rt)[part], n, m)
-
-    divided.__doc__ = f"({name} n m) -> integer: {what}."
-    primitive(*names, result="number")(divided)
-
-
-_division(("quotient", "truncate-quotient"), _truncated, 0, "n divided by m, rounded towards zero")
-_division(
-    ("remainder", "truncate-remainder"),
-    _truncated,
-    1,
-    "what (quotient n m) leaves; has the sign of n",
-)
-_division(
-    ("modulo", "floor-remainder"),
-    _floored,
-    1,
-    "what (floor-quotient n m) leaves; has the sign of m",
-)
-_division(("floor-quotient",), _floored, 0, "n divided by m, rounded down")
-
-
-@primitive("floor/")
-def floor_divide(n: Any, m: Any, *, rt: Any) -> Any:
-    """(floor/ n m) -> two values: (floor-quotient n m) and (floor-remainder n m)."""
-    return _both(_floored(*_divided("floor/", n, m), rt), n, m)
-
-
-@primitive("truncate/")
-def truncate_divide(n: Any, m: Any, *, rt: Any) -> Any:
-    """(truncate/ n m) -> two values: (truncate-quotient n m) and (truncate-remainder n m)."""
-    return _both(_truncated(*_divided("truncate/", n, m), rt), n, m)
-
-
-def _both(results: tuple[int, int], *arguments: Any) -> Any:
-    from omega.lisp.data import Values
-
-    return Values(tuple(_like(result, *arguments) for result in results))
-
-
-@primitive("gcd", result="number")
-def gcd(*numbers: Any, rt: Any) -> Any:
-    """(gcd n ...) -> integer: the greatest common divisor, never negative; 0 without arguments."""
-    check.spend_each(rt, len(numbers))
-    values = [_integral("gcd", at, n) for at, n in enumerate(numbers, 1)]
-    found = 0
-    for value in values:
-        found = _common_divisor(found, value, rt)
-    return _like(found, *numbers)
-
-
-@primitive("lcm", result="number")
-def lcm(*numbers: Any, rt: Any) -> Any:
-    """(lcm n ...) -> integer: the least common multiple, never negative; 1 without arguments."""
-    check.spend_each(rt, len(numbers))
-    values = [_integral("lcm", at, n) for at, n in enumerate(numbers, 1)]
-    found = 1
-    for value in values:
-        if value == 0:
-            return _like(0, *numbers)
-        rest = floored(found, _common_divisor(found, value, rt), rt.charge)[0]
-        found = mul(rest, abs(value), rt=rt)
-    return _like(found, *numbers)
+# -- of one number ---------------------------------------------------------------------------------
 
 
 @primitive("abs", "magnitude", result="number")

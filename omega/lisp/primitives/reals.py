@@ -8,6 +8,7 @@ basics of SRFI 151. Refuses: complex results (a value-error says so) and integer
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,7 @@ from omega.lisp.data import Values
 from omega.lisp.numbers import (
     INTEGER_BITS_MAX,
     RATIO_BITS_MAX,
+    format_int,
     format_number,
     integer_root,
     parse_number,
@@ -25,6 +27,7 @@ from omega.lisp.numbers import (
 )
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import invalid
+from omega.lisp.primitives.integers import SHORT
 from omega.lisp.primitives.numbers import (
     before_ratio,
     bits_allowed,
@@ -33,6 +36,8 @@ from omega.lisp.primitives.numbers import (
     ratio_allowed,
 )
 from omega.lisp.primitives.registry import primitive
+
+_WORD = 64  # bits of a power that is made at once
 
 # -- rounding -------------------------------------------------------------------------------------
 
@@ -174,6 +179,9 @@ def sqrt(n: Any, *, rt: Any) -> Any:
     """(sqrt n) -> number: the square root; exact for exact squares. A negative n is a
     value-error.
     """
+    if type(n) is int and 0 <= n < SHORT:
+        short_root = math.isqrt(n)
+        return short_root if short_root * short_root == n else math.sqrt(n)
     check.number("sqrt", 1, n)
     if n < 0:
         raise _no_real("sqrt", n)
@@ -192,6 +200,9 @@ def exact_integer_sqrt(n: Any, *, rt: Any) -> Any:
     """(exact-integer-sqrt n) -> two values: the greatest integer r with r*r not above n, and n -
     r*r.
     """
+    if type(n) is int and 0 <= n < SHORT:
+        root = math.isqrt(n)
+        return Values((root, n - root * root))
     check.natural("exact-integer-sqrt", 1, n)
     return Values(integer_root(n, rt.charge))
 
@@ -201,11 +212,15 @@ def expt(base: Any, exponent: Any, *, rt: Any) -> Any:
     """(expt base exponent) -> number: the power; exact for an exact base and an integer
     exponent.
     """
+    if type(base) is type(exponent) is int and exponent > 0:
+        bits = base.bit_length() * exponent
+        if bits <= _WORD and bits <= bits_allowed(rt, _WORD):
+            return base**exponent
     check.number("expt", 1, base)
     check.number("expt", 2, exponent)
     if type(exponent) is int and type(base) is not float:
         return _exact_power(base, exponent, rt)
-    if exponent == Fraction(1, 2) and type(base) is not float and type(exponent) is Fraction:
+    if type(exponent) is Fraction and exponent == Fraction(1, 2) and type(base) is not float:
         return sqrt(base, rt=rt)
     x, y = to_float(base), to_float(exponent)
     if x == 0 and y < 0:
@@ -330,6 +345,10 @@ def _bitwise(
     name = names[0]
 
     def combine(*numbers: Any, rt: Any) -> int:
+        if len(numbers) == 2:  # mostly there are two
+            n, m = numbers
+            if type(n) is type(m) is int:
+                return step(n, m)
         check.spend_each(rt, len(numbers))
         total = start
         for at, n in enumerate(numbers, 1):
@@ -340,9 +359,9 @@ def _bitwise(
     primitive(*names, result="int")(combine)
 
 
-_bitwise(("bitwise-and",), -1, int.__and__, "the bits all have, in two's complement")
-_bitwise(("bitwise-or", "bitwise-ior"), 0, int.__or__, "the bits any has")
-_bitwise(("bitwise-xor",), 0, int.__xor__, "the bits an odd number of them has")
+_bitwise(("bitwise-and",), -1, operator.and_, "the bits all have, in two's complement")
+_bitwise(("bitwise-or", "bitwise-ior"), 0, operator.or_, "the bits any has")
+_bitwise(("bitwise-xor",), 0, operator.xor, "the bits an odd number of them has")
 
 
 @primitive("bitwise-not", result="int")
@@ -356,15 +375,19 @@ def arithmetic_shift(n: Any, count: Any, *, rt: Any) -> int:
     """(arithmetic-shift n count) -> integer: n shifted left by count bits, or right by -count,
     rounding down.
     """
-    value = check.integer("arithmetic-shift", 1, n)
-    by = check.integer("arithmetic-shift", 2, count)
+    if type(n) is not int or type(count) is not int:
+        check.integer("arithmetic-shift", 1, n)
+        check.integer("arithmetic-shift", 2, count)
+    value: int = n
+    by: int = count
     if by <= 0:
         return value >> min(-by, value.bit_length() + 1)
     if value == 0:
         return 0
     bits = value.bit_length() + by
     limit_bits(rt, bits, INTEGER_BITS_MAX, "bits of an integer")
-    check.spend(rt, bits >> 6)
+    if bits >> 6 > check.FREE_ITEMS:
+        check.spend(rt, bits >> 6)
     return value << by
 
 
@@ -398,6 +421,12 @@ def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
     """(number->string n [radix]) -> string: how n is written; exact numbers in any radix from 2 to
     36.
     """
+    if type(radix) is int and 2 <= radix <= 36:
+        if type(n) is int:
+            limit_bits(rt, n.bit_length(), INTEGER_BITS_MAX, "bits of an integer")
+            return format_int(n, radix, rt.charge)
+        if type(n) is float and radix == 10:
+            return format_number(n)
     check.number("number->string", 1, n)
     base = _radix("number->string", radix)
     if type(n) is float:
@@ -412,8 +441,11 @@ def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
 @primitive("string->number")
 def string_to_number(s: Any, radix: Any = 10, *, rt: Any) -> Any:
     """(string->number s [radix]) -> number or #f: the number s denotes, #f when it denotes none."""
-    text = check.string("string->number", 1, s)
-    base = _radix("string->number", radix)
+    text = s if type(s) is str else check.string("string->number", 1, s)
+    base = radix if type(radix) is int and 2 <= radix <= 36 else _radix("string->number", radix)
     check.size(rt, len(text), "digits")
-    value = parse_number(text, base, rt.charge, bits_allowed(rt, INTEGER_BITS_MAX))
+    most = INTEGER_BITS_MAX  # too much for a short text
+    if len(text) > check.FREE_ITEMS:
+        most = bits_allowed(rt, INTEGER_BITS_MAX)
+    value = parse_number(text, base, rt.charge, most)
     return False if value is None else value

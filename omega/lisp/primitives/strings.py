@@ -6,13 +6,14 @@ say so. Refuses: formats, which have their module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from omega.errors import LispValueError
 from omega.lisp.data import Char, Symbol, to_list
 from omega.lisp.primitives import check
-from omega.lisp.primitives.check import string, wrong_type
+from omega.lisp.primitives.check import FREE_ITEMS, string, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 _FEW = 64  # characters to trim that are found at once
@@ -28,8 +29,9 @@ def _char(name: str, position: int, x: Any) -> str:
 
 def _long(name: str, s: Any, rt: Any) -> str:
     """A string as first argument, all of which is worked on."""
-    text = string(name, 1, s)
-    check.spend(rt, len(text))
+    text = s if type(s) is str else string(name, 1, s)
+    if len(text) > FREE_ITEMS:
+        check.spend(rt, len(text))
     return text
 
 
@@ -53,8 +55,12 @@ def string_(*parts: Any, rt: Any) -> str:
     """(string x ...) -> string: the characters as a string; other objects as `display` shows
     them.
     """
-    check.spend_each(rt, len(parts))
-    if all(type(part) is Char for part in parts):
+    if len(parts) > FREE_ITEMS:
+        check.spend_each(rt, len(parts))
+    for part in parts:
+        if type(part) is not Char:
+            break
+    else:
         return "".join([part.value for part in parts])
     return "".join([_shown(part, rt) for part in parts])
 
@@ -85,38 +91,39 @@ def string_ref(s: Any, k: Any) -> Char:
 @primitive("substring", result="string")
 def substring(s: Any, start: Any, end: Any = None, *, rt: Any) -> str:
     """(substring s start [end]) -> string: the characters from start to before end."""
-    text = string("substring", 1, s)
-    first, last = check.span("substring", 2, start, end, len(text), "string")
-    check.spend(rt, last - first)
-    return text[first:last]
+    return _part("substring", s, start, end, rt)
 
 
 @primitive("string-copy", result="string")
 def string_copy(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> str:
     """(string-copy s [start [end]]) -> string: the characters from start to before end."""
-    text = string("string-copy", 1, s)
-    first, last = check.span("string-copy", 2, start, end, len(text), "string")
-    check.spend(rt, last - first)
+    return _part("string-copy", s, start, end, rt)
+
+
+def _part(name: str, s: Any, start: Any, end: Any, rt: Any) -> str:
+    text = s if type(s) is str else string(name, 1, s)
+    first, last = check.span(name, 2, start, end, len(text), "string")
+    if last - first > FREE_ITEMS:
+        check.spend(rt, last - first)
     return text[first:last]
 
 
-_STRING = {str}
-
-
-def _joined(name: str, parts: list[Any], between: str, first: int, rt: Any) -> str:
-    if not set(map(type, parts)) <= _STRING:
-        at = next(i for i, part in enumerate(parts) if type(part) is not str)
-        raise wrong_type(name, first + at, "a string", parts[at])
-    total = len(between) * max(0, len(parts) - 1) + sum(map(len, parts))
-    check.size(rt, total, "characters")
-    check.spend_each(rt, len(parts))
+def _joined(parts: Sequence[str], between: str, rt: Any) -> str:
+    text_size = len(between) * (len(parts) - 1) if between and parts else 0
+    check.size(rt, text_size + sum(map(len, parts)), "characters")
+    if len(parts) > FREE_ITEMS:
+        check.spend_each(rt, len(parts))
     return between.join(parts)
 
 
 @primitive("string-append", result="string")
 def string_append(*strings: Any, rt: Any) -> str:
     """(string-append s ...) -> string: all strings in one."""
-    return _joined("string-append", list(strings), "", 1, rt)
+    for part in strings:
+        if type(part) is not str:
+            at = next(at for at, each in enumerate(strings, 1) if each is part)
+            raise wrong_type("string-append", at, "a string", part)
+    return _joined(strings, "", rt)
 
 
 @primitive("string-concatenate", result="string")
@@ -133,12 +140,15 @@ def string_join(strings: Any, between: Any = " ", grammar: Any = None, *, rt: An
     """(string-join list [between [grammar]]) -> string: the strings of a list or vector in one,
     with `between` (a space) between them; behind or before each for the grammars 'suffix and
     'prefix. 'infix is the default; 'strict-infix refuses an empty list."""
-    items = strings if type(strings) is list else check.proper_list("string-join", 1, strings, rt)
+    if type(strings) is list:
+        items = strings.copy()  # another task may change it while the work is charged for
+    else:
+        items = check.proper_list("string-join", 1, strings, rt)
     for item in items:
         if type(item) is not str:
             raise wrong_type("string-join", 1, "a list of strings", strings)
-    glue = string("string-join", 2, between)
-    text = _joined("string-join", list(items), glue, 1, rt)
+    glue = between if type(between) is str else string("string-join", 2, between)
+    text = _joined(items, glue, rt)
     if grammar is None:
         return text
     kind = grammar.name if type(grammar) is Symbol else None
@@ -180,9 +190,11 @@ def string_to_vector(s: Any, start: Any = None, end: Any = None, *, rt: Any) -> 
 
 def _characters(name: str, s: Any, start: Any, end: Any, rt: Any) -> list[Char]:
     text = string(name, 1, s)
-    first, last = check.span(name, 2, start, end, len(text), "string")
-    check.list_size(rt, last - first)
-    return [Char.of(c) for c in text[first:last]]
+    if start is not None or end is not None:
+        first, last = check.span(name, 2, start, end, len(text), "string")
+        text = text[first:last]
+    check.list_size(rt, len(text))
+    return Char.each(text)
 
 
 @primitive("list->string", result="string")
@@ -242,6 +254,12 @@ def string_copy_into(to: Any, at: Any, source: Any, start: Any = None, end: Any 
 
 def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, text: str) -> None:
     def compare(s: Any, *strings: Any, rt: Any) -> bool:
+        if len(strings) == 1:  # mostly there are two
+            (t,) = strings
+            if type(s) is type(t) is str:
+                if len(s) + len(t) > FREE_ITEMS:
+                    check.spend(rt, len(s) + len(t))
+                return relation(s.casefold(), t.casefold()) if fold else relation(s, t)
         texts = [string(name, at, x) for at, x in enumerate((s, *strings), 1)]
         check.spend(rt, sum(map(len, texts)))
         if fold:
@@ -255,11 +273,11 @@ def _comparison(name: str, relation: Callable[[str, str], bool], fold: bool, tex
 
 
 for _fold, _prefix in ((False, "string"), (True, "string-ci")):
-    _comparison(_prefix + "=?", str.__eq__, _fold, "all are the same string")
-    _comparison(_prefix + "<?", str.__lt__, _fold, "each comes before the next by code points")
-    _comparison(_prefix + ">?", str.__gt__, _fold, "each comes after the next by code points")
-    _comparison(_prefix + "<=?", str.__le__, _fold, "none comes after the next by code points")
-    _comparison(_prefix + ">=?", str.__ge__, _fold, "none comes before the next by code points")
+    _comparison(_prefix + "=?", operator.eq, _fold, "all are the same string")
+    _comparison(_prefix + "<?", operator.lt, _fold, "each comes before the next by code points")
+    _comparison(_prefix + ">?", operator.gt, _fold, "each comes after the next by code points")
+    _comparison(_prefix + "<=?", operator.le, _fold, "none comes after the next by code points")
+    _comparison(_prefix + ">=?", operator.ge, _fold, "none comes before the next by code points")
 
 
 @primitive("string-null?", result="bool")
@@ -323,12 +341,16 @@ def string_contains(
     """(string-contains s part [start [end [start2 end2]]]) -> integer or #f: where `part` first
     stands in s, at or after start and all before end. start2 and end2 are of part.
     """
-    text, wanted = string("string-contains", 1, s), string("string-contains", 2, part)
+    if type(s) is not str or type(part) is not str:
+        string("string-contains", 1, s)
+        string("string-contains", 2, part)
+    text, wanted = s, part
     first, last = check.span("string-contains", 3, start, end, len(text), "string")
     if start2 is not None:
         first2, last2 = check.span("string-contains", 5, start2, end2, len(wanted), "string")
         wanted = wanted[first2:last2]
-    check.spend(rt, last - first)
+    if last - first > FREE_ITEMS:
+        check.spend(rt, last - first)
     at = text.find(wanted, first, last)
     return False if at < 0 else at
 
@@ -338,10 +360,14 @@ def string_index(s: Any, char: Any, start: Any = 0, end: Any = None, *, rt: Any)
     """(string-index s char [start [end]]) -> integer or #f: where the character first stands, at or
     after start and before end.
     """
-    text, wanted = string("string-index", 1, s), _char("string-index", 2, char)
-    first, last = check.span("string-index", 3, start, end, len(text), "string")
-    at = text.find(wanted, first, last)
-    check.spend(rt, (last if at < 0 else at) - first)
+    if type(s) is not str or type(char) is not Char:
+        string("string-index", 1, s)
+        _char("string-index", 2, char)
+    first, last = check.span("string-index", 3, start, end, len(s), "string")
+    at = s.find(char.value, first, last)
+    passed = (last if at < 0 else at) - first
+    if passed > FREE_ITEMS:
+        check.spend(rt, passed)
     return False if at < 0 else at
 
 
@@ -358,20 +384,28 @@ def string_rindex(s: Any, char: Any, *, rt: Any) -> Any:
 def string_split(s: Any, separator: Any = None, limit: Any = None, *, rt: Any) -> Any:
     """(string-split s [separator [limit]]) -> list: the parts between separators (a string or
     character), at most limit splits; without a separator, the words between blanks."""
-    text = string("string-split", 1, s)
-    most = -1 if limit is None or limit is False else check.natural("string-split", 3, limit)
-    most = min(most, len(text) + 1)
-    check.spend(rt, len(text))
+    text = s if type(s) is str else string("string-split", 1, s)
+    most = -1
+    if limit is not None and limit is not False:
+        most = min(check.natural("string-split", 3, limit), len(text) + 1)
+    if len(text) > FREE_ITEMS:
+        check.spend(rt, len(text))
     if separator is None or separator is False:
         return _parts(text.split(None, most), rt)
-    between = separator.value if type(separator) is Char else string("string-split", 2, separator)
+    if type(separator) is str:
+        between = separator
+    elif type(separator) is Char:
+        between = separator.value
+    else:
+        between = string("string-split", 2, separator)
     if not between:
         raise check.invalid("string-split", "expected a separator that is not empty")
     return _parts(text.split(between, most), rt)
 
 
 def _parts(parts: list[str], rt: Any) -> Any:
-    check.spend_each(rt, len(parts))
+    if len(parts) > FREE_ITEMS:
+        check.spend_each(rt, len(parts))
     return to_list(parts)
 
 
@@ -402,10 +436,8 @@ def string_replace(s: Any, old: Any, new: Any, limit: Any = None, *, rt: Any) ->
     return text.replace(a, b, count)
 
 
-def _blanks(name: str, blanks: Any, text: str, rt: Any) -> str | None:
+def _blanks(name: str, blanks: Any, text: str, rt: Any) -> str:
     """What to trim; a set of many characters takes long for each character of `text`."""
-    if blanks is None:
-        return None
     if type(blanks) is Char:
         return blanks.value
     kinds = "".join(dict.fromkeys(string(name, 2, blanks)))
@@ -419,7 +451,7 @@ def _blanks(name: str, blanks: Any, text: str, rt: Any) -> str | None:
 def string_trim(s: Any, blanks: Any = None, *, rt: Any) -> str:
     """(string-trim s [chars]) -> string: without blanks (or any of the characters) at both ends."""
     text = _long("string-trim", s, rt)
-    return text.strip(_blanks("string-trim", blanks, text, rt))
+    return text.strip(None if blanks is None else _blanks("string-trim", blanks, text, rt))
 
 
 @primitive("string-trim-left", result="string")
@@ -428,7 +460,7 @@ def string_trim_left(s: Any, blanks: Any = None, *, rt: Any) -> str:
     start.
     """
     text = _long("string-trim-left", s, rt)
-    return text.lstrip(_blanks("string-trim-left", blanks, text, rt))
+    return text.lstrip(None if blanks is None else _blanks("string-trim-left", blanks, text, rt))
 
 
 @primitive("string-trim-right", result="string")
@@ -437,7 +469,7 @@ def string_trim_right(s: Any, blanks: Any = None, *, rt: Any) -> str:
     end.
     """
     text = _long("string-trim-right", s, rt)
-    return text.rstrip(_blanks("string-trim-right", blanks, text, rt))
+    return text.rstrip(None if blanks is None else _blanks("string-trim-right", blanks, text, rt))
 
 
 @primitive("string-upcase", result="string")

@@ -12,7 +12,7 @@ from typing import Any
 
 from omega.lisp.data import Char, Nil, Pair, to_list
 from omega.lisp.primitives import check
-from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.check import FREE_ITEMS, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 _STRETCH = range(check.WALK_ITEMS)  # of a list, between charges
@@ -30,7 +30,8 @@ def _ended(own: str, name: Any, position: Any, ats: Any, rt: Any) -> bool:
     """Whether one of the lists has no more elements; the others may go on, or round."""
     if type(name) is not str or type(position) is not int or type(ats) is not list:
         _taken(own, name=(name, str), position=(position, int), lists=(ats, list))
-    check.spend_each(rt, len(ats))
+    if len(ats) > FREE_ITEMS:
+        check.spend_each(rt, len(ats))
     for at in ats:
         if type(at) is not Pair and not isinstance(at, Pair):
             for i, each in enumerate(ats):
@@ -130,11 +131,13 @@ def string_part(name: Any, position: Any, s: Any, at: Any, start: Any, end: Any,
     """(%string-part name position s at start end) -> the characters of a range as %string-end
     has it.
     """
-    _taken("%string-part", name=(name, str), position=(position, int))
-    _taken("%string-part", at=(at, int))
-    text = check.string(name, position, s)
+    if type(name) is not str or type(position) is not int or type(at) is not int:
+        _taken("%string-part", name=(name, str), position=(position, int))
+        _taken("%string-part", at=(at, int))
+    text = s if type(s) is str else check.string(name, position, s)
     first, last = check.span(name, at, start, None if end is False else end, len(text), "string")
-    check.spend(rt, last - first)
+    if last - first > FREE_ITEMS:
+        check.spend(rt, last - first)
     return text[first:last]
 
 
