@@ -51,10 +51,7 @@ class GuardExit(BaseException):
 
 
 class ContinuationEscape(BaseException):
-    """Unwinds to a call/cc; `values` are what its continuation was called with."""
-
-    def __init__(self, tag: object, values: tuple[Any, ...]) -> None:
-        self.tag, self.values = tag, values
+    """Unwinds to a call/cc. args: the tag of its extent, what its continuation was called with."""
 
 
 # A guard in the handler stack: (selector, what is around it, parameters and effects to go back to).

@@ -45,7 +45,7 @@ _SHORT = range(FREE_ITEMS)
 
 
 def _calls(rt: Any, table: Table) -> None:
-    registers, marker = rt.registers, rt.marker
+    registers, marker, drive = rt.registers, rt.marker, rt.drive
 
     def apply(f: Any, *arguments: Any) -> Any:
         """(apply f arg ... list) -> the value of f called with the args and the elements of the
@@ -59,7 +59,7 @@ def _calls(rt: Any, table: Table) -> None:
             if type(rest) is Pair and rest.cdr is Nil:
                 registers["_t"] = (f, at.car, rest.car)
                 return marker
-        call = [f, *arguments[:-1]]
+        call = [f] if len(arguments) == 1 else [f, *arguments[:-1]]
         for _ in _SHORT:
             if type(at) is not Pair:
                 break
@@ -75,8 +75,11 @@ def _calls(rt: Any, table: Table) -> None:
         """(call-with-values producer consumer) -> the value of consumer called with the values of
         producer
         """
-        value = rt.call(producer)
-        return rt.tail(consumer, tuple(value.items) if type(value) is Values else (value,))
+        value = producer()
+        if value is marker:
+            value = drive()
+        registers["_t"] = (consumer, *value.items) if type(value) is Values else (consumer, value)
+        return marker
 
     def case_lambda(name: Any, *clauses: Any) -> Any:
         """(%case-lambda name clause ...) -> a procedure that picks a clause by the number of
@@ -101,11 +104,13 @@ def _calls(rt: Any, table: Table) -> None:
 
 
 def _continuations(rt: Any, table: Table) -> None:
+    dynamics, marker, drive = rt.host.dynamics, rt.marker, rt.drive
+
     def call_cc(f: Any) -> Any:
         """(call/cc f) -> the value of (f k); calling k before that ends makes its arguments the
         value
         """
-        dyn = rt.host.dynamics()
+        dyn = dynamics()
         handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         tag: list[bool] = [True]  # whether the extent still lasts
 
@@ -117,7 +122,7 @@ def _continuations(rt: Any, table: Table) -> None:
                     kind="continuation-error",
                     hint="continuations escape only; to go on later use make-generator",
                 )
-            if rt.host.dynamics() is not dyn:
+            if dynamics() is not dyn:
                 raise LispError(
                     "a continuation cannot be called from another task",
                     kind="cannot-escape-task",
@@ -129,8 +134,8 @@ def _continuations(rt: Any, table: Table) -> None:
         failure: BaseException | None = None
         try:
             value = f(k)
-            if value is rt.marker:
-                value = rt.drive()
+            if value is marker:
+                value = drive()
         except BaseException as raised:
             failure = raised
         if isinstance(failure, Exception):  # its handlers may still call k
@@ -138,21 +143,26 @@ def _continuations(rt: Any, table: Table) -> None:
         tag[0] = False
         if failure is None:
             return value
-        if not isinstance(failure, ContinuationEscape) or failure.tag is not tag:
+        if not isinstance(failure, ContinuationEscape) or failure.args[0] is not tag:
             raise failure
         dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
-        return failure.values[0] if len(failure.values) == 1 else Values(failure.values)
+        given = failure.args[1]
+        failure = None  # its traceback keeps this frame: a round, for the collector to find
+        return given[0] if len(given) == 1 else Values(given)
 
     def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
         """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is
         left. When after fails as well, its error goes on and its report tells of the first
         """
-        dyn = rt.host.dynamics()
-        rt.call(before)
+        dyn = dynamics()
+        if before() is marker:
+            drive()
         handlers, parameters, effects = dyn.handlers, dyn.parameters, dyn.effects
         failure: BaseException | None = None
         try:
-            value = rt.call(thunk)
+            value = thunk()
+            if value is marker:
+                value = drive()
         except BaseException as raised:
             failure = raised
         if failure is not None:
@@ -162,8 +172,8 @@ def _continuations(rt: Any, table: Table) -> None:
         try:
             if isinstance(failure, (Cancelled, LimitExceeded)):
                 rt.host.shielded(lambda: rt.call(after))
-            else:
-                rt.call(after)
+            elif after() is marker:
+                drive()
         except BaseException as raised:
             later = raised
         if later is not None and not isinstance(failure, Cancelled):
@@ -261,17 +271,24 @@ class Promise:
 
     __slots__ = ("box",)
 
-    def __init__(self, done: bool, value: Any) -> None:
-        self.box: list[Any] = [done, value]
+    box: list[Any]
+
+
+def _promise(done: bool, value: Any) -> Promise:
+    promise = Promise()  # no `__init__`: speed
+    promise.box = [done, value]
+    return promise
 
 
 def _promises(rt: Any, table: Table) -> None:
+    marker, drive = rt.marker, rt.drive
+
     def make_lazy(thunk: Any) -> Promise:
-        return Promise(False, thunk)
+        return _promise(False, thunk)
 
     def make_promise(value: Any) -> Promise:
         """(make-promise obj) -> a promise already forced to obj; a promise is given back itself"""
-        return value if isinstance(value, Promise) else Promise(True, value)
+        return value if isinstance(value, Promise) else _promise(True, value)
 
     def is_promise(value: Any) -> bool:
         """(promise? obj) -> whether obj is a promise"""
@@ -282,7 +299,9 @@ def _promises(rt: Any, table: Table) -> None:
         if not isinstance(promise, Promise):
             return promise
         while not promise.box[0]:
-            inner = rt.call(promise.box[1])
+            inner = promise.box[1]()
+            if inner is marker:
+                inner = drive()
             if promise.box[0]:
                 break
             if not isinstance(inner, Promise):
@@ -293,7 +312,7 @@ def _promises(rt: Any, table: Table) -> None:
 
     def make_forced(value: Any) -> Promise:
         """(%make-forced obj) -> a promise that gives obj, also when that is a promise"""
-        return Promise(True, value)
+        return _promise(True, value)
 
     table["%make-lazy"] = make_lazy
     table["%make-forced"] = make_forced

@@ -72,9 +72,11 @@ def restart_procedures(rt: Any) -> Table:
         dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
         if failure is None:
             return value
-        if not isinstance(failure, ContinuationEscape) or failure.tag is not extent:
+        if not isinstance(failure, ContinuationEscape) or failure.args[0] is not extent:
             raise failure
-        return rt.tail(failure.values[0], failure.values[1:])
+        procedure, *arguments = failure.args[1]
+        failure = None  # its traceback keeps this frame
+        return rt.tail(procedure, tuple(arguments))
 
     def restart_case(offers: Any, thunk: Any) -> Any:
         """(%restart-case (list (cons name procedure) ...) thunk)"""

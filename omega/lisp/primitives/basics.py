@@ -22,7 +22,7 @@ _PROCEDURES = (FunctionType, BuiltinFunctionType, MethodType)
 @primitive("eq?", result="bool")
 def eq(a: Any, b: Any) -> bool:
     """(eq? a b) -> boolean: whether a and b are the same object; integers are compared by value."""
-    return is_eq(a, b)
+    return a is b or is_eq(a, b)
 
 
 @primitive("eqv?", result="bool")

@@ -107,7 +107,7 @@ def proper_list(name: str, position: int, value: Any, rt: Any) -> list[Any]:
             at = at.__cdr__
     except AttributeError:
         pass
-    items, end = walked(value, rt)
+    items, end = _walked_on(items, at, rt)
     if end is not Nil:
         raise wrong_type(name, position, "a proper list", value)
     return items
@@ -119,18 +119,21 @@ def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
     """
     items: list[Any] = []
     at = value
-    for _ in SHORT:  # most are no longer
+    for _ in SHORT:
         if type(at) is not Pair:
-            if isinstance(at, Pair):
-                break
-            return items, at
+            break
         items.append(at.car)
         at = at.cdr
-    items = []
+    return (items, Nil) if at is Nil else _walked_on(items, at, rt)
+
+
+def _walked_on(items: list[Any], at: Any, rt: Any) -> tuple[list[Any], Any]:
+    """`walked`, when the first `items` have been passed and the rest is `at`."""
     add = items.append
-    at, met, known = value, _NOWHERE, WALK_ITEMS
+    met, known = _NOWHERE, WALK_ITEMS
+    stretch = range(len(items), WALK_ITEMS)
     while True:
-        for _ in _WALK:
+        for _ in stretch:
             if type(at) is not Pair and not isinstance(at, Pair):
                 spend_each(rt, len(items) % WALK_ITEMS)
                 return items, at
@@ -138,9 +141,31 @@ def walked(value: Any, rt: Any) -> tuple[list[Any], Any]:
             at = at.cdr
             if at is met:
                 return items, at
+        stretch = _WALK
         rt.charge(WALK_ITEMS // _STEP_EACH)
         if len(items) >= known:  # Brent: a pair met again is one of a round
             met, known = at, 2 * len(items)
+
+
+def measured(value: Any, rt: Any, passed: int = 0) -> tuple[int, Any]:
+    """How many elements a list has and what it ends in, as `walked`. passed: how many there are
+    before it, at most FREE_ITEMS.
+    """
+    at, met, size, known = value, _NOWHERE, 0, WALK_ITEMS
+    stretch = range(passed, WALK_ITEMS)
+    while True:
+        for here in stretch:
+            if type(at) is not Pair and not isinstance(at, Pair):
+                spend_each(rt, here)
+                return size + here, at
+            at = at.cdr
+            if at is met:
+                return size + here + 1, at
+        stretch = _WALK
+        size += WALK_ITEMS
+        rt.charge(WALK_ITEMS // _STEP_EACH)
+        if size >= known:
+            met, known = at, 2 * size
 
 
 def index(name: str, position: int, value: Any, length: int, what: str) -> int:

@@ -7,12 +7,21 @@ library), and walking circular lists: they are no proper lists.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from omega.errors import LispIndexError
 from omega.lisp.data import Nil, Pair, cons, to_list
 from omega.lisp.primitives import check
-from omega.lisp.primitives.check import index_hint, proper_list, wrong_type
+from omega.lisp.primitives.check import (
+    FREE_ITEMS,
+    SHORT,
+    index_hint,
+    list_size,
+    proper_list,
+    wrong_type,
+)
+from omega.lisp.primitives.numbers import add, div, mul, sub
 from omega.lisp.primitives.registry import primitive
 
 # steps along a list before list-tail asks whether it is circular
@@ -87,19 +96,24 @@ def is_null(x: Any) -> bool:
 @primitive("list?", "proper-list?", result="bool")
 def is_list(x: Any, *, rt: Any) -> bool:
     """(list? x) -> boolean: whether x is a proper list: it ends in ()."""
-    return check.walked(x, rt)[1] is Nil
+    at = x
+    for passed in SHORT:  # most are no longer
+        if type(at) is not Pair:
+            return at is Nil or check.measured(at, rt, passed)[1] is Nil
+        at = at.cdr
+    return check.measured(at, rt, FREE_ITEMS)[1] is Nil
 
 
 @primitive("circular-list?", result="bool")
 def is_circular(x: Any, *, rt: Any) -> bool:
     """(circular-list? x) -> boolean: whether x is a list without end."""
-    return isinstance(check.walked(x, rt)[1], Pair)
+    return isinstance(check.measured(x, rt)[1], Pair)
 
 
 @primitive("dotted-list?", result="bool")
 def is_dotted(x: Any, *, rt: Any) -> bool:
     """(dotted-list? x) -> boolean: whether x ends in something other than ()."""
-    end = check.walked(x, rt)[1]
+    end = check.measured(x, rt)[1]
     return end is not Nil and not isinstance(end, Pair)
 
 
@@ -109,7 +123,8 @@ def is_dotted(x: Any, *, rt: Any) -> bool:
 @primitive("list", result="list")
 def list_(*items: Any, rt: Any) -> Any:
     """(list x ...) -> list: a fresh list of the arguments."""
-    check.spend_each(rt, len(items))
+    if len(items) > FREE_ITEMS:
+        check.spend_each(rt, len(items))
     return to_list(items)
 
 
@@ -131,6 +146,8 @@ def make_list(n: Any, fill: Any = None, *, rt: Any) -> Any:
 @primitive("iota", result="list")
 def iota(count: Any, start: Any = 0, step: Any = 1, *, rt: Any) -> Any:
     """(iota count [start [step]]) -> list: count numbers from start (0), step (1) apart."""
+    if type(count) is type(start) is type(step) is int and count >= 0:
+        return _progression(count, start, step, rt)
     n = check.natural("iota", 1, count)
     check.number("iota", 2, start)
     check.number("iota", 3, step)
@@ -139,10 +156,8 @@ def iota(count: Any, start: Any = 0, step: Any = 1, *, rt: Any) -> Any:
 
 def _progression(count: int, start: Any, step: Any, rt: Any) -> Any:
     """The list of `count` numbers from `start`, `step` apart. Long ones count by their words."""
-    from omega.lisp.primitives.numbers import add, mul
-
-    if type(start) is int and type(step) is int:
-        check.list_size(rt, count * (1 + max(start.bit_length(), step.bit_length()) // 64))
+    if type(start) is type(step) is int:
+        list_size(rt, count * (1 + max(start.bit_length(), step.bit_length()) // 64))
         return to_list(list(range(start, start + count * step, step)) if step else [start] * count)
     check.list_size(rt, count)
     numbers: list[Any] = []
@@ -158,20 +173,16 @@ def range_(start: Any, end: Any = None, step: Any = 1, *, rt: Any) -> Any:
     """(range end), (range start end [step]) -> list: the numbers from start (0) to before end,
     step (1) apart.
     """
-    import math
-
-    from omega.lisp.primitives.numbers import div, sub
-
     if end is None:
         start, end = 0, start
+    if type(start) is type(end) is type(step) is int and step:
+        return _progression(max(0, -((start - end) // step)), start, step, rt)
     for at, n in enumerate((start, end, step), 1):
         check.number("range", at, n)
         if type(n) is float and not math.isfinite(n):
             raise check.invalid("range", "expected finite numbers", n)
     if step == 0:
         raise check.invalid("range", "expected a step other than 0", step)
-    if type(start) is int and type(end) is int and type(step) is int:
-        return _progression(max(0, -((start - end) // step)), start, step, rt)
     ratio = div(sub(end, start, rt=rt), step, rt=rt)
     if type(ratio) is float and not math.isfinite(ratio):
         raise check.invalid("range", "is too long for its step", step)
@@ -184,7 +195,9 @@ def list_copy(x: Any, *, rt: Any) -> Any:
     items, end = check.walked(x, rt)
     if isinstance(end, Pair):
         raise wrong_type("list-copy", 1, "a list that ends", x)
-    check.fits(rt, len(items))
+    most = rt.limits.alloc_items
+    if most is not None and len(items) > most:
+        check.fits(rt, len(items))
     return to_list(items, end)
 
 
@@ -198,11 +211,36 @@ def append(*lists: Any, rt: Any) -> Any:
     result = lists[-1]
     copied = 0
     for at in range(len(lists) - 2, -1, -1):
-        items = proper_list("append", at + 1, lists[at], rt)
-        copied += len(items)
-        check.fits(rt, copied)
-        result = to_list(items, result)
+        result, copied = _copied("append", at + 1, lists[at], result, copied, rt)
     return result
+
+
+def _copied(name: str, position: int, lst: Any, tail: Any, copied: int, rt: Any) -> tuple[Any, int]:
+    """The elements of a proper list in front of `tail`; how many are copied, with the `copied`
+    before.
+    """
+    if lst is Nil:
+        return tail, copied
+    at = lst
+    before = last = Pair()  # stands before the first
+    try:
+        for size in SHORT:  # most are no longer, and walked once
+            if at is Nil:
+                most = rt.limits.alloc_items
+                if most is not None and copied + size > most:
+                    check.fits(rt, copied + size)
+                return before.cdr, copied + size
+            pair = Pair()
+            pair.car = at.__car__  # what is no pair has no such attribute
+            pair.cdr = tail
+            last.cdr = last = pair
+            at = at.__cdr__
+    except AttributeError:
+        pass
+    items = proper_list(name, position, lst, rt)
+    check.fits(rt, copied + len(items))
+    last.cdr = to_list(items[FREE_ITEMS:], tail)
+    return before.cdr, copied + len(items)
 
 
 @primitive("concatenate")
@@ -214,17 +252,32 @@ def concatenate(lists: Any, *, rt: Any) -> Any:
 @primitive("reverse", result="list")
 def reverse(lst: Any, *, rt: Any) -> Any:
     """(reverse list) -> list: its elements, the last first."""
-    items = proper_list("reverse", 1, lst, rt)
-    items.reverse()
-    return to_list(items)
+    return _turned("reverse", lst, Nil, rt)
 
 
 @primitive("append-reverse")
 def append_reverse(lst: Any, tail: Any, *, rt: Any) -> Any:
     """(append-reverse list tail) -> the reversed list in front of tail."""
-    items = proper_list("append-reverse", 1, lst, rt)
+    return _turned("append-reverse", lst, tail, rt)
+
+
+def _turned(name: str, lst: Any, tail: Any, rt: Any) -> Any:
+    """The elements of a proper list, the last first, in front of `tail`."""
+    at, result = lst, tail
+    try:
+        for _ in SHORT:  # most are no longer, and walked once
+            if at is Nil:
+                return result
+            pair = Pair()
+            pair.car = at.__car__  # what is no pair has no such attribute
+            pair.cdr = result
+            result = pair
+            at = at.__cdr__
+    except AttributeError:
+        pass
+    items = proper_list(name, 1, lst, rt)[FREE_ITEMS:]
     items.reverse()
-    return to_list(items, tail)
+    return to_list(items, result)
 
 
 @primitive("flatten", result="list")
@@ -257,15 +310,28 @@ def flatten(x: Any, *, rt: Any) -> Any:
 @primitive("length", result="int")
 def length(lst: Any, *, rt: Any) -> int:
     """(length list) -> integer: how many elements it has."""
-    return len(proper_list("length", 1, lst, rt))
+    at = lst
+    size = 0
+    try:
+        for size in SHORT:
+            if at is Nil:
+                return size
+            at = at.__cdr__  # what is no pair has no such attribute
+        size = FREE_ITEMS
+    except AttributeError:
+        pass
+    size, end = check.measured(at, rt, size)
+    if end is not Nil:
+        raise wrong_type("length", 1, "a proper list", lst)
+    return size
 
 
 @primitive("length+")
 def length_plus(lst: Any, *, rt: Any) -> Any:
     """(length+ list) -> integer or #f: how many elements it has, #f if it is circular."""
-    items, end = check.walked(lst, rt)
+    size, end = check.measured(lst, rt)
     if end is Nil:
-        return len(items)
+        return size
     if isinstance(end, Pair):
         return False
     raise wrong_type("length+", 1, "a proper or circular list", lst)
@@ -273,6 +339,15 @@ def length_plus(lst: Any, *, rt: Any) -> Any:
 
 def _after(name: str, lst: Any, k: Any, element: bool, rt: Any) -> Any:
     """The rest of `lst` after k elements; a pair if an element is wanted there."""
+    if type(k) is int and 0 <= k <= FREE_ITEMS:
+        at = lst
+        try:
+            for _ in range(k):
+                at = at.__cdr__
+            if not element or type(at) is Pair:
+                return at
+        except AttributeError:
+            pass
     count = check.natural(name, 2, k)
     at = lst
     left = count
@@ -337,13 +412,14 @@ def list_set(lst: Any, k: Any, x: Any, *, rt: Any) -> None:
 
 
 def _first(name: str, lst: Any, k: Any, rt: Any) -> list[Any]:
-    count = check.natural(name, 2, k)
+    count = k if type(k) is int and k >= 0 else check.natural(name, 2, k)
     check.fits(rt, count)
     items: list[Any] = []
     at = lst
     while len(items) < count:
         stretch = min(count - len(items), check.WALK_ITEMS)
-        check.spend_each(rt, stretch)
+        if stretch > FREE_ITEMS:
+            check.spend_each(rt, stretch)
         for _ in range(stretch):
             if not isinstance(at, Pair):
                 raise _too_short(name, lst, len(items), count)
@@ -401,12 +477,21 @@ def last_pair(lst: Any, *, rt: Any) -> Any:
     return _last_pair("last-pair", lst, rt)
 
 
-def _last_pair(name: str, lst: Any, rt: Any) -> Pair:
-    at = check.pair(name, 1, lst)
-    items, end = check.walked(lst, rt)
+def _last_pair(name: str, lst: Any, rt: Any) -> Any:
+    at, passed = lst, 0
+    try:
+        for _ in SHORT:
+            rest = at.__cdr__  # what is no pair has no such attribute
+            if rest is Nil:
+                return at
+            at = rest
+        passed = FREE_ITEMS
+    except AttributeError:
+        at = check.pair(name, 1, lst)
+    size, end = check.measured(at, rt, passed)
     if isinstance(end, Pair):
         raise wrong_type(name, 1, "a list that ends", lst)
-    for _ in range(len(items) - 1):
+    for _ in range(size - passed - 1):
         if isinstance(at.cdr, Pair):
             at = at.cdr
     return at

@@ -225,6 +225,11 @@ def assoc_ref(alist: Any, key: Any, default: Any = False, *, rt: Any) -> Any:
 def delete(x: Any, lst: Any, *, rt: Any) -> Any:
     """(delete x list) -> list: the elements that are not equal? to x."""
     items = proper_list("delete", 2, lst, rt)
+    kind = type(x)
+    if kind in PLAIN_KEYS and len(items) <= FREE_ITEMS and not weight(x):
+        return to_list(
+            [item for item in items if not (item is x or (type(item) is kind and item == x))]
+        )
     same, price = _equal_to(x, rt)
     price += weight(x)
     stretch = max(8, check.WALK_ITEMS // price)
@@ -247,7 +252,7 @@ def delete_duplicates(lst: Any, *, rt: Any) -> Any:
     for at, item in enumerate(items):
         if at % check.WALK_ITEMS == 0:
             rt.charge(min(check.WALK_ITEMS, len(items) - at))
-        key = key_of(item, rt.charge)
+        key = item if type(item) in PLAIN_KEYS else key_of(item, rt.charge)
         if key not in seen:
             seen.add(key)
             kept.append(item)

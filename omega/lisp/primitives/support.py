@@ -11,7 +11,7 @@ from typing import Any
 from omega.lisp.data import Nil, Pair
 from omega.lisp.names import library_name
 from omega.lisp.primitives import check
-from omega.lisp.primitives.check import wrong_type
+from omega.lisp.primitives.check import FREE_ITEMS, wrong_type
 from omega.lisp.primitives.registry import primitive
 
 
@@ -24,7 +24,8 @@ def reverse_in_place(lst: Any, *, rt: Any) -> Any:
     while type(at) is Pair:
         at.cdr, result, at = result, at, at.cdr
         passed += 1
-    check.spend_each(rt, passed)
+    if passed > FREE_ITEMS:
+        check.spend_each(rt, passed)
     if at is not Nil:
         raise wrong_type("reverse!", 1, "a list", lst)
     return result

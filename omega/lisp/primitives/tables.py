@@ -13,6 +13,7 @@ from typing import Any
 
 from omega.errors import LispKeyError, LispValueError
 from omega.lisp.data import Pair, Values, cons, to_list
+from omega.lisp.equality import PLAIN_KEYS
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import table, wrong_type
 from omega.lisp.primitives.registry import PRIMITIVES, primitive
@@ -111,7 +112,10 @@ def hash_ref(t: Any, key: Any, default: Any = _ABSENT, *, rt: Any) -> Any:
     """(hash-ref table key [default]) -> the value under the key; without it, the default, or else
     a key-error.
     """
-    found = table("hash-ref", 1, t).get(key, default, rt.charge)
+    if type(t) is HashTable and type(key) in PLAIN_KEYS:
+        found = t.canonical().get(key, default)
+    else:
+        found = table("hash-ref", 1, t).get(key, default, rt.charge)
     if found is _ABSENT:
         raise _missing("hash-ref", t, key)
     return found
@@ -134,6 +138,9 @@ def hash_set(t: Any, key: Any, value: Any, *more: Any, rt: Any) -> None:
     """(hash-set! table key value ...) -> unspecified: puts values under keys, in place of what was
     there.
     """
+    if type(t) is HashTable and not more:
+        t.put(key, value, rt.charge)
+        return
     target = table("hash-set!", 1, t)
     if len(more) % 2:
         raise check.invalid("hash-set!", "expected keys and values in turn")

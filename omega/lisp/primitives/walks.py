@@ -49,8 +49,14 @@ def step(name: Any, position: Any, ats: Any, more: Any, *, rt: Any) -> Any:
     """
     if _ended("%step!", name, position, ats, rt):
         return False
-    result = to_list([at.car for at in ats], more)
-    ats[:] = [at.cdr for at in ats]
+    result = more
+    for i in range(len(ats) - 1, -1, -1):
+        at = ats[i]
+        pair = Pair()
+        pair.car = at.car
+        pair.cdr = result
+        result = pair
+        ats[i] = at.cdr
     return result
 
 
