@@ -487,7 +487,9 @@ def _last_pair(name: str, lst: Any, rt: Any) -> Any:
             at = rest
         passed = FREE_ITEMS
     except AttributeError:
-        at = check.pair(name, 1, lst)
+        pass
+    if not isinstance(at, Pair):  # no list, or one that ends in something else
+        at, passed = check.pair(name, 1, lst), 0
     size, end = check.measured(at, rt, passed)
     if isinstance(end, Pair):
         raise wrong_type(name, 1, "a list that ends", lst)

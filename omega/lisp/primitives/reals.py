@@ -423,7 +423,7 @@ def number_to_string(n: Any, radix: Any = 10, *, rt: Any) -> str:
     """
     if type(radix) is int and 2 <= radix <= 36:
         if type(n) is int:
-            limit_bits(rt, n.bit_length(), INTEGER_BITS_MAX, "bits of an integer")
+            limit_bits(rt, n.bit_length() or 1, INTEGER_BITS_MAX, "bits of an integer")
             return format_int(n, radix, rt.charge)
         if type(n) is float and radix == 10:
             return format_number(n)
