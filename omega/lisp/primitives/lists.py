@@ -99,7 +99,9 @@ def is_list(x: Any, *, rt: Any) -> bool:
     at = x
     for passed in SHORT:  # most are no longer
         if type(at) is not Pair:
-            return at is Nil or check.measured(at, rt, passed)[1] is Nil
+            if not isinstance(at, Pair):
+                return at is Nil
+            return check.measured(at, rt, passed)[1] is Nil
         at = at.cdr
     return check.measured(at, rt, FREE_ITEMS)[1] is Nil
 
