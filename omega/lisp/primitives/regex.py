@@ -168,7 +168,7 @@ def regex_extract(pattern: Any, s: Any, *, rt: Any) -> Any:
     """(regex-extract pattern s) -> string, list or #f: of the first match, what its group matched;
     a list of them if the pattern has several groups; the whole match if it has none.
 
-    (regex-extract "score: (\\\\d+)" "score: 42") gives "42".
+    So (regex-extract "score: (\\\\d+)" "score: 42") gives "42".
     """
     compiled = _regex("regex-extract", pattern, rt)
     found = compiled.search(string("regex-extract", 2, s), 0, rt.charge)
