@@ -239,9 +239,9 @@ class Emitter(Unwinding):
 
     def _prologue(self, fn: Lambda, sorted_: Block) -> None:
         """What runs before the body: the arguments are sorted, defaults evaluated."""
+        self.out += sorted_
         if fn.turns and not fn.is_plain:
             self._step()  # before defaults, which may call it
-        self.out += sorted_
         for var, default in fn.optional:
             self._default(var, default)
         for _, var, default in fn.keys:

@@ -183,7 +183,9 @@ class Machine:
         """A macro's procedure, evaluated apart, with the definitions in front of it."""
         apart = Machine()
         for each in before:
-            if isinstance(each, SetGlobal) and isinstance(each.value, Lambda):
+            if not isinstance(each, SetGlobal) or not isinstance(each.value, Lambda):
+                continue
+            if each.define or each.name in apart.globals:
                 apart.eval(each, Frame({}, None))
         procedure = apart.eval(node, Frame({}, None))
         return lambda arguments: apart.apply(procedure, arguments)
@@ -254,8 +256,6 @@ class Machine:
         node = f.node
         frame = Frame(dict(zip(node.required, arguments, strict=False)), f.frame)
         rest = arguments[len(node.required) :]
-        if f.takes_step and f.turns:
-            self.steps += 1
         if node.keys or node.others is not None:
             misfit = self._keywords(node, rest, frame)
             if misfit:
@@ -263,6 +263,8 @@ class Machine:
         else:
             for var, _ in node.optional:
                 frame.values[var] = rest.pop(0) if rest else UNSET
+        if f.takes_step and f.turns:
+            self.steps += 1
         for var, default in [*node.optional, *((var, default) for _, var, default in node.keys)]:
             if frame.values[var] is UNSET:
                 frame.values[var] = self.eval(default, frame)
