@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import FunctionType
 from typing import Any
 
-from omega.errors import DivisionByZero
+from omega.errors import DivisionByZero, LimitExceeded
 from omega.lisp.data import Char, Eof, Nil, Pair, Symbol
 from omega.lisp.host import PlainHost
 from omega.lisp.names import library_name
@@ -38,6 +38,7 @@ class Host(PlainHost):
 HOST = Host()
 RUNTIME = Runtime(HOST)
 REALS = (int, float, Fraction)
+TEXT_MAX = 1_000_000  # characters of a text that programs are compared with
 
 
 class Unfit(Exception):
@@ -192,6 +193,9 @@ def _string(*parts: Any) -> str:
 def _string_append(*strings: Any) -> str:
     if any(type(string) is not str for string in strings):
         raise Unfit
+    size = sum(map(len, strings))
+    if size > TEXT_MAX:  # it doubles in a loop that does not end, say
+        raise LimitExceeded("size", size, TEXT_MAX, "characters")
     return "".join(strings)
 
 
