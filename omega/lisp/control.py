@@ -19,7 +19,7 @@ from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, Ome
 from omega.lisp.conditions import ContinuationEscape
 from omega.lisp.data import Nil, Pair, Values
 from omega.lisp.names import mangle
-from omega.lisp.primitives.check import FREE_ITEMS, proper_list, wrong_type
+from omega.lisp.primitives.check import proper_list, wrong_type
 from omega.lisp.restarts import restart_procedures
 
 Table = dict[str, Callable[..., Any]]
@@ -41,9 +41,6 @@ def control_procedures(rt: Any) -> Table:
     return table
 
 
-_SHORT = range(FREE_ITEMS)
-
-
 def _calls(rt: Any, table: Table) -> None:
     registers, marker, drive = rt.registers, rt.marker, rt.drive
 
@@ -59,16 +56,8 @@ def _calls(rt: Any, table: Table) -> None:
             if type(rest) is Pair and rest.cdr is Nil:
                 registers["_t"] = (f, at.car, rest.car)
                 return marker
-        call = [f] if len(arguments) == 1 else [f, *arguments[:-1]]
-        for _ in _SHORT:
-            if type(at) is not Pair:
-                break
-            call.append(at.car)
-            at = at.cdr
-        if at is not Nil:
-            last = proper_list("apply", len(arguments) + 1, arguments[-1], rt)
-            call[len(arguments) :] = last
-        registers["_t"] = tuple(call)
+        last = proper_list("apply", len(arguments) + 1, at, rt)
+        registers["_t"] = (f, *arguments[:-1], *last)
         return marker
 
     def call_with_values(producer: Any, consumer: Any) -> Any:

@@ -212,12 +212,9 @@ class Emitter(Unwinding):
             if fn.rest is not None:
                 (rest,) = self.named([fn.rest])
                 sorted_.append(self._rest_prologue(rest))
-        if not fn.positional:
-            self._prologue(fn, sorted_)
-            self._procedure_body(fn)
-        else:
-            self._prologue(fn, [])
-            self._procedure_body(fn)
+        self._prologue(fn, [] if fn.positional else sorted_)
+        self._procedure_body(fn)
+        if fn.positional:
             self.out = self._behind_worker(fn, sorted_)
         self.place = place
         written = None if self.unit.top.is_library else fn.span

@@ -49,10 +49,44 @@ def _search(name: str, x: Any, lst: Any, same: Same, rt: Any, price: int = 1) ->
             met, known = at, 2 * passed
 
 
+_NEAR = range(check.WALK_ITEMS)
+_SHORT, _SMALL = 1_000, 1 << 1_000  # letters of a string, integers that are compared at once
+
+
+def _near(x: Any, lst: Any, keyed: bool, by_value: bool, rt: Any) -> Any:
+    """`_search_plain` among the first elements, as fast as can be; None when that is not enough or
+    something is wrong.
+    """
+    kind, at, here = type(x), lst, 0
+    by_value = by_value and (kind is int or kind is str)  # the others are only themselves
+    if by_value and (len(x) > _SHORT if kind is str else x > _SMALL or x < -_SMALL):
+        return None
+    try:
+        for here in _NEAR:
+            if at is Nil:
+                if here > FREE_ITEMS:
+                    check.spend_each(rt, here)
+                return False
+            item = at.__car__  # what is no pair has no such attribute
+            if keyed:
+                item = item.__car__
+            if item is x or (by_value and type(item) is kind and item == x):
+                if here > FREE_ITEMS:
+                    check.spend_each(rt, here)
+                return at
+            at = at.__cdr__
+    except AttributeError:
+        pass
+    return None
+
+
 def _search_plain(name: str, x: Any, lst: Any, keyed: bool, by_value: bool, rt: Any) -> Any:
     """`_search` for an x that is plain, without a call for each element. keyed: compare with the
     cars of the elements, which are pairs. by_value: not only with x itself.
     """
+    found = _near(x, lst, keyed, by_value, rt)
+    if found is not None:
+        return found
     at, kind = lst, type(x)
     met: Any = None
     price = 1 + weight(x)
@@ -82,65 +116,9 @@ def _search_plain(name: str, x: Any, lst: Any, keyed: bool, by_value: bool, rt: 
             met, known = at, 2 * passed
 
 
-_NEAR = range(check.WALK_ITEMS)
-_SHORT, _SMALL = 1_000, 1 << 1_000  # letters of a string, integers that are compared at once
-
-
-def _near(x: Any, lst: Any, same: Same | None, rt: Any) -> Any:
-    """`_search_plain` among the first elements, as fast as can be; None when that is not enough or
-    something is wrong.
-    """
-    kind, at, here = type(x), lst, 0
-    by_value = kind is int or (kind is str and same is not is_eq)
-    if by_value and (len(x) > _SHORT if kind is str else x > _SMALL or x < -_SMALL):
-        return None
-    try:
-        for here in _NEAR:
-            if at is Nil:
-                if here > FREE_ITEMS:
-                    check.spend_each(rt, here)
-                return False
-            item = at.__car__  # what is no pair has no such attribute
-            if item is x or (by_value and type(item) is kind and item == x):
-                if here > FREE_ITEMS:
-                    check.spend_each(rt, here)
-                return at
-            at = at.__cdr__
-    except AttributeError:
-        pass
-    return None
-
-
-def _near_key(x: Any, alist: Any, same: Same | None, rt: Any) -> Any:
-    """The same for the cars of the elements: the element that is the pair."""
-    kind, at, here = type(x), alist, 0
-    by_value = kind is int or (kind is str and same is not is_eq)
-    if by_value and (len(x) > _SHORT if kind is str else x > _SMALL or x < -_SMALL):
-        return None
-    try:
-        for here in _NEAR:
-            if at is Nil:
-                if here > FREE_ITEMS:
-                    check.spend_each(rt, here)
-                return False
-            pair = at.__car__
-            key = pair.__car__
-            if key is x or (by_value and type(key) is kind and key == x):
-                if here > FREE_ITEMS:
-                    check.spend_each(rt, here)
-                return pair
-            at = at.__cdr__
-    except AttributeError:
-        pass
-    return None
-
-
 def _member(name: str, x: Any, lst: Any, same: Same | None, rt: Any) -> Any:
     """same: None is equal?."""
     if type(x) in PLAIN_KEYS:
-        found = _near(x, lst, same, rt)
-        if found is not None:
-            return found
         return _search_plain(name, x, lst, False, type(x) is int or same is not is_eq, rt)
     if same is None:
         same, price = _equal_to(x, rt)
@@ -180,9 +158,6 @@ def _equal_to(x: Any, rt: Any) -> tuple[Same, int]:
 def _associate(name: str, x: Any, lst: Any, given: Same | None, rt: Any) -> Any:
     """given: how to compare; None is equal?."""
     if type(x) in PLAIN_KEYS:
-        found = _near_key(x, lst, given, rt)
-        if found is not None:
-            return found
         found = _search_plain(name, x, lst, True, type(x) is int or given is not is_eq, rt)
         return found if found is False else found.car
     same, price = _equal_to(x, rt) if given is None else (given, 1)
