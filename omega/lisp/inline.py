@@ -161,9 +161,11 @@ _STORES: dict[str, tuple[tuple[str | None, ...], tuple[str, ...], str]] = {
     "set-car!": (("pair",), (), "A.car"),
     "set-cdr!": (("pair",), (), "A.cdr"),
     "hash-delete!": (("table", "key"), (), "A._data.pop(B, None)"),
+    "vector-push!": (("vector",), ("_len(A) < _MOST",), "A.append(B)"),
 }
 STORES = {
-    "vector-set!": 3, "hash-set!": 3, "set-car!": 2, "set-cdr!": 2, "hash-delete!": 2
+    "vector-set!": 3, "hash-set!": 3, "set-car!": 2, "set-cdr!": 2, "hash-delete!": 2,
+    "vector-push!": 2,
 }  # fmt: skip
 # Subscripts may be written bare, without a look at the length: refusals.py tells then what failed.
 SUBSCRIPTS = frozenset({"vector-ref", "vector-set!"})

@@ -15,6 +15,7 @@ called; between setting the register `_t` and the driver reading it nothing else
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ class Runtime:
             _str=str, _len=len,
             _BIG=1 << 4096, _LOW=-(1 << 4096), _cons=cons, _HashTable=HashTable,
             _PLAIN=PLAIN_KEYS,
+            _MOST=sys.maxsize if self.limits.alloc_items is None else self.limits.alloc_items,
             _drive=self.drive,
             _dynamics=self.host.dynamics,
             _class_of=class_of,

@@ -8,7 +8,7 @@ import gc
 
 import pytest
 
-from omega import Interpreter
+from omega import Interpreter, Limits
 from omega.errors import LimitExceeded, LispTypeError
 from omega.lisp.data import Nil, list_items, to_list
 from omega.lisp.primitives.check import FREE_ITEMS
@@ -50,6 +50,31 @@ def test_the_short_way_keeps_to_the_limit_of_items() -> None:
     }.items():
         with pytest.raises(LimitExceeded):
             call(name, *arguments, rt=rt)
+
+
+@pytest.mark.parametrize("digits", [1, FREE_ITEMS - 2, FREE_ITEMS - 1, FREE_ITEMS, 200])
+def test_what_is_displayed_short_is_what_is_displayed_long(digits: int) -> None:
+    for number in (10**digits, -(10**digits)):
+        text = str(number)
+        for name in ("display", "write"):
+            rt, port = FakeRuntime(), call("open-output-string")
+            call(name, number, port, rt=rt)
+            call("display", text, port, rt=rt)
+            call("write-string", text, port, rt=rt)
+            assert call("get-output-string", port) == text * 3
+            assert (rt.charged > 0) == (len(text) > FREE_ITEMS)
+        with pytest.raises(LimitExceeded):
+            call("display", number, call("open-output-string"), rt=FakeRuntime(alloc_items=1))
+
+
+def test_a_vector_grows_to_the_limit_of_items_and_no_further() -> None:
+    text = "(define v (vector)) (define (go i) (when (< i n) (vector-push! v i) (go (+ i 1))))"
+    with Interpreter(limits=Limits(alloc_items=1000)) as omega:
+        omega.eval(f"(define n 1000) {text} (go 0)")
+        assert omega.eval("(vector-length v)") == 1000
+        with pytest.raises(LimitExceeded, match="size"):
+            omega.eval("(set! n 1001) (go 1000)")
+        assert omega.eval("(vector-length v)") == 1000
 
 
 def test_an_escape_leaves_nothing_for_the_collector() -> None:

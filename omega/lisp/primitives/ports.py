@@ -143,6 +143,8 @@ P = TypeVar("P", bound=Port)
 def _open(name: str, position: int, port: Any, current: Callable[[], Any], kind: type[P]) -> P:
     """A port of this kind that is open: the argument at `position`, or the current one."""
     at = current() if port is None else port
+    if type(at) is kind and at.is_open:
+        return at
     if not isinstance(at, kind):
         raise wrong_type(name, position, _KINDS[kind], at)
     at.check_open(name)
@@ -287,10 +289,18 @@ def _text_output(name: str, position: int, port: Any, rt: Any) -> TextOutput:
     return _open(name, position, port, rt.current_output, TextOutput)
 
 
+_SHORT_INTEGER = 10 ** (check.FREE_ITEMS - 1)  # nearer to 0, they are written for nothing
+
+
 def _shown(x: Any, rt: Any, labels: str | None) -> str:
     """What `write` prints of x with these labels, or `display` if None, paid for."""
     most = rt.limits.alloc_items
     allowed: int = 10**12 if most is None else most
+    if allowed >= check.FREE_ITEMS:
+        if type(x) is int and -_SHORT_INTEGER < x < _SHORT_INTEGER:
+            return str(x)
+        if labels is None and type(x) is str and len(x) <= check.FREE_ITEMS:
+            return x
     if labels is None:
         text = display_string(x, characters_max=allowed, charge=rt.charge)
     else:
@@ -338,6 +348,9 @@ def write_string_(s: Any, port: Any = None, start: Any = None, end: Any = None, 
     before end.
     """
     text = check.string("write-string", 1, s)
+    if start is None and len(text) <= check.FREE_ITEMS:
+        _text_output("write-string", 2, port, rt).write(text, rt.limits)
+        return
     target = _text_output("write-string", 2, port, rt)
     first, last = check.span("write-string", 3, start, end, len(text), "string")
     check.spend(rt, last - first)
