@@ -1,4 +1,5 @@
-"""Ready queues: in which order ready tasks get the processor. One class per policy, one interface.
+"""Ready queues: in which order ready tasks get the processor. One class per policy, one interface;
+that of a kernel whose order somebody chooses is in choices.py.
 
 append(task): it became ready, or its slice ended. appendleft(task): it was passed over for want of
 a slot; it keeps its place. popleft() -> Task, raises IndexError when empty. Iteration shows the
@@ -83,28 +84,3 @@ class PassedQueue(PriorityQueue):
     """Tasks that were passed over: they keep the rank, and so the age, they got when ready."""
 
     append = PriorityQueue.appendleft
-
-
-class PickedQueue:
-    """The order a test chooses: each pop asks `pick(n, tag)` which ready task goes on."""
-
-    def __init__(self, pick: Callable[[int, str], int]) -> None:
-        self._pick = pick
-        self._tasks: list[Task] = []
-
-    def append(self, task: Task) -> None:
-        self._tasks.append(task)
-
-    def appendleft(self, task: Task) -> None:
-        self._tasks.insert(0, task)
-
-    def popleft(self) -> Task:
-        if not self._tasks:
-            raise IndexError
-        return self._tasks.pop(self._pick(len(self._tasks), "ready"))
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self._tasks)

@@ -444,9 +444,12 @@ class Kernel(KernelState):
         self.steps += used
         if self.steps > self.fuel_end:
             limits.out_of_fuel(self)
+        chooser = self.chooser
         if me.holds:
             limits.held_slice(self, me)
         else:
+            if chooser is not None:
+                chooser.slice_ended(me)
             if self._interrupted:
                 self._poll_at = -1
             if self.driver.poll_due() or self.turns > self._poll_at:
@@ -460,9 +463,11 @@ class Kernel(KernelState):
                 self._poll_at += 1  # no switch
             if me.doom is not None:
                 raise me.doom.exception() from None
-        n = self._slice
+        n = self._slice if chooser is None else chooser.slice(me)
         if self.steps + n > self.fuel_end:
             n = self.fuel_end - self.steps
+            me.it = repeat(None, n)
+        elif chooser is not None:
             me.it = repeat(None, n)
         else:
             me.it = iter(self._slice_steps)
@@ -485,6 +490,8 @@ class Kernel(KernelState):
         return True
 
     def _should_rotate(self, me: Task) -> bool:
+        if self.chooser is not None:
+            return len(self._ready) > 0 and self.chooser.preempts(me)
         if self._rotates:
             return len(self._ready) > 0
         return isinstance(self._ready, PriorityQueue) and self._ready.preempts(me)

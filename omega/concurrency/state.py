@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from omega.concurrency import listing
 from omega.concurrency.asyncio_driver import AsyncioDriver
+from omega.concurrency.choices import Chooser, ChosenQueue
 from omega.concurrency.config import SchedulerConfig
 from omega.concurrency.driver import Driver
 from omega.concurrency.outside import External, Inbox
-from omega.concurrency.ready import PassedQueue, PickedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, fifo_queue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
@@ -92,6 +93,7 @@ class KernelState:
         "_task_timeout",
         "_thread",
         "_woken",
+        "chooser",
         "chores",
         "closed",
         "config",
@@ -112,7 +114,6 @@ class KernelState:
         "listeners",
         "on_interrupt",
         "outside_holds",
-        "picker",
         "registers",
         "root",
         "spawn_end",
@@ -143,7 +144,7 @@ class KernelState:
         self.timers = Timers()
         self.counters = Counters()
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
-        self.picker: Callable[[int, str], int] | None = None
+        self.chooser: Chooser | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.fuel_error: LimitExceeded | None = None  # the fuel ran out: the host gets it
         self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
@@ -196,8 +197,9 @@ class KernelState:
     def _use_config(self) -> None:
         """Take over `self.config`. The queues are rebuilt in their present order."""
         config = self.config
-        self._rotates = config.fairness_mode == "round-robin" or self.picker is not None
-        self._slice = n = config.yield_every
+        self._rotates = config.fairness_mode == "round-robin"
+        # A chooser is asked before the first step: that is a slice end.
+        self._slice = n = config.yield_every if self.chooser is None else 0
         # What slices take their steps from: iterators of a tuple are made and run fastest.
         self._slice_steps: Iterable[Any] = (None,) * n if n <= SLICE_TUPLE_MAX else range(n)
         self._max_running = config.max_concurrent_tasks
@@ -214,8 +216,8 @@ class KernelState:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
 
     def _new_queue(self, passed: bool = False) -> Ready:
-        if self.picker is not None:
-            return PickedQueue(self.pick)
+        if self.chooser is not None:
+            return fifo_queue() if passed else ChosenQueue(self.chooser)
         if self.config.fairness_mode == "priority":
             kind = PassedQueue if passed else PriorityQueue
             return kind(self.config.ageing, lambda: self.turns)
@@ -227,17 +229,12 @@ class KernelState:
         self.config = self.config.changed(**changes)
         self._use_config()
 
-    def pick(self, n: int, tag: str) -> int:
-        """Every free choice: which of `n`.
-
-        Production takes the first; a test's `picker` answers otherwise.
-        """
-        if self.picker is None or n == 1:
-            return 0
-        chosen = self.picker(n, tag)
-        if not 0 <= chosen < n:
-            raise HostError(f"picker answered {chosen} for one of {n} ({tag})")
-        return chosen
+    def choose_by(self, chooser: Chooser) -> None:
+        """Have `chooser` answer wherever the order is free, instead of a policy."""
+        self.check_thread()
+        chooser.kernel = self  # type: ignore[assignment]  # what is made is always a Scheduler
+        self.chooser = chooser
+        self._use_config()
 
     @property
     def is_own_thread(self) -> bool:

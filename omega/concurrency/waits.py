@@ -29,7 +29,7 @@ def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:
         raise
     branches = choice.branches
     n = len(branches)
-    first = kernel.pick(n, "choose") if n else 0
+    first = 0 if kernel.chooser is None or n < 2 else kernel.chooser.branch(me, n)
     for i in range(n):
         branch = branches[(first + i) % n]
         try:

@@ -18,6 +18,7 @@ from omega.concurrency import (
     timer_event,
     wrap,
 )
+from omega.concurrency.choices import Chooser
 from omega.errors import OmegaError
 
 CONFIGS = [
@@ -200,6 +201,23 @@ def wild(s, rng, log):
         tasks.append(s.spawn(lambda: live(0)))
 
 
+class Dice(Chooser):
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+
+    def slice(self, task):
+        return self.rng.choice((1, 2, 7, 100))
+
+    def preempts(self, task):
+        return self.rng.random() < 0.5
+
+    def next(self, ready):
+        return self.rng.randrange(len(ready))
+
+    def branch(self, task, n):
+        return self.rng.randrange(n)
+
+
 @SETTINGS
 @given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans())
 def test_wild_programs_keep_every_invariant_and_always_end(seed, config, picked):
@@ -207,9 +225,7 @@ def test_wild_programs_keep_every_invariant_and_always_end(seed, config, picked)
         s = Scheduler(config, driver=VirtualDriver())
         rng, log = random.Random(seed), []
         if picked:
-            chooser = random.Random(seed + 1)
-            s.picker = lambda n, tag: chooser.randrange(n)
-            s.configure()
+            s.choose_by(Dice(seed + 1))
         wild(s, rng, log)
         s.run()
         s._check()

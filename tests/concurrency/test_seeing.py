@@ -17,6 +17,7 @@ from omega.concurrency import (
     never,
     timer_event,
 )
+from omega.concurrency.choices import Chooser
 from omega.errors import (
     LispError,
     TaskError,
@@ -165,13 +166,19 @@ def test_a_very_long_id_is_found_whole_and_shown_by_its_end(s, run):
         s.find_task(f"{whole}.1")
 
 
-def test_pick_decides_every_free_choice(kit):
+class Script(Chooser):
+    def __init__(self, choices):
+        self.choices = iter(choices)
+
+    def next(self, ready):
+        return next(self.choices, 0) % len(ready)
+
+
+def test_a_chooser_decides_every_free_choice(kit):
     orders = set()
     for seed in itertools.product(range(3), repeat=2):
         s = kit.scheduler()
-        choices = iter(seed)
-        s.picker = lambda n, tag, choices=choices: next(choices, 0) % n
-        s.configure()
+        s.choose_by(Script(seed))
         log = []
         for i in range(3):
             s.spawn(lambda i=i, log=log: log.append(i))
