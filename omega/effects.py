@@ -61,7 +61,7 @@ class Door:
     def __init__(
         self, scheduler: Scheduler, grants: Grants, calls: Calls, rng: random.Random
     ) -> None:
-        self.scheduler, self.grants, self.calls, self._rng = scheduler, grants, calls, rng
+        self.scheduler, self.grants, self.calls, self.dice = scheduler, grants, calls, rng
         self.rt: Any = None  # the Runtime, once there is one
         self.tap: Tap | None = None
         self.arguments: list[str] = []
@@ -138,7 +138,7 @@ class Door:
         return driver.now() if driver.virtual else time.time()
 
     def _random(self) -> float:
-        return self._rng.random()
+        return self.dice.random()
 
     # -- environment and standard input --------------------------------------------------------
 

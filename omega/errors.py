@@ -61,6 +61,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "timeout-error": ("E606", "error"),
     "channel-closed": ("E607", "task-error"),
     "tasks-failed": ("E608", "task-error"),
+    "schedule-failure": ("E609", "task-error"),
     # LLM calls
     "llm-error": ("E700", "error"),
     "rate-limited": ("E701", "llm-error"),

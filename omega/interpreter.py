@@ -20,6 +20,7 @@ from omega.calls import CallingScheduler, Calls
 from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,
+    Driver,
     External,
     Mutex,
     SchedulerConfig,
@@ -62,7 +63,8 @@ class Interpreter:
 
     llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed:
     of all randomness.
-    virtual_time: time jumps to the next timer instead of passing. output: where `display` writes,
+    virtual_time: time jumps to the next timer instead of passing. driver: a driver of its own
+    instead. output: where `display` writes,
     an object with `write(text)`; standard output when None. load_path: folders whose libraries a
     program may import, and whose programs it may include, whatever it may read otherwise. optimize:
     False leaves out whatever the compiler does for speed alone; programs mean the same.
@@ -77,6 +79,7 @@ class Interpreter:
         grants: Grants | None = None,
         seed: int = 0,
         virtual_time: bool = False,
+        driver: Driver | None = None,
         output: Any = None,
         use_cache: bool = True,
         load_path: Sequence[str] = (),
@@ -87,11 +90,12 @@ class Interpreter:
         if llm is None or isinstance(llm, str):
             llm = provider_from_spec(llm or DEFAULT_SPEC)
         provider = llm
-        if virtual_time and provider.needs_real_time:
+        if driver is None:
+            driver = VirtualDriver() if virtual_time else AsyncioDriver()
+        if driver.virtual and provider.needs_real_time:
             raise HostError(
                 f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"
             )
-        driver = VirtualDriver() if virtual_time else AsyncioDriver()
         self.scheduler = CallingScheduler(
             scheduler or SchedulerConfig(), driver=driver, registers={}, depth_max=self.limits.depth
         )
@@ -343,12 +347,18 @@ class Interpreter:
         if error.excerpt is None:
             from omega.lisp.report import report
 
-            every = [error, *error.others]
-            for each in every:
-                self.runtime.conditions.with_callers(each)
-                self._evaluator.complete(each, self.findings)
-                advise(each, self.how_to_raise)
-            error.excerpt = "\n".join(report(each, self._evaluator.source) for each in every)
+            self.completed(error)
+            error.excerpt = "\n".join(
+                report(each, self._evaluator.source) for each in (error, *error.others)
+            )
+        return error
+
+    def completed(self, error: OmegaError) -> OmegaError:
+        """The error with all that its report tells."""
+        for each in (error, *error.others):
+            self.runtime.conditions.with_callers(each)
+            self._evaluator.complete(each, self.findings)
+            advise(each, self.how_to_raise)
         return error
 
     # -- names ---------------------------------------------------------------------------------

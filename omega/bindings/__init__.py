@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.bindings.base import Bindings, Table
+from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
@@ -22,7 +23,18 @@ def install(interpreter: Any) -> None:
     """Put every name of this module into the interpreter's library."""
     bindings = Bindings(interpreter)
     table: Table = {}
-    for part in (tasks, groups, scopes, generators, events, locks, models, world, testing):
+    for part in (
+        tasks,
+        groups,
+        scopes,
+        generators,
+        events,
+        locks,
+        models,
+        world,
+        testing,
+        exploring,
+    ):
         part(bindings, table)
     for name, function in table.items():
         function.__qualname__ = function.__name__ = name

@@ -1,6 +1,8 @@
-"""`omega check FILE...`: what can be seen to be wrong with programs without running them.
+"""`omega check FILE...`: what can be seen to be wrong with programs without running them; with
+`--schedules`, what goes wrong when they are run in another order.
 
-Owns: which files are looked at, the summary, the exit code. Refuses: to run anything but macros.
+Owns: which files are looked at, the summary, the exit code. Refuses: to run anything but macros;
+schedules.py does.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     status = OK
     output = terminal.Output(BrokenPipeError)
     for path in _programs(arguments):
-        found, source_of = _check(path, given)
+        found, source_of, well = _check(path, given)
         for error in found:
             if as_json:  # what was asked for, and so standard output
                 output.write(terminal.json_line(error) + "\n")
@@ -34,6 +36,8 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
                     error, source_of, host_traceback=bool(given.get("host-traceback"))
                 )
             status = max(status, _status(error))
+        if well and not as_json:
+            terminal.say(well)
         checked += 1
         findings += len(found)
         with_findings += bool(found)
@@ -58,8 +62,10 @@ def _programs(arguments: list[str]) -> Iterator[str]:
         yield from sorted(found)
 
 
-def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal.SourceOf]:
-    """What is wrong with a file, in the order of its text, and where its text is known."""
+def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal.SourceOf, str]:
+    """What is wrong with a file, in the order of its text; where its text is known; and what is
+    said of one that did well under the schedules asked for.
+    """
     from omega.cli.run import STDIN, read_program
     from omega.interpreter import Interpreter, Limits
     from omega.limits import advise
@@ -69,11 +75,20 @@ def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal
         text = read_program(path, Limits().source_bytes)
     except (LispFileError, LimitExceeded) as error:  # the other files are looked at all the same
         advise(error, HOW_TO_RAISE)
-        return [error], terminal.no_source
+        return [error], terminal.no_source, ""
     load_path = [*given.get("load-path", ()), os.path.dirname(path) or os.curdir]
     with Interpreter(load_path=load_path) as interpreter:
         interpreter.how_to_raise = HOW_TO_RAISE
-        return interpreter.check(text, name), interpreter.source
+        found, source_of = interpreter.check(text, name), interpreter.source
+    well = ""
+    if "schedules" in given or "schedule" in given:
+        from omega.cli.schedules import check
+
+        if all(error.severity == "warning" for error in found):
+            failure, well = check(text, name, given)
+            if failure is not None:
+                found = [*found, failure]
+    return found, source_of, well
 
 
 def _status(error: OmegaError) -> int:

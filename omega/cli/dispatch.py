@@ -19,6 +19,7 @@ from omega.cli.options import (
     LOAD_PATH,
     NO_OPT,
     PROGRAM_OPTIONS,
+    SCHEDULE_OPTIONS,
     Command,
     Option,
     help_of,
@@ -68,8 +69,9 @@ COMMANDS = (
         "FILE...",
         "find what is wrong with programs without running them\n\n"
         "A directory stands for the *.omega files in it. Exit code 0 when nothing was found, 1\n"
-        "when something was; `omega explain CODE` tells more about a finding.",
-        (DIAGNOSTICS, LOAD_PATH, HOST_TRACEBACK),
+        "when something was; `omega explain CODE` tells more about a finding. With --schedules,\n"
+        "programs are also run, in virtual time, in other orders than the usual one.",
+        (*SCHEDULE_OPTIONS, DIAGNOSTICS, LOAD_PATH, HOST_TRACEBACK),
         "check",
     ),
     Command(

@@ -98,7 +98,14 @@ def fairness(text: str) -> str:
     return text
 
 
+def strategy(text: str) -> str:
+    if text not in ("mixed", "random", "pct", "systematic"):
+        raise ValueError
+    return text
+
+
 _WANTED = {
+    strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",
     int: "a whole number",
     seconds: "a number of seconds above 0",
@@ -132,6 +139,37 @@ LOAD_PATH = Option(
     "FOLDERS",
     "where libraries are looked for that are not beside the program",
     names,
+)
+
+SCHEDULE_OPTIONS = (
+    Option(
+        "schedules",
+        "N",
+        "run each program under N schedules too: other tasks first, stops at other steps, models "
+        "slow or fast; what fails is told with the least that makes it fail",
+        whole,
+    ),
+    Option("schedule", "TEXT", "run each program under this schedule only, one that failed"),
+    Option("seed", "N", "of the schedules that are chosen at random (default 0)", int),
+    Option(
+        "strategy",
+        "NAME",
+        "how schedules are chosen: mixed (the default), random, pct, systematic",
+        strategy,
+    ),
+    Option(
+        "arguments", "TEXT", "what (command-line) tells programs that are run, as a shell splits it"
+    ),
+    Option("faults", None, "let calls of models fail as well: 429, 500, timeouts, cuts"),
+    Option("same-output", None, "what a program writes must be the same under every schedule"),
+    Option("llm", "SPEC", "who answers: scripted (the default) or scripted:RULES.json"),
+    Option(
+        "allow-write",
+        "PATHS",
+        "let programs that are run write files, all or these; they may read",
+        names,
+        optional=True,
+    ),
 )
 
 PROGRAM_OPTIONS = (

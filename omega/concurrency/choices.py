@@ -9,7 +9,7 @@ somebody else may, whether the running one is to give way then, and where a choi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from omega.concurrency.task import Task
@@ -31,10 +31,13 @@ class Chooser:
         """How many steps `task` may take from here to its next slice end; at least 1."""
         return SLICE_STEPS
 
-    def slice_ended(self, task: Task) -> None:
+    def slice_ended(self, task: Task, ready: Iterable[Task]) -> None:
         """The steps of `task` are used up and counted. Called on its stack, before the kernel looks
         at timers.
         """
+
+    def became_ready(self, task: Task) -> None:
+        """`task` has just become ready, and may be what the running one did."""
 
     def preempts(self, task: Task) -> bool:
         """At its slice end, with others ready: shall `task` go behind them?"""
@@ -58,6 +61,7 @@ class ChosenQueue:
 
     def append(self, task: Task) -> None:
         self._tasks.append(task)
+        self._chooser.became_ready(task)
 
     def appendleft(self, task: Task) -> None:
         self._tasks.insert(0, task)

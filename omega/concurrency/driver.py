@@ -56,6 +56,10 @@ class Driver:
         """After how many switches the hub is to be visited again."""
         return POLL_SWITCHES
 
+    def skip(self) -> None:
+        """Let time pass until the next timer is due. Only a virtual driver can."""
+        raise HostError("real time cannot be skipped", hint="use a VirtualDriver")
+
     def poll_due(self) -> bool:
         """Asked at slice ends: is there something for the hub to do?"""
         raise NotImplementedError
@@ -139,6 +143,12 @@ class VirtualDriver(Driver):
         soon = POLL_SWITCHES * self.scheduler.config.yield_every
         return 0 if heap and heap[0][0] - self.now_us() < soon else POLL_SWITCHES
 
+    def skip(self) -> None:
+        """Let time pass until the next timer is due, whoever could run meanwhile."""
+        when_us = self.scheduler.timers.next_us()
+        if when_us is not None:
+            self._offset_us += max(0, when_us - self.now_us())
+
     def poll_due(self) -> bool:
         heap = self.scheduler.timers.heap
         return (bool(heap) and heap[0][0] <= self.now_us()) or self.scheduler.inbox.filled
@@ -178,7 +188,7 @@ class VirtualDriver(Driver):
             when_us is None
         ):  # only what is held outside could go on, and nothing outside moves virtual time
             return idle.resolve_idle(scheduler, closed)
-        self._offset_us += max(0, when_us - self.now_us())
+        self.skip()
         return True
 
     async def drive_async(self, done: Callable[[], bool]) -> None:

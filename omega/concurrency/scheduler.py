@@ -375,6 +375,8 @@ class Kernel(KernelState):
             limits.out_of_fuel(self)
         self.steps += 1
         me.steps += 1
+        if self.chooser is not None:
+            self.cut_slice(me)  # this step is none of the slice's
         if me.holds:
             return
         self._ready.append(me)
@@ -449,7 +451,7 @@ class Kernel(KernelState):
             limits.held_slice(self, me)
         else:
             if chooser is not None:
-                chooser.slice_ended(me)
+                chooser.slice_ended(me, self._ready)
             if self._interrupted:
                 self._poll_at = -1
             if self.driver.poll_due() or self.turns > self._poll_at:
@@ -473,6 +475,14 @@ class Kernel(KernelState):
             me.it = iter(self._slice_steps)
         me.left = n
         self.registers["_it"] = me.it
+
+    def cut_slice(self, task: Task) -> None:
+        """Have `task` come to a slice end at its next step; the rest it has not taken."""
+        if task.stack is not None:
+            if task is self.current:
+                limits.account(self, task)
+            deque(task.it, 0)
+            task.left = 0
 
     def visit_hub(self, me: Task) -> None:
         """Let the hub do its chores; it decides who goes on afterwards."""

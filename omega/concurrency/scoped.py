@@ -54,6 +54,9 @@ def _arm(scheduler: Kernel, scope: Scope, when_us: int, seconds: float) -> None:
             scheduler, scope, CancelRequest("timeout", reason, None, scheduler.now_us())
         )
 
+    if when_us <= scheduler.now_us():
+        over()  # at once, not when timers are looked at next
+        return
     scope.timer = scheduler.timers.call(when_us, over)
 
 
@@ -112,6 +115,8 @@ def _close(scheduler: Kernel, scope: Scope) -> None:
     owner.inner = scope.parent
     if scope.cancel is not None or scope.shielded:
         owner.doom = scopes.doom_of(scheduler, owner)
+        if owner.doom is not None:
+            scopes.heed_soon(scheduler, owner)
     # Else what dooms it came from further out: the way there is as long as the nesting is deep.
     if scope.timer is not None:
         scope.timer.cancel()

@@ -212,12 +212,20 @@ def mark(scheduler: Kernel, task: Task) -> None:
         return
     if task.state is PENDING:
         scheduler.end_unstarted(task, task.doom)
-    elif (
+        return
+    heed_soon(scheduler, task)
+    if (
         task.state is SUSPENDED
         and task.waiting is not None
         and not isinstance(task.waiting, Scope)  # an end of a scope is waited for whatever comes
     ):
         scheduler.wake_cancelled(task)
+
+
+def heed_soon(scheduler: Kernel, task: Task) -> None:
+    """`task` is doomed: where somebody chooses, when it heeds that does not hang on its slice."""
+    if scheduler.chooser is not None:
+        scheduler.cut_slice(task)
 
 
 def _start_cleanup_clock(scheduler: Kernel, task: Task) -> None:

@@ -252,6 +252,7 @@ class Conditions:
             error.origin is None
             and error.__traceback__ is None
             and frame.f_globals is self.rt.registers
+            and frame.f_code is not self.rt.drive.__code__  # no place of the program
         ):
             error.origin = (frame.f_code, frame.f_lasti)
 

@@ -7,9 +7,26 @@ SDK at it:
     with LoopbackServer(reply=lambda call: call.prompt.upper(), faults=["429", "cut"]) as server:
         provider = OpenAIProvider("test-model", base_url=server.base_url, api_key=server.api_key)
 
+`explore`, `explore_program`, `explore_file`: a scenario or a program under many schedules. What
+fails is raised as ScheduleFailed, with the least that makes it fail:
+
+    def test_transfers():
+        explore_file("bank.omega", runs=2000)
+
 Nothing here is imported by Omega itself.
 """
 
+from omega.testing.explore import ScheduleFailed, explore, explore_file, explore_program
 from omega.testing.loopback import Fault, LoopbackCall, LoopbackServer, Snapshot, http_date
 
-__all__ = ["Fault", "LoopbackCall", "LoopbackServer", "Snapshot", "http_date"]
+__all__ = [
+    "Fault",
+    "LoopbackCall",
+    "LoopbackServer",
+    "ScheduleFailed",
+    "Snapshot",
+    "explore",
+    "explore_file",
+    "explore_program",
+    "http_date",
+]

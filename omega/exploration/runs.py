@@ -1,0 +1,107 @@
+"""One run under a chooser: of a Python scenario on a scheduler of its own.
+
+Owns: `Outcome`, what counts as a failure of a run.
+Refuses: to choose. programs.py runs whole Omega programs the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from omega.concurrency import Scheduler, SchedulerConfig
+from omega.errors import LimitExceeded, OmegaError, TaskError
+from omega.exploration.choosers import Follower, StillDriver
+
+PATIENCE = 20  # a run may take so many times its horizon
+ENDLESS_HINT = (
+    "a loop may wait for what never comes; a run that needs more is given a larger horizon"
+)
+
+Scenario = Callable[[Scheduler], Any]
+
+
+class Outcome(NamedTuple):
+    """How a run ended. failure: None if well. value: of the scenario."""
+
+    failure: BaseException | None
+    value: Any
+    steps: int
+
+    @property
+    def kind(self) -> tuple[str, str] | None:
+        """What failures have in common that are taken for the same."""
+        failure = self.failure
+        if failure is None:
+            return None
+        kind = failure.kind if isinstance(failure, OmegaError) else ""
+        return type(failure).__name__, kind
+
+
+Run = Callable[[Follower], Outcome]
+
+
+class ScheduleFailure(TaskError):
+    """What a run failed with that is no condition: an AssertionError of a scenario."""
+
+    kind = "schedule-failure"
+
+
+class ResultDiffers(TaskError):
+    """A run ended with another value than the first one."""
+
+    kind = "schedule-failure"
+
+    def __init__(self, first: str, now: str) -> None:
+        super().__init__(f"the result depends on the schedule: {now}, and {first} as a rule")
+
+
+class Endless(TaskError):
+    """A run took all the steps it may."""
+
+    kind = "schedule-failure"
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"the run has not ended after {steps:,} steps", hint=ENDLESS_HINT)
+
+
+def scenario_run(
+    scenario: Scenario,
+    *,
+    config: SchedulerConfig | None = None,
+) -> Run:
+    """Runs of `scenario(scheduler)`, each as the first task of a new scheduler. A run fails when
+    the scenario or a task that nobody waited for does, and when it does not end.
+    """
+    config = config or SchedulerConfig()
+
+    def run(chooser: Follower) -> Outcome:
+        scheduler = Scheduler(config, driver=StillDriver(chooser.horizon))
+        scheduler.choose_by(chooser)
+        scheduler.set_fuel(PATIENCE * chooser.horizon)
+        try:
+            main = scheduler.spawn(partial(scenario, scheduler), name="main")
+            return outcome(scheduler, lambda: scheduler.wait(main))
+        finally:
+            scheduler.close()
+
+    return run
+
+
+def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:
+    """What `main()`, which runs the scheduler, and the tasks it leaves come to."""
+    failure: BaseException | None = None
+    value: Any = None
+    try:
+        value = main()
+        scheduler.run()
+    except Exception as error:
+        failure = error
+    limit = scheduler.limit_reached()
+    if isinstance(limit, LimitExceeded) and limit.limit == "fuel":
+        failure = Endless(scheduler.steps)
+    elif failure is None:
+        failed = scheduler.unobserved_failures()
+        failure = failed[0].outcome if failed else None
+    return Outcome(failure, value, scheduler.steps)
