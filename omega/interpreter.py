@@ -62,12 +62,10 @@ class Interpreter:
     """One Lisp world: its globals, tasks, effects and limits. A context manager.
 
     llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed:
-    of all randomness.
-    virtual_time: time jumps to the next timer instead of passing. driver: a driver of its own
-    instead. output: where `display` writes,
-    an object with `write(text)`; standard output when None. load_path: folders whose libraries a
-    program may import, and whose programs it may include, whatever it may read otherwise. optimize:
-    False leaves out whatever the compiler does for speed alone; programs mean the same.
+    of all randomness. virtual_time: time jumps to the next timer instead of passing. driver: what
+    time passes by otherwise. output: where `display` writes, an object with `write(text)`; None:
+    standard output. load_path: folders whose libraries and texts a program may import and include,
+    whatever it may read otherwise. optimize: False leaves out what the compiler does for speed.
     """
 
     def __init__(
@@ -348,9 +346,8 @@ class Interpreter:
             from omega.lisp.report import report
 
             self.completed(error)
-            error.excerpt = "\n".join(
-                report(each, self._evaluator.source) for each in (error, *error.others)
-            )
+            every = (error, *error.others)
+            error.excerpt = "\n".join(report(each, self._evaluator.source) for each in every)
         return error
 
     def completed(self, error: OmegaError) -> OmegaError:

@@ -17,6 +17,7 @@ from omega.exploration.programs import program_run
 from omega.exploration.schedule import read
 from omega.exploration.search import RUNS, Exploration, explore, follow
 from omega.exploration.story import told
+from omega.interpreter import Interpreter
 
 
 def check(text: str, name: str, given: dict[str, Any]) -> tuple[OmegaError | None, str]:
@@ -25,6 +26,7 @@ def check(text: str, name: str, given: dict[str, Any]) -> tuple[OmegaError | Non
     grants = Grants(read=True, env=True, write=given.get("allow-write", ()))
     folder = os.path.dirname(name) or os.curdir
     run = program_run(
+        Interpreter,
         text,
         name,
         llm=given.get("llm"),

@@ -27,7 +27,7 @@ from contextvars import Context, copy_context
 from itertools import islice, repeat
 from typing import Any
 
-from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 from omega.concurrency import deadlock, depth, endings, hub, limits, listing, scopes, stacks, waits
 from omega.concurrency.clock import to_us
@@ -40,7 +40,6 @@ from omega.concurrency.task import PLAIN, Task
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
-HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
 
 
 class Kernel(KernelState):
@@ -327,7 +326,7 @@ class Kernel(KernelState):
         """
         me = self.running_task("wait")
         if me.doom is not None:
-            self.heed(me, me.doom)
+            waits.heed(self, me, me.doom)
         if event.composed:
             return waits.sync_choice(self, me, event)
         value = event.try_now(self, me)
@@ -348,20 +347,6 @@ class Kernel(KernelState):
         me.value = None
         return event.finish(value)
 
-    def heed(self, me: Task, doom: CancelRequest) -> None:
-        """A checkpoint of a doomed task: raise, except in a section where only limits count."""
-        if me.holds and doom.kind != "wall":
-            return
-        terms = me.own_terms()
-        terms.heeds += 1
-        if terms.heeds > HEEDS_MAX and self.in_batch:
-            # It swallows every cancel and comes back for more: at least let the others run.
-            if self.closed:
-                raise GreenletExit
-            self._ready.append(me)
-            self._leave(me)
-        raise doom.exception() from None
-
     def yield_now(self) -> None:
         """Go once behind every ready task. Costs one step, so a loop that only yields uses fuel and
         virtual time.
@@ -370,7 +355,7 @@ class Kernel(KernelState):
         if me is None or get_ident() != self._thread:
             me = self.running_task("yield")
         if me.doom is not None:
-            self.heed(me, me.doom)
+            waits.heed(self, me, me.doom)
         if self.steps >= self.fuel_end:
             limits.out_of_fuel(self)
         self.steps += 1
@@ -382,13 +367,17 @@ class Kernel(KernelState):
         self._ready.append(me)
         self._leave(me)
         if me.doom is not None:
-            self.heed(me, me.doom)
+            waits.heed(self, me, me.doom)
 
     def step_aside(self, me: Task) -> None:
         """Go once behind every ready task, with something in hand: a cancel is heeded later."""
         if len(self._ready) and not me.holds:
-            self._ready.append(me)
-            self._leave(me)
+            self.go_behind(me)
+
+    def go_behind(self, me: Task) -> None:
+        """Queue the running task behind those that are ready; returns when it runs again."""
+        self._ready.append(me)
+        self._leave(me)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds`. Zero or less is a yield."""
@@ -397,7 +386,7 @@ class Kernel(KernelState):
             self.yield_now()
             return
         if me.doom is not None:
-            self.heed(me, me.doom)
+            waits.heed(self, me, me.doom)
         if me.holds:
             limits.refuse_wait(me)
         when_us = self.driver.now_us() + to_us(seconds)
@@ -475,14 +464,6 @@ class Kernel(KernelState):
             me.it = iter(self._slice_steps)
         me.left = n
         self.registers["_it"] = me.it
-
-    def cut_slice(self, task: Task) -> None:
-        """Have `task` come to a slice end at its next step; the rest it has not taken."""
-        if task.stack is not None:
-            if task is self.current:
-                limits.account(self, task)
-            deque(task.it, 0)
-            task.left = 0
 
     def visit_hub(self, me: Task) -> None:
         """Let the hub do its chores; it decides who goes on afterwards."""

@@ -362,6 +362,16 @@ class KernelState:
             deque(me.it, 0)
         self.driver.wake()
 
+    def cut_slice(self, task: Task) -> None:
+        """Have `task` come to a slice end at its next step; the rest it has not taken."""
+        if task.stack is None:
+            return
+        used = task.left - task.it.__length_hint__()
+        task.steps += used
+        self.steps += used
+        deque(task.it, 0)
+        task.left = 0
+
     def forget_interrupt(self) -> None:
         """An interrupt that came too late for the hub to hear is not for what runs next."""
         self._interrupted = False

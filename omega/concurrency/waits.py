@@ -1,4 +1,4 @@
-"""The slower waits: composed events, and the end of a scope.
+"""The slower waits: composed events, the end of a scope, and what a doomed task meets.
 
 Owns: the protocol of a choice (try, block, park, refuse the losers). Refuses: switching;
 `Kernel.park` does.
@@ -7,6 +7,8 @@ Owns: the protocol of a choice (try, block, park, refuse the losers). Refuses: s
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from greenlet import GreenletExit  # type: ignore[import-untyped]
 
 from omega.concurrency import limits, scopes
 from omega.concurrency.events import UNREADY, Choice, Event, flatten
@@ -17,6 +19,8 @@ from omega.errors import OmegaBug
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
+
+HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
 
 
 def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:
@@ -58,6 +62,20 @@ def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:
     if chosen.event.stays:
         return chosen.finish(chosen.event.try_now(kernel, me))
     return chosen.finish(chosen.event.finish(value))
+
+
+def heed(kernel: Kernel, me: Task, doom: CancelRequest) -> None:
+    """A checkpoint of a doomed task: raise, except in a section where only limits count."""
+    if me.holds and doom.kind != "wall":
+        return
+    terms = me.own_terms()
+    terms.heeds += 1
+    if terms.heeds > HEEDS_MAX and kernel.in_batch:
+        # It swallows every cancel and comes back for more: at least let the others run.
+        if kernel.closed:
+            raise GreenletExit
+        kernel.go_behind(me)
+    raise doom.exception() from None
 
 
 def raise_wake(kernel: Kernel, me: Task) -> NoReturn:

@@ -7,7 +7,6 @@ Refuses: to choose; what counts as a failure (runs.py).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
@@ -21,7 +20,7 @@ from omega.errors import HostError, LispError, OmegaError
 from omega.exploration.choosers import Follower, StillDriver
 from omega.exploration.runs import PATIENCE, Outcome, Run, outcome
 from omega.exploration.weather import Weather
-from omega.interpreter import Interpreter, Limits
+from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 
@@ -36,6 +35,7 @@ class ExitStatus(LispError):
 
 
 def program_run(
+    new_interpreter: Callable[..., Any],
     text: str,
     filename: str,
     *,
@@ -51,8 +51,8 @@ def program_run(
     """Runs of a text as a program, each in a new interpreter under virtual time. The value of one
     is what it wrote.
 
-    llm: a specification, or what makes a new provider for each run. grants: nothing by default.
-    A run raises what reading and compiling the text raise.
+    new_interpreter: the class Interpreter. llm: a specification, or what makes a new provider for
+    each run. grants: nothing by default. A run raises what reading and compiling the text raise.
     """
 
     def run(chooser: Follower) -> Outcome:
@@ -64,7 +64,7 @@ def program_run(
                 hint="use the scripted provider",
             )
         output = StringIO()
-        with Interpreter(
+        with new_interpreter(
             llm=Weather(provider, chooser, faults=faults),
             scheduler=config,
             limits=limits,
@@ -97,7 +97,7 @@ def program_run(
 
 
 def thunk_run(
-    interpreter: Interpreter,
+    interpreter: Any,
     call: Callable[[], Any],
     *,
     faults: bool = False,
@@ -122,7 +122,7 @@ def thunk_run(
 
 
 @contextmanager
-def _apart(interpreter: Interpreter, chooser: Follower, faults: bool) -> Iterator[list[bool]]:
+def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[bool]]:
     """Inside, the interpreter's scheduler, calls and dice are as if just made, and time is virtual;
     the running task, and all there was, wait outside. Answers what becomes true when Ctrl-C came.
     """
@@ -133,7 +133,7 @@ def _apart(interpreter: Interpreter, chooser: Follower, faults: bool) -> Iterato
         for name in getattr(kind, "__slots__", ())
         if name != "__weakref__" and hasattr(scheduler, name)
     }
-    calls, dice = interpreter.calls, door.dice
+    calls, dice = interpreter.calls, door.dice.getstate()
     interrupted: list[bool] = []
 
     def interrupt() -> None:
@@ -141,7 +141,7 @@ def _apart(interpreter: Interpreter, chooser: Follower, faults: bool) -> Iterato
         cancel_watched(scheduler)
 
     try:
-        scheduler.__init__(  # type: ignore[misc]
+        scheduler.__init__(
             scheduler.config,
             driver=StillDriver(chooser.horizon),
             registers=scheduler.registers,
@@ -149,7 +149,7 @@ def _apart(interpreter: Interpreter, chooser: Follower, faults: bool) -> Iterato
         )
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
-        door.dice = random.Random(0)
+        door.dice.seed(0)
         weather = Weather(calls.provider, chooser, faults=faults)
         door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, weather, door.dice)
         try:
@@ -160,7 +160,7 @@ def _apart(interpreter: Interpreter, chooser: Follower, faults: bool) -> Iterato
         for name, value in kept.items():
             setattr(scheduler, name, value)
         door.calls = interpreter.calls = calls
-        door.dice = dice
+        door.dice.setstate(dice)
         me = scheduler.current
         if me is not None and me.stack is not None:
             scheduler.registers["_it"] = me.it

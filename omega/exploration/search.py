@@ -6,13 +6,13 @@ Refuses: what a run is (runs.py), what is decided in it (choosers.py).
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
+from omega.concurrency.clock import now_us
 from omega.errors import HostError
 from omega.exploration.choosers import Dice, Follower, Priorities, Prober
 from omega.exploration.runs import Outcome, ResultDiffers, Run
@@ -91,23 +91,23 @@ def explore(
     if runs < 1:
         raise HostError(f"at least 1 run is needed, not {runs}")
     made = Exploration(seed)
-    began = time.perf_counter()
+    began_us = now_us()
     try:
         _search(run, made, runs, strategy, deviations, horizon, same_result, look)
     finally:
-        made.seconds = time.perf_counter() - began
+        made.seconds = (now_us() - began_us) / 1e6
     return made
 
 
 def follow(run: Run, schedule: Schedule, *, horizon: int | None = None) -> Exploration:
     """One run, under `schedule`, which an exploration with this `horizon` has found."""
     made = Exploration(0, runs=1, all=1)
-    began = time.perf_counter()
+    began_us = now_us()
     if horizon is None:
         horizon = horizon_of(run(Prober((), FIRST_HORIZON)))
     made.horizon = horizon
     result = run(Follower(schedule, horizon))
-    made.seconds, made.steps = time.perf_counter() - began, result.steps
+    made.seconds, made.steps = (now_us() - began_us) / 1e6, result.steps
     if result.failure is not None:
         made.failure = Failure(schedule, result.failure, schedule, 1)
     return made

@@ -24,6 +24,7 @@ from omega.exploration.search import (
 )
 from omega.exploration.search import explore as search
 from omega.exploration.story import told
+from omega.interpreter import Interpreter
 from omega.lisp.report import report
 from omega.programs import read_source
 
@@ -95,6 +96,7 @@ def explore_program(
     same_output: what it writes must be the same. Raises LispError for a text that does not compile.
     """
     run = program_run(
+        Interpreter,
         text,
         filename,
         llm=llm,
