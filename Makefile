@@ -3,6 +3,7 @@
 # without optimisation. PROGRAMS=n SEED=text JOBS=n.
 # make extremes: the longest and deepest programs and data, with each Python of PYTHONS; half an
 # hour. Then n beside 4n.
+# make explore: what kernel and library promise, under 100,000 schedules. RUNS=n SEED=n.
 # make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN = $(VENV)/bin
 PYTHONS ?= $(BIN)/python
 PEERS = hy hissp basilisp calysto_scheme pydantic-monty
 
-.PHONY: demo test bench fuzz peers lint clean
+.PHONY: demo test bench fuzz explore extremes peers lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ fuzz: $(VENV)/.installed
 	OMEGA_SPEC_NO_OPT=1 $(BIN)/python -m pytest -n auto tests/test_specs.py -k no-opt
 	nice -n 5 $(BIN)/python -m tests.lisp.fuzz $(if $(PROGRAMS),--programs $(PROGRAMS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+explore: $(VENV)/.installed
+	$(BIN)/python -m tests.exploration $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 extremes: $(VENV)/.installed
 	$(BIN)/python -m tests.extremes $(foreach python,$(PYTHONS),--python $(python))

@@ -93,6 +93,7 @@ SECTIONS = (
     ("Scopes and effects", ("bindings.waits.scopes",), "omega task"),
     ("Events and channels", ("bindings.waits.events",), "omega task"),
     ("Mutexes, semaphores, serializers", ("bindings.waits.locks",), "omega task"),
+    ("Schedules", ("bindings.exploring.exploring",), "omega task"),
     ("Models", ("bindings.world.models",), "omega llm"),
     ("Clock, chance, the program's surroundings", ("bindings.world.world",), "omega world"),
     ("Ports: input and output", ("lisp.primitives.ports",), "omega port"),

@@ -56,8 +56,8 @@ class Driver:
         """After how many switches the hub is to be visited again."""
         return POLL_SWITCHES
 
-    def skip(self) -> None:
-        """Let time pass until the next timer is due. Only a virtual driver can."""
+    def skip_to(self, when_us: int) -> None:
+        """Let time pass until then. Only a virtual driver can."""
         raise HostError("real time cannot be skipped", hint="use a VirtualDriver")
 
     def poll_due(self) -> bool:
@@ -143,11 +143,9 @@ class VirtualDriver(Driver):
         soon = POLL_SWITCHES * self.scheduler.config.yield_every
         return 0 if heap and heap[0][0] - self.now_us() < soon else POLL_SWITCHES
 
-    def skip(self) -> None:
-        """Let time pass until the next timer is due, whoever could run meanwhile."""
-        when_us = self.scheduler.timers.next_us()
-        if when_us is not None:
-            self._offset_us += max(0, when_us - self.now_us())
+    def skip_to(self, when_us: int) -> None:
+        """Let time pass until then, whoever could run meanwhile."""
+        self._offset_us += max(0, when_us - self.now_us())
 
     def poll_due(self) -> bool:
         heap = self.scheduler.timers.heap
@@ -188,7 +186,7 @@ class VirtualDriver(Driver):
             when_us is None
         ):  # only what is held outside could go on, and nothing outside moves virtual time
             return idle.resolve_idle(scheduler, closed)
-        self.skip()
+        self.skip_to(when_us)
         return True
 
     async def drive_async(self, done: Callable[[], bool]) -> None:

@@ -80,6 +80,9 @@ def run_scope(scheduler: Kernel, scope: Scope, body: Callable[[], Any]) -> Any:
         value = body()
     except BaseException as error:
         failure = error
+    if failure is None and not (scope.tasks or scope.coroutines or scope.failures or scope.cancel):
+        _close(scheduler, scope)  # nothing has happened in it
+        return value
     # Outside the except block: from here on we may wait, and a new exception must not chain to an
     # old one.
     if failure is not None and scope.tasks:

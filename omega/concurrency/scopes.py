@@ -168,6 +168,7 @@ def hides(scheduler: Kernel, scope: Scope) -> bool:
         scope.timer = scheduler.timers.call(
             scheduler.now_us() + to_us(CLEANUP_S), lambda: _cleanup_over(scheduler, scope)
         )
+        scope.timer.grace = True
     return True
 
 

@@ -25,13 +25,14 @@ class TimerHandle:
     `cancel()` is idempotent and may come too late without harm.
     """
 
-    __slots__ = ("_timers", "callback", "gen", "passive", "when_us")
+    __slots__ = ("_timers", "callback", "gen", "grace", "passive", "when_us")
 
     def __init__(self, timers: Timers, when_us: int, callback: Callable[[], None]) -> None:
         self._timers = timers
         self.callback: Callable[[], None] | None = callback
         self.when_us = when_us
         self.gen = 0
+        self.grace = False  # it ends what should long have ended by itself
         self.passive = False  # it only ends things: no reason to believe that anything will go on
 
     def cancel(self) -> None:
@@ -85,6 +86,18 @@ class Timers:
             heapq.heappop(heap)
             self.stale = max(0, self.stale - 1)
         return None
+
+    def next_event_us(self) -> int | None:
+        """When the next live timer is due that a program may count on: none that bounds cleanup."""
+        return min(
+            (
+                when_us
+                for when_us, _, target, gen, _ in self.heap
+                if target.gen == gen
+                and (isinstance(target, Task) or not (target.grace or target.passive))
+            ),
+            default=None,
+        )
 
     def pop_due(self, now_us: int) -> Entry | None:
         """The next live entry due at `now_us`, taken out of the heap."""

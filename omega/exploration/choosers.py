@@ -99,17 +99,18 @@ class Follower(Chooser):
             self._target = _TURN
             return
         others = [each for each in ready if not each.is_done]
-        can_jump = bool(self.kernel.timers.heap)
-        if not others and not can_jump:
+        when_us = self.next_event_us()
+        if not others and when_us is None:
             return
         self.points += 1
         choice = self.stop(task, others)
         if choice is not None and (
-            can_jump if choice == CLOCK else self._index(choice, others) >= 0
+            when_us is not None if choice == CLOCK else self._index(choice, others) >= 0
         ):
             self.note(("preempt", self.id_of(task), task.steps, 0), choice)
             if choice == CLOCK:
-                self.kernel.driver.skip()
+                assert when_us is not None
+                self.kernel.driver.skip_to(when_us)
             self._target = choice
         elif task.steps - self._since >= SLICE_STEPS:
             self._target = _TURN
@@ -154,6 +155,11 @@ class Follower(Chooser):
         return choice
 
     # -- helpers -------------------------------------------------------------------------------
+
+    def next_event_us(self) -> int | None:
+        """Where time can jump to."""
+        timers = self.kernel.timers
+        return timers.next_event_us() if timers.heap else None
 
     @property
     def is_fair(self) -> bool:
@@ -223,7 +229,7 @@ class Dice(Follower):
         if self.kernel.steps < self._at:
             return None
         self._at = self._next_stop(self.kernel.steps)
-        if not ready or (self.kernel.timers.heap and self.rng.random() < self._jump):
+        if not ready or (self.next_event_us() is not None and self.rng.random() < self._jump):
             return CLOCK if self._jump else None
         return self.id_of(self.rng.choice(ready))
 
@@ -324,7 +330,7 @@ class Prober(Follower):
         choice = super().stop(task, ready)
         if choice is None:
             choices = [self.id_of(each) for each in ready]
-            if self.kernel.timers.heap:
+            if self.next_event_us() is not None:
                 choices.append(CLOCK)
             self._found(("preempt", self.id_of(task), task.steps, 0), choices)
         return choice

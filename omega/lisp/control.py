@@ -15,7 +15,7 @@ from collections.abc import Callable
 from sys import _getframe
 from typing import Any
 
-from omega.errors import Cancelled, LimitExceeded, LispError, LispTypeError, OmegaError
+from omega.errors import Cancelled, LispError, LispTypeError, OmegaError
 from omega.lisp.conditions import ContinuationEscape
 from omega.lisp.data import Nil, Pair, Values
 from omega.lisp.names import mangle
@@ -139,9 +139,12 @@ def _continuations(rt: Any, table: Table) -> None:
         failure = None  # its traceback keeps this frame: a round, for the collector to find
         return given[0] if len(given) == 1 else Values(given)
 
+    shielded = rt.host.shielded
+
     def dynamic_wind(before: Any, thunk: Any, after: Any) -> Any:
         """(dynamic-wind before thunk after) -> the value of (thunk); after runs however thunk is
-        left. When after fails as well, its error goes on and its report tells of the first
+        left, and no cancel from outside breaks it off. When after fails as well, its error goes on
+        and its report tells of the first
         """
         dyn = dynamics()
         if before() is marker:
@@ -159,10 +162,7 @@ def _continuations(rt: Any, table: Table) -> None:
         dyn.handlers, dyn.parameters, dyn.effects = handlers, parameters, effects
         later: BaseException | None = None
         try:
-            if isinstance(failure, (Cancelled, LimitExceeded)):
-                rt.host.shielded(lambda: rt.call(after))
-            elif after() is marker:
-                drive()
+            shielded(lambda: rt.call(after))
         except BaseException as raised:
             later = raised
         if later is not None and not isinstance(failure, Cancelled):

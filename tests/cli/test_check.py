@@ -346,3 +346,88 @@ def test_mistakes_of_an_imported_library_are_told_at_their_places(
         done = omega(command, "main.omega")
         assert done.returncode == 1
         assert "l.omega:5:19" in done.stderr and "l.omega:6:25" in done.stderr
+
+
+# -- schedules -------------------------------------------------------------------------------------
+
+LOST = """(define (audit who) (for-each void (list who)))
+(define count 0)
+(define (add! who) (let ((now count)) (audit who) (set! count (+ now 1))))
+(await-all (list (async (lambda () (add! 'ada)) :name "ada") (async (lambda () (add! 'bob)))))
+(display count)
+"""
+ASKS = """(define (ask n) (llm.infer (string-append "question " (number->string n))))
+(define answers (par-map ask '(1 2 3)))
+(display answers)
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "program.omega"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_schedule_that_fails_is_told_and_can_be_run_again(tmp_path, omega):
+    path = write(tmp_path, LOST + '(unless (= count 2) (error "lost:" count))')
+    ended = omega("check", "--schedules", "500", str(path))
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert "program.omega:6:21: error[E401]: lost: 1" in ended.stderr
+    assert "first come, first served, except that" in ended.stderr
+    schedule = ended.stderr.partition("--schedule '")[2].partition("'")[0]
+    again = omega("check", "--schedule", schedule, str(path))
+    assert again.returncode == 1 and "error[E401]: lost: 1" in again.stderr
+    assert "under this schedule" in again.stderr
+    well = omega("check", "--schedule", "", str(path))
+    assert well.returncode == 0 and "does well under this schedule" in well.stderr
+
+
+def test_what_is_written_may_not_depend_on_the_schedule_where_that_is_asked(tmp_path, omega):
+    path = write(tmp_path, LOST)
+    assert omega("check", "--schedules", "300", str(path)).returncode == 0
+    ended = omega("check", "--schedules", "300", "--same-output", str(path))
+    assert ended.returncode == 1
+    assert "error[E609]: the result depends on the schedule: '1', and '2' as a rule" in ended.stderr
+    assert "--same-output --schedule '" in ended.stderr
+
+
+def test_a_program_without_concurrency_has_one_schedule(tmp_path, omega):
+    ended = omega("check", "--schedules", "1000", str(write(tmp_path, "(display (+ 1 2))")))
+    assert ended.returncode == 0 and "there is only one schedule" in ended.stderr
+
+
+def test_models_are_slow_and_with_faults_they_fail(tmp_path, omega):
+    path = write(tmp_path, ASKS)
+    well = omega("check", "--schedules", "60", "--same-output", str(path))
+    assert well.returncode == 0, well.stderr
+    ended = omega("check", "--schedules", "300", "--faults", str(path))
+    assert ended.returncode == 1
+    assert 'the call with the prompt "question ' in ended.stderr
+    assert "--faults --schedule 'llm:" in ended.stderr
+
+
+def test_programs_that_are_tried_change_nothing(tmp_path, omega):
+    target = tmp_path / "made.txt"
+    path = write(tmp_path, f'(call-with-output-file "{target}" (lambda (p) (display 1 p)))')
+    ended = omega("check", "--schedules", "5", str(path))
+    assert ended.returncode == 1 and "error[E503]" in ended.stderr and not target.exists()
+    assert omega("check", "--schedules", "5", "--allow-write", str(path)).returncode == 0
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--schedules", "0"), "a whole number from 1 on"),
+        (("--strategy", "luck"), "mixed, random, pct or systematic"),
+        (("--schedule", "1@2"), "is no part of a schedule"),
+    ],
+)
+def test_wrong_options_are_usage(tmp_path, omega, options, told):
+    ended = omega("check", *options, str(write(tmp_path, "1")))
+    assert ended.returncode == 2 and told in ended.stderr
+
+
+def test_the_program_gets_its_arguments(tmp_path, omega):
+    path = write(tmp_path, '(unless (equal? (cdr (command-line)) \'("a b" "c")) (error "no"))')
+    assert omega("check", "--schedules", "3", "--arguments", "'a b' c", str(path)).returncode == 0

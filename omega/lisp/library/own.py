@@ -30,10 +30,10 @@ OWN: dict[str, str] = {
         llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition match-error?
         no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
-        skip stray-bracket? syntax-error? task-cancelled? task-error? tasks-failed? timeout-error?
-        type-error? unbound-variable? unclosed? unhandled-effect? unknown-task?
-        unreachable-clause? unused-import? unused-variable? use-value value-error? with-restarts
-        wrong-thread?
+        schedule-failure? skip stray-bracket? syntax-error? task-cancelled? task-error?
+        tasks-failed? timeout-error? type-error? unbound-variable? unclosed? unhandled-effect?
+        unknown-task? unreachable-clause? unused-import? unused-variable? use-value value-error?
+        with-restarts wrong-thread?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation
@@ -176,10 +176,10 @@ OWN: dict[str, str] = {
         """,
     "(omega task)": """
         abort async async-detached atomic await await-all await-any await-any/values await-first
-        cancel cancelled? channel? choose close! current-task effect make-channel make-mutex
-        make-semaphore make-serializer par-map race recv! recv-event scope send! send-event shield
-        sleep sync task-event task-result timer-event with-handler with-mutex with-semaphore
-        with-timeout wrap yield
+        cancel cancelled? channel? check-schedules choose close! current-task effect make-channel
+        make-mutex make-semaphore make-serializer par-map race recv! recv-event scope send!
+        send-event shield sleep sync task-event task-result timer-event with-handler with-mutex
+        with-semaphore with-timeout wrap yield
         """,
     "(omega test)": """
         check check-error check-false check-true test-group
