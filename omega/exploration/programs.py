@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 
-from omega.calls import Calls
-from omega.concurrency import SchedulerConfig
+from omega.calls import CallingScheduler, Calls
+from omega.concurrency import SchedulerConfig, Task
 from omega.concurrency.hub import cancel_watched
+from omega.concurrency.limits import out_of_fuel
 from omega.effects import Grants
-from omega.errors import HostError, LispError, OmegaError
+from omega.errors import HostError, LispError, OmegaError, TaskError
 from omega.exploration.choosers import Follower, StillDriver
-from omega.exploration.runs import PATIENCE, Outcome, Run, outcome
+from omega.exploration.runs import PATIENCE, Endless, Outcome, Run, outcome
 from omega.exploration.weather import Weather
 from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
@@ -114,11 +115,30 @@ def thunk_run(
             main = scheduler.spawn(interpreter.task_body(call), name="main")
             result = outcome(scheduler, lambda: scheduler.wait(main))
         scheduler.charge(result.steps)
+        if isinstance(result.failure, Endless) and left <= PATIENCE * chooser.horizon:
+            out_of_fuel(scheduler)
         if interrupted:
             scheduler.interrupt()
         return result
 
     return run
+
+
+class _Apart(CallingScheduler):
+    """A scheduler while what it was doing is put aside: it must not wake what waits there."""
+
+    __slots__ = ()
+
+    def claim(self, task: Task, gen: int, branch: int, value: Any = None) -> bool:
+        scope = task.scope
+        while scope.parent is not None:
+            scope = scope.parent
+        if scope is not self.root:
+            raise TaskError(
+                f"task {task.label} waits outside of the schedules that are tried",
+                hint="channels and locks of a run are made in it: it is called again and again",
+            )
+        return super().claim(task, gen, branch, value)
 
 
 @contextmanager
@@ -141,6 +161,7 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         cancel_watched(scheduler)
 
     try:
+        scheduler.__class__ = _Apart
         scheduler.__init__(
             scheduler.config,
             driver=StillDriver(chooser.horizon),
@@ -157,6 +178,7 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         finally:
             scheduler.close()
     finally:
+        scheduler.__class__ = CallingScheduler
         for name, value in kept.items():
             setattr(scheduler, name, value)
         door.calls = interpreter.calls = calls

@@ -21,11 +21,8 @@ from omega.exploration.shrink import shrunk
 
 RUNS = 1_000
 DEPTH_MAX = 6  # of bugs that priorities look for
-FIRST_HORIZON = 50_000  # steps of the first run
-HORIZON_TIMES, HORIZON_LEAST = (
-    5,
-    2_000,
-)  # what others get: so many times its steps, at least so many
+# The horizon of the first run, and of others: so many times the steps of that one, within bounds.
+HORIZON_MAX, HORIZON_TIMES, HORIZON_LEAST = 500_000, 5, 2_000
 DEVIATIONS_MAX = 2  # in a systematic search, unless asked for more
 
 Strategy = Literal["mixed", "random", "pct", "systematic"]
@@ -104,7 +101,7 @@ def follow(run: Run, schedule: Schedule, *, horizon: int | None = None) -> Explo
     made = Exploration(0, runs=1, all=1)
     began_us = now_us()
     if horizon is None:
-        horizon = horizon_of(run(Prober((), FIRST_HORIZON)))
+        horizon = horizon_of(run(Prober((), HORIZON_MAX)))
     made.horizon = horizon
     result = run(Follower(schedule, horizon))
     made.seconds, made.steps = (now_us() - began_us) / 1e6, result.steps
@@ -115,7 +112,7 @@ def follow(run: Run, schedule: Schedule, *, horizon: int | None = None) -> Explo
 
 def horizon_of(first: Outcome) -> int:
     """The horizon of an exploration whose first run came to this."""
-    return max(HORIZON_LEAST, HORIZON_TIMES * first.steps)
+    return max(HORIZON_LEAST, min(HORIZON_TIMES * first.steps, HORIZON_MAX))
 
 
 def _search(
@@ -144,7 +141,7 @@ def _search(
             look(made)
         return result
 
-    first = Prober((), FIRST_HORIZON if given is None else given)
+    first = Prober((), HORIZON_MAX if given is None else given)
     chooser: Follower = first
     result = judged(chooser)
     horizon = made.horizon = horizon_of(result) if given is None else given

@@ -100,10 +100,13 @@ def told(run: Run, made: Exploration, runs: int, again: str) -> OmegaError:
     failure = made.failure
     assert failure is not None
     lines, result = story(run, failure.schedule, made.horizon)
-    if result.failure is None and not isinstance(failure.error, ResultDiffers):
+    if not isinstance(failure.error, ResultDiffers) and (
+        result.failure is None or type(result.failure) is not type(failure.error)
+    ):
+        now = "went well" if result.failure is None else f"failed otherwise ({result.failure})"
         return ScheduleFailure(
-            f"a run failed, and went well when it was tried again: {failure.error}",
-            hint="something outside decides: real time, chance, or state that runs share",
+            f"a run failed, and {now} when it was tried again: {failure.error}",
+            hint="something outside decides: real time, chance, or what runs share",
         )
     error = failure.error if result.failure is None else result.failure
     if not isinstance(error, OmegaError):
