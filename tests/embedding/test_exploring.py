@@ -159,6 +159,5 @@ def test_bad_arguments_are_told(call, told):
 
 
 def test_the_error_of_a_bad_call_is_the_programs(tmp_path):
-    with pytest.raises(LispTypeError):
-        with Interpreter() as omega:
-            omega.eval("(check-schedules (lambda () (+ 'a 1)))")
+    with pytest.raises(LispTypeError), Interpreter() as omega:
+        omega.eval("(check-schedules (lambda () (+ 'a 1)))")
