@@ -218,6 +218,7 @@ PROGRAM_OPTIONS = (
     ),
     Option("stats", None, "at the end, print totals on standard error"),
     Option("events", "FILE", "write the event stream, a line per event"),
+    Option("trace", "FILE", "write a trace with a lane per task, for ui.perfetto.dev"),
     Option(
         "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
     ),

@@ -1,7 +1,7 @@
 """Running a program from the command line: from its text to the exit status.
 
 Owns: what the options mean (`make_interpreter`), the order in which a program ends, reports,
-warnings, `--stats`, `--events`, exit codes.
+warnings, `--stats`, `--events`, `--trace`, exit codes.
 Refuses: to know where the text came from (run.py, eval.py).
 
 The end of a program: its main task ends; the other tasks are waited for (unless --no-wait, or it
@@ -113,7 +113,7 @@ class _Run:
         self.interpreter.on_exit = self._leave_main
         self.interpreter.on_emergency = self._leave_at_once
         self.warnings: list[OmegaError] = []  # held back, see above
-        self.events: Any = None
+        self.seen: list[_SeenFile] = []  # what --events and --trace write
 
     # ------------------------------------------------------------------ from start to end
 
@@ -125,12 +125,12 @@ class _Run:
         shown: Callable[[Interpreter, Any], str] | None,
     ) -> int:
         self.interpreter.door.arguments = arguments
-        self._open_events()
+        self._open_seen()
         self.interpreter.only_text()
         with Interrupts(self.scheduler, self._interrupt) as interrupts:
             status = self._whole(text, filename, shown)
-        if self.events is not None:
-            lost = self.events.close()
+        for file in self.seen:
+            lost = file.close()
             if lost is not None:
                 status = status or self._failed(lost)
         return INTERRUPTED if interrupts.count else status
@@ -308,24 +308,33 @@ class _Run:
 
     # ------------------------------------------------------------------ seeing
 
-    def _open_events(self) -> None:
-        path = self.given.get("events")
-        if path is None:
-            return
-        from omega.concurrency import EventWriter
+    def _open_seen(self) -> None:
+        listeners = self.scheduler.listeners
+        if "events" in self.given:
+            from omega.concurrency import EventWriter
 
-        self.events = _EventsFile(path)
-        self.scheduler.listeners.append(EventWriter(self.events))
+            self.seen.append(_SeenFile(self.given["events"]))
+            listeners.append(EventWriter(self.seen[-1]))
+        if "trace" in self.given:
+            from omega.concurrency.tracing import TraceWriter
+
+            self.seen.append(_SeenFile(self.given["trace"]))
+            writer = TraceWriter(self.seen[-1], self.scheduler.now_us)
+            self.seen[-1].finish = writer.close
+            listeners.append(writer)
 
     def _stats(self) -> str:
         return stats_text(self.interpreter, now_us() / 1e6 - self.began_s)
 
 
-class _EventsFile:
-    """The file of --events. Trouble with it never reaches the scheduler: `close` tells of it."""
+class _SeenFile:
+    """The file of --events or --trace. Trouble with it never reaches the scheduler: `close` tells
+    of it. finish: called before it is closed.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.finish: Callable[[], None] = lambda: None
         self._lost: LispFileError | None = None
         try:
             self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115
@@ -337,6 +346,7 @@ class _EventsFile:
 
     def close(self) -> LispFileError | None:
         """What went wrong since it was opened."""
+        self.finish()
         self._try(self._file.close)
         return self._lost
 
