@@ -89,7 +89,11 @@ SECTIONS = (
     ),
     ("Control", ("lisp.control", "lisp.records"), "omega control"),
     ("Evaluating", ("lisp.evaluation",), "omega eval"),
-    ("Tasks", ("bindings.tasks.tasks", "bindings.tasks.groups"), "omega task"),
+    (
+        "Tasks",
+        ("bindings.tasks.tasks", "bindings.tasks.groups", "bindings.seeing.seeing"),
+        "omega task",
+    ),
     ("Scopes and effects", ("bindings.waits.scopes",), "omega task"),
     ("Events and channels", ("bindings.waits.events",), "omega task"),
     ("Mutexes, semaphores, serializers", ("bindings.waits.locks",), "omega task"),

@@ -378,7 +378,10 @@ class TaskCancelled(TaskError):
 
 
 class Deadlock(TaskError):
+    """Nothing can ever happen. graph: a line per waiting task, where all wait for each other."""
+
     kind = "deadlock"
+    graph: tuple[str, ...] = ()
 
 
 class TasksFailed(TaskError):

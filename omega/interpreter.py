@@ -345,17 +345,12 @@ class Interpreter:
         if error.excerpt is None:
             from omega.lisp.report import report
 
-            self.completed(error)
-            every = (error, *error.others)
+            every = [error, *error.others]
+            for each in every:
+                self.runtime.conditions.with_callers(each)
+                self._evaluator.complete(each, self.findings)
+                advise(each, self.how_to_raise)
             error.excerpt = "\n".join(report(each, self._evaluator.source) for each in every)
-        return error
-
-    def completed(self, error: OmegaError) -> OmegaError:
-        """The error with all that its report tells."""
-        for each in (error, *error.others):
-            self.runtime.conditions.with_callers(each)
-            self._evaluator.complete(each, self.findings)
-            advise(each, self.how_to_raise)
         return error
 
     # -- names ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 from omega.bindings.base import Bindings, Table
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
+from omega.bindings.seeing import seeing
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
 from omega.bindings.waits import events, locks, scopes
@@ -34,6 +35,7 @@ def install(interpreter: Any) -> None:
         world,
         testing,
         exploring,
+        seeing,
     ):
         part(bindings, table)
     for name, function in table.items():

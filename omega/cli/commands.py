@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from omega.cli import terminal
 from omega.cli.options import nearest
 from omega.concurrency.clock import now_us
+from omega.concurrency.listing import tree
 from omega.errors import OmegaError
 
 if TYPE_CHECKING:
     from omega.cli.repl import Repl
-
-WIDTH_MAX = 60  # columns of a name or a wait that are shown
 
 
 def run(repl: Repl, line: str) -> bool:
@@ -43,16 +42,7 @@ def _tasks(repl: Repl, argument: str) -> str:
     lines = [t for t in repl.interpreter.scheduler.tasks() if argument or t.state not in final]
     if not lines:
         return "no tasks are left; `,tasks all` shows the ended ones as well"
-    rows = [("ID", "STATE", "STEPS", "NAME", "WAITS FOR")]
-    for t in lines:
-        waits = (t.waits_for or "")[:WIDTH_MAX]
-        rows.append((t.id, t.state, f"{t.steps:,}", (t.name or "")[:WIDTH_MAX], waits))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    shown = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        shown.append("  ".join([*cells, row[4]]).rstrip())
-    return "\n".join(shown)
+    return tree(lines)
 
 
 def _cancel(repl: Repl, argument: str) -> str:

@@ -73,7 +73,7 @@ def standstill_error(scheduler: Kernel) -> Deadlock:
         hint="another task has to send, release, put or close what is waited for before it ends or"
         " waits itself; a task that only serves others may be a daemon",
     )
-    error.graph = lines  # type: ignore[attr-defined]
+    error.graph = tuple(lines)
     return error
 
 

@@ -38,8 +38,14 @@ def resolve_idle(kernel: Kernel, closed: bool) -> bool:
     if victim is None:
         return False
     error = deadlock.standstill_error(kernel)
-    kernel.emit("Deadlock", victim, closed=closed)
-    if not closed:
-        return False
-    kernel.throw(victim, error)
-    return True
+    if closed:
+        kernel.emit("Deadlock", victim, closed=True)
+        kernel.throw(victim, error)
+        return True
+    # The host may act yet: it is told, once.
+    if error.graph != kernel.stall:
+        kernel.stall = error.graph
+        kernel.emit("Deadlock", victim, closed=False)
+        if kernel.on_stall is not None:
+            kernel.on_stall(error)
+    return False

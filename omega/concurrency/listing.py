@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from omega.concurrency.state import KernelState
 
 
+CELL_MAX = 60  # characters of a name or a wait that are shown
+TREE_INDENT = "  "
+
+
 class TextOut(Protocol):
     def write(self, text: str, /) -> object: ...
 
@@ -125,6 +129,33 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
             )
         )
     return lines
+
+
+def tree(lines: list[TaskLine]) -> str:
+    """The lines as a table, each task below the one that made it."""
+    rows = [("ID", "STATE", "STEPS", "NAME", "WAITS FOR")]
+    known = {line.id for line in lines}
+    for line in sorted(lines, key=lambda line: [int(n) for n in line.id.split(".")]):
+        above = line.id
+        depth = 0
+        while "." in above:
+            above = above.rpartition(".")[0]
+            depth += above in known
+        waits = "" if line.waits_for is None else _cut(line.waits_for)
+        if line.since_slice is not None and waits:
+            waits += f" (since slice {line.since_slice:,})"
+        name = _cut(line.name or "")
+        rows.append((TREE_INDENT * depth + line.id, line.state, f"{line.steps:,}", name, waits))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    shown = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        shown.append("  ".join([*cells, row[4]]).rstrip())
+    return "\n".join(shown)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL_MAX else text[: CELL_MAX - 3] + "..."
 
 
 def place(task: Task) -> str | None:

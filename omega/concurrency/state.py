@@ -28,7 +28,7 @@ from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, fifo_queu
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
-from omega.errors import HostError, LimitExceeded, WrongThread
+from omega.errors import Deadlock, HostError, LimitExceeded, WrongThread
 
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
@@ -113,11 +113,13 @@ class KernelState:
         "inbox",
         "listeners",
         "on_interrupt",
+        "on_stall",
         "outside_holds",
         "registers",
         "root",
         "spawn_end",
         "spawned",
+        "stall",
         "started",
         "stays",
         "steps",
@@ -146,6 +148,8 @@ class KernelState:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.chooser: Chooser | None = None
         self.on_interrupt: Callable[[], None] | None = None
+        self.on_stall: Callable[[Deadlock], None] | None = None
+        self.stall: tuple[str, ...] = ()  # the last wait-for graph that the host was told of
         self.fuel_error: LimitExceeded | None = None  # the fuel ran out: the host gets it
         self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
         self.wall_timer: TimerHandle | None = None

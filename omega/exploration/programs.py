@@ -91,7 +91,7 @@ def program_run(
             if status is not None:
                 result = result._replace(failure=ExitStatus(status) if status else None)
             if isinstance(result.failure, OmegaError):
-                omega.completed(result.failure)
+                omega.explained(result.failure)
             return result._replace(value=output.getvalue())
 
     return run

@@ -112,6 +112,7 @@ def told(run: Run, made: Exploration, runs: int, again: str) -> OmegaError:
     if not isinstance(error, OmegaError):
         error = ScheduleFailure(f"{type(error).__name__}: {error}")
         error.__cause__ = result.failure
+    error.excerpt = None  # it was made without the notes
     if not lines:
         error.notes.append((f"in the usual order: {USUAL}", None))
         return error

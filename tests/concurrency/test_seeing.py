@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 
 import pytest
 
+from omega import Interpreter
 from omega.concurrency import (
     FINAL_STATES,
     TRANSITIONS,
@@ -185,3 +187,48 @@ def test_a_chooser_decides_every_free_choice(kit):
         s.run()
         orders.add(tuple(log))
     assert len(orders) == 6
+
+
+# ---------------------------------------------------------------------- the tree, and standstills
+
+
+def test_the_tree_shows_each_task_below_the_one_that_made_it():
+    written = io.StringIO()
+    with Interpreter(virtual_time=True, output=written) as omega:
+        omega.eval(
+            """
+            (define m (make-mutex :name "lock"))
+            (define (outer) (with-mutex m (sleep 50) (await (async (lambda () (sleep 100))))))
+            (async outer :name "outer")
+            (async (lambda () (with-mutex m 1)) :name "second")
+            (sleep 60)
+            (ps)
+            """,
+            filename="main.omega",
+        )
+    rows = written.getvalue().splitlines()
+    assert [row.split()[0] for row in rows] == ["ID", "1", "1.1", "1.1.1", "1.2"]
+    assert [len(row) - len(row.lstrip()) for row in rows] == [0, 0, 2, 4, 2]
+    assert "task 1.1.1 (since slice" in rows[2] and "mutex lock (since slice" in rows[4]
+    assert rows[1].split()[1] == "running"
+
+
+def test_a_host_is_told_of_a_standstill_once_and_can_end_it():
+    async def main():
+        told, events = [], []
+        async with Interpreter() as omega:
+            omega.scheduler.on_stall = told.append
+            omega.scheduler.listeners.append(lambda event: events.append(event["event"]))
+            text = '(define c (make-channel :name "work")) (recv! c)'
+            waiting = asyncio.ensure_future(omega.eval_async(text, filename="main.omega"))
+            while not told:
+                await asyncio.sleep(0)
+            for _ in range(3):  # looked at again, with nothing new
+                omega.scheduler.post(lambda: None)
+                await asyncio.sleep(0.01)
+            omega.submit("(send! c 5)")
+            return await waiting, [stall.graph for stall in told], events.count("Deadlock")
+
+    value, graphs, count = asyncio.run(main())
+    assert value == 5 and count == 1
+    assert graphs == [('task 1 "main.omega" waits for a value from channel work',)]

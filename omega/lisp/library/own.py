@@ -177,7 +177,7 @@ OWN: dict[str, str] = {
     "(omega task)": """
         abort async async-detached atomic await await-all await-any await-any/values await-first
         cancel cancelled? channel? check-schedules choose close! current-task effect make-channel
-        make-mutex make-semaphore make-serializer par-map race recv! recv-event scope send!
+        make-mutex make-semaphore make-serializer par-map ps race recv! recv-event scope send!
         send-event shield sleep sync task-event task-result timer-event with-handler with-mutex
         with-semaphore with-timeout wrap yield
         """,
