@@ -75,8 +75,10 @@ class Calls:
         self._live[identity] = call
         self.used = True
         self.scheduler.emit("LLMQueued", task, call=_shown(identity))
-        priority = task.priority or 0
-        self.governor.ask(identity, priority, now_s=self.scheduler.driver.now())
+        lending = self.scheduler.lending
+        level = task.priority if lending is None else lending.level(task)
+        self.governor.ask(identity, level, now_s=self.scheduler.driver.now())
+        call.cell.on_urge = lambda level: self._urge(identity, level)
         self._admit()
         left: BaseException | None = None
         try:
@@ -114,6 +116,11 @@ class Calls:
             )
         elif call.external is not None:
             call.external.abort("nobody waits for it")
+
+    def _urge(self, identity: Identity, level: int) -> None:
+        """Whoever waits for the call is as urgent as `level` now: so is the call, in its queue."""
+        if identity in self._live:
+            self.governor.set_priority(identity, level)
 
     def limit_changed(self) -> None:
         """`max_concurrent_llm_calls` has changed; calls in flight go on."""

@@ -104,6 +104,12 @@ def strategy(text: str) -> str:
     return text
 
 
+def fair_by(text: str) -> str:
+    if text not in ("task", "scope"):
+        raise ValueError
+    return text
+
+
 _WANTED = {
     strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",
@@ -111,6 +117,7 @@ _WANTED = {
     seconds: "a number of seconds above 0",
     names: "names, separated by commas",
     fairness: "fifo, priority or round-robin",
+    fair_by: "task or scope",
     diagnostics: "text or json",
 }
 
@@ -183,6 +190,12 @@ PROGRAM_OPTIONS = (
     Option("max-live-tasks", "N", "refuse a task while N have not ended: exit code 3", whole),
     Option(
         "fairness", "POLICY", "who runs next: round-robin (the default), fifo, priority", fairness
+    ),
+    Option(
+        "fair-by",
+        "WHAT",
+        "between what round-robin takes turns: task (the default), or scope first",
+        fair_by,
     ),
     Option("yield-every", "N", "steps a task may take before others are looked at", whole),
     Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds),

@@ -58,6 +58,7 @@ def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Inter
         "max_concurrent_llm_calls": given.get("max-llm"),
         "max_concurrent_tasks": given.get("max-tasks"),
         "fairness_mode": given.get("fairness"),
+        "fair_by": given.get("fair-by"),
         "yield_every": given.get("yield-every"),
     }
     interpreter = Interpreter(

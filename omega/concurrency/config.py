@@ -35,8 +35,10 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 FINAL_STATES: Final[frozenset[State]] = frozenset((COMPLETED, ERROR, CANCELLED))
 
 FairnessMode = Literal["round-robin", "fifo", "priority"]
+FairBy = Literal["task", "scope"]
 YIELD_EVERY_MAX: Final = 1_000_000  # an interrupt takes what is left of a slice away, in no time
 MODES: Final = ("round-robin", "fifo", "priority")
+FAIR_BY: Final = ("task", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class SchedulerConfig:
     max_concurrent_llm_calls: LLM effects in flight, over all tasks.
     task_timeout: seconds a task may take from its start; None is no limit.
     fairness_mode: "round-robin", "fifo" or "priority". yield_every: steps in a slice.
+    fair_by: "task", or "scope": round-robin takes turns between the scopes opened right below the
+    root first (a task of the root itself counts as one), then between the tasks of each.
     keep_finished: finished tasks `get_all_tasks` still shows.
     ageing: slices a ready task waits for one point of priority; None is strict priority.
     """
@@ -59,6 +63,7 @@ class SchedulerConfig:
     yield_every: int = 100
     keep_finished: int = 1_000
     ageing: int | None = 16
+    fair_by: FairBy = "task"
 
     def __post_init__(self) -> None:
         for name in (
@@ -80,6 +85,8 @@ class SchedulerConfig:
             raise HostError(
                 f"fairness_mode is one of {', '.join(MODES)}, not {self.fairness_mode!r}"
             )
+        if self.fair_by not in FAIR_BY:
+            raise HostError(f"fair_by is one of {', '.join(FAIR_BY)}, not {self.fair_by!r}")
         timeout = self.task_timeout
         if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
             raise HostError(f"task_timeout is a number of seconds above 0 or None, not {timeout!r}")

@@ -18,7 +18,7 @@ come late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.concurrency.clock import to_us
@@ -63,6 +63,13 @@ class Event:
     def waits_on(self) -> list[Task]:
         """The tasks that can make it happen, where known: edges of the wait-for graph."""
         return []
+
+    def lends_to(self) -> Sequence[Any]:
+        """What a waiter's priority goes to: tasks, and things that are held (see lending.py)."""
+        return self.waits_on()
+
+    def urge(self, level: int) -> None:
+        """The waiter's effective priority is `level` now; for what is queued on its behalf."""
 
     def describe(self) -> str:
         raise NotImplementedError
@@ -166,15 +173,21 @@ class Cell:
     """A one-shot box for tasks and the hub: put once, read by any number of waits.
 
     waits_for: what reports say its waiters wait for. holders: the tasks that will put it, when
-    known.
+    known. on_urge: told the effective priority of the one who waits for it. on_put: called once
+    when it is put; it must not wait.
     """
 
-    __slots__ = ("error", "event", "full", "holders", "scheduler", "value", "waiters", "waits_for")
+    __slots__ = (
+        *("error", "event", "full", "holders", "on_put", "on_urge", "scheduler", "value"),
+        *("waiters", "waits_for"),
+    )
 
     def __init__(self, scheduler: Kernel, waits_for: str = "a cell") -> None:
         self.scheduler = scheduler
         self.waits_for = waits_for
         self.holders: Callable[[], list[Task]] | None = None
+        self.on_urge: Callable[[int], None] | None = None
+        self.on_put: Callable[[], None] | None = None
         self.full = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -188,6 +201,8 @@ class Cell:
         self.full = True
         self.value = value
         self.scheduler.wake_all(self.waiters)
+        if self.on_put is not None:
+            self.on_put()
         return True
 
     def fail(self, error: BaseException) -> bool:
@@ -220,6 +235,10 @@ class CellEvent(Event):
 
     def waits_on(self) -> list[Task]:
         return self.cell.holders() if self.cell.holders is not None else []
+
+    def urge(self, level: int) -> None:
+        if self.cell.on_urge is not None:
+            self.cell.on_urge(level)
 
     def describe(self) -> str:
         return self.cell.waits_for
@@ -305,6 +324,13 @@ class Choice:
 
     def waits_on(self) -> list[Task]:
         return [task for branch in self.branches for task in branch.event.waits_on()]
+
+    def lends_to(self) -> Sequence[Any]:
+        return [each for branch in self.branches for each in branch.event.lends_to()]
+
+    def urge(self, level: int) -> None:
+        for branch in self.branches:
+            branch.event.urge(level)
 
     def describe(self) -> str:
         if not self.branches:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omega.concurrency import limits, scopes
-from omega.concurrency.config import FINAL_STATES, PENDING, RUNNING, SUSPENDED
+from omega.concurrency.config import (
+    CANCELLED,
+    COMPLETED,
+    ERROR,
+    FINAL_STATES,
+    PENDING,
+    RUNNING,
+    SUSPENDED,
+)
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
@@ -30,6 +38,15 @@ def check(scheduler: Kernel) -> None:
     assert len(live) == scheduler.live, "live tasks miscounted"
     counters = scheduler.counters
     assert counters.cancelled + counters.failed <= scheduler.ended, "ends miscounted"
+    if scheduler.ended == len(scheduler.finished):  # every task that ended is still known
+        ends = [task.state for task in scheduler.finished]
+        assert counters.cancelled == ends.count(CANCELLED), "cancelled tasks miscounted"
+        assert counters.failed == ends.count(ERROR), "failed tasks miscounted"
+        completed = scheduler.ended - counters.cancelled - counters.failed
+        assert completed == ends.count(COMPLETED), "completed tasks miscounted"
+    assert scheduler.spawned == scheduler.ended + len(live), "spawned tasks miscounted"
+    if scheduler.lending is not None:
+        scheduler.lending.check()
     assert running == scheduler.running_count(), "running tasks miscounted"
     assert woken == scheduler.woken_count(), "woken tasks miscounted"
     assert scheduler.daemons == sum(task.daemon for task in live), "daemons miscounted"

@@ -33,7 +33,6 @@ from omega.concurrency import deadlock, depth, endings, hub, limits, listing, sc
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import COMPLETED, ERROR, PENDING, RUNNING, SUSPENDED, State
 from omega.concurrency.events import UNREADY, Event
-from omega.concurrency.ready import PriorityQueue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
 from omega.concurrency.task import PLAIN, Task
@@ -297,6 +296,8 @@ class Kernel(KernelState):
         if self.listeners:
             self.emit("TaskSuspended", me, waits_for=listing.stream_text(self, event))
         if self._passed:
+            if self.lending is not None:
+                self.lending.begin(me, event)
             self._pull()
         self._leave(me)
 
@@ -313,7 +314,7 @@ class Kernel(KernelState):
                 return False
             self._ready.appendleft(self._passed_new.popleft())
         else:
-            self._passed = False
+            self._passed = self.lending is not None
             return False
         return True
 
@@ -364,7 +365,7 @@ class Kernel(KernelState):
             self.cut_slice(me)  # this step is none of the slice's
         if me.holds:
             return
-        self._ready.append(me)
+        self._append_last(me)
         self._leave(me)
         if me.doom is not None:
             waits.heed(self, me, me.doom)
@@ -479,13 +480,6 @@ class Kernel(KernelState):
             return False  # the host waits for it, and it ends now
         self._ready.append(task)
         return True
-
-    def _should_rotate(self, me: Task) -> bool:
-        if self.chooser is not None:
-            return len(self._ready) > 0 and self.chooser.preempts(me)
-        if self._rotates:
-            return len(self._ready) > 0
-        return isinstance(self._ready, PriorityQueue) and self._ready.preempts(me)
 
     # ------------------------------------------------------------------ tasks end
 

@@ -68,6 +68,7 @@ class Scope:
         "coroutines",
         "explicit",
         "failures",
+        "group",
         "name",
         "owner",
         "parent",
@@ -82,6 +83,8 @@ class Scope:
     def __init__(self, parent: Scope | None, owner: Task | None, name: str | None = None) -> None:
         self.name = name
         self.parent = parent
+        # The outermost scope it is in, below the root; None for the root itself.
+        self.group: Scope | None = None if parent is None else parent.group or self
         self.owner = owner  # the task whose stack is in it; None for the root
         self.tasks: dict[Task, None] = {}  # live ones, in spawn order
         self.scopes: dict[Scope, None] | None = None  # open ones below, in opening order
@@ -101,6 +104,15 @@ class Scope:
 
     def waits_on(self) -> list[Task]:
         return list(self.tasks)
+
+    def lends_to(self) -> tuple[Scope]:
+        return (self,)
+
+    def held_by(self) -> list[Task]:
+        return list(self.tasks)
+
+    def urge(self, level: int) -> None:
+        return None
 
 
 def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:

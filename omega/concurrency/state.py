@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from omega.concurrency import listing
+from omega.concurrency import limits, listing
 from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.choices import Chooser, ChosenQueue
-from omega.concurrency.config import SchedulerConfig
+from omega.concurrency.config import SUSPENDED, SchedulerConfig
 from omega.concurrency.driver import Driver
+from omega.concurrency.lending import Lending
 from omega.concurrency.outside import External, Inbox
-from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, fifo_queue
+from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, ScopeQueue, fifo_queue
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
@@ -69,6 +70,7 @@ class KernelState:
 
     __slots__ = (
         "__weakref__",
+        "_append_last",
         "_breaking",
         "_escape",
         "_escaped",
@@ -111,6 +113,7 @@ class KernelState:
         "host_children",
         "in_batch",
         "inbox",
+        "lending",
         "listeners",
         "on_interrupt",
         "on_stall",
@@ -187,10 +190,11 @@ class KernelState:
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
         self._poll_at = 0  # once `turns` is greater, the hub is visited
         self._thread = get_ident()
-        self._passed_ready: deque[Task] = deque()  # woken, but no slot was free
+        self._passed_ready: Ready = deque()  # woken, but no slot was free
         self._passed_new: Ready = deque()  # pending, but no slot or stack was free
         self._passed = False  # whether there may be some in one of them
         self._ready: Ready = deque()
+        self.lending: Lending | None = None  # there is one while priorities decide
         self._use_config()
         self.driver: Driver = driver if driver is not None else AsyncioDriver()
         self.driver.bind(self)  # type: ignore[arg-type]  # what is made is always a Scheduler
@@ -209,23 +213,54 @@ class KernelState:
         self._max_running = config.max_concurrent_tasks
         self._max_started = config.max_started_tasks
         self._task_timeout = config.task_timeout
-        queued = [*self._passed_ready, *drained(self._passed_new), *drained(self._ready)]
         self._woken += len(self._passed_ready)
-        self._passed_ready.clear()
+        queued = [
+            task
+            for queue in (self._passed_ready, self._passed_new, self._ready)
+            for task in drained(queue)
+        ]
+        by_priority = config.fairness_mode == "priority" and self.chooser is None
+        lends_anew = by_priority and self.lending is None
+        if not by_priority:
+            self.lending = None
+        elif lends_anew:
+            self.lending = Lending(self)
+        self._passed_ready = self._new_queue(passed=True)
         self._passed_new = self._new_queue(passed=True)
         self._ready = self._new_queue()
+        # A yield goes behind every ready task: in a queue of priorities that is not the end.
+        self._append_last = getattr(self._ready, "append_last", self._ready.append)
         for task in queued:
             self._ready.append(task)
+        if lends_anew:
+            self._passed = True  # has `park` tell of every wait
+            for task in limits.all_tasks(self):
+                if task.state is SUSPENDED:
+                    self.lending.begin(task, task.waiting)
         if self.finished.maxlen != config.keep_finished:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
 
     def _new_queue(self, passed: bool = False) -> Ready:
         if self.chooser is not None:
             return fifo_queue() if passed else ChosenQueue(self.chooser)
-        if self.config.fairness_mode == "priority":
+        if self.lending is not None:
             kind = PassedQueue if passed else PriorityQueue
-            return kind(self.config.ageing, lambda: self.turns)
+            return kind(self.config.ageing, lambda: self.turns, self.lending)
+        if self.config.fair_by == "scope" and self.config.fairness_mode == "round-robin":
+            return ScopeQueue()
         return fifo_queue()
+
+    def _should_rotate(self, me: Task) -> bool:
+        """Whether `me`, at the end of its slice, goes behind others."""
+        if self.chooser is not None:
+            return len(self._ready) > 0 and self.chooser.preempts(me)
+        if self._rotates:
+            return len(self._ready) > 0
+        return isinstance(self._ready, PriorityQueue) and self._ready.preempts(me)
+
+    def queues(self) -> tuple[Any, ...]:
+        """Where tasks wait for the processor."""
+        return self._ready, self._passed_ready, self._passed_new
 
     def configure(self, **changes: Any) -> None:
         """Change settings while running; they hold from the next slice end on."""
@@ -349,8 +384,8 @@ class KernelState:
         For the invariants.
         """
         resume = [] if self._resume is None else [self._resume]
-        queues = [*self._ready, *self._passed_ready, *self._passed_new, *resume]
-        return [task for task in queues if not task.is_done]
+        queued = [*resume, *(task for queue in self.queues() for task in queue)]
+        return [task for task in queued if not task.is_done]
 
     def running_count(self) -> int:
         return self.started - self._suspended

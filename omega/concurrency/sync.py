@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Semaphore:
     """`slots` slots. `event` takes one; `release()` gives one back, from a task or from the hub."""
 
-    __slots__ = ("__weakref__", "event", "free", "name", "scheduler", "slots", "waiters")
+    __slots__ = ("__weakref__", "event", "free", "holders", "name", "scheduler", "slots", "waiters")
 
     def __init__(self, scheduler: Kernel, slots: int, name: str = "a semaphore") -> None:
         if slots < 0:
@@ -33,6 +33,9 @@ class Semaphore:
         self.slots = slots
         self.free = slots
         self.waiters = Waiters()
+        # Task -> slots it has taken; kept while priorities are lent. A slot that another task than
+        # its holder gives back is taken to be the oldest holder's.
+        self.holders: dict[Task, int] | None = None
         self.event: Event = SlotEvent(self)
 
     def acquire(self) -> None:
@@ -41,6 +44,8 @@ class Semaphore:
 
     def release(self) -> None:
         """Give a slot back: to the head waiter if there is one."""
+        if self.holders:
+            self._given_back(self.holders)
         if not self._hand_over():
             self.free += 1
 
@@ -63,7 +68,30 @@ class Semaphore:
         return False
 
     def _taken_by(self, task: Task) -> None:
-        return None
+        lending = self.scheduler.lending
+        if lending is None:
+            return
+        if self.holders is None:
+            self.holders = {}
+        self.holders[task] = self.holders.get(task, 0) + 1
+        lending.moved(self)
+
+    def _given_back(self, holders: dict[Task, int]) -> None:
+        me = self.scheduler.current
+        holder = me if me is not None and me in holders else next(iter(holders))
+        holders[holder] -= 1
+        if not holders[holder]:
+            del holders[holder]
+        if self.scheduler.lending is not None:
+            self.scheduler.lending.moved(self)
+
+    def held_by(self) -> list[Task]:
+        """The tasks known to have a slot."""
+        return [task for task in self.holders or () if not task.is_done]
+
+    def blockers(self) -> list[Task]:
+        """The tasks without which nobody gets a slot. Any task may give back one of a semaphore."""
+        return []
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -97,8 +125,10 @@ class SlotEvent(Event):
         self.of.waiters.forget()
 
     def waits_on(self) -> list[Task]:
-        holder = getattr(self.of, "holder", None)
-        return [] if holder is None else [holder]
+        return self.of.blockers()
+
+    def lends_to(self) -> tuple[Semaphore]:
+        return (self.of,)
 
     def describe(self) -> str:
         return self.of.name
@@ -115,6 +145,13 @@ class Mutex(Semaphore):
 
     def _taken_by(self, task: Task) -> None:
         self.holder = task
+        if self.scheduler.lending is not None:
+            self.scheduler.lending.moved(self)
+
+    def held_by(self) -> list[Task]:
+        return [] if self.holder is None else [self.holder]
+
+    blockers = held_by
 
     def release(self) -> None:
         me = self.scheduler.current

@@ -318,6 +318,7 @@ def test_a_server_that_is_down(omega):
         (("eval", "--fuel", "many", "1"), "--fuel takes a whole number from 1 on, got 'many'"),
         (("eval", "--timeout=-1", "1"), "--timeout takes a number of seconds above 0"),
         (("eval", "--fairness", "odd", "1"), "fifo, priority or round-robin"),
+        (("eval", "--fair-by", "odd", "1"), "task or scope"),
         (("eval", "--stats=1", "1"), "--stats takes no value"),
         (("eval",), "eval needs an EXPR"),
         (("eval", "1", "2"), "takes one EXPR"),

@@ -120,6 +120,7 @@ def test_events_that_cannot_be_written_make_the_run_fail(omega):
 def test_options_reach_the_scheduler(omega):
     text = "(configure-scheduler! :yield-every 7) (await (async (lambda () 3)))"
     words = ("--fairness", "fifo", "--max-tasks", "2", "--max-llm", "3", "--yield-every", "9")
+    words += ("--fair-by", "scope")
     assert omega("eval", *words, text).stdout == "3\n"
 
 

@@ -239,3 +239,89 @@ def test_policies_can_be_changed_while_running(kit):
     s.spawn(lambda: log.append("high"), priority=2)
     s.run()
     assert log == ["a", "high", "low"]
+
+
+# ---------------------------------------------------------------------- fair by scope
+
+
+def shares(kit, fair_by, children, slices, **config):
+    """How many slices a lone task, another scope's task, and all `children` of one scope got."""
+    s = kit.scheduler(fair_by=fair_by, **config)
+    got = {"lone": 0, "scoped": 0, "crowd": 0}
+
+    def busy(name):
+        def body():
+            while s.turns < slices:
+                got[name] += 1
+                steps(s, s.config.yield_every)
+
+        return body
+
+    def crowd():
+        def inner():
+            for i in range(children // 2):
+                s.spawn(busy("crowd"))
+
+        s.with_scope(lambda: (inner(), s.with_scope(inner)))  # nested: the outermost one counts
+
+    s.spawn(crowd)
+    s.spawn(busy("lone"))
+    s.spawn(lambda: s.with_scope(lambda: s.spawn(busy("scoped"))))
+    s.run()
+    return got
+
+
+def test_by_scope_many_children_of_one_scope_cannot_drown_a_sibling(kit):
+    by_task = shares(kit, "task", 1000, 3000)
+    assert by_task["lone"] < 10 and by_task["crowd"] > 2000
+    by_scope = shares(kit, "scope", 1000, 3000)
+    assert min(by_scope["lone"], by_scope["scoped"]) > 0.2 * sum(by_scope.values())
+
+
+def test_by_scope_holds_also_where_slots_are_few(kit):
+    got = shares(kit, "scope", 40, 2000, max_concurrent_tasks=3)
+    assert min(got["lone"], got["scoped"]) > 0.2 * sum(got.values())
+
+
+def test_by_scope_the_tasks_of_one_scope_take_turns(kit):
+    s = kit.scheduler(fair_by="scope")
+    log = []
+
+    def body(name):
+        for _ in range(2):
+            log.append(name)
+            s.yield_now()
+
+    def inside():
+        for name in "ab":
+            s.spawn(lambda name=name: body(name))
+
+    s.spawn(lambda: s.with_scope(inside))
+    s.spawn(lambda: body("x"))
+    s.spawn(lambda: body("y"))
+    s.run()
+    assert "".join(log) == "xyaxybab"
+
+
+def test_by_scope_can_be_turned_on_and_off_while_running(kit):
+    s = kit.scheduler()
+    log = []
+
+    def child(name):
+        while len(log) < 300:
+            log.append(name)
+            steps(s, 100)
+
+    def crowd():
+        s.with_scope(lambda: [s.spawn(lambda: child("crowd")) for _ in range(9)])
+
+    s.spawn(crowd)
+    s.spawn(lambda: child("lone"))
+    s.spawn(lambda: (steps(s, 1000), s.configure(fair_by="scope")))
+    s.call_later(0.02, lambda: s.configure(fair_by="task"))
+    s.run()
+    early, middle, late = log[:80], log[120:180], log[-80:]
+    assert early.count("lone") <= 12 and late.count("lone") <= 12
+    assert 25 <= middle.count("lone") <= 35
+    with pytest.raises(HostError, match="fair_by is one of task, scope, not 'user'"):
+        s.configure(fair_by="user")

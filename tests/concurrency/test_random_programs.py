@@ -25,6 +25,9 @@ CONFIGS = [
     SchedulerConfig(fairness_mode=mode, yield_every=every, max_concurrent_tasks=limit)
     for mode in ("fifo", "round-robin", "priority")
     for every, limit in ((1, 10_000), (7, 3), (100, 1), (100, 10_000))
+] + [
+    SchedulerConfig(fair_by="scope", yield_every=every, max_concurrent_tasks=limit)
+    for every, limit in ((1, 10_000), (7, 2))
 ]
 
 SETTINGS = settings(max_examples=60, deadline=None)

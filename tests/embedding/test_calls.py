@@ -165,3 +165,22 @@ def test_a_retry_under_virtual_time_waits_its_whole_delay_and_goes_on(seed: int)
     with Interpreter(llm=ScriptedProvider(rules), virtual_time=True, seed=seed) as omega:
         assert omega.eval('(llm.infer "hi")') == "ok"
         assert omega.calls.retries == 2
+
+
+def test_priority_is_lent_along_the_queue_of_calls() -> None:
+    """One call at a time; the one a more urgent task waits for leaves its place in the queue."""
+    config = SchedulerConfig(max_concurrent_llm_calls=1, fairness_mode="priority", ageing=None)
+    program = """
+      (define (ask name priority)
+        (async (lambda () (llm.infer name)) :priority priority))
+      (define first (ask "first" 1))
+      (define low (ask "low" 1))
+      (define middle (ask "middle" 5))
+      (define other (ask "other" 1))
+      (sleep 1)
+      (define high (async (lambda () (await other)) :priority 9))
+      (await-all (list first low middle other high))"""
+    provider = ScriptedProvider({"rules": [{"reply": "ok", "latency_ms": 10}]})
+    with Interpreter(llm=provider, scheduler=config, virtual_time=True) as omega:
+        omega.eval(program)
+    assert [call.prompt for call in provider.calls] == ["middle", "other", "first", "low"]
