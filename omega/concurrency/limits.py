@@ -18,6 +18,7 @@ from omega.errors import HostError, LimitExceeded, TaskError
 
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
+    from omega.concurrency.state import KernelState
     from omega.concurrency.timers import TimerHandle
     from omega.concurrency.tokens import CancellationToken
 
@@ -100,7 +101,7 @@ def check_wall(scheduler: Kernel) -> None:
         raise scheduler.wall.exception()
 
 
-def all_tasks(scheduler: Kernel) -> list[Task]:
+def all_tasks(scheduler: KernelState) -> list[Task]:
     """Every live task, in spawn order."""
     found: list[Task] = []
     work = [scheduler.root]

@@ -221,10 +221,7 @@ class KernelState:
         ]
         by_priority = config.fairness_mode == "priority" and self.chooser is None
         lends_anew = by_priority and self.lending is None
-        if not by_priority:
-            self.lending = None
-        elif lends_anew:
-            self.lending = Lending(self)
+        lending = self.lending = (self.lending or Lending(self)) if by_priority else None
         self._passed_ready = self._new_queue(passed=True)
         self._passed_new = self._new_queue(passed=True)
         self._ready = self._new_queue()
@@ -232,11 +229,11 @@ class KernelState:
         self._append_last = getattr(self._ready, "append_last", self._ready.append)
         for task in queued:
             self._ready.append(task)
-        if lends_anew:
+        if lending is not None and lends_anew:
             self._passed = True  # has `park` tell of every wait
             for task in limits.all_tasks(self):
                 if task.state is SUSPENDED:
-                    self.lending.begin(task, task.waiting)
+                    lending.begin(task, task.waiting)
         if self.finished.maxlen != config.keep_finished:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
 

@@ -231,15 +231,15 @@ def test_turning_priorities_on_while_running_counts_the_waits_there_are(kit):
     assert seen == [9, None]
 
 
-def test_a_yield_goes_behind_every_ready_task_also_the_less_urgent(kit):
-    for ageing in (None, 16):
-        s = kit.scheduler(fairness_mode="priority", ageing=ageing)
-        log = []
-        s.spawn(lambda: (log.append("before"), s.yield_now(), log.append("after")), priority=9)
-        for i in range(3):
-            s.spawn(lambda i=i: log.append(i), priority=i)
-        s.run()
-        assert log == ["before", 2, 1, 0, "after"]
+@pytest.mark.parametrize("ageing", [None, 16])
+def test_a_yield_goes_behind_every_ready_task_also_the_less_urgent(kit, ageing):
+    s = kit.scheduler(fairness_mode="priority", ageing=ageing)
+    log = []
+    s.spawn(lambda: (log.append("before"), s.yield_now(), log.append("after")), priority=9)
+    for i in range(3):
+        s.spawn(lambda i=i: log.append(i), priority=i)
+    s.run()
+    assert log == ["before", 2, 1, 0, "after"]
 
 
 # ---------------------------------------------------------------------- the bound

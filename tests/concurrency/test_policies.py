@@ -259,7 +259,7 @@ def shares(kit, fair_by, children, slices, **config):
 
     def crowd():
         def inner():
-            for i in range(children // 2):
+            for _ in range(children // 2):
                 s.spawn(busy("crowd"))
 
         s.with_scope(lambda: (inner(), s.with_scope(inner)))  # nested: the outermost one counts
