@@ -25,7 +25,15 @@ def tasks(b: Bindings, table: Table) -> None:
         if not rest:
             return b.spawn(thunk, **more)
         given = options(
-            name, 2, rest, name=None, priority=None, timeout=None, queue_timeout=None, daemon=False
+            name,
+            2,
+            rest,
+            name=None,
+            priority=None,
+            timeout=None,
+            queue_timeout=None,
+            deadline=None,
+            daemon=False,
         )
         if given["name"] is not None and not isinstance(given["name"], (str, Symbol)):
             raise LispTypeError(f"`{name}` expected a string for :name, got {shown(given['name'])}")
@@ -33,25 +41,28 @@ def tasks(b: Bindings, table: Table) -> None:
             raise LispTypeError(
                 f"`{name}` expected an integer for :priority, got {shown(given['priority'])}"
             )
+        until = optional_seconds(name, ":deadline", given["deadline"])
         return b.spawn(
             thunk,
             name=None if given["name"] is None else str(given["name"]),
             priority=given["priority"],
             timeout=optional_seconds(name, ":timeout", given["timeout"]),
             queue_timeout=optional_seconds(name, ":queue-timeout", given["queue_timeout"]),
+            deadline=None if until is None else scheduler.driver.now() + until,
             daemon=given["daemon"] is not False,
             **more,
         )
 
     def async_(thunk: Any, *rest: Any) -> Task:
-        """(async thunk :name "n" :priority 10 :timeout ms :queue-timeout ms :daemon #f) -> a task
-        that will run thunk
+        """(async thunk :name "n" :priority 10 :timeout ms :queue-timeout ms :deadline ms
+        :daemon #f) -> a task that will run thunk. :timeout counts from its start, :queue-timeout
+        until then; :deadline counts from now, for the task and whatever it makes
         """
         return spawn("async", thunk, rest)
 
     def async_detached(thunk: Any, *rest: Any) -> Task:
         """(async-detached thunk ...) -> as async, but owned by the interpreter instead of the
-        current scope
+        current scope; it inherits no deadline
         """
         return spawn("async-detached", thunk, rest, scope=scheduler.root)
 

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 FAILURES_MAX = 1_000  # unobserved failures kept for the report at least; twice as many at most
 
 
+def of_failure(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, Any]:
+    """`verdict`, and what is kept of `error` for those who will look at it."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)) and error is not kernel._escaped:
+        # Once: whoever waited for this task fails with the same.
+        kernel._escape = kernel._escaped = error
+        kernel._poll_at = -1
+    state, outcome = verdict(kernel, task, error)
+    trace = error.__traceback__ if outcome is error else None
+    task.trace = None if trace is None else trace.tb_next  # without the kernel's frame
+    return state, outcome
+
+
 def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, Any]:
     """The final state and outcome of a task whose body raised `error`."""
     if isinstance(error, GreenletExit) and kernel.closed and kernel.root.cancel is not None:

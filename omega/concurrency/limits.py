@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.concurrency import scopes
 from omega.concurrency.clock import to_us
+from omega.concurrency.deadlines import Deadline
 from omega.concurrency.scopes import CancelRequest
 from omega.concurrency.task import Hold, Task
 from omega.errors import HostError, LimitExceeded, TaskError
@@ -189,6 +190,19 @@ def set_terms(
                 scheduler.post(lambda: cancel(reason))
 
         terms.token_off = token.on_cancel(cancelled)
+
+
+def set_deadline(
+    scheduler: Kernel, task: Task, inherited: Deadline | None, seconds: float | None
+) -> None:
+    """A new task: the earlier one of its spawner's deadline and its own, at `seconds` of
+    `driver.now()`, holds.
+    """
+    when_us = None if seconds is None else to_us(seconds)
+    if when_us is not None and (inherited is None or when_us < inherited.when_us):
+        Deadline(scheduler, task, when_us).bind(task)
+    elif inherited is not None:
+        inherited.bind(task)
 
 
 # ---------------------------------------------------------------------- barriers and atomic

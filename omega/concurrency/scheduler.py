@@ -64,12 +64,14 @@ class Kernel(KernelState):
         token: Any = None,
         locals: Any = None,
         span: Any = None,
+        deadline: float | None = None,
     ) -> Task:
         """A new pending task that will run `body()`; never starts it before returning.
 
         priority: larger first; None takes the parent's. timeout: seconds from its start;
-        queue_timeout: seconds until it must have started. daemon: does not keep the interpreter
-        alive. scope: None is the current one. Raises LimitExceeded for one task too many.
+        queue_timeout: seconds until it must have started. deadline: a time of `driver.now()`, for
+        it and for whatever it spawns. daemon: does not keep the interpreter alive. scope: None is
+        the current one. Raises LimitExceeded for one task too many.
         """
         # None of the parameters is keyword-only: that alone would be a twentieth of a spawn.
         if get_ident() != self._thread:
@@ -86,6 +88,7 @@ class Kernel(KernelState):
             self.host_children = number = self.host_children + 1
             priority = priority or 0
             owner = scope or self.root
+            bound = None
             doom = self.wall or self.root.cancel
         else:
             path = parent.path or parent.make_path()
@@ -94,6 +97,7 @@ class Kernel(KernelState):
                 priority = parent.priority
             owner = scope or parent.inner
             doom = parent.doom
+            bound = parent.terms.deadline
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
         task._parent_path, task._number, task.seq = path, number, seq
@@ -114,6 +118,8 @@ class Kernel(KernelState):
             task.own_terms().context = context
         if daemon or timeout is not None or queue_timeout is not None or token is not None:
             limits.set_terms(self, task, daemon, timeout, queue_timeout, token)
+        if bound is not None or deadline is not None:
+            limits.set_deadline(self, task, None if scope is self.root else bound, deadline)
         # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the
         # child.
         if doom is not None or scope is not None:
@@ -180,7 +186,7 @@ class Kernel(KernelState):
             if error is None:
                 self._end(task, COMPLETED, value)
             else:
-                self._end_failed(task, error)
+                self._end(task, *endings.of_failure(self, task, error))
             value = error = task = None
             if self._passed:
                 self._pull()
@@ -488,17 +494,6 @@ class Kernel(KernelState):
         task.ended_ns = self._stamp()
         task.trace = None
         self._end(task, *endings.verdict_unstarted(task, request))
-
-    def _end_failed(self, task: Task, error: BaseException) -> None:
-        """The body of `task` raised `error`."""
-        if isinstance(error, (KeyboardInterrupt, SystemExit)) and error is not self._escaped:
-            # Once: whoever waited for this task fails with the same.
-            self._escape = self._escaped = error
-            self._poll_at = -1
-        state, outcome = endings.verdict(self, task, error)
-        trace = error.__traceback__ if outcome is error else None
-        task.trace = None if trace is None else trace.tb_next  # without the kernel's frame
-        self._end(task, state, outcome)
 
     def _end(self, task: Task, state: State, outcome: Any) -> None:
         """`task` is over: its final state, its owner told, its waiters woken."""

@@ -20,6 +20,7 @@ from omega.errors import TaskCancelled
 if TYPE_CHECKING:
     from greenlet import greenlet  # type: ignore[import-untyped]
 
+    from omega.concurrency.deadlines import Deadline
     from omega.concurrency.scopes import CancelRequest, Scope
     from omega.concurrency.timers import TimerHandle
     from omega.concurrency.tokens import CancellationToken
@@ -51,6 +52,7 @@ class Terms:
         "cancel",
         "context",
         "daemon",
+        "deadline",
         "heeds",
         "timeout",
         "timer",
@@ -64,6 +66,7 @@ class Terms:
         self.cancel: CancelRequest | None = None  # asked of this very task
         self.context: Context | None = None  # where it was spawned, if anything was set there
         self.daemon = False
+        self.deadline: Deadline | None = None  # its own, or its spawner's
         self.timeout: float | None = None  # seconds from its start
         self.timer: TimerHandle | None = None  # of that timeout; before the start, of its queue's
         self.token: CancellationToken | None = None

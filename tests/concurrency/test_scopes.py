@@ -566,3 +566,94 @@ def test_no_switch_keeps_the_processor_and_names_the_host_function(s, run):
     run(body)
     assert order == ["callback", "other"]
     assert [e["by"] for e in events if e["event"] == "SliceOverrun"] == ["my_callback"]
+
+
+# ---------------------------------------------------------------------- deadlines of tasks
+
+
+def test_a_deadline_given_to_a_task_bounds_its_children_as_well(s):
+    tasks = {}
+
+    def grandchild():
+        s.sleep(10)
+
+    def child():
+        tasks["grandchild"] = s.spawn(grandchild)
+        s.sleep(10)
+
+    def body():
+        tasks["child"] = s.spawn(child)
+        tasks["free"] = s.spawn(lambda: s.sleep(10), scope=s.root)
+        s.sleep(10)
+
+    owner = s.spawn(body, deadline=s.driver.now() + 1)
+
+    def look():
+        s._check()
+        names = ("child", "grandchild", "free")
+        tasks["states"] = [tasks[name].state for name in names]
+
+    s.call_later(1.001, look)
+    s.run()
+    assert owner.state == "error" and isinstance(owner.error, TimeoutExpired)
+    assert "had not ended by its deadline" in str(owner.error)
+    assert tasks["states"] == ["cancelled", "cancelled", "suspended"]
+    assert tasks["child"].error.reason == "the deadline of task 1 has passed"
+    assert tasks["free"].state == "completed"
+    assert not s.unobserved_failures() and s.stats().timeouts == 1
+
+
+def test_the_earlier_of_two_deadlines_holds_and_children_outlive_the_task_it_was_given_to(s):
+    ends = {}
+
+    def child(name):
+        try:
+            s.sleep(10)
+        finally:
+            ends[name] = s.driver.now()
+
+    def body():
+        s.spawn(lambda: child("sooner"), deadline=0.5)
+        s.spawn(lambda: child("later"), deadline=5)
+        s.spawn(lambda: child("inherited"))
+
+    owner = s.spawn(body, deadline=1)
+    s.run()
+    assert owner.state == "completed"
+    assert ends == pytest.approx({"sooner": 0.5, "later": 1, "inherited": 1}, abs=0.001)
+
+
+def test_a_deadline_counts_while_a_task_is_queued_and_ends_what_is_spawned_after_it(kit):
+    s = kit.scheduler(max_concurrent_tasks=1)
+    ran = []
+
+    def stubborn():
+        try:
+            s.sleep(5)
+        except Cancelled:
+            ran.append(s.spawn(lambda: ran.append("never")))
+
+    s.spawn(lambda: [s.charge(100_000) for _ in range(30)])
+    queued = s.spawn(lambda: ran.append("never"), deadline=1)
+    s.spawn(stubborn, deadline=4)
+    s.run()
+    assert queued.state == "error" and queued.started_at is None
+    assert [task.state for task in ran] == ["cancelled"]
+    assert s.timers.next_us() is None
+
+
+def test_each_limit_converts_only_its_own_cancel(s, run):
+    """A timeout inside, a deadline outside: what the outer one ends is no timeout of the inner."""
+
+    def body():
+        def inner():
+            s.with_timeout(5, lambda: s.sleep(10))
+
+        task = s.spawn(inner, deadline=s.driver.now() + 1, timeout=9, queue_timeout=3)
+        with pytest.raises(TimeoutExpired, match="had not ended by its deadline"):
+            s.await_task(task)
+        nested = s.spawn(lambda: s.await_task(s.spawn(lambda: s.sleep(10))), timeout=1)
+        with pytest.raises(TimeoutExpired, match="took longer than 1 s"):
+            s.await_task(nested)
+
+    run(body)
