@@ -12,10 +12,11 @@ from typing import Any
 from omega.bindings.base import Bindings, Table
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
+from omega.bindings.locks import locks
 from omega.bindings.seeing import seeing
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
-from omega.bindings.waits import events, locks, scopes
+from omega.bindings.waits import events, scopes
 from omega.bindings.world import Exit, models, world
 from omega.lisp.primitives.registry import Native
 

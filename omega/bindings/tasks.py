@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options, seconds, shown
 from omega.concurrency import Task
+from omega.concurrency.supervision import RESTARTS, STRATEGIES
 from omega.errors import LispError, LispTypeError, LispValueError, OmegaError, TasksFailed
 from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
@@ -201,25 +202,18 @@ def groups(b: Bindings, table: Table) -> None:
             raise LispValueError(
                 f"`await-all` has no mode {mode}", hint="modes are all, fail-fast and settle"
             )
-        failure: TasksFailed | None = None
-        try:
-            results = scheduler.await_all(tasks, cast(Any, mode))
-        except TasksFailed as raised:
-            failure = raised
-        if failure is not None:
-            first = failure.__cause__
-            if isinstance(first, OmegaError) and first.span is not None:
-                failure.notes.append(("the first failure was here", first.span))
-            raise failure
+        results = _telling(lambda: scheduler.await_all(tasks, cast(Any, mode)))
         return to_list([_outcome(r) for r in results] if mode == "settle" else results)
 
     def await_any(*arguments: Any) -> Any:
         """(await-any tasks) -> the value of the first to complete; the others run on"""
-        return scheduler.await_any(split("await-any", arguments)[0])[1]
+        tasks = split("await-any", arguments)[0]
+        return _telling(lambda: scheduler.await_any(tasks))[1]
 
     def await_any_values(*arguments: Any) -> Values:
         """(await-any/values tasks) -> two values: that of the first to complete, and its task"""
-        task, value = scheduler.await_any(split("await-any/values", arguments)[0])
+        tasks = split("await-any/values", arguments)[0]
+        task, value = _telling(lambda: scheduler.await_any(tasks))
         return Values((value, task))
 
     def await_first(*arguments: Any) -> Task:
@@ -240,7 +234,7 @@ def groups(b: Bindings, table: Table) -> None:
         for i, thunk in enumerate(items):
             if not b.rt.is_procedure(thunk):
                 raise wrong_type("race", i + 1, "a procedure without arguments", thunk)
-        return scheduler.race([_in_task(b, thunk) for thunk in items])
+        return _telling(lambda: scheduler.race([_in_task(b, thunk) for thunk in items]))
 
     def par_map(f: Any, items: Any, *rest: Any) -> Any:
         """(par-map f items [:max-par n] [:on-error 'keep]) -> the values of f on the items, in
@@ -267,7 +261,97 @@ def groups(b: Bindings, table: Table) -> None:
 
     table["await-all"], table["await-any"], table["await-first"] = await_all, await_any, await_first
     table["await-any/values"] = await_any_values
-    table["race"], table["par-map"] = race, par_map
+
+    def supervise(*arguments: Any) -> Any:
+        """(supervise child ... :strategy 'one-for-one :restart 'on-failure :intensity 3 :period
+        5000 :delay 100 :delay-max 30000) -> the values of the children, in order. A child, a
+        procedure or (list "name" procedure), runs in a task and is started again when it fails;
+        with the strategy all, every child is; with :restart 'always, also when it has completed.
+        It waits :delay before, twice as long for each failure in a row. More than :intensity
+        restarts within :period: the children are cancelled, and tasks-failed is raised
+        """
+        at = next((i for i, a in enumerate(arguments) if isinstance(a, Keyword)), len(arguments))
+        given = options(
+            "supervise",
+            at + 1,
+            arguments[at:],
+            strategy=Symbol.of("one-for-one"),
+            restart=Symbol.of("on-failure"),
+            intensity=3,
+            period=5000,
+            delay=100,
+            delay_max=30_000,
+        )
+        for key, known in (("strategy", STRATEGIES), ("restart", RESTARTS)):
+            if str(given[key]) not in known:
+                raise LispValueError(
+                    f"`supervise` has no :{key} {shown(given[key])}",
+                    hint=f"it is {' or '.join(known)}",
+                )
+        intensity = given["intensity"]
+        if type(intensity) is not int or intensity < 0:
+            raise LispTypeError(
+                f"`supervise` expected a number of restarts for :intensity, got {shown(intensity)}"
+            )
+        period, delay, delay_max = (
+            seconds("supervise", f":{key}", given[key.replace("-", "_")])
+            for key in ("period", "delay", "delay-max")
+        )
+        if period <= 0 or delay_max < delay:
+            raise LispValueError(
+                "`supervise` expected a :period above 0 and :delay-max from :delay on"
+            )
+        children = _children(b, arguments[:at])
+        return to_list(
+            _telling(
+                lambda: scheduler.supervise(
+                    children,
+                    strategy=cast(Any, str(given["strategy"])),
+                    restart=cast(Any, str(given["restart"])),
+                    intensity=intensity,
+                    period=period,
+                    delay=delay,
+                    delay_max=delay_max,
+                ),
+                "last",
+            )
+        )
+
+    table["race"], table["par-map"], table["supervise"] = race, par_map, supervise
+
+
+def _children(b: Bindings, arguments: tuple[Any, ...]) -> list[tuple[str, Callable[[], Any]]]:
+    """(name, body) of what `supervise` was given: children, or one list of them."""
+    items: Any = arguments
+    listed = list_items(arguments[0]) if len(arguments) == 1 else None
+    if listed is not None and not (listed and isinstance(listed[0], (str, Symbol))):
+        items = listed
+    children = []
+    for i, item in enumerate(items):
+        parts = list_items(item) if isinstance(item, Pair) else None
+        name, thunk = parts if parts is not None and len(parts) == 2 else (None, item)
+        named = name is None or isinstance(name, (str, Symbol))
+        if not named or not b.rt.is_procedure(thunk):
+            wanted = 'a procedure without arguments, or (list "name" procedure)'
+            raise wrong_type("supervise", i + 1, wanted, item)
+        children.append((str(i + 1 if name is None else name), _in_task(b, thunk)))
+    return children
+
+
+def _telling(run: Callable[[], Any], which: str = "first") -> Any:
+    """What `run()` answers. If tasks failed, the condition tells every outcome as its irritants,
+    and where the failure it shows was.
+    """
+    failure: TasksFailed | None = None
+    try:
+        return run()
+    except TasksFailed as raised:
+        failure = raised
+    failure.irritants = [_outcome(outcome) for outcome in failure.outcomes]
+    shown_one = failure.__cause__
+    if isinstance(shown_one, OmegaError) and shown_one.span is not None:
+        failure.notes.append((f"the {which} failure was here", shown_one.span))
+    raise failure
 
 
 def _in_task(b: Bindings, f: Any) -> Callable[..., Any]:
@@ -282,6 +366,7 @@ def _in_task(b: Bindings, f: Any) -> Callable[..., Any]:
             task.locals = inherited.snapshot()
         return b.interpreter.task_body(lambda: b.rt.call_with(f, arguments))()
 
+    body.span = b.rt.code_of(f)  # type: ignore[attr-defined]
     return body
 
 

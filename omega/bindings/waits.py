@@ -1,23 +1,24 @@
-"""The Lisp names of scopes, effect handlers, events, channels and locks.
+"""The Lisp names of scopes, effect handlers, events and channels.
 
-Owns: `scopes`, `events`, `locks`. Bodies given as thunks run behind `Bindings.guarded`: a failure
+Owns: `scopes`, `events`. Bodies given as thunks run behind `Bindings.guarded`: a failure
 meets its handlers there, before the form it leaves is undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from omega.bindings.base import Bindings, Table, options, seconds, shown
 from omega.concurrency import (
     Channel,
     Event,
-    Mutex,
-    Semaphore,
-    Serializer,
+    always,
     choose,
+    guard_event,
+    never,
+    task_event,
     timer_event,
+    with_nack,
     wrap,
 )
 from omega.errors import LimitExceeded, LispError, LispTypeError
@@ -162,11 +163,9 @@ def events(b: Bindings, table: Table) -> None:
         """(send-event channel value) -> the event of having sent the value"""
         return channel("send-event", ch).send_event(value)
 
-    def task_event(task: Any) -> Event:
+    def task_event_(task: Any) -> Event:
         """(task-event task) -> the event of its end; its value is the task's"""
-        from omega.concurrency import task_event as event_of
-
-        return event_of(b.task("task-event", task))
+        return task_event(b.task("task-event", task))
 
     table["make-channel"], table["send!"], table["recv!"], table["close!"] = (
         make_channel,
@@ -181,7 +180,48 @@ def events(b: Bindings, table: Table) -> None:
         wrap_,
     )
     table["timer-event"], table["recv-event"], table["send-event"] = timer, recv_event, send_event
-    table["task-event"] = task_event
+    table["task-event"] = task_event_
+    _composed(b, table)
+
+
+def _composed(b: Bindings, table: Table) -> None:
+    def made_by(name: str, value: Any) -> Event:
+        if not isinstance(value, Event):
+            raise LispTypeError(
+                f"`{name}` expected its procedure to give an event, got {shown(value)}"
+            )
+        return value
+
+    def procedure(name: str, value: Any) -> None:
+        if not b.rt.is_procedure(value):
+            raise wrong_type(name, 1, "a procedure that gives an event", value)
+
+    def guard(thunk: Any) -> Event:
+        """(guard-event thunk) -> the event that thunk gives, called anew whenever it is synced"""
+        procedure("guard-event", thunk)
+        return guard_event(lambda: made_by("guard-event", b.rt.call(thunk)))
+
+    def nack(f: Any) -> Event:
+        """(with-nack f) -> the event that (f nack) gives, called anew whenever it is synced; the
+        event nack happens when another one was chosen, or the wait has ended
+        """
+        procedure("with-nack", f)
+        return with_nack(lambda refused: made_by("with-nack", b.rt.call(f, refused)))
+
+    def always_(value: Any) -> Event:
+        """(always value) -> an event that has happened, with the value"""
+        return always(value)
+
+    def never_() -> Event:
+        """(never) -> an event that never happens"""
+        return never
+
+    def is_event(value: Any) -> bool:
+        """(event? obj) -> whether obj is an event: what sync waits for"""
+        return isinstance(value, Event)
+
+    table["guard-event"], table["with-nack"] = guard, nack
+    table["always"], table["never"], table["event?"] = always_, never_, is_event
 
 
 def _event(name: str, position: int, value: Any) -> Event:
@@ -198,51 +238,3 @@ def named(procedure: str, what: str, position: int, rest: tuple[Any, ...]) -> st
     if not isinstance(name, (str, Symbol)):
         raise LispTypeError(f"`{procedure}` expected a string for :name, got {shown(name)}")
     return f"{what} {name}"
-
-
-def locks(b: Bindings, table: Table) -> None:
-    scheduler = b.scheduler
-
-    def make_mutex(*rest: Any) -> Mutex:
-        """(make-mutex [:name "n"]) -> a mutex; use it with (with-mutex mutex body ...)"""
-        return Mutex(scheduler, named("make-mutex", "mutex", 1, rest))
-
-    def with_mutex(mutex: Any, thunk: Any) -> Any:
-        """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
-        if not isinstance(mutex, Mutex):
-            raise wrong_type("with-mutex", 1, "a mutex", mutex)
-        with mutex.held():
-            return b.guarded(thunk)()
-
-    def make_semaphore(slots: Any, *rest: Any) -> Semaphore:
-        """(make-semaphore n [:name "n"]) -> a semaphore of n slots"""
-        if type(slots) is not int or slots < 1:
-            raise wrong_type("make-semaphore", 1, "a positive integer", slots)
-        return Semaphore(scheduler, slots, named("make-semaphore", "semaphore", 2, rest))
-
-    def with_semaphore(semaphore: Any, thunk: Any) -> Any:
-        """(%with-semaphore semaphore thunk) -> its value, holding a slot meanwhile"""
-        if not isinstance(semaphore, Semaphore):
-            raise wrong_type("with-semaphore", 1, "a semaphore", semaphore)
-        with semaphore.held():
-            return b.guarded(thunk)()
-
-    def make_serializer() -> Callable[..., Any]:
-        """(make-serializer) -> a procedure that wraps a procedure so that wrapped ones run one at a
-        time
-        """
-        serializer = Serializer(scheduler)
-
-        def serialize(f: Any) -> Callable[..., Any]:
-            """(serializer f) -> f, one call at a time"""
-
-            def serialized(*arguments: Any) -> Any:
-                return serializer.run(lambda: b.rt.call_with(f, arguments))
-
-            return serialized
-
-        return serialize
-
-    table["make-mutex"], table["%with-mutex"] = make_mutex, with_mutex
-    table["make-semaphore"], table["%with-semaphore"] = make_semaphore, with_semaphore
-    table["make-serializer"] = make_serializer

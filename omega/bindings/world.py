@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options
+from omega.concurrency import Event, on_refusal, task_event, with_nack
 from omega.errors import (
     HostError,
     LLMError,
@@ -36,10 +37,29 @@ def models(b: Bindings, table: Table) -> None:
         """(llm.infer prompt :model m :system s :temperature t :max-tokens n :stop list :timeout ms)
         -> the reply's text
         """
+        return call("llm.infer", prompt, rest)()
+
+    def llm_event(prompt: Any, *rest: Any) -> Event:
+        """(llm-event prompt ...) -> the event of a model's reply, its value the text; takes what
+        llm.infer takes. The call is made by a child task when the event is synced, and cancelled
+        when another event is chosen
+        """
+        run = b.interpreter.task_body(call("llm-event", prompt, rest))
+
+        def make(refused: Event) -> Event:
+            dynamics = b.rt.host.dynamics().snapshot()
+            task = scheduler.spawn(run, name="llm-event", locals=dynamics)
+            on_refusal(refused, lambda: scheduler.cancel(task, "its reply is not waited for"))
+            return task_event(task)
+
+        return with_nack(make)
+
+    def call(name: str, prompt: Any, rest: tuple[Any, ...]) -> Callable[[], Any]:
+        """What makes the call that was asked for as `name`."""
         if not isinstance(prompt, str):
-            raise wrong_type("llm.infer", 1, "a string", prompt)
+            raise wrong_type(name, 1, "a string", prompt)
         given = options(
-            "llm.infer",
+            name,
             2,
             rest,
             model=None,
@@ -58,8 +78,8 @@ def models(b: Bindings, table: Table) -> None:
             max_tokens=given["max_tokens"],
             stop=() if stop is None else stop if isinstance(stop, str) else list_items(stop) or (),
         )
-        limit = optional_seconds("llm.infer", ":timeout", given["timeout"])
-        return _timed(lambda: _text(b.door.perform("llm.infer", (request,))), limit)
+        limit = optional_seconds(name, ":timeout", given["timeout"])
+        return lambda: _timed(lambda: _text(b.door.perform("llm.infer", (request,))), limit)
 
     def _timed(run: Callable[[], Any], limit: float | None) -> Any:
         if limit is None:
@@ -94,6 +114,7 @@ def models(b: Bindings, table: Table) -> None:
         return _table(input_tokens=calls.input_tokens, output_tokens=calls.output_tokens)
 
     table["llm.infer"], table["llm.stats"], table["llm.usage"] = infer, stats, usage
+    table["llm-event"] = llm_event
 
 
 def _text(reply: Any) -> Any:

@@ -125,12 +125,17 @@ def await_first(scheduler: Scheduler, tasks: Iterable[Task]) -> Task:
     return ended
 
 
+def span_of(body: Callable[..., Any]) -> Any:
+    """Where the layer above says that `body` was defined; see `Task.span`."""
+    return getattr(body, "span", None)
+
+
 def race(scheduler: Scheduler, thunks: Iterable[Callable[[], Any]]) -> Any:
     """The value of the first thunk to complete; the others are cancelled, and waited for."""
     listed = list(thunks)
 
     def body() -> Any:
-        tasks = [scheduler.spawn(thunk) for thunk in listed]
+        tasks = [scheduler.spawn(thunk, span=span_of(thunk)) for thunk in listed]
         winner, value = await_any(scheduler, tasks)
         for task in reversed(tasks):
             scheduler.cancel(task, f"task {winner.label} won the race")
@@ -153,12 +158,13 @@ def par_map(
         raise HostError(f"par_map's max_par is at least 1, not {max_par}")
     slots = None if max_par is None else Semaphore(scheduler, max_par)
     tasks: list[Task] = []
+    span = span_of(function)
 
     def body() -> None:
         for item in items:
             if slots is not None:
                 slots.acquire()
-            task = scheduler.spawn(partial(function, item))
+            task = scheduler.spawn(partial(function, item), span=span)
             task.observed = (
                 on_error == "keep"
             )  # else a failure ends the scope, and so the rest, at once

@@ -187,7 +187,7 @@ class Cell:
         self.waits_for = waits_for
         self.holders: Callable[[], list[Task]] | None = None
         self.on_urge: Callable[[int], None] | None = None
-        self.on_put: Callable[[], None] | None = None
+        self.on_put: Callable[[], object] | None = None
         self.full = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -303,13 +303,17 @@ class Branch:
 
 
 class Choice:
-    """A composed event taken apart for one sync: branches, and the nacks made on the way."""
+    """A composed event taken apart for one sync: branches, and the nacks made on the way.
 
-    __slots__ = ("branches", "nacks")
+    steps_aside: a branch was ready whose task is to go behind the others, once the nacks are told.
+    """
+
+    __slots__ = ("branches", "nacks", "steps_aside")
 
     def __init__(self) -> None:
         self.branches: list[Branch] = []
         self.nacks: list[Cell] = []
+        self.steps_aside = False
 
     def refuse(self, chosen: Branch | None) -> None:
         """Tell the nacks that do not belong to the chosen branch, in the order they were made."""
@@ -402,6 +406,14 @@ def wrap(event: Event, function: Callable[[Any], Any]) -> Event:
 def guard_event(make: Callable[[], Event]) -> Event:
     """The event `make()` answers, made anew at every sync."""
     return Guard(make, nack=False)
+
+
+def on_refusal(nack: Event, act: Callable[[], object]) -> None:
+    """Have `act` called when `nack`, which `with_nack` gave, happens: at once, by whoever ends the
+    wait; it must not wait itself.
+    """
+    assert isinstance(nack, CellEvent)
+    nack.cell.on_put = act
 
 
 def with_nack(make: Callable[[Event], Event]) -> Event:

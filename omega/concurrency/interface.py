@@ -20,6 +20,7 @@ from omega.concurrency import (
     listing,
     scoped,
     scopes,
+    supervision,
 )
 from omega.concurrency.channels import Channel
 from omega.concurrency.clock import to_us
@@ -78,6 +79,29 @@ class Scheduler(Kernel):
     ) -> list[Any]:
         """Results in order, a task per item, `max_par` at a time. "keep": outcomes as "settle"."""
         return combinators.par_map(self, function, items, max_par, on_error)
+
+    def supervise(
+        self,
+        children: Iterable[supervision.Thunk | tuple[str, supervision.Thunk]],
+        *,
+        strategy: supervision.Strategy = "one-for-one",
+        restart: supervision.Restart = "on-failure",
+        intensity: int = 3,
+        period: float = 5.0,
+        delay: float = 0.1,
+        delay_max: float = 30.0,
+    ) -> list[Any]:
+        """Run `children`, thunks or (name, thunk), in tasks; start again those that fail. Their
+        last values, in order, once all have completed (None for one that was cancelled).
+
+        strategy "one-for-one": the one that failed; "all": every child, the others cancelled
+        before, newest first. restart "always": also one that completed. A restart waits `delay`
+        seconds, twice as long for each failure in a row, `delay_max` at most. More than `intensity`
+        restarts within `period` seconds: cancels the children, waits for their cleanup, and raises
+        TasksFailed with the last errors.
+        """
+        policy = supervision.Policy(strategy, restart, intensity, period, delay, delay_max)
+        return supervision.supervise(self, children, policy)
 
     def cell(self, waits_for: str = "a cell") -> Cell:
         """A one-shot box; see Cell."""

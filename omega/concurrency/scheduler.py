@@ -87,17 +87,13 @@ class Kernel(KernelState):
             path = None
             self.host_children = number = self.host_children + 1
             priority = priority or 0
-            owner = scope or self.root
-            bound = None
-            doom = self.wall or self.root.cancel
+            owner, doom, bound = scope or self.root, self.wall or self.root.cancel, None
         else:
             path = parent.path or parent.make_path()
             parent.children = number = parent.children + 1
             if priority is None:
                 priority = parent.priority
-            owner = scope or parent.inner
-            doom = parent.doom
-            bound = parent.terms.deadline
+            owner, doom, bound = scope or parent.inner, parent.doom, parent.terms.deadline
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
         task._parent_path, task._number, task.seq = path, number, seq
@@ -120,8 +116,7 @@ class Kernel(KernelState):
             limits.set_terms(self, task, daemon, timeout, queue_timeout, token)
         if bound is not None or deadline is not None:
             limits.set_deadline(self, task, None if scope is self.root else bound, deadline)
-        # A child starts where its parent's stack is: if nothing dooms that, nothing dooms the
-        # child.
+        # A child starts where its parent's stack is: what dooms that is all that can doom it.
         if doom is not None or scope is not None:
             scopes.mark(self, task)
         if parent is None and not self.in_batch:
@@ -378,7 +373,9 @@ class Kernel(KernelState):
 
     def step_aside(self, me: Task) -> None:
         """Go once behind every ready task, with something in hand: a cancel is heeded later."""
-        if len(self._ready) and not me.holds:
+        if self.choosing is not None:
+            self.choosing.steps_aside = True
+        elif len(self._ready) and not me.holds:
             self.go_behind(me)
 
     def go_behind(self, me: Task) -> None:

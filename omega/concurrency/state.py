@@ -23,6 +23,7 @@ from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.choices import Chooser, ChosenQueue
 from omega.concurrency.config import SUSPENDED, SchedulerConfig
 from omega.concurrency.driver import Driver
+from omega.concurrency.events import Choice
 from omega.concurrency.lending import Lending
 from omega.concurrency.outside import External, Inbox
 from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, ScopeQueue, fifo_queue
@@ -96,6 +97,7 @@ class KernelState:
         "_thread",
         "_woken",
         "chooser",
+        "choosing",
         "chores",
         "closed",
         "config",
@@ -167,6 +169,7 @@ class KernelState:
         self.host_children = 0
         self.daemons = 0  # live daemon tasks
         self.ended = 0
+        self.choosing: Choice | None = None  # with nacks; they are told before anybody else runs
         self.externals: dict[External, None] = {}  # in flight, in starting order
         self.outside_holds = 0
         self.chores: deque[Callable[[], None]] = deque()  # for the hub

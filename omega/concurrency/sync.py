@@ -180,38 +180,71 @@ class Serializer:
 
 
 class Barrier:
-    """`parties` tasks wait until all have arrived; then it is ready for the next round."""
+    """`parties` tasks wait until all have arrived; then it is ready for the next round.
 
-    __slots__ = ("arrived", "cell", "parties", "scheduler")
+    event: having arrived together with the others; its value is the order of arrival, from 0. Who
+    waits for it has arrived, and no longer so once the wait ends otherwise.
+    """
 
-    def __init__(self, scheduler: Kernel, parties: int) -> None:
+    __slots__ = ("arrived", "event", "name", "parties", "scheduler", "waiters")
+
+    def __init__(self, scheduler: Kernel, parties: int, name: str = "a barrier") -> None:
         if parties < 1:
             raise HostError(f"a barrier has at least 1 party, not {parties}")
         self.scheduler = scheduler
         self.parties = parties
-        self.arrived = 0
-        self.cell = Cell(scheduler, "a barrier")
+        self.name = name
+        self.arrived: dict[Task, int] = {}  # who waits -> by how many branches of its wait
+        self.waiters = Waiters()
+        self.event: Event = ArrivalEvent(self)
 
     def wait(self) -> int:
         """Arrive and wait for the others; answers the order of arrival, from 0.
 
         A cancelled wait has not arrived.
         """
-        order = self.arrived
-        cell = self.cell
-        self.arrived += 1
-        if self.arrived == self.parties:
-            self.arrived = 0
-            self.cell = Cell(self.scheduler, "a barrier")
-            cell.put()
-            return order
-        try:
-            self.scheduler.sync(cell.event)
-        except BaseException:
-            if not cell.full:
-                self.arrived -= 1
-            raise
+        order: int = self.scheduler.sync(self.event)
         return order
+
+
+class ArrivalEvent(Event):
+    __slots__ = ("barrier",)
+
+    def __init__(self, barrier: Barrier) -> None:
+        self.barrier = barrier
+
+    def try_now(self, scheduler: Kernel, task: Task) -> Any:
+        barrier = self.barrier
+        if len(barrier.arrived) + 1 < barrier.parties:
+            return UNREADY
+        # A wait that was cancelled may not have come to tell so.
+        if len(set(barrier.waiters.live())) + 1 < barrier.parties:
+            return UNREADY
+        order = 0
+        barrier.arrived.clear()
+        entries = barrier.waiters.entries
+        while entries:
+            other, gen, branch, _ = entries.popleft()
+            if other.gen == gen and scheduler.claim(other, gen, branch, order):
+                order += 1
+        return order
+
+    def block(self, scheduler: Kernel, task: Task, branch: int) -> None:
+        arrived = self.barrier.arrived
+        arrived[task] = arrived.get(task, 0) + 1
+        self.barrier.waiters.add(task, branch)
+
+    def lost(self, scheduler: Kernel, task: Task) -> None:
+        barrier = self.barrier
+        if task in barrier.arrived:  # else the round it had arrived for is over
+            barrier.arrived[task] -= 1
+            if not barrier.arrived[task]:
+                del barrier.arrived[task]
+            barrier.waiters.forget()
+
+    def describe(self) -> str:
+        here, parties = len(self.barrier.arrived), self.barrier.parties
+        return f"{self.barrier.name} ({here} of {parties} are there)"
 
 
 class IVar:
@@ -219,8 +252,8 @@ class IVar:
 
     __slots__ = ("cell",)
 
-    def __init__(self, scheduler: Kernel) -> None:
-        self.cell = Cell(scheduler, "an ivar")
+    def __init__(self, scheduler: Kernel, name: str = "an ivar") -> None:
+        self.cell = Cell(scheduler, name)
 
     @property
     def event(self) -> Event:
@@ -228,7 +261,10 @@ class IVar:
 
     def put(self, value: Any) -> None:
         if not self.cell.put(value):
-            raise TaskError("this ivar has its value already")
+            raise TaskError(
+                f"{self.cell.waits_for} has its value already",
+                hint="it is put once; a channel takes several values",
+            )
 
     def take(self) -> Any:
         return self.cell.scheduler.sync(self.cell.event)

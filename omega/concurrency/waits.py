@@ -34,16 +34,23 @@ def sync_choice(kernel: Kernel, me: Task, event: Event) -> Any:
     branches = choice.branches
     n = len(branches)
     first = 0 if kernel.chooser is None or n < 2 else kernel.chooser.branch(me, n)
+    if choice.nacks:
+        kernel.choosing = choice
     for i in range(n):
         branch = branches[(first + i) % n]
         try:
             value = branch.event.try_now(kernel, me)
         except BaseException:
+            kernel.choosing = None
             choice.refuse(branch)
             raise
         if value is not UNREADY:
+            kernel.choosing = None
             choice.refuse(branch)
+            if choice.steps_aside:
+                kernel.step_aside(me)
             return branch.finish(value)
+    kernel.choosing = None
     if me.holds:
         choice.refuse(None)
         limits.refuse_wait(me)

@@ -5,6 +5,14 @@ before a program names something of it.
 """
 
 PARTS: dict[str, tuple[str, str]] = {
+    "channels": (
+        """
+        channel->generator channel->list channel-for-each generator->channel once
+        """,
+        """
+
+        """,
+    ),
     "conditions": (
         """
 

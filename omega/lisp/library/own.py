@@ -85,7 +85,7 @@ OWN: dict[str, str] = {
         unzip3 unzip4 unzip5 xcons zip
         """,
     "(omega llm)": """
-        llm.infer llm.stats llm.usage
+        llm-event llm.infer llm.stats llm.usage
         """,
     "(omega mit)": """
         except-last-pair except-last-pair! fluid-let hash-table/get hash-table/put!
@@ -176,10 +176,12 @@ OWN: dict[str, str] = {
         """,
     "(omega task)": """
         abort async async-detached atomic await await-all await-any await-any/values await-first
-        cancel cancelled? channel? check-schedules choose close! current-task effect make-channel
-        make-mutex make-semaphore make-serializer par-map ps race recv! recv-event scope send!
-        send-event shield sleep sync task-event task-result timer-event with-handler with-mutex
-        with-semaphore with-timeout wrap yield
+        cancel cancelled? channel->generator channel->list channel-for-each channel?
+        check-schedules choose close! current-task effect generator->channel make-channel
+        make-mutex make-semaphore make-serializer mutex-event mutex-release! once par-map ps race
+        recv! recv-event scope semaphore-event semaphore-release! send! send-event shield sleep
+        supervise sync task-event task-result timer-event with-handler with-mutex with-semaphore
+        with-timeout wrap yield
         """,
     "(omega test)": """
         check check-error check-false check-true test-group
