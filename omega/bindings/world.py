@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options
-from omega.concurrency import Event, on_refusal, task_event, with_nack
+from omega.concurrency import Event, task_event, with_nack
+from omega.concurrency.events import on_refusal
 from omega.errors import (
     HostError,
     LLMError,
