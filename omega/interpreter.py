@@ -51,7 +51,7 @@ from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 from omega.programs import ProgramFiles, read_source
-from omega.scheduler_host import SchedulerHost
+from omega.scheduler_host import Lookout, SchedulerHost
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
 # steps of a procedure called, not awaited, inside a running asyncio loop
@@ -113,6 +113,7 @@ class Interpreter:
         self._module_lock = Mutex(self.scheduler, "the libraries that are being imported")
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self._seam.host_function = self._host_function
+        self.scheduler.watchdog.look = Lookout(self.runtime)
         self._closed = False
         self._stack = HostStack(self.scheduler)
         self._nested = 0  # calls of procedures by host functions that are under way
@@ -397,6 +398,7 @@ class Interpreter:
         from omega.lisp.host_calls import refused, split_keywords
 
         scheduler, seam, stack = self.scheduler, self._seam, self._stack
+        returned = scheduler.driver.host_returned
 
         def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
             if blocking and scheduler.current is not None:
@@ -407,10 +409,13 @@ class Interpreter:
             if scheduler.current is None:
                 return function(*positional, **keywords)
             nested = self._nested
-            if reentrant:
-                return stack.run(function, positional, keywords, nested, may_wait=True)
-            with scheduler.no_switch(name):
-                return stack.run(function, positional, keywords, nested, may_wait=False)
+            try:
+                if reentrant:
+                    return stack.run(function, positional, keywords, nested, may_wait=True)
+                with scheduler.no_switch(name):
+                    return stack.run(function, positional, keywords, nested, may_wait=False)
+            finally:
+                returned(name)
 
         def host(*arguments: Any) -> Any:
             positional = [seam.to_host(a) for a in arguments]

@@ -1,17 +1,21 @@
 """The language's Host on the scheduler: what omega/lisp asks of whatever runs it.
 
-Owns: `SchedulerHost`.
+Owns: `SchedulerHost`, `Lookout`.
 Refuses: mechanism: slices and steps are the scheduler's, effects are the door's.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from types import CodeType, FrameType
 from typing import Any
 
 from omega.concurrency import Scheduler
 from omega.effects import Door
 from omega.lisp.host import Dynamics
+from omega.lisp.primitives.registry import PRIMITIVES
+from omega.lisp.runtime import Runtime
+from omega.lisp.sites import places
 
 
 class SchedulerHost:
@@ -39,3 +43,33 @@ class SchedulerHost:
 
     def no_switch(self, name: str) -> AbstractContextManager[None]:
         return self.scheduler.no_switch(name)
+
+
+class Lookout:
+    """For the watchdog: which primitive holds the processor, and where the program called it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._names: dict[CodeType, str] = {}
+
+    def __call__(self, frame: FrameType) -> tuple[str | None, str | None]:
+        registers, drive = self._runtime.registers, self._runtime.drive.__code__
+        name: str | None = None
+        at: FrameType | None = frame
+        while at is not None:
+            code = at.f_code
+            if at.f_globals is registers and code is not drive:
+                if not code.co_filename.startswith("<omega"):
+                    found = places(code, at.f_lasti)
+                    if found:
+                        return name, f"{found[0][1].file}:{found[0][1].line}"
+            elif name is None:
+                name = self._known().get(code)
+            at = at.f_back
+        return name, None
+
+    def _known(self) -> dict[CodeType, str]:
+        """The primitives by their code; made when it is first asked for."""
+        if not self._names:
+            self._names = {each.function.__code__: each.name for each in PRIMITIVES.values()}
+        return self._names

@@ -380,6 +380,10 @@ def stats_text(interpreter: Interpreter, took_s: float) -> str:
         f"{calls.input_tokens:,} + {calls.output_tokens:,} tokens",
         f"time    {took_s:.3f} s",
     ]
+    watchdog = interpreter.scheduler.watchdog
+    if watchdog.longest_us:
+        by = f" by {watchdog.longest_by}" if watchdog.longest_by else ""
+        lines[-1] += f", longest slice {stats.longest_slice_ms:.3f} ms{by}"
     driver = interpreter.scheduler.driver
     if driver.virtual:
         lines.append(f"virtual {driver.now():.6f} s")

@@ -48,6 +48,8 @@ class AsyncioDriver(Driver):
         ] = []  # (done, future or None for our own loop)
         self._closed_world = False
         self._failure: BaseException | None = None
+        self._seen_us = 0  # the last reading the watchdog goes by, and in which slice it was made
+        self._seen_turns = 0
         self._polled_us = 0
         self._polled_turns = 0
         self._pace_us = 0.0  # how long a turn took of late
@@ -61,8 +63,8 @@ class AsyncioDriver(Driver):
 
     def poll_switches(self) -> int:
         """As many as fit into the rest of the batch at the pace of late."""
-        now = clock.now_us()
-        turns = self.scheduler.turns
+        now = self._seen_us = clock.now_us()
+        turns = self._seen_turns = self.scheduler.turns
         took, done = now - self._polled_us, turns - self._polled_turns
         self._polled_us, self._polled_turns = now, turns
         if done:
@@ -73,6 +75,11 @@ class AsyncioDriver(Driver):
     def poll_due(self) -> bool:
         now = clock.now_us()
         scheduler = self.scheduler
+        held_us = now - self._seen_us
+        if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
+            scheduler.watchdog.took(held_us)
+        self._seen_us = now
+        self._seen_turns = scheduler.turns
         heap = scheduler.timers.heap
         return (
             (bool(heap) and heap[0][0] <= now)
@@ -80,6 +87,13 @@ class AsyncioDriver(Driver):
             or scheduler.inbox.filled
             or (self._needs_loop and not self._in_loop)
         )
+
+    def host_returned(self, name: str) -> None:
+        now = clock.now_us()
+        if now - self._seen_us > self.scheduler.watchdog.noted_us:
+            # Whatever else had the processor since then has told so, or took next to nothing.
+            self.scheduler.watchdog.took(now - self._seen_us, name)
+        self._seen_us = now
 
     def wants_control(self) -> bool:
         return (self._in_loop and clock.now_us() >= self._batch_end_us) or (

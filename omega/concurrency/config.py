@@ -51,6 +51,7 @@ class SchedulerConfig:
     fairness_mode: "round-robin", "fifo" or "priority". yield_every: steps in a slice.
     fair_by: "task", or "scope": round-robin takes turns between the scopes opened right below the
     root first (a task of the root itself counts as one), then between the tasks of each.
+    slow_slice: seconds a slice may take before an event tells of it; None: no event.
     keep_finished: finished tasks `get_all_tasks` still shows.
     ageing: slices a ready task waits for one point of priority; None is strict priority.
     """
@@ -64,6 +65,7 @@ class SchedulerConfig:
     keep_finished: int = 1_000
     ageing: int | None = 16
     fair_by: FairBy = "task"
+    slow_slice: float | None = 0.1
 
     def __post_init__(self) -> None:
         for name in (
@@ -87,9 +89,10 @@ class SchedulerConfig:
             )
         if self.fair_by not in FAIR_BY:
             raise HostError(f"fair_by is one of {', '.join(FAIR_BY)}, not {self.fair_by!r}")
-        timeout = self.task_timeout
-        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-            raise HostError(f"task_timeout is a number of seconds above 0 or None, not {timeout!r}")
+        for name in ("task_timeout", "slow_slice"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+                raise HostError(f"{name} is a number of seconds above 0 or None, not {value!r}")
 
     def changed(self, **changes: Any) -> SchedulerConfig:
         """A copy with `changes`; raises HostError for a name that is no field."""
@@ -109,7 +112,10 @@ def _check_count(name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counters: the first three and concurrent_llm_calls tell what is now, the others totals."""
+    """Counters: the first three and concurrent_llm_calls tell what is now, the others totals.
+
+    longest_slice_ms: the longest a task kept the processor, 0 under virtual time.
+    """
 
     pending_tasks: int
     running_tasks: int
@@ -124,3 +130,4 @@ class Stats:
     timeouts: int
     slices: int
     late_wakeups: int
+    longest_slice_ms: float

@@ -64,6 +64,9 @@ class Driver:
         """Asked at slice ends: is there something for the hub to do?"""
         raise NotImplementedError
 
+    def host_returned(self, name: str) -> None:
+        """The host function `name` has returned to the running task."""
+
     def wants_control(self) -> bool:
         """Asked by the hub between tasks: shall the batch end, for the driver to look at I/O?"""
         return False

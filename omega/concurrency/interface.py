@@ -392,6 +392,7 @@ class Scheduler(Kernel):
             timeouts=counters.timeouts,
             slices=self.turns,
             late_wakeups=counters.late,
+            longest_slice_ms=self.watchdog.longest_us / 1000,
         )
 
     def llm_started(self) -> None:

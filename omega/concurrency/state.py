@@ -30,6 +30,7 @@ from omega.concurrency.ready import PassedQueue, PriorityQueue, Ready, ScopeQueu
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Task, Waiters
 from omega.concurrency.timers import TimerHandle, Timers
+from omega.concurrency.watchdog import Watchdog
 from omega.errors import Deadlock, HostError, LimitExceeded, WrongThread
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class KernelState:
         "turns",
         "wall",
         "wall_timer",
+        "watchdog",
     )  # fmt: skip
 
     def __init__(
@@ -198,6 +200,7 @@ class KernelState:
         self._passed = False  # whether there may be some in one of them
         self._ready: Ready = deque()
         self.lending: Lending | None = None  # there is one while priorities decide
+        self.watchdog = Watchdog(self)
         self._use_config()
         self.driver: Driver = driver if driver is not None else AsyncioDriver()
         self.driver.bind(self)  # type: ignore[arg-type]  # what is made is always a Scheduler
@@ -216,6 +219,7 @@ class KernelState:
         self._max_running = config.max_concurrent_tasks
         self._max_started = config.max_started_tasks
         self._task_timeout = config.task_timeout
+        self.watchdog.limit(config.slow_slice)
         self._woken += len(self._passed_ready)
         queued = [
             task

@@ -98,6 +98,9 @@ def test_stats_are_printed_on_standard_error(omega):
     assert done.returncode == 0
     assert "1 calls, 0 retries" in done.stderr
     assert "steps" in done.stderr
+    busy = "(let loop ((i 0)) (when (< i 10000) (loop (+ i 1))))"
+    assert ", longest slice " in omega("eval", "--stats", busy).stderr
+    assert "longest slice" not in omega("eval", "--virtual-time", "--stats", busy).stderr
 
 
 def test_the_event_stream_is_equal_in_equal_runs(omega, tmp_path):
