@@ -366,7 +366,8 @@ class Kernel(KernelState):
             self.cut_slice(me)  # this step is none of the slice's
         if me.holds:
             return
-        self._append_last(me)
+        append = self._append_last  # a local: methods are looked up, slots are read
+        append(me)
         self._leave(me)
         if me.doom is not None:
             waits.heed(self, me, me.doom)
