@@ -86,6 +86,8 @@ CODES: dict[str, tuple[str, str | None]] = {
     "no-effect": ("W301", None),
     "constant-test": ("W302", None),
     "unreachable-clause": ("W303", None),
+    # what a program has left behind at its end: never raised
+    "left-behind": ("W401", None),
 }
 
 

@@ -39,13 +39,12 @@ from omega.errors import (
     WrongThread,
 )
 from omega.host_stack import HostStack
+from omega.left_behind import left_behind, warn
 from omega.limits import HOW_TO_RAISE, Limits, advise
 from omega.lisp.conditions import NATIVE_DEPTH_HINT
 from omega.lisp.data import Keyword
-from omega.lisp.docstring import documentation_of
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
-from omega.lisp.names import demangle
 from omega.lisp.procedure import Procedure, Seam, host_failure
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
@@ -115,6 +114,7 @@ class Interpreter:
         self._seam.host_function = self._host_function
         self.scheduler.watchdog.look = Lookout(self.runtime)
         self._closed = False
+        self._leaks_told = False
         self._stack = HostStack(self.scheduler)
         self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
@@ -395,7 +395,7 @@ class Interpreter:
         self, function: Any, name: str, *, blocking: bool = False, reentrant: bool = False
     ) -> Any:
         """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
-        from omega.lisp.host_calls import refused, split_keywords
+        from omega.lisp.host_calls import is_coroutine, refused, split_keywords
 
         scheduler, seam, stack = self.scheduler, self._seam, self._stack
         returned = scheduler.driver.host_returned
@@ -425,7 +425,7 @@ class Interpreter:
             failure: Exception | None = None
             try:
                 value = call(positional, keywords)
-                if _is_coroutine(value):
+                if is_coroutine(value):
                     value = self._awaited(value, name)
             except Exception as raised:
                 failure = raised
@@ -533,6 +533,7 @@ class Interpreter:
             self.scheduler.close()
             if self.calls.is_connected and guest:
                 self.calls.close_soon()
+            warn(self._left, stacklevel=2)
 
     async def aclose(self) -> None:
         """`close` inside a running asyncio loop; connections are closed when it is done."""
@@ -541,6 +542,12 @@ class Interpreter:
                 closing = self._end_all()
                 await self.scheduler.driver.drive_async(lambda: closing.done)
             self.scheduler.close()
+            warn(self._left, stacklevel=2)
+
+    def leaks(self) -> list[OmegaError]:
+        """What `close` would leave behind now, as warnings; it warns nobody who has asked."""
+        self._leaks_told = True
+        return [self.explained(each) for each in left_behind(self.scheduler)]
 
     def _begin_close(self) -> bool:
         """False: it is closed already."""
@@ -551,6 +558,7 @@ class Interpreter:
             raise HostError(
                 "a program cannot close its own interpreter", hint="close it where it was made"
             )
+        self._left = [] if self._leaks_told else left_behind(self.scheduler)
         self._closed = True
         return True
 
@@ -564,13 +572,15 @@ class Interpreter:
     def __enter__(self) -> Interpreter:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: object, *_: object) -> None:
+        self._leaks_told |= failure is not None  # what it leaves is news no more
         self.close()
 
     async def __aenter__(self) -> Interpreter:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, failure: object, *_: object) -> None:
+        self._leaks_told |= failure is not None
         await self.aclose()
 
     def documentation(self, name: str) -> str | None:
@@ -579,18 +589,9 @@ class Interpreter:
             function = self._evaluator.lookup(name)
         except KeyError:
             return None
-        original = getattr(function, "host_original", None)
-        if original is not None:
-            from omega.lisp.host_calls import host_signature
+        from omega.lisp.host_calls import documentation
 
-            text = getattr(original, "__doc__", None) or ""
-            return f"{host_signature(original, name)}\n\n{text}".rstrip()
-        shown = getattr(function, "__name__", name)
-        return documentation_of(function) or f"({demangle(shown)} ...)"
-
-
-def _is_coroutine(value: Any) -> bool:
-    return type(value).__name__ == "coroutine" and hasattr(value, "send")
+        return documentation(function, name)
 
 
 def _raise(error: BaseException) -> Any:

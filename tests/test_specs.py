@@ -90,6 +90,7 @@ class Trial:
         return Grants(read=[self.scratch.name], write=[self.scratch.name])
 
     def close(self) -> None:
+        self.interpreter.leaks()  # what specs leave behind is for tests/embedding/test_leaks.py
         self.interpreter.close()
         if self.scratch is not None:
             self.scratch.cleanup()

@@ -5,6 +5,7 @@ Owns: `Bindings` (one per interpreter), `options`, `seconds`. Milliseconds in Li
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -81,6 +82,12 @@ class Bindings:
         if not items and name in NEED_A_TASK:
             raise LispValueError(f"`{name}` needs at least one task")
         return [self.task(name, item, i + 1) for i, item in enumerate(items)]
+
+    def made(self, thing: Any) -> Any:
+        """A channel or lock, just made for the program; where, is told if it is left behind."""
+        frame = sys._getframe(2)
+        self.scheduler.made[thing] = (frame.f_code, frame.f_lasti)
+        return thing
 
 
 def options(name: str, position: int, given: Iterable[Any], /, **known: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def locks(b: Bindings, table: Table) -> None:
 
     def make_mutex(*rest: Any) -> Mutex:
         """(make-mutex [:name "n"]) -> a mutex; use it with (with-mutex mutex body ...)"""
-        return Mutex(scheduler, named("make-mutex", "mutex", 1, rest))
+        made: Mutex = b.made(Mutex(scheduler, named("make-mutex", "mutex", 1, rest)))
+        return made
 
     def mutex(name: str, value: Any) -> Mutex:
         if not isinstance(value, Mutex):
@@ -46,7 +47,9 @@ def locks(b: Bindings, table: Table) -> None:
         """(make-semaphore n [:name "n"]) -> a semaphore of n slots"""
         if type(slots) is not int or slots < 1:
             raise wrong_type("make-semaphore", 1, "a positive integer", slots)
-        return Semaphore(scheduler, slots, named("make-semaphore", "semaphore", 2, rest))
+        name = named("make-semaphore", "semaphore", 2, rest)
+        made: Semaphore = b.made(Semaphore(scheduler, slots, name))
+        return made
 
     def semaphore(name: str, value: Any) -> Semaphore:
         if not isinstance(value, Semaphore) or isinstance(value, Mutex):

@@ -114,7 +114,8 @@ def events(b: Bindings, table: Table) -> None:
         if allowed is not None and capacity > allowed:
             raise LimitExceeded("size", None, allowed, "items in a channel")
         name = named("make-channel", "channel", len(rest) - len(given) + 1, given)
-        return Channel(scheduler, capacity, name, at_end=Eof)
+        made: Channel = b.made(Channel(scheduler, capacity, name, at_end=Eof))
+        return made
 
     def channel(name: str, value: Any) -> Channel:
         if not isinstance(value, Channel):

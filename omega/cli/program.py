@@ -150,6 +150,7 @@ class _Run:
         gc.enable()
         status = self._main_part(shown)
         self._warn()  # unless it was done, with what failed
+        self._tell_leaks(status)
         self._end_tasks()
         if self.interpreter.exit_status is not None:
             status = self.interpreter.exit_status
@@ -294,6 +295,18 @@ class _Run:
         """Whoever read our output has gone: end quietly."""
         self.interpreter.exiting(OK)
         return Exit(OK)
+
+    def _tell_leaks(self, status: int) -> None:
+        """What a program that ended well has left behind. What others leave, their end explains."""
+        left = self.interpreter.leaks()
+        cut_short = self.interpreter.exit_status is not None or self.given.get("no-wait")
+        if status != OK or cut_short or self.output.is_broken:
+            return
+        shown = len(left) if self.as_json else WARNINGS_MAX
+        for warning in left[:shown]:
+            self._failed(warning)
+        if len(left) > shown:
+            terminal.say(f"... and {len(left) - shown} more left behind")
 
     def _end_tasks(self) -> None:
         """Cancel what is left, cleanup included, and close connections.

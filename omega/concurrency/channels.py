@@ -36,6 +36,7 @@ class Channel:
     """
 
     __slots__ = (
+        "__weakref__",
         "_receive",
         "at_end",
         "capacity",

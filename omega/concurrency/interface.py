@@ -16,6 +16,7 @@ from omega.concurrency import (
     deadlock,
     hub,
     invariants,
+    leaks,
     limits,
     listing,
     scoped,
@@ -28,6 +29,7 @@ from omega.concurrency.combinators import Mode
 from omega.concurrency.config import PENDING, RUNNING, SUSPENDED, Stats
 from omega.concurrency.events import Cell, TaskEvent
 from omega.concurrency.interrupts import Interrupts
+from omega.concurrency.leaks import Leak
 from omega.concurrency.listing import TaskLine
 from omega.concurrency.outside import External, OutsideHold, Start
 from omega.concurrency.scheduler import Kernel
@@ -108,7 +110,9 @@ class Scheduler(Kernel):
         return Cell(self, waits_for)
 
     def channel(self, capacity: int = 0, name: str = "a channel") -> Channel:
-        return Channel(self, capacity, name)
+        made = Channel(self, capacity, name)
+        self.made[made] = None
+        return made
 
     # ------------------------------------------------------------------ scopes and cancellation
 
@@ -368,6 +372,10 @@ class Scheduler(Kernel):
     def wait_graph(self) -> list[str]:
         """A line per suspended task: what it waits for, who holds that, where it was spawned."""
         return deadlock.wait_graph(self)
+
+    def leaks(self) -> list[Leak]:
+        """What would be left behind if this scheduler were closed now."""
+        return leaks.find(self)
 
     def unobserved_failures(self) -> list[Task]:
         """Failed tasks nobody has waited for, in spawn order."""

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from omega.concurrency import limits, listing
 from omega.concurrency.asyncio_driver import AsyncioDriver
@@ -118,6 +119,7 @@ class KernelState:
         "inbox",
         "lending",
         "listeners",
+        "made",
         "on_interrupt",
         "on_stall",
         "outside_holds",
@@ -152,6 +154,8 @@ class KernelState:
         self.root = Scope(None, None, "root")
         self.timers = Timers()
         self.counters = Counters()
+        # Channels and locks that are looked at for leaks -> where they were made.
+        self.made: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.chooser: Chooser | None = None
         self.on_interrupt: Callable[[], None] | None = None

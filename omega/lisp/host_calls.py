@@ -10,6 +10,13 @@ from typing import Any
 
 from omega.errors import ArityError
 from omega.lisp.data import Keyword
+from omega.lisp.docstring import documentation_of
+from omega.lisp.names import demangle
+
+
+def is_coroutine(value: Any) -> bool:
+    """Whether a host function was asynchronous: asked without importing what knows."""
+    return type(value).__name__ == "coroutine" and hasattr(value, "send")
 
 
 def split_keywords(name: str, arguments: list[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -148,3 +155,13 @@ def _named(fact: str) -> str:
 
 def _count(given: list[Any]) -> str:
     return f"{len(given)} argument" + ("" if len(given) == 1 else "s")
+
+
+def documentation(function: Any, name: str) -> str:
+    """The signature and documentation of a procedure, the program's or the host's."""
+    original = getattr(function, "host_original", None)
+    if original is not None:
+        text = getattr(original, "__doc__", None) or ""
+        return f"{host_signature(original, name)}\n\n{text}".rstrip()
+    shown = getattr(function, "__name__", name)
+    return documentation_of(function) or f"({demangle(shown)} ...)"

@@ -187,3 +187,20 @@ def test_compile_shows_the_python(omega, program):
     done = omega("compile", "--show-python", program("(define (square x) (* x x))"))
     assert done.returncode == 0
     assert "def square(x):" in done.stdout
+
+
+LEAKING = "(define ch (make-channel 3)) (send! ch 1) (define nap (async (lambda () (sleep 1))))"
+
+
+def test_what_a_program_leaves_behind_is_told_at_its_end_and_changes_no_exit_code(omega):
+    done = omega("eval", LEAKING)
+    assert done.returncode == 0
+    assert "warning[W401]: a channel holds a value nobody received" in done.stderr
+    assert "task" not in done.stderr.replace("W401", ""), "tasks are waited for"
+    assert '"code": "W401"' in omega("eval", "--diagnostics", "json", LEAKING).stderr
+
+
+@pytest.mark.parametrize("end", ["(exit 0)", "(car 5)", "(recv! ch)"])
+def test_a_program_that_exits_fails_or_leaves_nothing_is_not_told(omega, end):
+    assert "W401" not in omega("eval", f"{LEAKING} {end}").stderr
+    assert "W401" not in omega("eval", "--no-wait", LEAKING).stderr

@@ -36,7 +36,10 @@ def test_suspended_generator_cleans_up_when_the_interpreter_is_closed() -> None:
 
 def test_generator_that_waits_is_closed_with_its_task() -> None:
     output = Output()
-    with Interpreter(output=output) as omega:
+    with (
+        pytest.warns(ResourceWarning, match="it waits for a sleep"),
+        Interpreter(output=output) as omega,
+    ):
         omega.eval(
             """(define g (make-generator (lambda (yield)
                  (dynamic-wind void (lambda () (sleep 100000))

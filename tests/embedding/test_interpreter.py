@@ -302,7 +302,8 @@ def test_submit_gives_tasks_the_manager_waits_for(omega: Interpreter) -> None:
 def test_a_closed_interpreter_says_so() -> None:
     omega = Interpreter()
     omega.eval("(async (lambda () (sleep 100000)))")
-    omega.close()
+    with pytest.warns(ResourceWarning, match="task 1.1 has not begun"):
+        omega.close()
     omega.close()
     with pytest.raises(Closed):
         omega.eval("1")
@@ -311,6 +312,7 @@ def test_a_closed_interpreter_says_so() -> None:
 def test_background_tasks_go_on_at_the_next_eval(omega: Interpreter) -> None:
     omega.eval("(define n 0) (async (lambda () (let loop () (sleep 10) (set! n (+ n 1)) (loop))))")
     assert omega.eval("(sleep 105) n") == 10
+    omega.scheduler.cancel_all()
 
 
 def test_a_redefinition_is_seen_by_what_was_compiled_before(omega: Interpreter) -> None:
@@ -444,7 +446,8 @@ def test_closing_and_cancelling_reach_whoever_awaits() -> None:
         waiting = asyncio.create_task(omega.eval_async('(llm.infer "slow")'))
         while not omega.scheduler.stats().concurrent_llm_calls:
             await asyncio.sleep(0)
-        omega.close()
+        with pytest.warns(ResourceWarning, match="it waits for an LLM call"):
+            omega.close()
         with pytest.raises(OmegaError):
             await asyncio.wait_for(waiting, 5)
         with Interpreter() as other:

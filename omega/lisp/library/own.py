@@ -26,9 +26,9 @@ OWN: dict[str, str] = {
         condition? constant-test? continuation-error? continue csv-error? deadlock?
         define-condition-type division-by-zero? duplicate-definition? error-object-irritants
         error-object-message error-object? error? file-error? find-restart host-error? immutable?
-        index-error? invoke-restart json-error? key-error? library-error? limit-exceeded?
-        llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition match-error?
-        no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
+        index-error? invoke-restart json-error? key-error? left-behind? library-error?
+        limit-exceeded? llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition
+        match-error? no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
         schedule-failure? skip stray-bracket? syntax-error? task-cancelled? task-error?
         tasks-failed? timeout-error? type-error? unbound-variable? unclosed? unhandled-effect?
