@@ -53,8 +53,7 @@ from omega.programs import ProgramFiles, read_source
 from omega.scheduler_host import Lookout, SchedulerHost
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
-# steps of a procedure called, not awaited, inside a running asyncio loop
-LOOP_CALL_STEPS_MAX = 100_000_000
+LOOP_CALL_STEPS_MAX = 100_000_000  # of a procedure called, not awaited, in an asyncio loop
 
 
 class Interpreter:
@@ -118,8 +117,7 @@ class Interpreter:
         self._stack = HostStack(self.scheduler)
         self._nested = 0  # calls of procedures by host functions that are under way
         self._manager: ConcurrencyManager | None = None
-        # of the last text: what will go wrong if it is reached
-        self.findings: list[OmegaError] = []
+        self.findings: list[OmegaError] = []  # of the last text: what fails if it is reached
         self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
@@ -398,7 +396,6 @@ class Interpreter:
         from omega.lisp.host_calls import is_coroutine, refused, split_keywords
 
         scheduler, seam, stack = self.scheduler, self._seam, self._stack
-        returned = scheduler.driver.host_returned
 
         def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
             if blocking and scheduler.current is not None:
@@ -415,7 +412,7 @@ class Interpreter:
                 with scheduler.no_switch(name):
                     return stack.run(function, positional, keywords, nested, may_wait=False)
             finally:
-                returned(name)
+                scheduler.driver.host_returned(name)
 
         def host(*arguments: Any) -> Any:
             positional = [seam.to_host(a) for a in arguments]
@@ -521,9 +518,8 @@ class Interpreter:
             )
 
     def close(self) -> None:
-        """Cancel every task, unwind every stack, close connections. A second close does nothing.
-
-        Inside a running asyncio loop connections are closed soon after; `aclose` waits for it.
+        """Cancel every task, unwind every stack, close connections (inside a running asyncio loop
+        soon after; `aclose` waits for it). A second close does nothing.
         """
         if self._begin_close():
             guest = self.scheduler.driver.is_guest_now()
@@ -572,15 +568,13 @@ class Interpreter:
     def __enter__(self) -> Interpreter:
         return self
 
-    def __exit__(self, failure: object, *_: object) -> None:
-        self._leaks_told |= failure is not None  # what it leaves is news no more
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Interpreter:
         return self
 
-    async def __aexit__(self, failure: object, *_: object) -> None:
-        self._leaks_told |= failure is not None
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def documentation(self, name: str) -> str | None:

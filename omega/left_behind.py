@@ -5,6 +5,7 @@ Owns: `left_behind`, `warn`. Refuses: to decide what a leak is (omega/concurrenc
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -28,8 +29,10 @@ def left_behind(scheduler: Scheduler) -> list[OmegaError]:
 
 
 def warn(left: Sequence[OmegaError], stacklevel: int) -> None:
-    """A ResourceWarning about them, which Python shows when it is asked to (`-X dev`, tests)."""
-    if not left:
+    """A ResourceWarning about them, which Python shows when it is asked to (`-X dev`, tests); none
+    while an exception is on its way: that explains what is left.
+    """
+    if not left or sys.exc_info()[0] is not None:
         return
     lines = [f"{error.span}: {error.message}" if error.span else error.message for error in left]
     if len(lines) > SHOWN_MAX:

@@ -87,6 +87,7 @@ def program_run(
 
             omega.on_exit = leave
             result = outcome(omega.scheduler, lambda: omega.scheduler.wait(main))
+            omega.leaks()  # a run may end anywhere: what is left behind then is no news
             status = omega.exit_status
             if status is not None:
                 result = result._replace(failure=ExitStatus(status) if status else None)

@@ -130,6 +130,7 @@ def test_what_waits_outside_is_not_woken_from_inside():
         with pytest.raises(Deadlock):
             omega.eval("(check-schedules (lambda () (await t)))")
         assert str(omega.eval("(await t)")) == "x"
+        assert len(omega.leaks()) == 1
 
 
 def test_ctrl_c_ends_it():
