@@ -91,14 +91,21 @@ SECTIONS = (
     ("Evaluating", ("lisp.evaluation",), "omega eval"),
     (
         "Tasks",
-        ("bindings.tasks.tasks", "bindings.tasks.groups", "bindings.seeing.seeing"),
+        (
+            *("bindings.tasks.tasks", "bindings.tasks._task_views", "bindings.tasks.groups"),
+            "bindings.seeing.seeing",
+        ),
         "omega task",
     ),
     ("Scopes and effects", ("bindings.waits.scopes",), "omega task"),
-    ("Events and channels", ("bindings.waits.events", "channels.omega"), "omega task"),
+    (
+        "Events and channels",
+        ("bindings.waits.events", "bindings.waits._composed", "channels.omega"),
+        "omega task",
+    ),
     (
         "Mutexes, semaphores, serializers, barriers, ivars",
-        ("bindings.locks.locks",),
+        ("bindings.locks.locks", "bindings.locks._meetings"),
         "omega task",
     ),
     ("Schedules", ("bindings.exploring.exploring",), "omega task"),

@@ -60,22 +60,22 @@ class ConcurrencyManager:
             raise TypeError(f"submit has no option {', '.join(sorted(unknown))}")
         self.scheduler.post(lambda: _submit(self, body, options))
 
-    def wait(self, task: Task) -> Any:
-        """Its value, or its error raised.
+    def wait(self, task: Task | str) -> Any:
+        """Its value, or its error raised. A task or, here as everywhere, its id.
 
         From a task: waits; from the host: runs the scheduler until it has ended.
         """
-        return self.scheduler.wait(task)
+        return self.scheduler.wait(self._task(task))
 
-    def wait_all(self, tasks: Iterable[Task]) -> list[Any]:
+    def wait_all(self, tasks: Iterable[Task | str]) -> list[Any]:
         """All values in order, after all have ended; TasksFailed carries every outcome."""
-        listed = list(tasks)
+        listed = [self._task(task) for task in tasks]
         values: list[Any] = self._wait_for(lambda: self.scheduler.await_all(listed), "wait_all")
         return values
 
-    def wait_any(self, tasks: Iterable[Task]) -> Task:
+    def wait_any(self, tasks: Iterable[Task | str]) -> Task:
         """The first task to complete; if all fail, TasksFailed."""
-        listed = list(tasks)
+        listed = [self._task(task) for task in tasks]
         first: Task = self._wait_for(lambda: self.scheduler.await_any(listed)[0], "wait_any")
         return first
 
@@ -86,9 +86,12 @@ class ConcurrencyManager:
         scheduler.check_host("wait")
         return scheduler.wait(scheduler.spawn(body, name=name))
 
-    async def wait_async(self, task: Task) -> Any:
+    async def wait_async(self, task: Task | str) -> Any:
         """`wait` inside a running asyncio loop."""
-        return await self.scheduler.wait_async(task)
+        return await self.scheduler.wait_async(self._task(task))
+
+    def _task(self, task: Task | str) -> Task:
+        return self.scheduler.find_task(task) if isinstance(task, str) else task
 
     def run(self) -> None:
         """Run until no foreground task is left."""

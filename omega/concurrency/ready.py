@@ -149,7 +149,7 @@ class ScopeQueue:
     """Round-robin over groups first, then over the tasks of a group, each O(1).
 
     A group is what lives in one scope opened right below the root, at any depth; a task of the root
-    itself is a group of its own. Why: docs/decisions/0022-fair-by-scope.md.
+    itself is a group of its own. Why: docs/decisions/0024-fair-by-scope.md.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from omega.concurrency import (
     Semaphore,
     VirtualDriver,
 )
-from omega.errors import Cancelled, TaskCancelled, TasksFailed, TimeoutExpired
+from omega.errors import Cancelled, TaskCancelled, TaskError, TasksFailed, TimeoutExpired
 
 
 @pytest.fixture
@@ -49,6 +49,44 @@ def test_wait_waits_for_completion(manager):
     assert manager.wait(task) == "done"
     assert task.state == "completed" and task.result == "done"
     assert task.completed_at - task.started_at == pytest.approx(2)
+
+
+def test_every_operation_takes_a_task_or_its_id(manager):
+    one, two = manager.submit(lambda: 1), manager.submit(lambda: manager.delay(5) or 2)
+    assert manager.wait("1") == 1
+    assert manager.wait_any(["1", two]) is one
+    assert manager.wait_all([one, "2"]) == [1, 2]
+    assert manager.cancel("2") is False
+    for operation in (manager.wait, manager.cancel, lambda task: manager.wait_all([task])):
+        with pytest.raises(TaskError) as caught:
+            operation("99.9")
+        assert caught.value.kind == "unknown-task"
+
+
+def test_a_token_is_whole(manager):
+    """Idempotent; callbacks in order of subscription; unsubscribing twice; tasks that have ended
+    are left alone.
+    """
+    token = manager.create_cancellation_token()
+    assert not token.is_cancelled and token.reason is None
+    token.throw_if_cancelled()
+    seen = []
+    token.on_cancel(lambda reason: seen.append(1))
+    second = token.on_cancel(lambda reason: seen.append(2))
+    token.on_cancel(lambda reason: seen.append(3))
+    second()
+    second()
+    done = manager.submit(lambda: "done", token=token)
+    manager.wait(done)
+    running = manager.submit(lambda: manager.delay(9), token=token)
+    queued = manager.submit(lambda: seen.append("never"), token=token)
+    assert token.cancel("first") is True and token.cancel("second") is False
+    manager.run()
+    assert token.reason == "first" and seen == [1, 3]
+    assert [t.state for t in (done, running, queued)] == ["completed", "cancelled", "cancelled"]
+    assert running.error.reason == "first" and running.error.by == "token"
+    with pytest.raises(Cancelled, match="first"):
+        token.throw_if_cancelled()
 
 
 def test_wait_raises_the_tasks_error(manager):

@@ -175,13 +175,15 @@ OWN: dict[str, str] = {
         with-output-to-string
         """,
     "(omega task)": """
-        abort async async-detached atomic await await-all await-any await-any/values await-first
-        cancel cancelled? channel->generator channel->list channel-for-each channel?
-        check-schedules choose close! current-task effect generator->channel make-channel
-        make-mutex make-semaphore make-serializer mutex-event mutex-release! once par-map ps race
-        recv! recv-event scope semaphore-event semaphore-release! send! send-event shield sleep
-        supervise sync task-event task-result timer-event with-handler with-mutex with-semaphore
-        with-timeout wrap yield
+        abort always async async-detached atomic await await-all await-any await-any/values
+        await-first barrier-event barrier-wait cancel cancelled? channel->generator channel->list
+        channel-for-each channel? check-schedules choose close! concurrency-stats
+        configure-scheduler! current-task effect event? generator->channel get-task guard-event
+        ivar-event ivar-put! ivar-take make-barrier make-channel make-ivar make-mutex
+        make-semaphore make-serializer mutex-event mutex-release! never once par-map ps race recv!
+        recv-event scope semaphore-event semaphore-release! send! send-event shield sleep
+        supervise sync task-event task-id task-name task-result task-state task? tasks timer-event
+        with-handler with-mutex with-nack with-semaphore with-timeout wrap yield
         """,
     "(omega test)": """
         check check-error check-false check-true test-group
