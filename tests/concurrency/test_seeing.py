@@ -206,6 +206,7 @@ def test_the_tree_shows_each_task_below_the_one_that_made_it():
             """,
             filename="main.omega",
         )
+        assert len(omega.leaks()) == 3  # it is closed in the middle
     rows = written.getvalue().splitlines()
     assert [row.split()[0] for row in rows] == ["ID", "1", "1.1", "1.1.1", "1.2"]
     assert [len(row) - len(row.lstrip()) for row in rows] == [0, 0, 2, 4, 2]

@@ -126,6 +126,7 @@ def test_what_is_open_at_the_end_is_closed_and_what_came_later_has_a_lane():
         omega.scheduler.listeners.append(writer)
         omega.eval("(sleep 10)")
         writer.close()
+        assert len(omega.leaks()) == 1  # it is closed in the middle
     events = json.loads(file.getvalue())
     check(events)
     assert spans(events, "1.1")[-1][0] == "waits for sleep"

@@ -139,6 +139,7 @@ def test_ctrl_c_ends_it():
         with pytest.raises(KeyboardInterrupt):
             omega.eval(f"{TWO} (check-schedules (lambda () (interrupt) (two)) :runs 100000)")
         assert omega.eval("(+ 1 2)") == 3
+        omega.leaks()  # what was broken off
 
 
 @pytest.mark.parametrize(
