@@ -132,11 +132,11 @@ class RecvEvent(Event):
         if channel.items:
             value = channel.items.popleft()
             if channel.senders.entries:
-                refill = _take_sender(scheduler, channel, task)
+                refill = _take_sender(scheduler, channel)
                 if refill is not None:
                     channel.items.append(refill[0])
         else:
-            direct = _take_sender(scheduler, channel, task) if channel.senders.entries else None
+            direct = _take_sender(scheduler, channel) if channel.senders.entries else None
             if direct is None:
                 return channel.end() if channel.closed else UNREADY
             value = direct[0]
@@ -173,24 +173,16 @@ class SendEvent(Event):
         channel = self.channel
         if channel.closed:
             raise channel.closed_error()
-        passed: list[tuple[Task, int, int, Any]] = []
         entries = channel.receivers.entries
-        sent = False
-        while entries and not sent:
-            entry = entries.popleft()
-            other, gen, branch, _ = entry
-            if other.gen != gen:
-                continue
-            if other is task:  # the other half of this very choice
-                passed.append(entry)
-            else:
-                sent = scheduler.claim(other, gen, branch, self.value)
+        while entries:
+            other, gen, branch, _ = entries.popleft()
+            if other.gen == gen:
+                scheduler.claim(other, gen, branch, self.value)
                 if channel.last_receiver is not other:
                     channel.last_receiver = other
                     channel.receiver_is_new = True
-        if passed:
-            entries.extendleft(reversed(passed))
-        if not sent:
+                break
+        else:
             if len(channel.items) >= channel.capacity:
                 return UNREADY
             channel.items.append(self.value)
@@ -217,23 +209,15 @@ class SendEvent(Event):
         return f"a receiver on {self.channel.name}"
 
 
-def _take_sender(scheduler: Kernel, channel: Channel, task: Task) -> tuple[Any] | None:
+def _take_sender(scheduler: Kernel, channel: Channel) -> tuple[Any] | None:
     """Claim the head sender and take its value."""
-    passed: list[tuple[Task, int, int, Any]] = []
     entries = channel.senders.entries
-    found: tuple[Any] | None = None
-    while entries and found is None:
-        entry = entries.popleft()
-        other, gen, branch, value = entry
-        if other.gen != gen:
-            continue
-        if other is task:
-            passed.append(entry)
-        elif scheduler.claim(other, gen, branch):
-            found = (value,)
+    while entries:
+        other, gen, branch, value = entries.popleft()
+        if other.gen == gen:
+            scheduler.claim(other, gen, branch)
             if channel.last_sender is not other:
                 channel.last_sender = other
                 channel.sender_is_new = True
-    if passed:
-        entries.extendleft(reversed(passed))
-    return found
+            return (value,)
+    return None
