@@ -183,8 +183,6 @@ class Kernel(KernelState):
             else:
                 self._end(task, *endings.of_failure(self, task, error))
             value = error = task = None
-            if self._passed:
-                self._pull()
             following = self._take() if self.turns <= self._poll_at else None
             if following is not None and following.stack is None:
                 self.current = following
@@ -211,7 +209,9 @@ class Kernel(KernelState):
     def _take(self) -> Task | None:
         """The next task to run, in state running; None when none is ready. The caller enters it."""
         while True:
-            if not self._ready and not self._pull():
+            if self._passed and self._lets_in():
+                self._pull()
+            if not self._ready:
                 return None
             task = self._ready.popleft()
             state = task.state
@@ -296,28 +296,17 @@ class Kernel(KernelState):
         self._suspended += 1
         if self.listeners:
             self.emit("TaskSuspended", me, waits_for=listing.stream_text(self, event))
-        if self._passed:
-            if self.lending is not None:
-                self.lending.begin(me, event)
-            self._pull()
+        if self._passed and self.lending is not None:
+            self.lending.begin(me, event)
         self._leave(me)
 
-    def _pull(self) -> bool:
-        """Let one task that was passed over try again if there is a slot, woken ones first."""
-        free = self._max_running - self.started + self._suspended
+    def _pull(self) -> None:
+        """Let one task that was passed over try again, woken ones first."""
         if self._passed_ready:
-            if free <= 0:
-                return False
             self._woken += 1
             self._ready.appendleft(self._passed_ready.popleft())
-        elif self._passed_new:
-            if free <= self._woken or self.started >= self._max_started:
-                return False
-            self._ready.appendleft(self._passed_new.popleft())
         else:
-            self._passed = self.lending is not None
-            return False
-        return True
+            self._ready.appendleft(self._passed_new.popleft())
 
     # ------------------------------------------------------------------ waiting
 

@@ -372,7 +372,22 @@ class KernelState:
         """Whether another batch has something to do at once."""
         if self._interrupted or self.inbox.filled:
             return True
-        return bool(len(self._ready) or self._resume or self.chores)
+        if len(self._ready) or self._resume or self.chores:
+            return True
+        return self._passed and self._lets_in()
+
+    def _lets_in(self) -> bool:
+        """Whether there is a slot for one that was passed over.
+
+        Asked right before the next task is taken, so nobody can take the slot in between.
+        """
+        free = self._max_running - self.started + self._suspended
+        if self._passed_ready:
+            return free > 0
+        if self._passed_new:
+            return free > self._woken and self.started < self._max_started
+        self._passed = self.lending is not None  # which is told of every wait
+        return False
 
     def post(self, call: Callable[[], None]) -> None:
         """Have the hub call `call`; from any thread."""

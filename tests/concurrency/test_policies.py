@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from omega.concurrency import choose, timer_event
 from omega.errors import (
     HostError,
     TaskCancelled,
@@ -325,3 +326,58 @@ def test_by_scope_can_be_turned_on_and_off_while_running(kit):
     assert 25 <= middle.count("lone") <= 35
     with pytest.raises(HostError, match="fair_by is one of task, scope, not 'user'"):
         s.configure(fair_by="user")
+
+
+@pytest.mark.parametrize("mode", ["fifo", "round-robin", "priority"])
+def test_one_that_ended_while_it_was_passed_over_takes_no_slot_with_it(kit, mode):
+    """Once it was let in for the free slot, and nobody else until another task waited or ended."""
+    s = kit.scheduler(max_concurrent_tasks=2, fairness_mode=mode)
+    started, released = [], []
+
+    def busy():
+        while not released:
+            s.yield_now()
+
+    s.spawn(busy)
+    s.spawn(lambda: steps(s, 300))
+    doomed = [s.spawn(lambda: None) for _ in range(3)]
+    s.spawn(lambda: started.append(True))
+    s.call_later(0.00015, lambda: [s.cancel(task) for task in doomed])
+    s.call_later(0.001, lambda: released.append(True))
+    s.call_later(0.0009, lambda: started.append(False))
+    s.run()
+    assert started == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["fifo", "round-robin", "priority"])
+@pytest.mark.parametrize("passed", ["new", "woken"])
+def test_who_was_passed_over_keeps_its_place_when_its_slot_goes_to_another(kit, mode, passed):
+    """The slot was free when it was let in, and was not when its turn came: it went to the end."""
+    s = kit.scheduler(max_concurrent_tasks=1, fairness_mode=mode)
+    gate, other, never = s.cell(), s.cell(), s.cell()
+    order = []
+    s.call_later(0.002, lambda: None)  # a timer is near: the hub is visited at every switch
+
+    def waiter(name, cell):
+        s.sync(cell.event)
+        order.append(name)
+
+    def slow():
+        if passed == "woken":
+            gate.put()
+        s.yield_now()  # they try, and are passed over
+        s.call_later(0.00002, other.put)
+        steps(s, 50)  # it is due, and nobody has looked yet
+        s.sync(choose(never.event, timer_event(0.001)))
+
+    s.spawn(lambda: waiter("woken at the last moment", other))
+    if passed == "woken":
+        for name in range(3):
+            s.spawn(lambda name=name: waiter(name, gate))
+    s.spawn(slow)
+    if passed == "new":
+        for name in range(3):
+            s.spawn(lambda name=name: order.append(name))
+    s.run()
+    assert [name for name in order if name in range(3)] == [0, 1, 2]
+    assert len(order) == 4
