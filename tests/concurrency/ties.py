@@ -1,4 +1,4 @@
-"""`python -m tests.concurrency.ties [N]`: N ties (a million), how each kind went, and how long it took.
+"""`python -m tests.concurrency.ties [N]`: N ties (a million), how each kind went, and the time.
 
 Owns: two things that happen in the same microsecond of virtual time, in every order: a result and a
 cancel, a hand-off and a timeout, a slot given and its taker told to end. Refuses: to say who wins;
