@@ -481,9 +481,19 @@ class OmegaBug(OmegaError):
 class Cancelled(BaseException):
     """Unwinds a cancelled task. Passes every Lisp handler; only the scheduler catches it.
 
-    reason, by: why, and the id of the task (or "host") that asked.
+    reason, by: why, and the id of the task (or "host") that asked. request: what the scheduler
+    raised it for, which then knows who asked.
     """
 
-    def __init__(self, reason: str | None = None, by: str | None = None) -> None:
-        super().__init__(reason or "cancelled")
-        self.reason, self.by = reason, by
+    # Every cancelled task raises one: no dictionary, no constructor of the base.
+    __slots__ = ("_by", "reason", "request")
+
+    def __init__(
+        self, reason: str | None = None, by: str | None = None, request: Any = None
+    ) -> None:
+        self.args = (reason or "cancelled",)
+        self.reason, self._by, self.request = reason, by, request
+
+    @property
+    def by(self) -> str | None:
+        return self._by if self.request is None else self.request.by

@@ -37,11 +37,11 @@ def of_failure(kernel: Kernel, task: Task, error: BaseException) -> tuple[State,
 
 def verdict(kernel: Kernel, task: Task, error: BaseException) -> tuple[State, Any]:
     """The final state and outcome of a task whose body raised `error`."""
-    if isinstance(error, GreenletExit) and kernel.closed and kernel.root.cancel is not None:
-        return CANCELLED, kernel.root.cancel
     if not isinstance(error, Cancelled):
+        if isinstance(error, GreenletExit) and kernel.closed and kernel.root.cancel is not None:
+            return CANCELLED, kernel.root.cancel
         return ERROR, error
-    request: CancelRequest | None = getattr(error, "request", None)
+    request: CancelRequest | None = error.request
     if request is None:
         request = CancelRequest("cancel", error.reason, error.by, kernel.now_us())
     if request is task.terms.cancel and request.kind == "timeout":
@@ -79,9 +79,10 @@ def end_terms(scheduler: Kernel, task: Task, terms: Terms) -> None:
         scheduler.daemons -= 1
     if terms.token_off is not None:
         terms.token_off()
-    watchers, terms.watchers = terms.watchers, {}
-    for watcher in watchers.values():
-        watcher(task)
+    if terms.watchers:
+        watchers, terms.watchers = terms.watchers, {}
+        for watcher in watchers.values():
+            watcher(task)
 
 
 def unobserved(scheduler: Kernel, task: Task) -> None:

@@ -176,9 +176,8 @@ class Scheduler(Kernel):
             task = self.find_task(task)
         if task.is_done:
             return False
-        if by is None:
-            by = "host" if self.current is None else self.current.short_id()
-        return scopes.cancel_task(self, task, CancelRequest("cancel", reason, by, self.now_us()))
+        asker = by or ("host" if self.current is None else self.current.own_path())
+        return scopes.cancel_task(self, task, CancelRequest("cancel", reason, asker, self.now_us()))
 
     def cancel_all(self, reason: str | None = None, by: str | None = None) -> int:
         """Ask every live task to end, newest first; answers how many that changed."""

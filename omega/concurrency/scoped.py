@@ -128,7 +128,7 @@ def _close(scheduler: Kernel, scope: Scope) -> None:
 def _own_request(scope: Scope, failure: BaseException | None) -> bool:
     return (
         isinstance(failure, Cancelled)
-        and getattr(failure, "request", None) is scope.cancel
+        and failure.request is scope.cancel
         and scope.cancel is not None
     )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.concurrency.clock import to_us
 from omega.concurrency.config import PENDING, SUSPENDED
-from omega.concurrency.task import Task
+from omega.concurrency.task import Path, Task, short_path_text
 from omega.errors import Cancelled, LimitExceeded, OmegaError
 
 if TYPE_CHECKING:
@@ -28,32 +28,38 @@ CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
 
 
 class CancelRequest:
-    """Who asked for an end, why, when. kind: cancel, timeout, failure, cleanup or wall."""
+    """Who asked for an end, why, when. kind: cancel, timeout, failure, cleanup or wall.
 
-    __slots__ = ("by", "error", "kind", "reason", "when_us")
+    asker: a task's path, which becomes its id when somebody wants to know, or a word.
+    """
+
+    __slots__ = ("_asker", "error", "kind", "reason", "when_us")
 
     def __init__(
         self,
         kind: str,
         reason: str | None,
-        by: str | None,
+        asker: Path | str | None,
         when_us: int,
         error: OmegaError | None = None,
     ) -> None:
         self.kind = kind
         self.reason = reason
-        self.by = by
+        self._asker = asker
         self.when_us = when_us
         self.error = error  # what "wall" raises
+
+    @property
+    def by(self) -> str | None:
+        asker = self._asker
+        return short_path_text(asker) if isinstance(asker, tuple) else asker
 
     def exception(self) -> BaseException:
         """A fresh exception for a checkpoint to raise."""
         if isinstance(self.error, LimitExceeded):
             limit = self.error
             return LimitExceeded(limit.limit, limit.used, limit.allowed, "seconds")
-        raised = Cancelled(self.reason, self.by)
-        raised.request = self  # type: ignore[attr-defined]
-        return raised
+        return Cancelled(self.reason, None, self)
 
 
 class Scope:

@@ -45,6 +45,13 @@ def path_text(path: Path, levels: int | None = None) -> str:
     return ".".join(reversed(numbers))
 
 
+def short_path_text(path: Path) -> str:
+    """The same for messages; of one that is very long, the end."""
+    if path[2] < LEVELS_SHOWN_MAX:
+        return path_text(path)
+    return f"...{path_text(path, LEVELS_SHOWN_MAX // 2)}"
+
+
 class Terms:
     """What was asked of a task from outside; most tasks are asked nothing and share `PLAIN`."""
 
@@ -175,27 +182,24 @@ class Task:
     @property
     def id(self) -> str:
         """The spawn path in words, built anew each time: most tasks are never asked."""
-        return path_text(self._own_path())
+        return path_text(self.own_path())
 
     def has_id(self, task_id: str) -> bool:
         """`id == task_id`, mostly without building it."""
-        path = self._own_path()
+        path = self.own_path()
         return path[2] == task_id.count(".") and path_text(path) == task_id
 
     def short_id(self) -> str:
         """`id` for messages; of one that is very long, the end."""
-        path = self._own_path()
-        if path[2] < LEVELS_SHOWN_MAX:
-            return path_text(path)
-        return f"...{path_text(path, LEVELS_SHOWN_MAX // 2)}"
+        return short_path_text(self.own_path())
 
     def make_path(self) -> Path:
         """It gets its first child."""
         self.children = 0
-        self.path = path = self._own_path()
+        self.path = path = self.own_path()
         return path
 
-    def _own_path(self) -> Path:
+    def own_path(self) -> Path:
         above = self._parent_path
         return (above, self._number, 0 if above is None else above[2] + 1)
 
