@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
+from types import MethodType
 from typing import Any
 
 from omega.concurrency import (
@@ -33,6 +33,8 @@ class Bindings:
         self.scheduler: Scheduler = interpreter.scheduler
         self.rt = interpreter.runtime
         self.door = interpreter.door
+        run = interpreter.run_procedure
+        self._run = lambda thunk: run(thunk)
 
     def guarded(self, thunk: Any) -> Callable[[], Any]:
         """`thunk` as the body of a form: its failure meets the handlers before the form is left."""
@@ -56,7 +58,9 @@ class Bindings:
         # A task that inherits nothing makes its dynamic state when it first needs one.
         inherits = dynamics.parameters or dynamics.effects is not None
         task: Task = self.scheduler.spawn(
-            partial(self.interpreter.run_procedure, thunk),
+            # A function bound to its argument is called without C in between, as a partial is not:
+            # that would be half a kilobyte more of each stack that waits.
+            MethodType(self._run, thunk),
             locals=dynamics.snapshot() if inherits else None,
             span=rt.code_of(thunk),
             **options,
