@@ -4,12 +4,13 @@
 # make extremes: the longest and deepest programs and data, with each Python of PYTHONS; half an
 # hour. Then n beside 4n.
 # make explore: what kernel and library promise, under 100,000 schedules. RUNS=n SEED=n.
-# make peers: other Lisps in Python, in .peers, for the rows of bench that stand beside them.
+# make peers: other Lisps and other schedulers in Python, in .peers, for the rows of bench that stand
+# beside them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTHONS ?= $(BIN)/python
-PEERS = hy hissp basilisp calysto_scheme pydantic-monty
+PEERS = hy hissp basilisp calysto_scheme pydantic-monty uvloop trio gevent
 
 .PHONY: demo test bench fuzz explore extremes peers lint clean
 

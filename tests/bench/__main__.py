@@ -10,7 +10,7 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.bench import growth, language, lisps, models, schedulers, start
+from tests.bench import growth, language, lisps, models, peer_runtimes, schedulers, start
 from tests.bench.kit import (
     HEAD,
     Bench,
@@ -30,6 +30,7 @@ GROUPS = {
     "Language, beside other Lisps in Python and monty": lisps.CASES,
     "Start": start.CASES,
     "Scheduler, beside asyncio": schedulers.CASES,
+    "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": growth.CASES,
 }

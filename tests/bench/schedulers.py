@@ -1,4 +1,4 @@
-"""Rows: Omega's scheduler, from Python and from Lisp, beside asyncio; other runtimes in the note.
+"""Rows: Omega's scheduler, from Python and from Lisp, beside asyncio.
 
 Owns: sizes and goals. What is run is in runtimes.py.
 """
@@ -13,11 +13,6 @@ from typing import Any
 from tests.bench import runtimes
 from tests.bench.kit import Bench, Case, Row, Skipped
 
-PEERS: dict[str, Callable[[], Any]] = {
-    "uvloop": runtimes.Uvloop,
-    "trio": runtimes.Trio,
-    "gevent": runtimes.Gevent,
-}
 OURS: dict[str, Callable[[], Any]] = {"Python": runtimes.Omega, "Lisp": runtimes.Lisp}
 
 # what -> (title, full size, unit, goal, most pairs)
@@ -37,21 +32,6 @@ def runtime(bench: Bench, name: str, make: Callable[[], Any]) -> Any:
     return bench.once(f"runtime {name}", make)
 
 
-def others(bench: Bench, what: str, n: int, omega: float) -> str:
-    """Omega over each installed peer."""
-    shown = []
-    for name, make in PEERS.items():
-        try:
-            peer = runtime(bench, name, make)
-        except ImportError:
-            bench.skipped.setdefault(name, "not installed")
-            continue
-        run = getattr(peer, what)
-        figure = sorted(run(n) for _ in range(1 if bench.quick or what == "wake" else 3))[0]
-        shown.append(f"{omega / figure:.2f}x {name}")
-    return ", ".join(shown)
-
-
 def work_row(what: str, level: str) -> Case:
     title, full, unit, goal, most = WORK[what]
     title = title if level == "Python" else f"{title}, in Lisp"
@@ -68,8 +48,6 @@ def work_row(what: str, level: str) -> Case:
             # Collections cost the more, the more tasks live at once.
             _, _, few = bench.pairs(lambda: ours(n // 10), lambda: theirs(n // 10), most=most)
             notes.append(f"{n:,} at once; {n // 10:,} at once: {few:.2f}x")
-        if level == "Python":
-            notes.append(others(bench, what, n, omega))
         return Row(
             title,
             unit,
