@@ -10,7 +10,16 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.bench import growth, language, lisps, models, peer_runtimes, schedulers, start
+from tests.bench import (
+    growth,
+    language,
+    lisps,
+    models,
+    peer_runtimes,
+    scheduler_growth,
+    schedulers,
+    start,
+)
 from tests.bench.kit import (
     HEAD,
     Bench,
@@ -32,7 +41,10 @@ GROUPS = {
     "Scheduler, beside asyncio": schedulers.CASES,
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
-    "Cost as work grows (reference: per unit at the smallest size)": growth.CASES,
+    "Cost as work grows (reference: per unit at the smallest size)": [
+        *growth.CASES,
+        *scheduler_growth.CASES,
+    ],
 }
 
 
