@@ -24,7 +24,7 @@ from omega.errors import OmegaError
 CONFIGS = [
     SchedulerConfig(fairness_mode=mode, yield_every=every, max_concurrent_tasks=limit)
     for mode in ("fifo", "round-robin", "priority")
-    for every, limit in ((1, 10_000), (7, 3), (100, 1), (100, 10_000))
+    for every, limit in ((1, 10_000), (7, 3), (100, 1), (1_000, 10_000))
 ] + [
     SchedulerConfig(fair_by="scope", yield_every=every, max_concurrent_tasks=limit)
     for every, limit in ((1, 10_000), (7, 2))
