@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 STARTED_WITHIN_S = 10.0
 HEAD_BYTES_MAX = 64 * 1024
@@ -391,8 +391,8 @@ class _Connection(asyncio.Protocol):
         self._number = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # What other loops make is one, too, whatever its class.
+        self._transport = cast(asyncio.Transport, transport)
         self._number = self._server._opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
