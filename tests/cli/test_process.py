@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from omega.cli import interrupts
+
 WAIT_S = 60.0
 
 
@@ -63,10 +65,10 @@ def test_a_closed_stderr_changes_nothing(command, environment):
     assert done.returncode == 1
 
 
-def started(command, environment, text: str) -> subprocess.Popen[str]:
+def started(command, environment, text: str, *options: str) -> subprocess.Popen[str]:
     """The program, once it has printed `ready`."""
     process = subprocess.Popen(
-        [*command, "eval", f'(displayln "ready") {text}'],
+        [*command, "eval", *options, f'(displayln "ready") {text}'],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -162,3 +164,32 @@ def test_a_script_that_defines_macros_starts_warm(environment, command, tmp_path
         for _ in range(2)
     ]
     assert outputs == ["11True\n", "11False\n"]
+
+
+def test_without_a_safepoint_ctrl_c_ends_the_process_all_the_same(command, environment):
+    """Under virtual time standard input is read in place: nothing is heard until there is some."""
+    process = started(command, environment, "(read-line)", "--virtual-time")
+    with process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=WAIT_S) == 130
+
+
+def test_a_third_ctrl_c_ends_the_process_whatever_the_others_did(monkeypatch):
+    class Program:
+        on_interrupt = None
+        asked = 0
+
+        def interrupt(self):
+            self.asked += 1
+
+    def leave():
+        raise SystemExit
+
+    program, insisted = Program(), []
+    monkeypatch.setattr(interrupts, "leave_now", leave)
+    with interrupts.Interrupts(program, lambda: None, lambda: insisted.append(True)):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert (program.asked, insisted) == (1, [True])
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGINT)
