@@ -30,8 +30,7 @@ def locks(b: Bindings, table: Table) -> None:
 
     def with_mutex(mutex_: Any, thunk: Any) -> Any:
         """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
-        with mutex("with-mutex", mutex_).held():
-            return b.guarded(thunk)()
+        return mutex("with-mutex", mutex_).hold(b.guarded(thunk))
 
     def mutex_event(mutex_: Any) -> Event:
         """(mutex-event mutex) -> the event of having taken it; who chose it gives it back by
@@ -58,8 +57,7 @@ def locks(b: Bindings, table: Table) -> None:
 
     def with_semaphore(semaphore_: Any, thunk: Any) -> Any:
         """(%with-semaphore semaphore thunk) -> its value, holding a slot meanwhile"""
-        with semaphore("with-semaphore", semaphore_).held():
-            return b.guarded(thunk)()
+        return semaphore("with-semaphore", semaphore_).hold(b.guarded(thunk))
 
     def semaphore_event(semaphore_: Any) -> Event:
         """(semaphore-event semaphore) -> the event of having taken a slot; who chose it gives it

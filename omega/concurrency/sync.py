@@ -93,6 +93,14 @@ class Semaphore:
         """The tasks without which nobody gets a slot. Any task may give back one of a semaphore."""
         return []
 
+    def hold(self, body: Callable[[], Any]) -> Any:
+        """The value of `body()`, run with a slot taken; gives back exactly that one."""
+        self.scheduler.sync(self.event)
+        try:
+            return body()
+        finally:
+            self.release()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """`with semaphore.held():` takes a slot and gives back exactly that one."""
@@ -171,8 +179,7 @@ class Serializer:
         self.mutex = Mutex(scheduler, name)
 
     def run(self, thunk: Callable[[], Any]) -> Any:
-        with self.mutex.held():
-            return thunk()
+        return self.mutex.hold(thunk)
 
     def wrap(self, thunk: Callable[[], Any]) -> Callable[[], Any]:
         """A procedure that runs `thunk` in its turn."""
