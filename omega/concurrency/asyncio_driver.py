@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from omega.concurrency import clock, idle
@@ -58,7 +59,7 @@ class AsyncioDriver(Driver):
 
     # ------------------------------------------------------------------ time
 
-    now_us = staticmethod(clock.now_us)
+    now_us = due_us = staticmethod(clock.now_us)
     now_ns = staticmethod(clock.now_ns)
 
     def poll_switches(self) -> int:
@@ -123,7 +124,7 @@ class AsyncioDriver(Driver):
         if done() or self._needs_loop or scheduler.has_work():
             return True
         if not idle.may_progress(scheduler):
-            return idle.resolve_idle(scheduler, closed=True)
+            return self.resolve_idle(closed=True)
         when_us = scheduler.timers.next_us()
         seconds = (
             WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - clock.now_us()) / 1e6)
@@ -224,7 +225,7 @@ class AsyncioDriver(Driver):
             self._schedule()
             return
         if not idle.may_progress(scheduler):
-            if idle.resolve_idle(scheduler, closed=self._closed_world):
+            if self.resolve_idle(closed=self._closed_world):
                 self._schedule()
             else:
                 self._settle(idle=True)
@@ -310,7 +311,7 @@ class AsyncioDriver(Driver):
         except Exception as error:
             failure = error
         if failure is not None:
-            external.finish(None, failure)
+            self.report(external, None, failure)
             return
         # Not loop.create_task: a host's eager task factory would run it inside this very batch.
         task = asyncio.Task(made, loop=asyncio.get_running_loop(), context=external.context)
@@ -322,12 +323,13 @@ class AsyncioDriver(Driver):
             return
         if task.cancelled() and external.abort_reason is None and not task.cancelling():
             own = RuntimeError("CancelledError, though nobody cancelled it: what it awaited was")
-            external.finish(None, own)
+            self.report(external, None, own)
         elif task.cancelled():
-            external.finish(None, Cancelled(external.abort_reason or "cancelled by the event loop"))
+            reason = external.abort_reason or "cancelled by the event loop"
+            self.report(external, None, Cancelled(reason))
         else:
             error = task.exception()
-            external.finish(None if error is not None else task.result(), error)
+            self.report(external, None if error is not None else task.result(), error)
         if not self._in_loop:
             self._schedule()
 
@@ -339,7 +341,7 @@ class AsyncioDriver(Driver):
 
     def start_blocking(self, external: External) -> None:
         def ended(value: Any, error: BaseException | None) -> None:
-            self.scheduler.post(lambda: external.finish(value, error))
+            self.scheduler.post(partial(self.report, external, value, error))
 
         self._pool.submit(external, ended)
 

@@ -1,4 +1,8 @@
-"""The end of a scheduler: stacks are unwound in order, none is left to the collector."""
+"""The end of a scheduler: stacks are unwound in order, none is left to the collector.
+
+Owns: how long cleanup may take then, and what becomes of what does not end.
+Refuses: cancelling and driving, which are scopes.py's and the driver's.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ def close(scheduler: Scheduler) -> None:
         return
     if scheduler.in_batch:
         raise HostError("a task cannot close its own scheduler")
+    scheduler.host_acts("close", None)
     guest = scheduler.driver.is_guest_now()
     seconds = GUEST_CLOSE_S if guest else CLOSE_S
     scheduler.set_fuel(None)
@@ -46,7 +51,7 @@ def close(scheduler: Scheduler) -> None:
         if task.state == "pending":
             scheduler.end_unstarted(task, request)
     scheduler.driver.close(abandon=bool(left) or guest)
-    if left and not guest:
+    if left and not guest and scheduler.driver.failure is None:
         warnings.warn(
             f"closed while still running: {', '.join(left)}", ResourceWarning, stacklevel=3
         )
@@ -59,11 +64,16 @@ def _drive(scheduler: Scheduler, guest: bool, until_us: int) -> None:
             if scheduler.has_work():
                 scheduler.run_batch()
         return
-    scheduler.timers.call(until_us, lambda: None).passive = True  # have the driver look again
+    is_late = False
+
+    def late() -> None:
+        nonlocal is_late
+        is_late = True
+
+    scheduler.timers.call(until_us, late).passive = True
 
     def is_over() -> bool:
-        ended = scheduler.live == 0 and not scheduler.externals
-        return ended or scheduler.now_us() >= until_us
+        return is_late or (scheduler.live == 0 and not scheduler.externals)
 
     scheduler.driver.drive(is_over)
 

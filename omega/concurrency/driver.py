@@ -33,6 +33,8 @@ class Driver:
     """Base of all drivers. One driver serves one scheduler."""
 
     virtual = False
+    cuts_slices = True  # an interrupt takes the rest of a slice away, wherever it is
+    failure: HostError | None = None  # it can do nothing any more: what it was to do is left
     scheduler: Kernel
 
     def bind(self, scheduler: Kernel) -> None:
@@ -51,6 +53,14 @@ class Driver:
     def now_ns(self) -> int:
         """The time, in nanoseconds; for stamps."""
         return self.now_us() * 1000
+
+    def due_us(self) -> int:
+        """The time as a visit of the hub has it: timers up to it are fired now."""
+        return self.now_us()
+
+    def is_past(self, when_us: int) -> bool:
+        """Whether a limit that ends at `when_us` is over; asked where the hub is not visited."""
+        return when_us <= self.now_us()
 
     def poll_switches(self) -> int:
         """After how many switches the hub is to be visited again."""
@@ -79,6 +89,12 @@ class Driver:
         """The same as a guest of the running asyncio loop, whose other users go on."""
         raise NotImplementedError
 
+    def acted(self, what: str, whom: str | None) -> None:
+        """The host is about to do something to the scheduler, between batches."""
+
+    def heard_interrupt(self) -> None:
+        """The hub is about to act on an interrupt."""
+
     def notify(self) -> None:
         """Something became ready while no batch runs. Called from the owner's thread."""
 
@@ -96,6 +112,16 @@ class Driver:
     def abort(self, external: External) -> None:
         """Ask the coroutine or call to end; its end is reported as ever."""
         raise NotImplementedError
+
+    def report(
+        self, external: External, value: Any = None, error: BaseException | None = None
+    ) -> None:
+        """`external` has really ended. Every end of what was started goes through here."""
+        external.finish(value, error)
+
+    def resolve_idle(self, closed: bool) -> bool:
+        """Nothing is ready or will happen by itself: see idle.py."""
+        return idle.resolve_idle(self.scheduler, closed)
 
     async def sleep(self, seconds: float) -> None:
         """For coroutines run by this driver: wait."""
@@ -183,12 +209,12 @@ class VirtualDriver(Driver):
         if scheduler.has_work():
             return True
         if not idle.may_progress(scheduler):
-            return idle.resolve_idle(scheduler, closed)
+            return self.resolve_idle(closed)
         when_us = scheduler.timers.next_us()
         if (
             when_us is None
         ):  # only what is held outside could go on, and nothing outside moves virtual time
-            return idle.resolve_idle(scheduler, closed)
+            return self.resolve_idle(closed)
         self.skip_to(when_us)
         return True
 
@@ -213,49 +239,53 @@ class VirtualDriver(Driver):
             nudge.get_loop().call_soon_threadsafe(self.notify)
 
     def start(self, external: External) -> None:
-        assert external.start is not None
-        try:
-            external.handle = external.context.run(external.start)
-        except Exception as error:
-            external.finish(None, error)
-            return
         self._step(external, None)
 
     def _step(self, external: External, error: BaseException | None) -> None:
-        """Let the coroutine run to its next wait."""
-        made = external.handle
+        """Let the coroutine go on: to its end, or to a sleep, after which it is called again."""
         self._running.pop(external, None)
-        failure: BaseException | None = None
-        asked: Any = None
-        try:
-            if error is None:
-                asked = external.context.run(made.send, None)
-            else:
-                asked = external.context.run(made.throw, error)
-        except StopIteration as stop:
-            external.finish(stop.value, None)
-            return
-        except BaseException as raised:
-            failure = raised
-        if failure is not None:
-            ended = (
-                isinstance(failure, (_cancelled_class(), Cancelled))
-                and external.abort_reason is not None
-            )
-            external.finish(None, Cancelled(external.abort_reason) if ended else failure)
-            return
-        if isinstance(asked, _Sleep):
-            when_us = self.now_us() + to_us(asked.seconds)
+        seconds = self._resumed(external, error)
+        if seconds is not None:
             self._running[external] = self.scheduler.timers.call(
-                when_us, lambda: self._step(external, None)
+                self.now_us() + to_us(seconds), lambda: self._step(external, None)
             )
-            return
-        refusal = HostError(
-            f"{external.label} needs real time:"
-            " under virtual time a coroutine may await only driver.sleep()",
-            hint="use the asyncio driver, or a scripted provider",
+
+    def _resumed(self, external: External, error: BaseException | None) -> float | None:
+        """Let the coroutine run to its next wait: how long it sleeps. None: its end is reported."""
+        while True:
+            failure: BaseException | None = None
+            asked: Any = None
+            try:
+                if external.handle is None:
+                    assert external.start is not None
+                    external.handle = external.context.run(external.start)
+                made = external.handle
+                if error is None:
+                    asked = external.context.run(made.send, None)
+                else:
+                    asked = external.context.run(made.throw, error)
+            except StopIteration as stop:
+                self.report(external, stop.value)
+                return None
+            except BaseException as raised:
+                failure = raised
+            if failure is not None:
+                self._report_failure(external, failure)
+                return None
+            if isinstance(asked, _Sleep):
+                return asked.seconds
+            error = HostError(
+                f"{external.label} needs real time:"
+                " under virtual time a coroutine may await only driver.sleep()",
+                hint="use the asyncio driver, or a scripted provider",
+            )
+
+    def _report_failure(self, external: External, failure: BaseException) -> None:
+        ended = (
+            isinstance(failure, (_cancelled_class(), Cancelled))
+            and external.abort_reason is not None
         )
-        self._step(external, refusal)
+        self.report(external, None, Cancelled(external.abort_reason) if ended else failure)
 
     def abort(self, external: External) -> None:
         timer = self._running.pop(external, None)
@@ -271,7 +301,7 @@ class VirtualDriver(Driver):
             value = external.context.run(external.function)
         except Exception as error:
             failure = error
-        external.finish(value, failure)
+        self.report(external, value, failure)
 
     async def sleep(self, seconds: float) -> None:
         await _sleep(seconds)

@@ -22,11 +22,12 @@ def do_chores(kernel: Kernel) -> None:
     """What only the hub does, under the host's recursion limit: posts, timers, callbacks."""
     if kernel._interrupted:
         kernel._interrupted = False
+        kernel.driver.heard_interrupt()
         interrupted(kernel)
     if kernel.inbox.filled:
         take_posts(kernel)
     if kernel.timers.heap:
-        now = kernel.driver.now_us()
+        now = kernel.driver.due_us()
         entry = kernel.timers.pop_due(now)
         while entry is not None:
             _, _, target, gen, branch = entry

@@ -174,6 +174,7 @@ class Scheduler(Kernel):
         self.check_thread()
         if isinstance(task, str):
             task = self.find_task(task)
+        self.host_acts("cancel", task.id)
         if task.is_done:
             return False
         asker = by or ("host" if self.current is None else self.current.own_path())
@@ -296,6 +297,7 @@ class Scheduler(Kernel):
         return any(e.abort_reason is not None and e.function is None for e in self.externals)
 
     def _watch(self, task: Task) -> None:
+        self.host_acts("wait", task.id)
         task.observed = True
         task.own_terms().watched = not task.is_done
 

@@ -95,7 +95,7 @@ def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle |
 def check_wall(scheduler: Kernel) -> None:
     """Inside a barrier the hub is not visited: look at the wall deadline alone."""
     timer = scheduler.wall_timer
-    if timer is not None and timer.gen == 0 and timer.when_us <= scheduler.now_us():
+    if timer is not None and timer.gen == 0 and scheduler.driver.is_past(timer.when_us):
         timer.fire()
         scheduler.timers.forget()
     if scheduler.wall is not None:

@@ -47,6 +47,7 @@ class ConcurrencyManager:
 
         It starts when the scheduler runs: in `wait`, `run`, or a host's loop.
         """
+        self.scheduler.host_acts("submit", name)
         return self.scheduler.spawn(
             body, name=name, priority=priority, timeout=timeout, token=token
         )

@@ -27,6 +27,7 @@ class External:
     """One effect in flight outside. `event` is its end: its result, or its error raised.
 
     done: it has really ended, cleanup included. abort_reason: set once its end was asked for.
+    subject: what is asked of whom, for a driver that records it; set by whoever made it.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class External:
         "on_done",
         "scheduler",
         "start",
+        "subject",
         "value",
         "waiters",
     )  # fmt: skip
@@ -59,6 +61,7 @@ class External:
         self.function = function
         self.on_done = on_done
         self.label = label
+        self.subject: Any = None
         self.context = contextvars.copy_context()
         self.done = False
         self.begun = False

@@ -435,9 +435,7 @@ class Kernel(KernelState):
         else:
             if chooser is not None:
                 chooser.slice_ended(me, self._ready)
-            if self._interrupted:
-                self._poll_at = -1
-            if self.driver.poll_due() or self.turns > self._poll_at:
+            if self._interrupted or self.driver.poll_due() or self.turns > self._poll_at:
                 self.visit_hub(me)
             elif self._should_rotate(me):
                 self._ready.append(me)
@@ -445,7 +443,6 @@ class Kernel(KernelState):
             else:
                 self.turns += 1
                 self.stays += 1
-                self._poll_at += 1  # no switch
             if me.doom is not None:
                 raise me.doom.exception() from None
         n = self._slice if chooser is None else chooser.slice(me)
@@ -469,8 +466,6 @@ class Kernel(KernelState):
         """Whether `task`, back at the hub, goes behind others; it is queued then."""
         if task.stack is None or task.holds or not self._should_rotate(task):
             return False
-        if self.wall is not None and task.terms.watched:
-            return False  # the host waits for it, and it ends now
         self._ready.append(task)
         return True
 
@@ -547,6 +542,7 @@ class Kernel(KernelState):
 
     def _run_from_hub(self, task: Task) -> None:
         """Switch to `task` and come back when some task gives control to the hub."""
+        self.stays += task is self._last  # as if it had not been to the hub
         stack, given = task.stack, self
         if stack is None:
             if self._spare:
@@ -556,6 +552,8 @@ class Kernel(KernelState):
                 self._stacks[stack] = None
         self._enter(task)
         stack.switch(given)
+        last = self.current
+        self._last = last if last is not None and last.state is RUNNING else None
         self.current = None
         self.registers["_it"] = HUB_STEPS
 

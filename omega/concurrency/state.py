@@ -79,6 +79,7 @@ class KernelState:
         "_escaped",
         "_hub",
         "_interrupted",
+        "_last",
         "_max_running",
         "_max_started",
         "_passed",
@@ -195,6 +196,7 @@ class KernelState:
         self.in_batch = False
         self._resume: Task | None = None  # runs next, before any ready task
         self._hub: greenlet = None
+        self._last: Task | None = None  # came to the hub last, and did not wait for anything
         self._spare: list[greenlet] = []
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
         self._poll_at = 0  # once `turns` is greater, the hub is visited
@@ -260,6 +262,8 @@ class KernelState:
 
     def _should_rotate(self, me: Task) -> bool:
         """Whether `me`, at the end of its slice, goes behind others."""
+        if self.wall is not None and me.terms.watched:
+            return False  # the host waits for it, and it ends now
         if self.chooser is not None:
             return len(self._ready) > 0 and self.chooser.preempts(me)
         if self._rotates:
@@ -273,6 +277,7 @@ class KernelState:
     def configure(self, **changes: Any) -> None:
         """Change settings while running; they hold from the next slice end on."""
         self.check_thread()
+        self.host_acts("configure", None)
         self.config = self.config.changed(**changes)
         self._use_config()
 
@@ -282,6 +287,11 @@ class KernelState:
         chooser.kernel = self  # type: ignore[assignment]  # what is made is always a Scheduler
         self.chooser = chooser
         self._use_config()
+
+    def host_acts(self, what: str, whom: str | None) -> None:
+        """Tell the driver that the host is about to do something between batches, if it is."""
+        if self.current is None and not self.in_batch:
+            self.driver.acted(what, whom)
 
     @property
     def is_own_thread(self) -> bool:
@@ -420,7 +430,7 @@ class KernelState:
         """Ctrl-C: sets a flag and ends the slice; may be called from a signal handler."""
         self._interrupted = True
         me = self.current
-        if me is not None and me.stack is not None:
+        if me is not None and me.stack is not None and self.driver.cuts_slices:
             deque(me.it, 0)
         self.driver.wake()
 
