@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         LimitExceeded,
         LispError,
         OmegaError,
+        ReplayDivergence,
+        TapeEnded,
         TaskCancelled,
     )
-    from omega.interpreter import Interpreter
+    from omega.interpreter import Interpreter, replay
     from omega.limits import Limits
     from omega.lisp.procedure import Procedure
     from omega.llm import LLMReply, LLMRequest, Provider
@@ -40,6 +42,8 @@ _HOMES = {
     "LimitExceeded": "omega.errors",
     "LispError": "omega.errors",
     "OmegaError": "omega.errors",
+    "ReplayDivergence": "omega.errors",
+    "TapeEnded": "omega.errors",
     "TaskCancelled": "omega.errors",
     "Interpreter": "omega.interpreter",
     "Limits": "omega.limits",
@@ -47,6 +51,7 @@ _HOMES = {
     "LLMReply": "omega.llm",
     "LLMRequest": "omega.llm",
     "Provider": "omega.llm",
+    "replay": "omega.interpreter",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -153,6 +153,7 @@ class Calls:
             on_done=lambda external: self._ended(call, external),
             waits_for="an LLM call",
         )
+        call.external.subject = (call.identity, call.request)
 
     def _ended(self, call: _Call, external: External) -> None:
         """The attempt is over and its connection closed. Runs on the hub."""

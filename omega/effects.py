@@ -4,8 +4,8 @@ Owns: `Door.perform`, the table of built-in effects, the check of grants. `Grant
 Refuses: waiting without the scheduler; anything a grant does not allow.
 
 Order, from the program outwards: handlers of the program (`with-handler`) > recorder or replayer
-(the `tap`) > grants > what really does it. Every effect has an identity, (task's spawn path, the
-task's effect counter), whatever order things happen in.
+(the `tap`) > grants > what really does it. What waits (models, standard input) passes the tap by:
+it is recorded where its end reaches the scheduler (concurrency/recording.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from omega.calls import Calls
 from omega.concurrency import Scheduler
@@ -23,7 +23,36 @@ from omega.errors import LispError, LispFileError, LispTypeError, PermissionDeni
 
 FILE_HINT = "`file-exists?` tells before; `guard` with (condition-is? e 'file-error) handles it"
 
-Tap = Callable[[str, tuple[str, int], tuple[Any, ...], Callable[[], Any]], Any]
+# Effects whose reply comes from outside, at once.
+FACTS = frozenset(("env", "env-list", "file.open-read", "file.open-write", "file.exists",
+                   "file.delete"))  # fmt: skip
+
+
+Act = Callable[[], Any]
+
+
+class Tap(Protocol):
+    @property
+    def is_over(self) -> bool:
+        """Whether the run it replays has ended: what still unwinds is no part of it."""
+
+    def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        """What `act` answers or raises, which reaches outside and does not wait."""
+
+    def written(self, kind: str, act: Act) -> None:
+        """`act`, which is done in a replay as well; that it fails is the fact."""
+
+    def host(self, name: str, arguments: Any, act: Act) -> Any:
+        """What a function of the host answers or raises."""
+
+    def entered(self) -> None:
+        """The function of the host that runs now, if one does, uses the interpreter."""
+
+    def file(self, key: str, act: Act) -> Any:
+        """What is found of a file of the program's own text."""
+
+    def text(self, filename: str, text: str) -> None:
+        """The host gives a text to evaluate."""
 
 
 class Grants:
@@ -63,7 +92,7 @@ class Door:
     ) -> None:
         self.scheduler, self.grants, self.calls, self.dice = scheduler, grants, calls, rng
         self.rt: Any = None  # the Runtime, once there is one
-        self.tap: Tap | None = None
+        self.tap: Tap | None = None  # asked instead of the outside: omega/tape
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
         self._effects: dict[str, Callable[..., Any]] = {
@@ -101,10 +130,8 @@ class Door:
                 kind="unhandled-effect",
                 hint="handle it with (with-handler ((" + kind + " (lambda (...) reply))) ...)",
             )
-        if self.tap is not None:
-            task = self.scheduler.current
-            identity = task.next_effect() if task is not None else ("0", 0)
-            return self.tap(kind, identity, arguments, lambda: act(*arguments))
+        if self.tap is not None and kind in FACTS:
+            return self.tap.reply(kind, arguments, lambda: act(*arguments))
         if len(arguments) == 1:
             # Many a task waits in here, and unpacked arguments go through C: half a kilobyte of the
             # stack that is put aside when it does.
@@ -139,7 +166,7 @@ class Door:
 
     def _now(self) -> float:
         driver = self.scheduler.driver
-        return driver.now() if driver.virtual else time.time()
+        return driver.now() if driver.virtual else self._fact("now", _wall_clock)
 
     def _random(self) -> float:
         return self.dice.random()
@@ -170,19 +197,22 @@ class Door:
 
     def _stdin_line(self) -> str:
         self._check_stdin()
-        if sys.stdin is None:  # it was closed before we began
-            return ""
-        return self._blocking(sys.stdin.readline, "standard input")
+        return self._blocking(_read_line, "standard input")
 
     def _write_out(self, text: str) -> None:
-        (sys.stdout if self.output is None else self.output).write(text)
+        if self.tap is None or not self.tap.is_over:
+            (sys.stdout if self.output is None else self.output).write(text)
+
+    def _fact(self, kind: str, act: Callable[[], Any]) -> Any:
+        return act() if self.tap is None else self.tap.reply(kind, (), act)
 
     def _blocking(self, read: Callable[[], str], what: str) -> str:
         """Read where it may block: other tasks go on. Under virtual time, and outside of tasks,
         just read.
         """
         if self.scheduler.current is None or self.scheduler.driver.virtual:
-            return read()
+            line: str = self._fact("stdin.read-line", read)
+            return line
         text: str = self.scheduler.sync(self.scheduler.blocking(read, waits_for=what).event)
         return text
 
@@ -247,6 +277,14 @@ class Door:
             os.unlink(allowed)
         except OSError as error:
             raise LispFileError(f"cannot delete {path}: {_reason(error)}", hint=FILE_HINT) from None
+
+
+def _wall_clock() -> float:
+    return time.time()
+
+
+def _read_line() -> str:
+    return "" if sys.stdin is None else sys.stdin.readline()  # None: closed before we began
 
 
 class _TextFile:

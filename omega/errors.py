@@ -78,6 +78,7 @@ CODES: dict[str, tuple[str, str | None]] = {
     "loop-is-running": ("E903", "error"),
     "closed": ("E904", "error"),
     "usage": ("E905", "error"),
+    "tape-ended": ("E906", "error"),
     "bug": ("E999", "condition"),
     # what `omega check` finds in a text that runs all the same: never raised
     "unused-variable": ("W201", None),
@@ -470,6 +471,18 @@ class LoopIsRunning(HostError):
 
 class Closed(HostError):
     kind = "closed"
+
+
+class ReplayDivergence(HostError):
+    """A replayed program does something else than the recorded one did."""
+
+    kind = "replay-divergence"
+
+
+class TapeEnded(HostError):
+    """A tape ends although the run went on: whatever recorded it was killed."""
+
+    kind = "tape-ended"
 
 
 class OmegaBug(OmegaError):

@@ -24,28 +24,28 @@ NESTED_MAX = 10
 class HostStack:
     """The recursion limit of one interpreter's host functions. `leave` and `enter_again`, in pairs,
     are for calls of Lisp by a host function: Lisp has the limit of the task's stack, `most`, and
-    other tasks may run until it returns.
+    other tasks may run until it returns. nested: how many such calls are under way.
 
     A host function that waits by itself switches to other tasks as well: by way of the hub, which
     gives them their limit. It goes on without a bound of its own.
     """
 
-    __slots__ = ("_most", "_scheduler")
+    __slots__ = ("_most", "_scheduler", "nested")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler, self._most = scheduler, scheduler.stack_depth
+        self.nested = 0
 
     def run(
         self,
         function: Callable[..., Any],
         positional: list[Any],
         keywords: Any,
-        nested: int,
         *,
         may_wait: bool,
     ) -> Any:
-        """Call a host function, for whose end `nested` others wait."""
-        before = getrecursionlimit()
+        """Call a host function."""
+        before, nested = getrecursionlimit(), self.nested
         spare = SPARE if not nested else SPARE_NESTED if nested < NESTED_MAX else SPARE_DEEP
         depth.lower(spare, before)
         if may_wait:

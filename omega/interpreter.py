@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.calls import CallingScheduler, Calls
 from omega.concurrency import (
@@ -38,19 +38,22 @@ from omega.errors import (
     Source,
     WrongThread,
 )
+from omega.host_functions import HostFunctions
 from omega.host_stack import HostStack
 from omega.left_behind import left_behind, warn
 from omega.limits import HOW_TO_RAISE, Limits, advise
 from omega.lisp.conditions import NATIVE_DEPTH_HINT
-from omega.lisp.data import Keyword
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
-from omega.lisp.procedure import Procedure, Seam, host_failure
+from omega.lisp.procedure import Procedure, Seam
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 from omega.programs import ProgramFiles, read_source
 from omega.scheduler_host import Lookout, SchedulerHost
+
+if TYPE_CHECKING:
+    from omega.tape import Recording, Replay
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
 LOOP_CALL_STEPS_MAX = 100_000_000  # of a procedure called, not awaited, in an asyncio loop
@@ -64,6 +67,7 @@ class Interpreter:
     time passes by otherwise. output: where `display` writes, an object with `write(text)`; None:
     standard output. load_path: folders whose libraries and texts a program may import and include,
     whatever it may read otherwise. optimize: False leaves out what the compiler does for speed.
+    record: the path of a tape to write, which `omega.replay` replays. session: what does either.
     """
 
     def __init__(
@@ -80,24 +84,33 @@ class Interpreter:
         use_cache: bool = True,
         load_path: Sequence[str] = (),
         optimize: bool = True,
+        record: str | None = None,
+        session: Recording | Replay | None = None,
     ) -> None:
         self._thread = threading.get_ident()
         most = self.limits = limits or Limits()
         if llm is None or isinstance(llm, str):
             llm = provider_from_spec(llm or DEFAULT_SPEC)
         provider = llm
-        if driver is None:
-            driver = VirtualDriver() if virtual_time else AsyncioDriver()
-        if driver.virtual and provider.needs_real_time:
+        if (virtual_time if driver is None else driver.virtual) and provider.needs_real_time:
             raise HostError(
                 f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"
             )
-        self.scheduler = CallingScheduler(
-            scheduler or SchedulerConfig(), driver=driver, registers={}, depth_max=self.limits.depth
-        )
+        config, granted = scheduler or SchedulerConfig(), grants or Grants()
+        if record is not None:
+            from omega.tape import Recording
+
+            session = Recording(record)
+        self.session, make = session, CallingScheduler
+        if session is not None:
+            facts = {"seed": seed, "virtual_time": virtual_time, "optimize": optimize}
+            driver, make = session.begin(facts, config, most, granted, provider), session.scheduler
+        elif driver is None:
+            driver = VirtualDriver() if virtual_time else AsyncioDriver()
+        self.scheduler = make(config, driver=driver, registers={}, depth_max=most.depth)
         rng = random.Random(seed)
         self.calls = self.scheduler.calls = Calls(self.scheduler, provider, rng)
-        self.door = Door(self.scheduler, grants or Grants(), self.calls, rng)
+        self.door = Door(self.scheduler, granted, self.calls, rng)
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
             RuntimeLimits(most.depth, most.output_bytes, most.alloc_items, most.source_bytes),
@@ -110,12 +123,12 @@ class Interpreter:
         self._evaluator.once = self._once
         self._module_lock = Mutex(self.scheduler, "the libraries that are being imported")
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
-        self._seam.host_function = self._host_function
         self.scheduler.watchdog.look = Lookout(self.runtime)
         self._closed = False
         self._leaks_told = False
         self._stack = HostStack(self.scheduler)
-        self._nested = 0  # calls of procedures by host functions that are under way
+        hosts = HostFunctions(self.scheduler, self._seam, self._stack, self.door)
+        self._seam.host_function = self._host_function = hosts.procedure
         self._manager: ConcurrencyManager | None = None
         self.findings: list[OmegaError] = []  # of the last text: what fails if it is reached
         self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
@@ -123,6 +136,8 @@ class Interpreter:
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.on_emergency: Callable[[int], None] | None = None  # ends the process at once
         self.door.output = output
+        if self.session is not None:
+            self.session.attach(self)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -187,6 +202,7 @@ class Interpreter:
         from its start.
         """
         self._check_open()
+        self._acts("submit", name)
         if isinstance(program, Procedure):
             function = program.function
             body = self.task_body(lambda: self.runtime.call(function))
@@ -232,6 +248,8 @@ class Interpreter:
             return [self.explained(error) for error in self._evaluator.check(text, filename)]
 
     def _prepared(self, text: str, filename: str) -> Callable[[], Any]:
+        if self.door.tap is not None:
+            self.door.tap.text(filename, text)
         try:
             with self._metered("while a program is compiled"):
                 thunk, found = self._evaluator.prepare(text, filename)
@@ -383,85 +401,39 @@ class Interpreter:
     @property
     def manager(self) -> ConcurrencyManager:
         """The ConcurrencyManager over this interpreter's scheduler."""
+        if self.door.tap is not None:
+            self.door.tap.entered()
         if self._manager is None:
             self._manager = ConcurrencyManager.over(self.scheduler)
         return self._manager
 
-    # -- host functions ------------------------------------------------------------------------
-
-    def _host_function(
-        self, function: Any, name: str, *, blocking: bool = False, reentrant: bool = False
-    ) -> Any:
-        """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
-        from omega.lisp.host_calls import is_coroutine, refused, split_keywords
-
-        scheduler, seam, stack = self.scheduler, self._seam, self._stack
-
-        def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
-            if blocking and scheduler.current is not None:
-                external = scheduler.blocking(
-                    lambda: function(*positional, **keywords), waits_for=name
-                )
-                return scheduler.sync(external.event)
-            if scheduler.current is None:
-                return function(*positional, **keywords)
-            nested = self._nested
-            try:
-                if reentrant:
-                    return stack.run(function, positional, keywords, nested, may_wait=True)
-                with scheduler.no_switch(name):
-                    return stack.run(function, positional, keywords, nested, may_wait=False)
-            finally:
-                scheduler.driver.host_returned(name)
-
-        def host(*arguments: Any) -> Any:
-            positional = [seam.to_host(a) for a in arguments]
-            keywords: dict[str, Any] = {}
-            if Keyword in map(type, positional):
-                positional, keywords = split_keywords(name, positional)
-            failure: Exception | None = None
-            try:
-                value = call(positional, keywords)
-                if is_coroutine(value):
-                    value = self._awaited(value, name)
-            except Exception as raised:
-                failure = raised
-            if isinstance(failure, TypeError):
-                failure = refused(function, name, positional, keywords, failure) or failure
-            if failure is not None:
-                raise host_failure(name, failure)
-            return seam.from_host(value)
-
-        host.__name__ = host.__qualname__ = name
-        host.__doc__ = f"({name} ...)\n\n{getattr(function, '__doc__', None) or ''}"
-        host.host_original = function  # type: ignore[attr-defined]
-        return host
-
-    def _awaited(self, coroutine: Any, name: str) -> Any:
-        if self.scheduler.current is None:
-            coroutine.close()
-            raise HostError(f"`{name}` is asynchronous and can only be called from a task")
-        return self.scheduler.sync(self.scheduler.external(lambda: coroutine, waits_for=name).event)
-
     # -- calls from the host -------------------------------------------------------------------
+
+    def _acts(self, what: str, whom: str | None) -> None:
+        """The host does something to this interpreter: a tape tells where."""
+        if self.door.tap is not None:
+            self.door.tap.entered()
+            self.scheduler.host_acts(what, whom)
 
     def _enter(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         """Call a procedure from host code: on the running task's stack, else on the scheduler."""
         self._check_open()
+        self._acts("call", name)
         if self.scheduler.current is not None:
             # The call goes through the host's C stack, which must not be filled.
-            if self._nested >= HOST_DEPTH_MAX:
+            nested = self._stack.nested
+            if nested >= HOST_DEPTH_MAX:
                 raise LimitExceeded(
-                    "native-depth", self._nested, HOST_DEPTH_MAX, "calls of host code within calls",
+                    "native-depth", nested, HOST_DEPTH_MAX, "calls of host code within calls",
                     hint=NATIVE_DEPTH_HINT,
                 )  # fmt: skip
-            self._nested += 1
+            self._stack.nested += 1
             limit = self._stack.leave()
             try:
                 return self._seam.to_host(self.runtime.call(function, *arguments))
             finally:
                 self._stack.enter_again(limit)
-                self._nested -= 1
+                self._stack.nested -= 1
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"
             with self.scheduler.no_switch(where), self._metered(f"in {where}"):
@@ -491,6 +463,7 @@ class Interpreter:
 
     async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         self._check_open()
+        self._acts("call", name)
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
         return await self._finish_async(self.scheduler.spawn(body, name=name, locals=Dynamics()))
 
@@ -530,6 +503,7 @@ class Interpreter:
             if self.calls.is_connected and guest:
                 self.calls.close_soon()
             warn(self._left, stacklevel=2)
+            self._end_session()
 
     async def aclose(self) -> None:
         """`close` inside a running asyncio loop; connections are closed when it is done."""
@@ -539,6 +513,11 @@ class Interpreter:
                 await self.scheduler.driver.drive_async(lambda: closing.done)
             self.scheduler.close()
             warn(self._left, stacklevel=2)
+            self._end_session()
+
+    def _end_session(self) -> None:
+        if self.session is not None:
+            self.session.close()
 
     def leaks(self) -> list[OmegaError]:
         """What `close` would leave behind now, as warnings; it warns nobody who has asked."""
@@ -554,7 +533,9 @@ class Interpreter:
             raise HostError(
                 "a program cannot close its own interpreter", hint="close it where it was made"
             )
-        self._left = [] if self._leaks_told else left_behind(self.scheduler)
+        self.scheduler.host_acts("close", None)
+        asked = self._leaks_told or self.scheduler.driver.failure is not None
+        self._left = [] if asked else left_behind(self.scheduler)
         self._closed = True
         return True
 
@@ -588,8 +569,23 @@ class Interpreter:
         return documentation(function, name)
 
 
+def replay(path: str, *, output: Any = None) -> Interpreter:
+    """An Interpreter that replays the tape at `path`: made as the recorded one was, it gets from
+    outside what that got. Whoever uses it does what was done with that one. output: where `display`
+    writes, as of Interpreter.
+
+    Raises LispFileError and HostError for what is no tape; from then on ReplayDivergence when
+    something differs, and TapeEnded where the tape of a run ends that was killed.
+    """
+    from omega.tape import Replay, TapeReader
+    from omega.tape.session import arguments_of
+
+    tape = TapeReader(path)
+    return Interpreter(**arguments_of(tape.header), output=output, session=Replay(tape))
+
+
 def _raise(error: BaseException) -> Any:
     raise error
 
 
-__all__ = ["Grants", "Interpreter", "Limits"]
+__all__ = ["Grants", "Interpreter", "Limits", "replay"]

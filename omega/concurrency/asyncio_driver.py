@@ -78,7 +78,7 @@ class AsyncioDriver(Driver):
         scheduler = self.scheduler
         held_us = now - self._seen_us
         if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
-            scheduler.watchdog.took(held_us)
+            self.held(held_us)
         self._seen_us = now
         self._seen_turns = scheduler.turns
         heap = scheduler.timers.heap
@@ -93,7 +93,7 @@ class AsyncioDriver(Driver):
         now = clock.now_us()
         if now - self._seen_us > self.scheduler.watchdog.noted_us:
             # Whatever else had the processor since then has told so, or took next to nothing.
-            self.scheduler.watchdog.took(now - self._seen_us, name)
+            self.held(now - self._seen_us, name)
         self._seen_us = now
 
     def wants_control(self) -> bool:

@@ -77,6 +77,10 @@ class Driver:
     def host_returned(self, name: str) -> None:
         """The host function `name` has returned to the running task."""
 
+    def held(self, us: int, by: str | None = None) -> None:
+        """The running task has held the processor for so long; by: in this host function."""
+        self.scheduler.watchdog.took(us, by)
+
     def wants_control(self) -> bool:
         """Asked by the hub between tasks: shall the batch end, for the driver to look at I/O?"""
         return False

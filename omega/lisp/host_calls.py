@@ -1,6 +1,6 @@
 """Calls of host functions that do not fit: told apart from failures inside of them.
 
-Owns: `refused`, `host_signature`, `split_keywords`.
+Owns: `refused`, `host_signature`, `split_keywords`, `is_coroutine`.
 Refuses: the way of a call that succeeds: a signature is read only after Python has refused one.
 """
 

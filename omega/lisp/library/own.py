@@ -30,10 +30,7 @@ OWN: dict[str, str] = {
         limit-exceeded? llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition
         match-error? no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
-        schedule-failure? skip stray-bracket? syntax-error? task-cancelled? task-error?
-        tasks-failed? timeout-error? type-error? unbound-variable? unclosed? unhandled-effect?
-        unknown-task? unreachable-clause? unused-import? unused-variable? use-value value-error?
-        with-restarts wrong-thread?
+        schedule-failure? skip stray-bracket? syntax-error? tape-ended? task-cancelled?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation

@@ -1,0 +1,240 @@
+"""What an interpreter is given to be recorded, or replayed: its driver, its door's tap, its files.
+
+Owns: `Recording`, `Replay`: what a tape's first line says of an interpreter, and the end of both.
+Refuses: to know which facts there are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from omega import __version__
+from omega.calls import CallingScheduler
+from omega.concurrency import Driver, SchedulerConfig
+from omega.concurrency.limits import all_tasks
+from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver
+from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
+from omega.effects import Grants, Tap
+from omega.errors import HostError, OmegaBug, Span
+from omega.limits import Limits
+from omega.lisp.sites import places
+from omega.llm import LLMReply, LLMRequest
+from omega.tape.files import TapeReader, TapeWriter
+from omega.tape.taps import Recorder, Replayer
+
+
+class Recording:
+    """A run that is recorded. about: what the tape is to say of it besides (JSON data). is_program:
+    it ends with `end`, which tells its exit code, and not with its interpreter.
+    """
+
+    is_program = False
+    is_replay = False
+    scheduler = CallingScheduler
+    failure = None
+    provider = None  # its own
+
+    def __init__(self, path: str, about: dict[str, Any] | None = None) -> None:
+        self.tape = TapeWriter(path)
+        self._about = about or {}
+        self._driver: Any = None
+
+    def begin(self, facts: dict[str, Any], *parts: Any) -> Driver:
+        """Write what the interpreter is made with; its driver."""
+        python = ".".join(map(str, sys.version_info[:3]))
+        settings = settings_of(facts, *parts)
+        self.tape.begin({"version": __version__, "python": python, **settings, **self._about})
+        make = VirtualRecordingDriver if facts["virtual_time"] else RecordingDriver
+        self._driver = make(self.tape)
+        return self._driver  # type: ignore[no-any-return]
+
+    def attach(self, interpreter: Any) -> None:
+        interpreter.door.tap = tap = Recorder(self.tape, interpreter.scheduler)
+        _watch_files(interpreter, tap)
+
+    def close(self) -> None:
+        """Its interpreter has been closed."""
+        if not self.is_program:
+            self.end()
+
+    def end(self, status: int | None = None) -> int | None:
+        """The run is over; a second time does nothing. status: the exit code of a program; it is
+        answered. Raises LispFileError when the tape could not be written.
+        """
+        if self.tape.is_open:
+            self._driver.arrived("end", status)
+            lost = self.tape.close()
+            if lost is not None:
+                raise lost
+        return status
+
+
+class Replay:
+    """A run that is had again from `tape`. is_program: as of Recording. takes_any_text: the texts
+    may be others, as long as they do the same. scheduler: the class of its scheduler.
+    """
+
+    is_program = False
+    is_replay = True
+    takes_any_text = False
+
+    def __init__(
+        self, tape: TapeReader, scheduler: type[CallingScheduler] = CallingScheduler
+    ) -> None:
+        self.tape, self.scheduler = tape, scheduler
+        self.provider = RecordedProvider(*tape.header["provider"])
+        self.tap: Replayer
+        self._driver: ReplayDriver | VirtualReplayDriver
+        self._rt: Any = None
+
+    def begin(self, facts: dict[str, Any], *parts: Any) -> Driver:
+        """The interpreter's driver. Raises HostError when it is made in another way than the
+        recorded one.
+        """
+        recorded = self.tape.header
+        for name, value in json.loads(json.dumps(settings_of(facts, *parts))).items():
+            if recorded.get(name) != value:
+                raise HostError(
+                    f"{self.tape.path} was recorded with {name} {json.dumps(recorded.get(name))}, "
+                    f"not {json.dumps(value)}",
+                    hint="omega.replay(path) makes an interpreter as it was",
+                )
+        make = VirtualReplayDriver if facts["virtual_time"] else ReplayDriver
+        self._driver = make(self.tape)
+        return self._driver
+
+    def attach(self, interpreter: Any) -> None:
+        self._rt = interpreter.runtime
+        interpreter.door.tap = self.tap = Replayer(self.tape, interpreter.scheduler)
+        self.tap.takes_any_text = self.takes_any_text
+        self.tape.locate = self._place
+        _watch_files(interpreter, self.tap)
+
+    @property
+    def failure(self) -> HostError | None:
+        """Why the replay ended before the recorded run did."""
+        return self._driver.failure
+
+    def pause(self, is_paused: bool) -> None:
+        """While it is paused, whoever looks at the run changes nothing of it."""
+        self._driver.is_paused = self.tap.is_paused = is_paused
+
+    def close(self) -> None:
+        """Its interpreter has been closed."""
+        if not self.is_program:
+            self.end()
+
+    def end(self, status: int | None = None) -> int | None:
+        """The exit code of the recorded program. Raises ReplayDivergence when something of the tape
+        is left that was not met.
+        """
+        head = self.tape.head
+        self.tape.close()
+        if self._driver.stop_soon is not None:
+            raise self._driver.stop_soon
+        if self._driver.failure is None and not self.tape.is_at_end:
+            over = self.tape.is_over
+            self._driver.failure = self.tape.ended() if over else self.tape.left_over()
+            raise self._driver.failure
+        if head is None or head[0] != "end" or head[4] is None:
+            return status
+        return int(head[4])
+
+    def _place(self, task_id: str | None) -> tuple[str | None, Span | None]:
+        """What a task is called, and where in the program it is; None: the one that runs."""
+        scheduler = self._driver.scheduler
+        task = scheduler.current
+        frame: FrameType | None = sys._getframe(1)
+        if task_id is not None:
+            task = next((task for task in all_tasks(scheduler) if task.has_id(task_id)), None)
+            frame = None if task is None or task.stack is None else task.stack.gr_frame
+        name = None if task is None else task.name or task.short_id()
+        for _, span in running_places(self._rt, frame):
+            return name, span
+        return name, None
+
+
+class RecordedProvider:
+    """In place of the provider of a recorded run, which is asked nothing."""
+
+    def __init__(self, name: str, needs_real_time: bool) -> None:
+        self.name, self.needs_real_time = name, needs_real_time
+
+    async def infer(self, request: LLMRequest, *, sleep: Any) -> LLMReply:
+        raise OmegaBug("a replay asked a provider")
+
+    async def aclose(self) -> None:
+        """It has no connections."""
+
+
+def settings_of(
+    facts: dict[str, Any], config: SchedulerConfig, limits: Limits, grants: Any, provider: Any
+) -> dict[str, Any]:
+    """What a run depends on, of what its interpreter was made with: as JSON data."""
+    return {
+        **facts,
+        "scheduler": asdict(config),
+        "limits": {name: getattr(limits, name) for name in Limits.__slots__},
+        "grants": {"llm": grants.llm, "stdin": grants.stdin},
+        "provider": [provider.name, provider.needs_real_time],
+    }
+
+
+def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
+    """With what arguments to make the interpreter that a tape was recorded with."""
+    return {
+        "llm": RecordedProvider(*header["provider"]),
+        "grants": Grants(**header["grants"]),
+        "scheduler": SchedulerConfig(**header["scheduler"]),
+        "limits": Limits(**header["limits"]),
+        "seed": header["seed"],
+        "virtual_time": header["virtual_time"],
+        "optimize": header["optimize"],
+    }
+
+
+def running_places(rt: Any, frame: FrameType | None) -> Iterator[tuple[str, Span]]:
+    """(procedure, place) of the calls that run, innermost first, from a frame on."""
+    while frame is not None:
+        if is_of_program(rt, frame):
+            yield from places(frame.f_code, frame.f_lasti)
+        frame = frame.f_back
+
+
+def is_of_program(rt: Any, frame: FrameType) -> bool:
+    """Whether a frame runs code of the program, and not of the library."""
+    code = frame.f_code
+    is_generated = frame.f_globals is rt.registers and code is not rt.drive.__code__
+    return is_generated and not code.co_filename.startswith("<omega")
+
+
+def _watch_files(interpreter: Any, tap: Tap) -> None:
+    modules = interpreter._evaluator.modules
+    modules.files = _Files(modules.files, tap)
+
+
+class _Files:
+    """The files of a program's text (modules.Files), by way of a tap."""
+
+    def __init__(self, files: Any, tap: Tap) -> None:
+        self._files, self._tap = files, tap
+
+    def locate(self, name: tuple[str | int, ...], importer: str) -> str | None:
+        asked = f"the library ({' '.join(map(str, name))}) for {importer}"
+        found: str | None = self._ask(asked, lambda: self._files.locate(name, importer))
+        return found
+
+    def included(self, written: str, importer: str) -> str:
+        asked = f"the file {written} for {importer}"
+        return str(self._ask(asked, lambda: self._files.included(written, importer)))
+
+    def read(self, path: str) -> str:
+        return str(self._ask(f"the text of {path}", lambda: self._files.read(path)))
+
+    def _ask(self, key: str, act: Callable[[], Any]) -> Any:
+        return self._tap.file(key, act)

@@ -1,0 +1,265 @@
+"""How values and errors are kept in a tape, as JSON: what comes back is what went in.
+
+Owns: `encode`, `decode`, `encode_error`, `decode_error`, `digest`.
+Refuses: objects of the host and procedures (`Unwritable`): there is nothing to make them from.
+
+What JSON has stands for itself; everything else is an object with one key, which says what it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from fractions import Fraction
+from hashlib import sha256
+from typing import Any
+
+from omega import errors
+from omega.errors import (
+    Cancelled,
+    LimitExceeded,
+    OmegaError,
+    OwnCondition,
+    Raised,
+    Span,
+    TasksFailed,
+)
+from omega.lisp.data import Char, Eof, Keyword, Nil, Pair, Symbol, Values, spine, to_list
+from omega.lisp.printer import shorten
+from omega.lisp.table import HashTable
+from omega.llm.request import LLMReply, LLMRequest, Usage
+
+DEPTH_MAX = 100  # levels of a value; json's encoder in C recurses
+SMALL = 1 << 53  # integers that every reader of JSON takes
+TEXT_MAX = 100  # characters of what is asked of the outside, as people are shown it
+DIGEST_CHARS = 16
+
+# What an error is besides its message, by name; of whatever class has it.
+_FIELDS = ("hint", "irritants", "status", "retry_after_s", "retryable", "limit", "used", "allowed",
+           "reason", "by", "task_id", "kinds", "fields", "payload")  # fmt: skip
+
+
+class Unwritable(Exception):
+    """A value that a tape cannot hold. The text says what it is."""
+
+
+def encode(value: Any, depth: int = 0) -> Any:
+    """A value as JSON data. Raises Unwritable."""
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if depth > DEPTH_MAX:
+        raise Unwritable(f"a value more than {DEPTH_MAX} levels deep")
+    if kind is int:
+        return value if -SMALL < value < SMALL else {"int": hex(value)}
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if kind is list:
+        return [encode(item, depth + 1) for item in value]
+    write = _WRITERS.get(kind)
+    if write is not None:
+        return write(value, depth + 1)
+    for plain in (int, float, str):  # of a subclass (IntEnum): it crosses as the plain value
+        if isinstance(value, plain):
+            return encode(plain(value), depth)
+    raise Unwritable(f"a {kind.__name__}")
+
+
+def _items(values: Any, depth: int) -> list[Any]:
+    return [encode(value, depth) for value in values]
+
+
+def _pair(value: Pair, depth: int) -> dict[str, Any]:
+    seen: set[int] = set()
+    at: Any = value
+    while isinstance(at, Pair):
+        if id(at) in seen:
+            raise Unwritable("a circular list")
+        seen.add(id(at))
+        at = at.cdr
+    items = _items(spine(value), depth)
+    return {"list": items} if at is Nil or at is None else {"dotted": items}
+
+
+def _reply(value: LLMReply, depth: int) -> dict[str, Any]:
+    usage = value.usage
+    counts = [usage.input_tokens, usage.output_tokens, usage.is_reported]
+    return {"reply": [value.text, counts, value.model, value.finish_reason]}
+
+
+def _entries(items: Any, depth: int) -> list[Any]:
+    return [[encode(key, depth), encode(value, depth)] for key, value in items]
+
+
+_WRITERS: dict[type, Callable[[Any, int], Any]] = {
+    tuple: lambda value, depth: {"tuple": _items(value, depth)},
+    dict: lambda value, depth: {"dict": _entries(value.items(), depth)},
+    HashTable: lambda value, depth: {"table": _entries(value.items(), depth)},
+    Pair: _pair,
+    type(Nil): lambda value, depth: {"list": []},
+    type(Eof): lambda value, depth: {"eof": True},
+    Symbol: lambda value, depth: {"symbol": value.name},
+    Keyword: lambda value, depth: {"keyword": value.name},
+    Char: lambda value, depth: {"char": value.value},
+    bytes: lambda value, depth: {"bytes": b64encode(value).decode()},
+    bytearray: lambda value, depth: {"bytearray": b64encode(value).decode()},
+    Fraction: lambda value, depth: {"ratio": [encode(value.numerator), encode(value.denominator)]},
+    complex: lambda value, depth: {"complex": [encode(value.real), encode(value.imag)]},
+    Values: lambda value, depth: {"values": _items(value.items, depth)},
+    LLMReply: _reply,
+}
+
+
+def decode(kept: Any) -> Any:
+    """The value that `encode` made `kept` of."""
+    if type(kept) is list:
+        return [decode(item) for item in kept]
+    if type(kept) is not dict:
+        return kept
+    ((kind, content),) = kept.items()
+    return _READERS[kind](content)
+
+
+def _decoded(items: Any) -> list[Any]:
+    return [decode(item) for item in items]
+
+
+def _pairs(content: Any) -> list[tuple[Any, Any]]:
+    return [(decode(key), decode(value)) for key, value in content]
+
+
+def _dotted(content: Any) -> Any:
+    *items, tail = _decoded(content)
+    return to_list(items, tail)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda content: int(content, 16),
+    "float": float,
+    "tuple": lambda content: tuple(_decoded(content)),
+    "dict": lambda content: dict(_pairs(content)),
+    "table": lambda content: HashTable(_pairs(content)),
+    "list": lambda content: to_list(_decoded(content)),
+    "dotted": _dotted,
+    "eof": lambda content: Eof,
+    "symbol": Symbol.of,
+    "keyword": Keyword.of,
+    "char": Char.of,
+    "bytes": b64decode,
+    "bytearray": lambda content: bytearray(b64decode(content)),
+    "ratio": lambda content: Fraction(*_decoded(content)),
+    "complex": lambda content: complex(*_decoded(content)),
+    "values": lambda content: Values(tuple(_decoded(content))),
+    "reply": lambda content: LLMReply(content[0], Usage(*content[1][:2], is_reported=content[1][2]),
+                                      *content[2:]),
+}  # fmt: skip
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def encode_error(error: BaseException) -> dict[str, Any]:
+    """An error as JSON data. What of it a tape cannot hold is left out."""
+    kept: dict[str, Any] = {"class": type(error).__name__}
+    if isinstance(error, OSError):
+        kept["os"] = [error.errno, error.strerror]
+    if isinstance(error, OmegaError):
+        kept["kind"] = error.kind
+        span = error._span
+        if span is not None:
+            kept["span"] = [span.file, span.line, span.column, span.end_line, span.end_column]
+    kept["message"] = error.message if isinstance(error, OmegaError) else _text(error)
+    for name in _FIELDS:
+        value = getattr(error, name, None)
+        if value is not None and value != []:
+            try:
+                kept[name] = encode(list(value) if name == "irritants" else value)
+            except Unwritable:
+                pass
+    return kept
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its text cannot be shown)"
+
+
+def decode_error(kept: dict[str, Any]) -> BaseException:
+    """An error as `encode_error` saw it: its class, if it is one of ours or of Python's."""
+    name = kept["class"]
+    fields = {name: decode(kept[name]) for name in _FIELDS if name in kept}
+    if name == Cancelled.__name__:
+        return Cancelled(fields.get("reason"), fields.get("by"))
+    cls = getattr(errors, name, None)
+    if "kind" in kept:
+        if not (isinstance(cls, type) and issubclass(cls, OmegaError)):
+            cls = errors.LispError
+        return _own(cls, kept, fields)
+    if "os" in kept:
+        return OSError(*kept["os"]) if kept["os"][0] is not None else OSError(kept["message"])
+    cls = getattr(builtins, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        cls = type(name, (Exception,), {})
+    return _foreign(cls, kept["message"])
+
+
+def _own(cls: type[OmegaError], kept: dict[str, Any], fields: dict[str, Any]) -> OmegaError:
+    error = cls.__new__(cls)
+    span = Span(*kept["span"]) if "span" in kept else None
+    hint = fields.pop("hint", None)
+    OmegaError.__init__(error, kept["message"], kind=kept["kind"], hint=hint, span=span)
+    if isinstance(error, TasksFailed):
+        error.outcomes = []
+    needed: tuple[str, ...] = ()
+    if isinstance(error, LimitExceeded):
+        needed = ("limit", "used", "allowed")
+    elif isinstance(error, errors.LLMError):
+        needed = ("status", "retry_after_s", "retryable")
+    elif isinstance(error, errors.TaskCancelled):
+        needed = ("task_id", "reason", "by")
+    elif isinstance(error, OwnCondition):
+        needed = ("kinds", "fields")
+    elif isinstance(error, Raised):
+        needed = ("payload",)
+    for name in {*needed, *fields}:
+        setattr(error, name, fields.get(name))
+    return error
+
+
+def _foreign(cls: type[Exception], text: str) -> Exception:
+    """An exception that is shown as it was, whatever its class makes of arguments."""
+    shown: Any = type(cls.__name__, (cls,), {"__str__": lambda self: text})
+    error: Exception = shown.__new__(shown, text)
+    return error
+
+
+# -- what is asked ---------------------------------------------------------------------------------
+
+
+def digest(asked: Any) -> list[str]:
+    """[a short text, a hash] of what is asked of the outside: arguments, a request."""
+    if isinstance(asked, LLMRequest):
+        try:
+            return [repr(asked), asked.content_hash()[:DIGEST_CHARS]]
+        except OmegaError:
+            return [repr(asked), "-"]
+    text = " ".join(shorten(item, TEXT_MAX) for item in asked)
+    data = json.dumps([_canonical(item) for item in asked])
+    return [text[:TEXT_MAX], sha256(data.encode()).hexdigest()[:DIGEST_CHARS]]
+
+
+def text_hash(text: str) -> str:
+    """The hash by which a program's text is known."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(item: Any) -> Any:
+    try:
+        return encode(item)
+    except Unwritable as unwritable:
+        return {"other": str(unwritable)}
