@@ -38,8 +38,13 @@ def run(repl: Repl, line: str) -> bool:
 
 
 def _tasks(repl: Repl, argument: str) -> str:
+    return tasks_text(repl.interpreter, bool(argument))
+
+
+def tasks_text(interpreter: Any, all_of_them: bool) -> str:
+    """The table of tasks; all_of_them: those that have ended, too."""
     final = ("completed", "error", "cancelled")
-    lines = [t for t in repl.interpreter.scheduler.tasks() if argument or t.state not in final]
+    lines = [t for t in interpreter.scheduler.tasks() if all_of_them or t.state not in final]
     if not lines:
         return "no tasks are left; `,tasks all` shows the ended ones as well"
     return tree(lines)

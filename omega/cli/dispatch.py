@@ -19,6 +19,8 @@ from omega.cli.options import (
     LOAD_PATH,
     NO_OPT,
     PROGRAM_OPTIONS,
+    RECORD,
+    REPLAY_OPTIONS,
     SCHEDULE_OPTIONS,
     Command,
     Option,
@@ -46,8 +48,18 @@ COMMANDS = (
         "run a program\n\n"
         "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
         "is standard input. At the end the program's tasks are waited for.",
-        (*PROGRAM_OPTIONS, DIAGNOSTICS),
+        (*PROGRAM_OPTIONS, RECORD, DIAGNOSTICS),
         "run",
+    ),
+    Command(
+        "replay",
+        "TAPE",
+        "run a recorded program again, on what it got from outside\n\n"
+        "TAPE is what `omega run --record TAPE FILE` wrote. Nothing is waited for, no model is\n"
+        "called and no file is written. The output and the exit code are those of the recorded\n"
+        "run; where the program does something else, it ends with E902. Options may follow TAPE.",
+        (*REPLAY_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
+        "replay",
     ),
     Command(
         "eval",

@@ -179,6 +179,26 @@ SCHEDULE_OPTIONS = (
     ),
 )
 
+RECORD = Option("record", "TAPE", "write what comes from outside to a file, for omega replay")
+
+EVENTS = Option("events", "FILE", "write the event stream, a line per event")
+TRACE = Option("trace", "FILE", "write a trace with a lane per task, for ui.perfetto.dev")
+STATS = Option("stats", None, "at the end, print totals on standard error")
+
+REPLAY_OPTIONS = (
+    Option(
+        "break",
+        "PLACE",
+        "stop before a step of a task, task=ID step=N, at a prompt to look around; without a"
+        " terminal, show what is there and end",
+    ),
+    Option("program", "FILE", "replay this text instead, as far as it does the same"),
+    Option("quiet", None, "do not write the program's output again"),
+    EVENTS,
+    TRACE,
+    STATS,
+)
+
 PROGRAM_OPTIONS = (
     Option(
         "llm",
@@ -229,9 +249,9 @@ PROGRAM_OPTIONS = (
         names,
         optional=True,
     ),
-    Option("stats", None, "at the end, print totals on standard error"),
-    Option("events", "FILE", "write the event stream, a line per event"),
-    Option("trace", "FILE", "write a trace with a lane per task, for ui.perfetto.dev"),
+    STATS,
+    EVENTS,
+    TRACE,
     Option(
         "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
     ),

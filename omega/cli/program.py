@@ -29,15 +29,19 @@ from omega.concurrency.clock import now_us
 from omega.effects import Grants
 from omega.errors import (
     Deadlock,
+    HostError,
     LimitExceeded,
     LispFileError,
     OmegaError,
+    ReplayDivergence,
+    TapeEnded,
     TaskCancelled,
 )
 from omega.interpreter import Interpreter, Limits
 
 if TYPE_CHECKING:
     from omega.concurrency import Task
+    from omega.tape import Recording, Replay
 
 WARNINGS_MAX = 20  # shown
 WARN_AFTER_S = 1.0
@@ -52,8 +56,12 @@ def limits_of(given: dict[str, Any]) -> Limits:
     )
 
 
-def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Interpreter:
-    """The interpreter the options ask for. beside: the folder of the program, if it is a file."""
+def make_interpreter(
+    given: dict[str, Any], beside: Sequence[str] = (), session: Recording | Replay | None = None
+) -> Interpreter:
+    """The interpreter the options ask for. beside: the folder of the program, if it is a file.
+    session: records its run, or replays another.
+    """
     config = {
         "max_concurrent_llm_calls": given.get("max-llm"),
         "max_concurrent_tasks": given.get("max-tasks"),
@@ -62,7 +70,7 @@ def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Inter
         "yield_every": given.get("yield-every"),
     }
     interpreter = Interpreter(
-        llm=given.get("llm"),
+        llm=given.get("llm") if session is None else session.provider or given.get("llm"),
         scheduler=SchedulerConfig(**{k: v for k, v in config.items() if v is not None}),
         limits=limits_of(given),
         grants=_grants(given),
@@ -70,6 +78,7 @@ def make_interpreter(given: dict[str, Any], beside: Sequence[str] = ()) -> Inter
         virtual_time=given.get("virtual-time", False),
         load_path=[*given.get("load-path", ()), *beside],
         optimize=not given.get("no-opt"),
+        session=session,
     )
     interpreter.how_to_raise = HOW_TO_RAISE
     return interpreter
@@ -91,25 +100,40 @@ def run_program(
     filename: str,
     arguments: list[str],
     shown: Callable[[Interpreter, Any], str] | None = None,
+    *,
+    session: Recording | Replay | None = None,
+    breaks: tuple[str, int] | None = None,
 ) -> int:
     """Run a text as a program; its exit status.
 
-    shown: what to print of its value, '' for nothing.
+    shown: what to print of its value, '' for nothing. session: see make_interpreter. breaks: (task,
+    step) before which a replay stops.
     """
     beside = () if filename.startswith("<") else (os.path.dirname(filename) or os.curdir,)
-    return _Run(given, beside).run(text, filename, arguments, shown)
+    run = _Run(given, beside, session)
+    if breaks is not None:
+        run.stop_before(*breaks)
+    return run.run(text, filename, arguments, shown)
 
 
 class _Run:
-    def __init__(self, given: dict[str, Any], beside: Sequence[str]) -> None:
+    def __init__(
+        self, given: dict[str, Any], beside: Sequence[str], session: Recording | Replay | None
+    ) -> None:
         self.began_s = now_us() / 1e6
         self.given = given
         self.host_traceback = bool(given.get("host-traceback"))
         self.as_json = given.get("diagnostics") == JSON
-        self.interpreter = make_interpreter(given, beside)
+        self.session = session
+        if session is not None:
+            session.is_program = True
+        self.interpreter = make_interpreter(given, beside, session)
         self.scheduler = self.interpreter.scheduler
         self.output = terminal.Output(self._reader_left)
         self.interpreter.door.output = self.output
+        self.output.tap = self.interpreter.door.tap
+        self.output.is_quiet = bool(given.get("quiet"))
+        self.breaks: tuple[str, int] | None = None
         self.main: Task | None = None
         self.interpreter.on_exit = self._leave_main
         self.interpreter.on_emergency = self._leave_at_once
@@ -128,13 +152,47 @@ class _Run:
         self.interpreter.door.arguments = arguments
         self._open_seen()
         self.interpreter.only_text()
-        with Interrupts(self.scheduler, self._interrupt) as interrupts:
+        if self.session is not None and self.session.is_replay:  # its tape tells of Ctrl-C
+            self.scheduler.on_interrupt = self._interrupt
             status = self._whole(text, filename, shown)
+        else:
+            with Interrupts(self.scheduler, self._interrupt) as interrupts:
+                status = self._whole(text, filename, shown)
+            self._interrupted = bool(interrupts.count)
+        if self._interrupted:
+            status = INTERRUPTED
+        status = self._end_session(status)
         for file in self.seen:
             lost = file.close()
             if lost is not None:
                 status = status or self._failed(lost)
-        return INTERRUPTED if interrupts.count else status
+        return status
+
+    def stop_before(self, task_id: str, step: int) -> None:
+        """Have a replay stop there."""
+        from omega.cli.breakpoint import Breakpoint
+
+        stops = Breakpoint(self.interpreter, self.session, self.output)  # type: ignore[arg-type]
+        stops.scheduler.stop_before(task_id, step)
+        self.breaks = (task_id, step)
+
+    def _end_session(self, status: int) -> int:
+        """The tape ends, and with a replay the comparison: the status."""
+        session = self.session
+        try:
+            if session is not None and session.failure is None:
+                status = session.end(status) or OK
+        except OmegaError as error:
+            return status or self._failed(error)
+        if self.breaks is not None and not getattr(self.scheduler, "has_stopped", True):
+            task, step = self.breaks
+            return status or self._failed(
+                HostError(
+                    f"the run never came to step {step:,} of task {task}",
+                    hint="--events FILE shows the tasks there are, and their steps",
+                )
+            )
+        return status
 
     def _whole(
         self, text: str, filename: str, shown: Callable[[Interpreter, Any], str] | None
@@ -149,6 +207,8 @@ class _Run:
         gc.set_threshold(COLLECTED_AFTER, *gc.get_threshold()[1:])
         gc.enable()
         status = self._main_part(shown)
+        if self.session is not None and self.session.failure is not None:
+            return status  # nothing of it may go on
         self._warn()  # unless it was done, with what failed
         self._tell_leaks(status)
         self._end_tasks()
@@ -179,11 +239,23 @@ class _Run:
             self.interpreter.check_limits()
         except Exit as leaving:
             return leaving.status
+        except (ReplayDivergence, TapeEnded) as error:
+            return self._replay_ended(error)
         except OmegaError as error:
             failure = self.scheduler.limit_reached() or error
         except Exception as error:
             return report_bug(error, self.host_traceback, self.as_json)
         return self._verdict(failure)
+
+    def _replay_ended(self, error: HostError) -> int:
+        """A replay goes no further; the status."""
+        try:
+            self.output.flush()
+        except (Exit, LispFileError):
+            pass
+        if isinstance(error, TapeEnded):
+            terminal.say(error.message)
+        return self._failed(error) if isinstance(error, ReplayDivergence) else OK
 
     def _verdict(self, failure: OmegaError | None) -> int:
         """Report what failed: the main task's failure, then those nobody observed.
@@ -289,7 +361,7 @@ class _Run:
             self.output.flush()
         except (Exit, LispFileError):
             pass
-        os._exit(status)
+        os._exit(self._end_session(status))
 
     def _reader_left(self) -> BaseException:
         """Whoever read our output has gone: end quietly."""

@@ -18,7 +18,14 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
 
     path = arguments[0]
     text = read_program(path, limits_of(given).source_bytes)
-    return run_program(given, text, "<stdin>" if path == STDIN else path, arguments)
+    file = "<stdin>" if path == STDIN else path
+    session = None
+    if "record" in given:
+        from omega.tape import Recording
+
+        command = {"given": given, "file": file, "arguments": arguments}
+        session = Recording(given["record"], {"command": command})
+    return run_program(given, text, file, arguments, session=session)
 
 
 def read_program(path: str, characters_max: int) -> str:

@@ -97,8 +97,12 @@ def painted(lines: list[str]) -> str:
 class Output:
     """Standard output as the program's output port writes to it.
 
-    stopped: called when whoever read it has gone; the writer then does not go on.
+    stopped: called when whoever read it has gone; the writer then does not go on. is_quiet: nothing
+    is written.
     """
+
+    is_quiet = False
+    tap: Any = None  # of the effect door: is told when it cannot be written
 
     def __init__(self, stopped: Callable[[], BaseException]) -> None:
         self._stopped = stopped
@@ -114,21 +118,25 @@ class Output:
     def write(self, text: str) -> None:
         if self.is_broken:
             raise self._stopped()
-        self._act(lambda stream: stream.write(text))
+        self._act("stdout.write", lambda stream: self._write(stream, text))
+
+    def _write(self, stream: Any, text: str) -> None:
+        stream.write(text)
         if self._is_terminal:
-            self.flush()
+            stream.flush()
 
     def flush(self) -> None:
         """Hand on what is buffered. Raises LispFileError when it cannot be written."""
         if self._stream is not None and not self.is_broken:
-            self._act(lambda stream: stream.flush())
+            self._act("stdout.flush", lambda stream: stream.flush())
 
-    def _act(self, act: Callable[[Any], object]) -> None:
+    def _act(self, what: str, act: Callable[[Any], object]) -> None:
         failure: BaseException
         try:
-            if self._stream is None or self._stream.closed:
-                raise LispFileError(f"cannot write to {STDOUT}: it is closed")
-            act(self._stream)
+            if self.tap is None:
+                self._reach(act)
+            else:
+                self.tap.written(what, lambda: self._reach(act))
             return
         except BrokenPipeError:
             self.is_broken = True
@@ -138,6 +146,13 @@ class Output:
             reason = (error.strerror or type(error).__name__).lower()
             failure = LispFileError(f"cannot write to {STDOUT}: {reason}")
         raise failure
+
+    def _reach(self, act: Callable[[Any], object]) -> None:
+        if self.is_quiet:
+            return
+        if self._stream is None or self._stream.closed:
+            raise LispFileError(f"cannot write to {STDOUT}: it is closed")
+        act(self._stream)
 
 
 def is_terminal(stream: Any) -> bool:

@@ -1,0 +1,95 @@
+"""`omega replay [OPTIONS] TAPE`: run a recorded program again, on what it got from outside.
+
+Owns: what the options mean; with which settings, text and arguments the program runs.
+Refuses: how a program runs (program.py), where it stops (stepping.py, breakpoint.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.cli.options import usage
+from omega.errors import HostError
+
+# What is given to `omega replay` itself, and not what the recorded command was given.
+OWN = ("quiet", "events", "trace", "stats", "diagnostics", "host-traceback")
+OF_COMMAND = ("record", "llm", *OWN)
+
+
+def run(given: dict[str, Any], arguments: list[str]) -> int:
+    given, path = _given(given, arguments)
+    from omega.cli.program import run_program
+    from omega.tape import Replay, TapeReader
+
+    tape = TapeReader(path)
+    command = tape.header.get("command")
+    if command is None:
+        raise HostError(
+            f"{path} was recorded by a host, which has to do again what it did",
+            hint="omega.replay(path) gives it an interpreter for that",
+        )
+    breaks = given.get("break")
+    if breaks is None:
+        session = Replay(tape)
+    else:
+        from omega.cli.stepping import SteppingScheduler
+
+        session = Replay(tape, SteppingScheduler)
+    session.takes_any_text = "program" in given
+    text = _text(given, tape)
+    options = {k: v for k, v in command["given"].items() if k not in OF_COMMAND}
+    options.update((name, given[name]) for name in OWN if name in given)
+    return run_program(
+        options, text, command["file"], command["arguments"], session=session, breaks=breaks
+    )
+
+
+def _given(given: dict[str, Any], arguments: list[str]) -> tuple[dict[str, Any], str]:
+    """The options, wherever they stand, and the tape. A break may be two words."""
+    from omega.cli.dispatch import COMMANDS
+    from omega.cli.options import parse
+
+    command = next(command for command in COMMANDS if command.name == "replay")
+    words: list[str] = []
+    while arguments:
+        words.append(arguments[0])
+        more, arguments = parse(command, arguments[1:])
+        given.update(more)
+    if "break" in given:
+        parts = [given["break"], *(w for w in words if w.startswith(("task=", "step=")))]
+        words = [word for word in words if not word.startswith(("task=", "step="))]
+        given["break"] = _break(",".join(parts))
+    if len(words) != 1:
+        how = "needs a TAPE" if not words else f"takes one TAPE, got {len(words)}"
+        raise usage(f"replay {how}", "omega run --record TAPE FILE writes one")
+    return given, words[0]
+
+
+def _break(text: str) -> tuple[str, int]:
+    """(task, step) of `task=1.7,step=1200`."""
+    parts = dict(part.partition("=")[::2] for part in text.replace(",", " ").split())
+    task, step = parts.pop("task", ""), parts.pop("step", "1")
+    if parts or not task.replace(".", "").isdigit() or not step.isdigit() or int(step) < 1:
+        raise usage(
+            f"--break takes the id of a task and the number of a step, got {text!r}",
+            "write --break task=1.2 step=300; ids of tasks are as (ps) and --events show them",
+        )
+    return task, int(step)
+
+
+def _text(given: dict[str, Any], tape: Any) -> str:
+    """The program's text: the recorded one, or that of --program."""
+    from omega.programs import read_source
+    from omega.tape.values import text_hash
+
+    if "program" in given:
+        return read_source(given["program"])
+    for _, hash_, text in tape.texts():
+        if text_hash(text) != hash_:
+            raise HostError(
+                f"the program in {tape.path} is not the one it was recorded with: its hash is "
+                f"{text_hash(text)}, recorded is {hash_}",
+                hint="--program FILE replays another text, as far as it does the same",
+            )
+        return str(text)
+    raise HostError(f"{tape.path} ends before the program began", hint="record it again")
