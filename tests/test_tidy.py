@@ -39,6 +39,7 @@ THIRD_PARTY = {
     "testing": {},
     "bindings": {},
     "exploration": {},
+    "tape": {},
     "": {},
     "cli": {},
     "durable": {},
@@ -61,6 +62,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
             "omega.concurrency.threads": "owns the pool of threads and the inbox",
             "omega.concurrency.asyncio_driver": "one lock around its wake-up",
             "omega.cli.repl": "one thread waits for lines, one owns the interpreter: see there",
+            "omega.concurrency.replaying": "threads of the host post, and are waited for",
             "omega.concurrency.depth": "the recursion limit belongs to the whole process",
             "omega.testing.loopback": "a real server needs a real thread",
         },
@@ -85,6 +87,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
             "omega.effects": "the door itself",
             "omega.programs": "reads the program's own text",
             "omega.lisp.cache": "owns the cache files",
+            "omega.tape.files": "owns the files of tapes",
             "omega.lisp.library": "reads the library's own texts",
             "omega.lisp.report": "reads the source line an error points to",
             "omega.llm.rules": "reads the rules file the host named",
@@ -176,8 +179,8 @@ ALL = modules()
 L0 = ("errors", "regex")
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
-L2 = ("limits", "host_stack", "programs", "left_behind", "calls", "effects", "scheduler_host",
-      "exploration", "bindings", "interpreter", "testing")  # fmt: skip
+L2 = ("limits", "host_stack", "programs", "left_behind", "calls", "effects", "host_functions",
+      "scheduler_host", "exploration", "tape", "bindings", "interpreter", "testing")  # fmt: skip
 
 
 def part_of(module: str) -> str:

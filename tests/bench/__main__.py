@@ -16,6 +16,7 @@ from tests.bench import (
     lisps,
     models,
     peer_runtimes,
+    replays,
     scheduler_growth,
     schedulers,
     start,
@@ -41,6 +42,7 @@ GROUPS = {
     "Scheduler, beside asyncio": schedulers.CASES,
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
+    "Replay, beside the recorded run": replays.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
         *growth.CASES,
         *scheduler_growth.CASES,

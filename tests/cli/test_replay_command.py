@@ -1,0 +1,340 @@
+"""`omega run --record` and `omega replay`, as users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from omega.testing import Fault, LoopbackCall, LoopbackServer
+from tests.cli.conftest import Omega
+
+Program = Callable[..., str]
+
+EVERYTHING = """
+(define (ask question) (llm.infer question))
+(define (work n) (let loop ((i 0) (total 0)) (if (< i 500) (loop (+ i 1) (+ total i n)) total)))
+(define tasks
+  (map (lambda (n)
+         (define (body) (sleep n) (ask (string-append "q" (number->string (work n)))))
+         (async body :name "w"))
+       '(1 5 3 2 4)))
+(for-each displayln (map await tasks))
+(displayln (race (lambda () (sleep 30) 'slow) (lambda () (sleep 3) 'quick)))
+(displayln (map car (par-map (lambda (n) (sleep n) (/ 12 n)) '(3 0 4) :max-par 2 :on-error 'keep)))
+(displayln (guard (e (#t (condition-message e))) (with-timeout 5 (ask "think"))))
+(define doomed (async (lambda () (dynamic-wind (lambda () #f)
+                                               (lambda () (sleep 5000))
+                                               (lambda () (displayln "cleaned up"))))))
+(sleep 2)
+(cancel doomed "not needed")
+(define ch (make-channel))
+(define (produce n) (async (lambda () (sleep n) (send! ch n))))
+(for-each produce '(6 2 4))
+(displayln (list (recv! ch) (recv! ch) (recv! ch)))
+(displayln (list (random 1000) (random)))
+(displayln (list (now) (current-jiffy)))
+(displayln (list (read-line) (read-line)))
+(displayln (read-file "in.txt"))
+(displayln (file-exists? "nowhere.txt"))
+(displayln (guard (e (#t (list (condition-kind e) (condition-message e))))
+             (read-file "nowhere.txt")))
+(write-file "out.txt" "written")
+(displayln (get-environment-variable "COLOUR"))
+(display "to standard error\\n" (current-error-port))
+(displayln (hash-ref (llm.stats) :calls))
+(displayln (hash-ref (concurrency-stats) :switches))
+(exit 7)
+"""
+
+RULES = {
+    "rules": [
+        {"match": "q125250", "fault": "429", "times": 2, "latency_ms": 3},
+        {"match": "q12[67].*", "fault": "500", "times": 1, "latency_ms": [1, 9]},
+        {"match": "think", "latency_ms": 4000},
+        {"match": ".*", "reply": "\\0!", "latency_ms": [1, 20]},
+    ]
+}
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two processes wrote the same and ended alike."""
+    names = ("stdout", "stderr", "returncode")
+    return all(getattr(first, name) == getattr(second, name) for name in names)
+
+
+@pytest.mark.parametrize("time", [(), ("--virtual-time",)])
+def test_a_replay_is_the_run_over_again(
+    omega: Omega, program: Program, tmp_path: Path, time: tuple[str, ...]
+) -> None:
+    (tmp_path / "rules.json").write_text(json.dumps(RULES))
+    (tmp_path / "in.txt").write_text("from a file")
+    path = program(EVERYTHING)
+    options = (*time, "--llm", "scripted:rules.json", "--seed", "11", "--events", "a.events")
+    first = omega(
+        "run", "--record", "run.tape", *options, path, "x",
+        stdin="one\ntwo\n", env={"COLOUR": "blue"},
+    )  # fmt: skip
+    assert first.returncode == 7, first.stderr
+    assert "from a file" in first.stdout and "blue" in first.stdout and "one" in first.stdout
+    for name in ("rules.json", "in.txt", "out.txt", path):
+        (tmp_path / name).unlink()
+    again = omega("replay", "run.tape", "--events", "b.events")
+    assert same(first, again), (first, again)
+    assert (tmp_path / "a.events").read_bytes() == (tmp_path / "b.events").read_bytes()
+    assert (tmp_path / "a.events").read_text().count("LLMStarted") >= 9  # retries among them
+    assert not (tmp_path / "out.txt").exists(), "a replay writes no files"
+    assert omega("replay", "--quiet", "run.tape").stdout == ""
+
+
+def test_a_replay_needs_no_server_and_no_key(
+    omega: Omega, program: Program, tmp_path: Path
+) -> None:
+    path = program(
+        """
+        (define (ask n) (llm.infer (string-append "n" (number->string n)) :timeout 2000))
+        (for-each displayln (par-map ask '(1 2 3 4 5 6)))
+        (displayln (race (lambda () (ask 7)) (lambda () (sleep 1) 'first)))
+        (displayln (guard (e (#t (condition-kind e))) (ask 8)))
+        """
+    )
+    seen: set[str] = set()
+
+    def fault(call: LoopbackCall) -> Fault | str | None:
+        """The first time something is asked: an error that is retried; one is never answered."""
+        first, _ = call.prompt not in seen, seen.add(call.prompt)
+        if call.prompt == "n8":
+            return "garbage"
+        if first and call.prompt == "n2":
+            return Fault.http(429, retry_after_ms="5")
+        return "500" if first and call.prompt == "n3" else None
+
+    with LoopbackServer(
+        reply=lambda call: f"reply to {call.prompt}",
+        latency_s=lambda call: len(call.prompt) * 0.001 * (call.index % 7),
+        faults=fault,
+    ) as server:
+        environment = server.environment()
+        first = omega("run", "--record", "run.tape", "--llm", "openai:gpt-x", path, env=environment)
+        key = server.api_key
+    assert first.returncode == 0, first.stderr
+    assert "reply to n6" in first.stdout and "first" in first.stdout
+    again = omega("replay", "run.tape")
+    assert same(first, again), (first, again)
+    assert key not in (tmp_path / "run.tape").read_text(), "keys are in no tape"
+
+
+def test_ctrl_c_comes_again_where_it_came(
+    command: list[str], environment: dict[str, str], program: Program, tmp_path: Path, omega: Omega
+) -> None:
+    path = program(
+        """
+        (define (busy) (let loop ((n 0)) (if (< n 0) n (loop (+ n 1)))))
+        (async (lambda () (dynamic-wind (lambda () (displayln "begun")) (lambda () (sleep 60000))
+                                        (lambda () (displayln "cleaned up")))))
+        (busy)
+        """
+    )
+    words = [*command, "run", "--record", "run.tape", "--events", "a.events", path]
+    process = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    begun = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert (begun, rest, process.returncode) == ("begun\n", "cleaned up\n", 130)
+    again = omega("replay", "--events", "b.events", "run.tape")
+    assert (again.stdout, again.stderr, again.returncode) == (begun + rest, errors, 130)
+    assert (tmp_path / "a.events").read_bytes() == (tmp_path / "b.events").read_bytes()
+
+
+def test_a_killed_run_is_replayed_up_to_where_its_tape_ends(
+    command: list[str], environment: dict[str, str], program: Program, tmp_path: Path, omega: Omega
+) -> None:
+    path = program(
+        """
+        (define (tick n) (displayln n) (llm.infer (number->string n)) (tick (+ n 1)))
+        (async (lambda () (let loop () (sleep 1) (loop))))
+        (tick 0)
+        """
+    )
+    (tmp_path / "rules.json").write_text(json.dumps({"rules": [{"match": ".*", "latency_ms": 2}]}))
+    words = [*command, "run", "--record", "run.tape", "--llm", "scripted:rules.json", path]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for _ in range(20):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    tape = tmp_path / "run.tape"
+    again = omega("replay", "run.tape")
+    assert again.returncode == 0
+    assert "the tape ends here, in turn" in again.stderr and "killed" in again.stderr
+    lines = again.stdout.split()
+    # At most what happened since it was last idle is lost.
+    assert lines == [str(n) for n in range(len(lines))] and len(lines) >= 18, lines
+    whole = tape.read_bytes()
+    for cut in (len(whole) - 3, len(whole) * 2 // 3, whole.index(b"\n", 200) + 1):
+        tape.write_bytes(whole[:cut])
+        torn = omega("replay", "run.tape")
+        assert torn.returncode in (0, 2), torn
+        assert lines[: len(torn.stdout.split())] == torn.stdout.split()
+        assert "the tape ends here" in torn.stderr or "before the program began" in torn.stderr
+
+
+DIVERGING = """
+(define (ask q) (llm.infer q))
+(define answers (par-map (lambda (q) (sleep 1) (ask q)) '("a" "b" "c")))
+(displayln (get-environment-variable "HOME"))
+(displayln answers)
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "told"),
+    [
+        # another question
+        ('"b"', '"x"', ["number 1 of task 1.2", "LLMRequest('x')", "LLMRequest('b')"]),
+        # what was not asked before
+        ("(displayln answers)", "(ask \"more\")", ["asks for the time", "program.omega:2:"]),
+        ("(displayln answers)", "(read-file \"x\")", ["`file.open-read` (number 2 of task 1:"]),
+        # what is not asked any more
+        ("(displayln (get-environment-variable \"HOME\"))", "", ["left over", "effect `env`"]),
+        # another effect, in the place of one
+        ("(displayln (get-environment-variable", "(displayln (file-exists?",
+         ["the effect `file.exists` (number 1 of task 1", "the effect `env`", "program.omega:4:"]),
+        # another clock
+        ("(sleep 1) (ask q)", "(ask q)",
+         ["asks for an LLM call (number 1 of task 1.1", "reading of the clock", "omega:2:"]),
+        # more tasks
+        ('"c"))', '"c" "d"))', ["asks for the time", "recorded is a timer", 'task "1.4"']),
+    ],
+)  # fmt: skip
+def test_a_program_that_does_something_else_is_told_what_and_where(
+    omega: Omega, program: Program, tmp_path: Path, changed: str, to: str, told: list[str]
+) -> None:
+    first = omega("run", "--record", "run.tape", program(DIVERGING))
+    assert first.returncode == 0, first.stderr
+    assert DIVERGING.count(changed) == 1
+    other = program(DIVERGING.replace(changed, to), "other.omega")
+    same_text = omega("replay", "--program", "program.omega", "run.tape")
+    assert same(first, same_text)
+    again = omega("replay", "--program", other, "run.tape")
+    assert again.returncode == 1
+    assert "error[E902]" in again.stderr
+    for text in told:
+        assert text in again.stderr, again.stderr
+
+
+def test_a_tape_that_was_changed_is_refused(omega: Omega, program: Program, tmp_path: Path) -> None:
+    omega("run", "--record", "run.tape", "--virtual-time", program(DIVERGING))
+    tape = tmp_path / "run.tape"
+    whole = tape.read_text()
+    tape.write_text(whole.replace("(sleep 1)", "(sleep 2)"))
+    again = omega("replay", "run.tape")
+    assert again.returncode == 2 and "is not the one it was recorded with" in again.stderr
+    tape.write_text(whole.replace('"step-model": 1', '"step-model": 0'))
+    assert "cannot replay" in omega("replay", "run.tape").stderr
+    tape.write_text("something else")
+    assert "is no tape" in omega("replay", "run.tape").stderr
+    tape.write_text(whole.replace('["returned"', '[returned"', 1))
+    assert "is damaged in line" in omega("replay", "run.tape").stderr
+    assert omega("replay", "nowhere.tape").returncode == 2
+    assert omega("replay").returncode == 2
+    assert omega("run", "--record", "no/such/folder/run.tape", "program.omega").returncode == 2
+
+
+COUNTING = """
+(define (count n) (let loop ((i 0) (sum 0)) (if (< i n) (loop (+ i 1) (+ sum i)) sum)))
+(define best 10)
+(define a (async (lambda () (sleep 1) (count 300)) :name "counter"))
+(define b (async (lambda () (count 1000))))
+(displayln (+ (await a) (await b)))
+"""
+
+
+def test_a_replay_stops_before_a_step(omega: Omega, program: Program) -> None:
+    first = omega("run", "--record", "run.tape", program(COUNTING))
+    stopped = omega("replay", "run.tape", "--break", "task=1.1", "step=250")
+    assert stopped.returncode == 0 and stopped.stdout == ""
+    for text in (
+        'stopped before step 250 of task 1.1 "counter"',
+        "at program.omega:2:19 (count)",
+        "i = 247",  # the steps before: the task's procedure, `count`, 247 turns
+        "sum = 30381",
+        "1.1  running    249    counter",
+    ):
+        assert text in stopped.stderr, stopped.stderr
+    missed = omega("replay", "--break", "task=1.1,step=5000", "run.tape")
+    assert missed.stdout == first.stdout and missed.returncode == 1
+    assert "never came to step 5,000 of task 1.1" in missed.stderr
+    assert omega("replay", "--break", "here", "run.tape").returncode == 2
+
+
+def test_whoever_looks_at_a_stop_changes_nothing(
+    command: list[str], environment: dict[str, str], program: Program, tmp_path: Path, omega: Omega
+) -> None:
+    """At a terminal: look around, step, go on; the run ends as it did, step by step."""
+    text = COUNTING.replace("(sleep 1) ", "")
+    first = omega("run", "--record", "run.tape", "--events", "a.events", program(text))
+    typed = (
+        "i", "(* best 2)", "(begin (set! i 0) i)", "(ps)", "(sleep 10)", "(file-exists? \"x\")",
+        "(oops",
+        ",step", ",step 10", ",locals", ",where", ",tasks", ",nonsense", ",next", ",continue",
+    )  # fmt: skip
+    words = [
+        *command, "replay", "run.tape", "--break", "task=1.1", "step=250", "--events", "b.events",
+    ]  # fmt: skip
+    screen = at_terminal(words, typed, environment, tmp_path)
+    for text in (
+        "247", "20", "stopped before step 251 of task 1.1", "stopped before step 261 of task 1.1",
+        "there is no command ,nonsense", "reaches outside", "E102", "E604",
+        "stopped before step", "of task 1.2", first.stdout.strip(),
+    ):  # fmt: skip
+        assert text in screen, screen
+    assert (tmp_path / "a.events").read_bytes() == (tmp_path / "b.events").read_bytes()
+
+
+def at_terminal(
+    words: list[str], typed: tuple[str, ...], environment: dict[str, str], folder: Path
+) -> str:
+    """What a command shows at a terminal where this is typed, a line at each prompt."""
+    import pty
+
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        words, cwd=folder, env=environment, stdin=other, stdout=other, stderr=other
+    )
+    os.close(other)
+    screen, lines, until = "", list(typed), monotonic() + 60
+    try:
+        while process.poll() is None or not lines:
+            assert monotonic() < until, screen
+            try:
+                part = os.read(main, 65_536).decode()
+            except OSError:  # the other end is closed
+                break
+            screen += part
+            if screen.endswith("replay> ") and lines:
+                os.write(main, lines.pop(0).encode() + b"\n")
+            sleep(0)
+        assert process.wait(timeout=60) == 0, screen
+    finally:
+        os.close(main)
+        process.kill()
+    return screen

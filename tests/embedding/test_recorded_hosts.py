@@ -1,0 +1,376 @@
+"""A host records a run by `Interpreter(record=path)` and has it again by `omega.replay(path)`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import omega
+from omega.concurrency import EventWriter
+from omega.errors import (
+    Cancelled,
+    LimitExceeded,
+    LispFileError,
+    LLMError,
+    OmegaError,
+    PermissionDenied,
+    Raised,
+    Span,
+    TimeoutExpired,
+)
+from omega.lisp.data import Char, Eof, Keyword, Symbol, to_list
+from omega.lisp.equality import is_equal
+from omega.lisp.table import HashTable
+from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
+
+Host = Callable[[omega.Interpreter], Any]
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def watched(interpreter: omega.Interpreter) -> Lines:
+    lines = Lines()
+    interpreter.scheduler.listeners.append(EventWriter(lines))
+    return lines
+
+
+def both(path: Path, host: Host, **options: Any) -> tuple[Any, Any]:
+    """What a host gets, and what happens, in a recorded run and in its replay."""
+    output = Lines()
+    with omega.Interpreter(record=str(path), output=output, **options) as interpreter:
+        events = watched(interpreter)
+        first = (host(interpreter), output.lines, events.lines)
+    output = Lines()
+    with omega.replay(str(path), output=output) as interpreter:
+        events = watched(interpreter)
+        again = (host(interpreter), output.lines, events.lines)
+    return first, again
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    return tmp_path / "run.tape"
+
+
+class Thing:
+    """An object of the host, of which no tape can tell."""
+
+
+def test_functions_of_the_host_answer_from_the_tape_and_are_not_called(tape: Path) -> None:
+    called: list[str] = []
+
+    def lookup(name: str, *, factor: int = 1) -> Any:
+        called.append(name)
+        if name == "grace":
+            raise ValueError("not grace")
+        return {"name": name, "len": len(name) * factor, "call": len(called)}
+
+    async def fetch(url: str) -> list[Any]:
+        called.append(url)
+        await asyncio.sleep(0.002)
+        if url == "bad":
+            raise OSError(2, "gone")
+        return [url, len(called)]
+
+    def read(name: str) -> str:
+        called.append(name)
+        return f"{name} {len(called)}"
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("lookup", lookup)
+        interpreter.define("fetch", fetch)
+        interpreter.define("read-it", read, blocking=True)
+        interpreter.eval(
+            """
+            (define (tried thunk) (guard (e (#t (condition-message e))) (thunk)))
+            (displayln (lookup "ada" :factor 2))
+            (displayln (tried (lambda () (lookup "grace"))))
+            (displayln (tried (lambda () (lookup))))
+            (for-each displayln (par-map fetch '("x" "y" "z")))
+            (displayln (tried (lambda () (fetch "bad"))))
+            (for-each displayln (par-map read-it '("m" "n" "o")))
+            """
+        )
+        return interpreter.eval("(+ 1 2)"), len(called)
+
+    (first, *seen), (again, *seen_again) = both(tape, host)
+    assert first == (3, 9), "each was called, but what was refused"
+    assert again == first and seen_again == seen, "and none of them a second time"
+
+
+def test_a_function_that_calls_back_is_called_again(tape: Path) -> None:
+    called: list[Any] = []
+
+    def twice(procedure: Any, value: Any) -> Any:
+        called.append(value)
+        return procedure(procedure(value))
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("twice", twice, reentrant=True)
+        interpreter.define("plainly", twice)
+        return interpreter.eval(
+            """
+            (define (slow n) (sleep 1) (* n 3))
+            (list (twice slow 1) (plainly (lambda (n) (+ n (random 10))) 2))
+            """
+        )
+
+    first, again = both(tape, host)
+    assert list(first[0]) == list(again[0]) and first[1:] == again[1:]
+    assert called == [1, 2, 1, 2]
+
+
+def test_what_cannot_be_written_is_asked_of_the_host_again(tape: Path) -> None:
+    made: list[Thing] = []
+
+    def make() -> Thing:
+        made.append(Thing())
+        return made[-1]
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("make", make)
+        interpreter.define("is-thing", lambda thing: isinstance(thing, Thing))
+        return interpreter.eval("(list (make) (is-thing (make)))")
+
+    first, again = both(tape, host)
+    assert [type(x) for x in first[0]] == [type(x) for x in again[0]] == [Thing, bool]
+    assert len(made) == 4
+
+
+def test_an_asynchronous_answer_that_cannot_be_written_ends_the_replay(tape: Path) -> None:
+    async def make() -> Thing:
+        return Thing()
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("make", make)
+        return interpreter.eval("(guard (e (#t 'caught)) (make))")
+
+    with pytest.raises(OmegaError, match="does not hold what was answered here: a Thing"):
+        both(tape, host)
+
+
+def test_a_host_in_an_asyncio_loop_acts_where_it_acted(tape: Path) -> None:
+    """Two of the host's coroutines evaluate when they please; the replay has them wait in turn."""
+
+    async def program(interpreter: omega.Interpreter, pauses: list[float]) -> list[Any]:
+
+        async def one(name: str, pause: float) -> Any:
+            await asyncio.sleep(pause)
+            text = (
+                f"(let loop ((i 0)) (if (< i 300) (begin (sleep 0.01) (loop (+ i 100))) '{name}))"
+            )
+            value = await interpreter.eval_async(text, filename=name)
+            task = interpreter.submit("(sleep 2) 'submitted")
+            return [repr(value), repr(await interpreter.manager.wait_async(task))]
+
+        return await asyncio.gather(*(one(f"t{i}", pause) for i, pause in enumerate(pauses)))
+
+    async def record() -> tuple[Any, list[str]]:
+        async with omega.Interpreter(record=str(tape)) as interpreter:
+            events = watched(interpreter)
+            return await program(interpreter, [0.0, 0.004, 0.008]), events.lines
+
+    async def again() -> tuple[Any, list[str]]:
+        async with omega.replay(str(tape)) as interpreter:
+            events = watched(interpreter)
+            return await program(interpreter, [0.0, 0.001, 0.05]), events.lines
+
+    assert asyncio.run(record()) == asyncio.run(again())
+
+
+def test_what_other_threads_submit_comes_in_where_it_came_in(tape: Path) -> None:
+    def host(interpreter: omega.Interpreter) -> Any:
+        def post() -> None:
+            interpreter.submit_threadsafe("(set! posted 1) (displayln 'posted)")
+
+        thread = threading.Thread(target=post)
+        interpreter.eval("(define posted 0)")
+        with interpreter.scheduler.hold_external():
+            thread.start()
+            value = interpreter.eval(
+                "(let loop ((n 0)) (if (= posted 1) n (begin (yield) (loop (+ n 1)))))"
+            )
+        thread.join()
+        interpreter.run()
+        return value
+
+    first, again = both(tape, host)
+    assert first == again and first[0] >= 0
+
+
+def test_a_host_that_does_something_else_is_told(tape: Path) -> None:
+    def host(text: str, *more: str) -> Host:
+        return lambda interpreter: [interpreter.eval(each) for each in (text, *more)]
+
+    def replayed(run: Host) -> None:
+        with omega.replay(str(tape)) as interpreter:
+            run(interpreter)
+
+    with omega.Interpreter(record=str(tape)) as interpreter:
+        host("(define x 1)", "(random 10)")(interpreter)
+    replayed(host("(define x 1)", "(random 10)"))
+    for run, told in (
+        (host("(define x 2)"), "the text <eval> has changed"),
+        (host("(define x 1)"), "had an act of the host: evaluate <eval>, which"),
+        (
+            host("(define x 1)", "(random 10)", "3"),
+            "host: evaluate <eval>; recorded is an act of the host: close",
+        ),
+    ):
+        with pytest.raises(omega.ReplayDivergence, match=told):
+            replayed(run)
+
+
+def test_no_handler_and_no_cleanup_runs_on_what_nobody_recorded(tape: Path) -> None:
+    output = Lines()
+    text = """
+        (dynamic-wind (lambda () #f)
+                      (lambda () (guard (e (#t (display "handled"))) (now) {}))
+                      (lambda () (display "cleaned up")))"""
+    with omega.Interpreter(record=str(tape)) as interpreter:
+        interpreter.eval(text.format("1"))
+    tape.write_text(tape.read_text().replace('"now"', '"then"'))
+    interpreter = omega.replay(str(tape), output=output)
+    with pytest.raises(omega.ReplayDivergence) as raised:
+        interpreter.eval(text.format("1"))
+    interpreter.close()
+    assert output.lines == []
+    assert raised.value.code == "E902" and raised.value.span is not None
+    assert raised.value.span.line == 3
+
+
+def test_settings_are_those_of_the_tape(tape: Path) -> None:
+    limits, grants = omega.Limits(fuel=5_000, wall_s=50), omega.Grants(llm=False)
+    config = omega.SchedulerConfig(yield_every=7, fairness_mode="fifo")
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        value = interpreter.eval(
+            """(list (random 1000) (guard (e (#t (condition-code e))) (llm.infer "x")))"""
+        )
+        with pytest.raises(LimitExceeded):
+            interpreter.eval("(let loop () (loop))")
+        return list(value), interpreter.scheduler.config
+
+    first, again = both(tape, host, limits=limits, grants=grants, scheduler=config, seed=9)
+    assert first == again and first[0] == ([first[0][0][0], "E503"], config)
+
+
+def test_a_tape_that_is_torn_ends_the_replay_where_it_ends(tape: Path) -> None:
+    text = "(define (f n) (sleep 1) (display n) (f (+ n 1))) (with-timeout 20 (f 0))"
+    with omega.Interpreter(record=str(tape), output=Lines()) as it, pytest.raises(omega.LispError):
+        it.eval(text)
+    lines = tape.read_text().splitlines(keepends=True)
+    tape.write_text("".join(lines[: len(lines) * 2 // 3]) + '["timers",12')
+    output = Lines()
+    ended = pytest.raises(omega.TapeEnded, match="the tape ends here, in turn")
+    with omega.replay(str(tape), output=output) as interpreter, ended:
+        interpreter.eval(text)
+    assert output.lines and output.lines == [str(n) for n in range(len(output.lines))]
+
+
+def test_a_tape_that_cannot_be_made_or_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LispFileError, match="cannot write"):
+        omega.Interpreter(record=str(tmp_path / "no" / "run.tape"))
+    with pytest.raises(LispFileError, match="cannot open"):
+        omega.replay(str(tmp_path / "nowhere"))
+
+
+# -- values and errors in a tape -------------------------------------------------------------------
+
+LEAF = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(st.characters(codec=None)),
+    st.fractions(),
+    st.text(max_size=5).map(Symbol.of),
+    st.text(max_size=5).map(Keyword.of),
+    st.characters(codec="utf-8").map(Char.of),
+    st.just(Eof),
+    st.binary().map(bytearray),
+)
+VALUE = st.recursive(
+    LEAF,
+    lambda below: st.one_of(
+        st.lists(below),
+        st.lists(below).map(to_list),
+        st.lists(below, min_size=1).map(lambda items: to_list(items, 7)),
+        st.lists(st.tuples(st.text(), below)).map(HashTable),
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUE)
+def test_what_is_read_back_is_what_was_written(value: Any) -> None:
+    import json
+
+    back = decode(json.loads(json.dumps(encode(value))))
+    assert type(back) is type(value)
+    assert is_equal(back, value) or back == value
+
+
+HOSTS = st.one_of(LEAF, st.binary(), st.complex_numbers(allow_nan=False))
+
+
+@given(st.recursive(HOSTS, lambda below: st.tuples(below, st.dictionaries(st.text(), below))))
+def test_values_of_the_host_come_back_as_they_were(value: Any) -> None:
+    import json
+
+    assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+def test_what_has_no_end_or_no_meaning_elsewhere_is_not_written() -> None:
+    circle = to_list([1, 2])
+    circle.cdr.cdr = circle
+    deep: Any = None
+    for _ in range(10_000):
+        deep = [deep]
+    itself: list[Any] = []
+    itself.append(itself)
+    for value in (circle, deep, itself, Thing(), lambda: 1, print):
+        with pytest.raises(Unwritable):
+            encode(value)
+
+
+def test_errors_come_back_as_the_same_conditions() -> None:
+    llm = LLMError(
+        "busy", kind="rate-limited", status=429, retry_after_s=1.5, retryable=True, hint="wait"
+    )
+    for error in (
+        llm,
+        LispFileError("cannot open x", hint="look", span=Span("f", 1, 2, 3, 4)),
+        PermissionDenied("no"),
+        TimeoutExpired("too late"),
+        LimitExceeded("size", 5, 3, "characters"),
+        Raised([1, Fraction(1, 2)]),
+        OmegaError("odd", irritants=[1, "two", Symbol.of("three")]),
+    ):
+        back = decode_error(encode_error(error))
+        assert type(back) is type(error)
+        for name in ("message", "kind", "code", "hint", "irritants", "span", "status", "payload",
+                     "retry_after_s", "retryable", "limit", "used", "allowed"):  # fmt: skip
+            assert getattr(back, name, None) == getattr(error, name, None), name
+    own = decode_error(encode_error(Cancelled("why", "host")))
+    assert isinstance(own, Cancelled) and (own.reason, own.by) == ("why", "host")
+    for foreign in (ValueError("x", 1), KeyError("k"), UnicodeDecodeError("a", b"b", 0, 1, "c")):
+        back = decode_error(encode_error(foreign))
+        assert isinstance(back, type(foreign)) and type(back).__name__ == type(foreign).__name__
+        assert str(back) == str(foreign)
+    gone = decode_error(encode_error(FileNotFoundError(2, "gone")))
+    assert isinstance(gone, FileNotFoundError) and gone.strerror == "gone"
