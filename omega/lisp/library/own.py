@@ -31,6 +31,9 @@ OWN: dict[str, str] = {
         match-error? no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
         schedule-failure? skip stray-bracket? syntax-error? tape-ended? task-cancelled?
+        task-error? tasks-failed? timeout-error? type-error? unbound-variable? unclosed?
+        unhandled-effect? unknown-task? unreachable-clause? unused-import? unused-variable?
+        use-value value-error? with-restarts wrong-thread?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation
