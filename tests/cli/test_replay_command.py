@@ -197,6 +197,87 @@ def test_a_killed_run_is_replayed_up_to_where_its_tape_ends(
         assert "the tape ends here" in torn.stderr or "before the program began" in torn.stderr
 
 
+ENDS = {
+    "a wall limit": (
+        ["--timeout", "0.2"],
+        "(async (lambda () (let loop () (sleep 3) (loop)))) (display 1) (let loop () (loop))",
+        3,
+    ),
+    "a wall limit where nobody else may run": (
+        ["--timeout", "0.2"],
+        "(define (f n) (atomic (let loop ((i 0)) (if (< i 50000) (loop (+ i 1))))) (f n)) (f 1)",
+        3,
+    ),
+    "fuel": (["--fuel", "50000"], "(define (f) (sleep 1) (f)) (async f) (let l () (l))", 3),
+    "a deadlock": ([], "(define c (make-channel)) (async (lambda () (recv! c))) (recv! c)", 4),
+    "failures nobody observed": (
+        [],
+        '(async (lambda () (sleep 2) (car \'()))) (async (lambda () (sleep 1) (error "no" 1)))',
+        1,
+    ),
+    "an exit in a task": ([], "(async (lambda () (sleep 2) (exit 9))) (sleep 60000)", 9),
+    "an emergency": ([], "(async (lambda () (sleep 2) (emergency-exit 8))) (sleep 60000)", 8),
+    "not waiting": (["--no-wait"], "(async (lambda () (sleep 60000))) (sleep 2) (display 1)", 0),
+    "a text that does not compile": ([], "(define (f", 1),
+    "no standard input": (["--sandbox"], "(read-line)", 1),
+    "few slots, by priority": (
+        ["--max-tasks", "2", "--fairness", "priority", "--yield-every", "7"],
+        """(define (f n) (let loop ((i 0)) (if (< i 300) (loop (+ i 1)) (begin (sleep n) n))))
+           (displayln (map await (map (lambda (n) (async (lambda () (f n)) :priority n))
+                                      '(3 1 2 5 4))))""",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_replay_ends_as_the_run_did(
+    omega: Omega, program: Program, tmp_path: Path, how: str
+) -> None:
+    options, text, status = ENDS[how]
+    first = omega("run", "--record", "run.tape", "--events", "a.events", *options, program(text))
+    assert first.returncode == status, first
+    again = omega("replay", "run.tape", "--events", "b.events")
+    assert same(first, again), (first, again)
+    assert (tmp_path / "a.events").read_bytes() == (tmp_path / "b.events").read_bytes()
+
+
+def test_a_replay_has_the_files_of_the_program(
+    omega: Omega, program: Program, tmp_path: Path
+) -> None:
+    library = tmp_path / "shapes" / "square.omega"
+    library.parent.mkdir()
+    library.write_text(
+        "(define-library (shapes square) (export area) (import (scheme base))"
+        " (begin (define (area n) (* n n))))"
+    )
+    (tmp_path / "more.omega").write_text("(define side 7)")
+    path = program('(import (shapes square)) (include "more.omega") (displayln (area side))')
+    first = omega("run", "--record", "run.tape", path)
+    warm = omega("run", "--record", "warm.tape", path)  # compiled code is kept
+    assert first.stdout == warm.stdout == "49\n"
+    library.write_text("(define-library (shapes square) (export area))")
+    (tmp_path / "more.omega").unlink()
+    for tape in ("run.tape", "warm.tape"):
+        assert same(omega("replay", tape), first)
+
+
+def test_a_reader_that_left_has_left_in_the_replay(
+    command: list[str], environment: dict[str, str], program: Program, tmp_path: Path, omega: Omega
+) -> None:
+    path = program("(define (f n) (displayln n) (if (< n 200000) (f (+ n 1)))) (f 0)")
+    line = '"$@" --record run.tape --events a.events ' + path + " | head -n 1"
+    words = ["sh", "-c", line, "sh", *command, "run"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "0\n"
+    again = omega("replay", "run.tape", "--events", "b.events")
+    assert again.returncode == 0 and again.stdout.startswith("0\n1\n")
+    assert len(again.stdout.split()) < 200_000
+    assert (tmp_path / "a.events").read_bytes() == (tmp_path / "b.events").read_bytes()
+
+
 DIVERGING = """
 (define (ask q) (llm.infer q))
 (define answers (par-map (lambda (q) (sleep 1) (ask q)) '("a" "b" "c")))
