@@ -207,7 +207,8 @@ class _Replaying(Driver):
         head = self.due("act")
         if head is None or [what, whom] != list(head[4:6]):
             if what == "close":  # goes on all the same, and tells at its end
-                self.stop_soon = self.tape.left_over()
+                is_torn = self.tape.head is None
+                self.stop_soon = self.tape.ended() if is_torn else self.tape.left_over()
                 self.failure = self.stop_soon
                 return
             self.tape.miss(f"an act of the host: {what} {whom or ''}".rstrip())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ from omega.concurrency import (
 )
 from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
+from omega.errors import ReplayDivergence, TapeEnded
 from omega.tape import TapeReader, TapeWriter
 from tests.concurrency.programs import steps
 
@@ -172,3 +175,130 @@ def test_a_replay_has_the_events_of_the_recorded_run(
             virtual,
         )
         assert again == first
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans())
+def test_posts_and_interrupts_come_in_where_they_came_in(
+    seed: int, config: SchedulerConfig, virtual: bool
+) -> None:
+    """Another thread posts and interrupts while tasks run; in the replay it posts when it likes."""
+    rng = random.Random(seed)
+    pauses = [rng.random() / 500 for _ in range(rng.randrange(1, 6))]
+    interrupts = rng.random() < 0.5
+    is_first = True
+
+    def program(s: Scheduler, seen: list[Any]) -> None:
+        nonlocal is_first
+        hold = s.hold_external()
+        done = threading.Event()
+
+        def busy() -> None:
+            for _ in range(2_000):
+                steps(s, 30)
+                s.yield_now()
+
+        def posted(i: int) -> None:
+            seen.append(i)
+            s.spawn(lambda: steps(s, 50 * i + 1), name=f"posted {i}")
+            if i == len(pauses) - 1:
+                hold.release()
+
+        def elsewhere(is_first: bool) -> None:
+            for i, pause in enumerate(pauses):
+                if is_first:
+                    done.wait(pause)
+                    if interrupts and i == 0:
+                        s.interrupt()
+                s.post(lambda i=i: posted(i))  # type: ignore[misc]
+
+        s.on_interrupt = lambda: seen.append(f"interrupted at {s.cancel_all('interrupt')}")
+        s.spawn(busy, name="busy")
+        wild(s, random.Random(seed), seen)
+        threading.Thread(target=elsewhere, args=(is_first,), daemon=True).start()
+        is_first = False
+
+    with tempfile.TemporaryDirectory() as folder:
+        first, again = twice(str(Path(folder, "run.tape")), config, program, virtual)
+        assert again == first
+
+
+def test_a_replay_ends_where_a_torn_tape_ends(tmp_path: Path) -> None:
+    path = str(tmp_path / "run.tape")
+
+    def program(s: Scheduler, seen: list[Any]) -> None:
+        wild(s, random.Random(4), seen)
+
+    first, _ = twice(path, CONFIGS[0], program)
+    whole = Path(path).read_bytes()
+    end = whole.rindex(b'["act"') - 1  # from there on it is closed
+    for cut in range(whole.index(b"\n") + 1, end, len(whole) // 40):
+        Path(path).write_bytes(whole[:cut])
+        reader = TapeReader(path)
+        s = Scheduler(CONFIGS[0], driver=ReplayDriver(reader))
+        lines, seen = Lines(), []
+        s.listeners.append(EventWriter(lines))
+        with pytest.raises(TapeEnded):
+            program(s, seen)
+            s.run()
+            s.close()
+        assert lines.lines == first[0][: len(lines.lines)]
+        s.close()
+        reader.close()
+
+
+def test_a_program_that_differs_is_stopped_and_nothing_of_it_goes_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "run.tape")
+    cleaned: list[str] = []
+
+    def program(asks: int) -> Callable[[Scheduler, list[Any]], None]:
+        def body(s: Scheduler) -> None:
+            try:
+                for _ in range(asks):
+                    s.sleep(0.001)
+            except Exception:
+                cleaned.append("handled")
+
+        return lambda s, seen: [s.spawn(lambda: body(s)) for _ in range(3)] and None
+
+    twice(path, CONFIGS[0], program(2))
+    for asks in (1, 3):
+        reader = TapeReader(path)
+        s = Scheduler(CONFIGS[0], driver=ReplayDriver(reader))
+        program(asks)(s, [])
+        with pytest.raises(ReplayDivergence):
+            s.run()
+        s.close()
+        reader.close()
+    assert cleaned == []
+
+
+def test_the_number_of_switches_follows_from_the_schedule(tmp_path: Path) -> None:
+    """However often the hub is visited in between: a task that goes on after it has not left."""
+
+    class Restless(RecordingDriver):
+        def poll_switches(self) -> int:
+            super().poll_switches()
+            return 0
+
+        def poll_due(self) -> bool:
+            return True
+
+    def program(s: Scheduler, seen: list[Any]) -> None:
+        def body() -> None:
+            steps(s, 1000)
+            s.yield_now()
+            s.sleep(0.001)
+
+        s.spawn(body)
+        s.run()
+        s.spawn(body)
+        s.spawn(body)
+
+    found = []
+    for n, kind in enumerate((RecordingDriver, Restless)):
+        writer = TapeWriter(str(tmp_path / f"{n}.tape"))
+        writer.begin({})
+        found.append(performed(kind(writer), SchedulerConfig(), program)[2:])
+        writer.close()
+    assert found[0] == found[1]
