@@ -173,9 +173,8 @@ class KernelState:
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
-        self.host_children = 0
+        self.host_children = self.ended = 0
         self.daemons = 0  # live daemon tasks
-        self.ended = 0
         self.choosing: Choice | None = None  # with nacks; they are told before anybody else runs
         self.externals: dict[External, None] = {}  # in flight, in starting order
         self.outside_holds = 0

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -110,6 +111,24 @@ def test_functions_of_the_host_answer_from_the_tape_and_are_not_called(tape: Pat
     (first, *seen), (again, *seen_again) = both(tape, host)
     assert first == (3, 9), "each was called, but what was refused"
     assert again == first and seen_again == seen, "and none of them a second time"
+
+
+def test_slices_that_took_long_took_as_long(tape: Path) -> None:
+    def hold(seconds: float) -> None:
+        until = monotonic() + seconds
+        while monotonic() < until:
+            pass
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("hold", hold)
+        interpreter.eval("(hold 0) (hold 0.02) (hold 0.03) (define (f n) (if (> n 0) (f (- n 1))))")
+        interpreter.eval("(f 999)")
+        return interpreter.manager.get_stats()
+
+    first, again = both(tape, host, scheduler=omega.SchedulerConfig(slow_slice=0.01))
+    assert first == again
+    assert sum(line.startswith("SliceOverrun") for line in first[2]) >= 2
+    assert first[0].longest_slice_ms >= 30
 
 
 def test_a_function_that_calls_back_is_called_again(tape: Path) -> None:
