@@ -143,7 +143,7 @@ class Breakpoint:
                 if frame.f_code.co_name == "_unit":
                     return {}
                 pairs = frame.f_locals.items()
-                return {demangle(k): v for k, v in pairs if not k.startswith("_")}
+                return {demangle(k): v for k, v in pairs if not k.startswith("_") and not _tests(v)}
             frame = frame.f_back
         return {}
 
@@ -186,3 +186,8 @@ HELP = """\
   ,where        the place in the program
   ,quit         end the replay here, as Ctrl-D does
   EXPRESSION    is evaluated, with the variables of the procedure; it may not wait"""
+
+
+def _tests(value: Any) -> bool:
+    """Whether a local is none of the program's: the tests of a guard are a procedure, too."""
+    return (getattr(value, "__doc__", None) or "").startswith("(guard condition)")

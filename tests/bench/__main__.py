@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from tests.bench import (
+    explored,
     growth,
     language,
     lisps,
@@ -43,6 +44,7 @@ GROUPS = {
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
     "Replay, beside the recorded run": replays.CASES,
+    "Exploring schedules": explored.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
         *growth.CASES,
         *scheduler_growth.CASES,

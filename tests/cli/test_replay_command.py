@@ -367,6 +367,13 @@ def test_a_replay_stops_before_a_step(omega: Omega, program: Program) -> None:
     assert omega("replay", "--break", "here", "run.tape").returncode == 2
 
 
+def test_a_stop_shows_the_programs_locals_and_no_others(omega: Omega, program: Program) -> None:
+    text = "(define (f x) (guard (e ((string? e) 0)) (for-each void (iota x)) (raise 'no)))"
+    omega("run", "--record", "run.tape", program(f"{text} (async (lambda () (f 9)))"))
+    stopped = omega("replay", "run.tape", "--break", "task=1.1", "step=4").stderr
+    assert "  x = 9" in stopped and "guard =" not in stopped, stopped
+
+
 def test_whoever_looks_at_a_stop_changes_nothing(
     command: list[str], environment: dict[str, str], program: Program, tmp_path: Path, omega: Omega
 ) -> None:
