@@ -153,7 +153,7 @@ def test_what_never_ends_is_told_though_it_is_left_in_peace():
 
         s.await_all([s.spawn(signal), s.spawn(wait)])
 
-    made = explore(scenario_run(spins), runs=1)
+    made = explore(scenario_run(spins), runs=1, horizon=1_000)
     assert made.failure is not None and "has not ended after" in str(made.failure.error)
 
 
