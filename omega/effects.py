@@ -60,10 +60,11 @@ class Grants:
     for all.
 
     env: names, llm: whether the interpreter's model may be called, stdin: whether standard input
-    may be read.
+    may be read, scheduler: whether it may let more run at once, and longer, than the host's
+    SchedulerConfig.
     """
 
-    __slots__ = ("env", "llm", "read", "stdin", "write")
+    __slots__ = ("env", "llm", "read", "scheduler", "stdin", "write")
 
     def __init__(
         self,
@@ -73,17 +74,19 @@ class Grants:
         env: Sequence[str] | bool = (),
         llm: bool = True,
         stdin: bool = False,
+        scheduler: bool = False,
     ) -> None:
         self.read = read if isinstance(read, bool) else tuple(os.path.realpath(p) for p in read)
         self.write = write if isinstance(write, bool) else tuple(os.path.realpath(p) for p in write)
         self.env = env if isinstance(env, bool) else tuple(env)
         self.llm = llm
         self.stdin = stdin
+        self.scheduler = scheduler
 
     @classmethod
     def everything(cls) -> Grants:
         """What a user's own script may do from the command line."""
-        return cls(read=True, write=True, env=True, stdin=True)
+        return cls(read=True, write=True, env=True, stdin=True, scheduler=True)
 
 
 class Door:

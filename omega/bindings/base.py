@@ -31,6 +31,7 @@ class Bindings:
     def __init__(self, interpreter: Any) -> None:
         self.interpreter = interpreter
         self.scheduler: Scheduler = interpreter.scheduler
+        self.allowed = self.scheduler.config  # by the host
         self.rt = interpreter.runtime
         self.door = interpreter.door
         run = interpreter.run_procedure

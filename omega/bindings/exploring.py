@@ -13,6 +13,8 @@ from omega.errors import LispTypeError, LispValueError
 from omega.lisp.data import Symbol
 from omega.lisp.primitives.check import wrong_type
 
+RESULT_MAX = 10_000_000  # characters of a result that are compared
+
 
 def exploring(b: Bindings, table: Table) -> None:
     def check_schedules(thunk: Any, *rest: Any) -> int:
@@ -64,13 +66,18 @@ def _checked(
             f"`check-schedules` knows no strategy {shown(strategy)}",
             hint=f"strategies: {', '.join(STRATEGIES)}",
         )
-    run = thunk_run(b.interpreter, lambda: b.rt.call(thunk), faults=faults is not False)
+    run = thunk_run(b.interpreter, thunk, faults=faults is not False)
+    same_result = _written if same is not False else None
+
+    def look(made: object) -> None:
+        check_wall(b.scheduler)
+
     if schedule is not False:
         if not isinstance(schedule, str):
             raise LispTypeError(
                 f"`check-schedules` expected a string for :schedule, got {shown(schedule)}"
             )
-        made = follow(run, read(schedule))
+        made = follow(run, read(schedule), same_result=same_result, look=look)
         runs = 1
     else:
         made = explore(
@@ -79,9 +86,18 @@ def _checked(
             seed=seed,
             strategy=name,
             deviations=deviations,
-            same_result=shown if same is not False else None,
-            look=lambda _: check_wall(b.scheduler),
+            same_result=same_result,
+            look=look,
         )
     if made.failure is not None:
-        raise told(run, made, runs, '(check-schedules thunk :schedule "%s")')
+        more = (" :same #t" if same_result else "") + (" :faults #t" if faults is not False else "")
+        raise told(
+            run, made, runs, lambda text: f'(check-schedules thunk{more} :schedule "{text}")'
+        )
     return made.runs
+
+
+def _written(value: Any) -> str:
+    from omega.lisp.printer import write_string
+
+    return write_string(value, labels="cycles", characters_max=RESULT_MAX)

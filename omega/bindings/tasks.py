@@ -11,10 +11,23 @@ from typing import Any, cast
 from omega.bindings.base import Bindings, Table, optional_seconds, options, seconds, shown
 from omega.concurrency import Task
 from omega.concurrency.supervision import RESTARTS, STRATEGIES
-from omega.errors import LispError, LispTypeError, LispValueError, OmegaError, TasksFailed
+from omega.errors import (
+    LispError,
+    LispTypeError,
+    LispValueError,
+    OmegaError,
+    PermissionDenied,
+    TasksFailed,
+)
 from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
+
+# What a program may lower, and raise only as far as the host did.
+BOUNDED = frozenset(
+    {"max_concurrent_llm_calls", "max_concurrent_tasks", "max_started_tasks", "yield_every",
+     "keep_finished"}
+)  # fmt: skip
 
 # -- tasks -----------------------------------------------------------------------------------------
 
@@ -157,18 +170,27 @@ def _task_views(b: Bindings, table: Table) -> None:
 
     def configure(*rest: Any) -> None:
         """(configure-scheduler! :fairness-mode 'priority ...) -> nothing; changes the scheduler
-        from the next slice on
+        from the next slice on. #f stands for none. No more may run at once, or longer, than the
+        host has allowed
         """
-        changes = {}
+        changes: dict[str, Any] = {}
         for i in range(0, len(rest), 2):
             if not isinstance(rest[i], Keyword) or i + 1 >= len(rest):
                 raise LispError(
                     "`configure-scheduler!` takes :field value pairs", kind="arity-error"
                 )
             value = rest[i + 1]
-            changes[rest[i].name.replace("-", "_")] = (
-                value.name if isinstance(value, Symbol) else value
-            )
+            name = rest[i].name.replace("-", "_")
+            if value is False and name in ("ageing", "task_timeout", "slow_slice"):
+                value = None
+            changes[name] = value.name if isinstance(value, Symbol) else value
+        for name in () if b.door.grants.scheduler else sorted(BOUNDED & set(changes)):
+            most = getattr(b.allowed, name)
+            if type(changes[name]) is int and changes[name] > most:
+                raise PermissionDenied(
+                    f"`configure-scheduler!` may set :{name.replace('_', '-')} to {most:,} at most",
+                    hint="the host allows more with Grants(scheduler=True)",
+                )
         scheduler.configure(**changes)
 
     table["task-state"], table["task-id"], table["task-name"], table["task?"] = (

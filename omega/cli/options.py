@@ -167,6 +167,7 @@ SCHEDULE_OPTIONS = (
     Option(
         "arguments", "TEXT", "what (command-line) tells programs that are run, as a shell splits it"
     ),
+    Option("deviations", "N", "of a systematic search, from the usual order (default 2)", whole),
     Option("faults", None, "let calls of models fail as well: 429, 500, timeouts, cuts"),
     Option("same-output", None, "what a program writes must be the same under every schedule"),
     Option("llm", "SPEC", "who answers: scripted (the default) or scripted:RULES.json"),

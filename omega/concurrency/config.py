@@ -36,6 +36,8 @@ FINAL_STATES: Final[frozenset[State]] = frozenset((COMPLETED, ERROR, CANCELLED))
 
 FairnessMode = Literal["round-robin", "fifo", "priority"]
 FairBy = Literal["task", "scope"]
+COUNT_MAX: Final = 10**9
+SECONDS_MAX: Final = 1e9
 YIELD_EVERY_MAX: Final = 1_000_000  # an interrupt takes what is left of a slice away, in no time
 MODES: Final = ("round-robin", "fifo", "priority")
 FAIR_BY: Final = ("task", "scope")
@@ -91,7 +93,9 @@ class SchedulerConfig:
             raise HostError(f"fair_by is one of {', '.join(FAIR_BY)}, not {self.fair_by!r}")
         for name in ("task_timeout", "slow_slice"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            if value is not None and not (
+                isinstance(value, (int, float)) and 0 < value < SECONDS_MAX
+            ):
                 raise HostError(f"{name} is a number of seconds above 0 or None, not {value!r}")
 
     def changed(self, **changes: Any) -> SchedulerConfig:
@@ -106,6 +110,8 @@ class SchedulerConfig:
 
 
 def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, int) and value > COUNT_MAX:
+        raise HostError(f"{name} is at most {COUNT_MAX:,}")
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise HostError(f"{name} is a whole number of at least {least}, not {value!r}")
 

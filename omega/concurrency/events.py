@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
 
+EVENTS_STEP = 64  # parts of a composed event that are taken apart for one step
+
+
 class _Unready:
     def __repr__(self) -> str:
         return "UNREADY"
@@ -349,9 +352,16 @@ def flatten(scheduler: Kernel, event: Event, choice: Choice) -> None:
     are told.
     """
     work: list[tuple[Event, Any, Any]] = [(event, None, None)]
+    done = 0
     while work:
+        done += 1
+        if done % EVENTS_STEP == 0:
+            scheduler.charge(1)
         at, functions, nacks = work.pop()
         while isinstance(at, (Wrap, Guard)):
+            done += 1
+            if done % EVENTS_STEP == 0:
+                scheduler.charge(1)
             if isinstance(at, Wrap):
                 functions = (at.function, functions)
                 at = at.event

@@ -155,7 +155,8 @@ def tree(lines: list[TaskLine]) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= CELL_MAX else text[: CELL_MAX - 3] + "..."
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:CELL_MAX])
+    return text if len(text) < CELL_MAX else text[: CELL_MAX - 3] + "..."
 
 
 def place(task: Task) -> str | None:

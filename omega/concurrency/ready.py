@@ -63,6 +63,7 @@ class PriorityQueue:
         self._count = 0
         self._serial = 0
         self._worst = 0  # no key in the queue is larger
+        self._is_worst_known = True  # ... and one of them is as large
 
     def append(self, task: Task) -> None:
         self._append(task, self._key(task))
@@ -70,6 +71,9 @@ class PriorityQueue:
     def append_last(self, task: Task) -> None:
         """Behind every task that is in the queue now."""
         key = self._key(task)
+        if self._at and not self._is_worst_known:
+            self._worst = max(entry[0] for entry in self._at.values())
+            self._is_worst_known = True
         self._append(task, max(key, self._worst) if self._at else key)
 
     def _key(self, task: Task) -> int:
@@ -106,6 +110,7 @@ class PriorityQueue:
         if task not in self._at:
             return False
         key, count, level = task.rank
+        self._is_worst_known = False  # it may have been this one's
         key -= (self._lending.level(task) - level) * (self._ageing or 1)
         self._worst = max(key, self._worst)
         self._push(task, key, count)

@@ -410,6 +410,9 @@ class KernelState:
         if not self.in_batch:
             self.driver.notify()
 
+    def has_ready(self) -> bool:
+        return len(self._ready) > 0
+
     def queued(self) -> list[Task]:
         """Every task in some queue, ended ones that were not skipped yet left out.
 

@@ -19,7 +19,7 @@ from omega.concurrency.combinators import GroupEvent, span_of
 from omega.concurrency.config import CANCELLED, COMPLETED
 from omega.concurrency.events import Cell, Event, choose, timer_event
 from omega.concurrency.task import Task
-from omega.errors import HostError, TasksFailed
+from omega.errors import HostError, LimitExceeded, TasksFailed
 
 if TYPE_CHECKING:
     from omega.concurrency.interface import Scheduler
@@ -147,8 +147,11 @@ class Supervisor:
         del self.running[child]
         policy = self.policy
         failed = task.state not in (COMPLETED, CANCELLED)
-        if failed and not isinstance(task.outcome, Exception):
-            raise task.outcome.with_traceback(task.trace)  # the host is told to end
+        if failed and (
+            not isinstance(task.outcome, Exception) or isinstance(task.outcome, LimitExceeded)
+        ):
+            # The host is told to end, or a limit has been met: starting again would not lift it.
+            raise task.outcome.with_traceback(task.trace)
         if task.state is COMPLETED:
             child.value = task.outcome
         if task.state is CANCELLED or (not failed and policy.restart != "always"):

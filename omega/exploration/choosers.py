@@ -78,7 +78,7 @@ class Follower(Chooser):
     def begin(self, place: Place, n: int) -> int:
         """With which of `n` branches a choice of events begins."""
         choice = self._others.get(place, "0")
-        return int(choice) % n if choice.isdigit() else 0
+        return int(choice) % n if choice.isdecimal() and choice.isascii() else 0
 
     def befall(self, place: Place, choices: Iterable[str]) -> str | None:
         """What befalls a call of a model, of `choices`; None: nothing."""
@@ -154,6 +154,12 @@ class Follower(Chooser):
         if choice is not None:
             self.note(place, choice)
         return choice
+
+    def forget(self) -> None:
+        """The run is over: let go of all that it was made of."""
+        self._ids.clear()
+        self._last = None
+        del self.kernel
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -328,8 +334,16 @@ class Prober(Follower):
         self._left = len(schedule)
         self.found: list[Point] = []
 
+    def became_ready(self, task: Task) -> None:
+        running = self.kernel.current
+        if running is not None and len(self.found) < POINTS_MAX:
+            self.kernel.cut_slice(running)  # from here on there is a choice at each step
+
     def steps_to_point(self, task: Task) -> int:
-        return 1 if len(self.found) < POINTS_MAX else super().steps_to_point(task)
+        may_choose = self.kernel.has_ready() or self.next_event_us() is not None
+        if may_choose and len(self.found) < POINTS_MAX:
+            return 1
+        return super().steps_to_point(task)
 
     def stop(self, task: Task, ready: list[Task]) -> str | None:
         choice = super().stop(task, ready)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
-from typing import Any
+from typing import Any, NoReturn
 
 from omega.calls import CallingScheduler, Calls
 from omega.concurrency import SchedulerConfig, Task
 from omega.concurrency.hub import cancel_watched
-from omega.concurrency.limits import out_of_fuel
+from omega.concurrency.limits import check_wall, out_of_fuel, set_wall_deadline
+from omega.concurrency.outside import Inbox
 from omega.effects import Grants
 from omega.errors import HostError, LispError, OmegaError, TaskError
 from omega.exploration.choosers import Follower, StillDriver
@@ -24,6 +25,8 @@ from omega.exploration.weather import Weather
 from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
+
+LOOK_EVERY = 20  # slice ends between two looks at the wall limit
 
 Llm = str | Callable[[], Provider] | None
 
@@ -59,11 +62,7 @@ def program_run(
     def run(chooser: Follower) -> Outcome:
         provider = llm() if callable(llm) else provider_from_spec(llm or DEFAULT_SPEC)
         if provider.needs_real_time:
-            raise HostError(
-                f"the provider `{provider.name}` needs real time, and runs that are explored have "
-                "none",
-                hint="use the scripted provider",
-            )
+            refuse_real_time(provider)
         output = StringIO()
         with new_interpreter(
             llm=Weather(provider, chooser, faults=faults),
@@ -98,23 +97,39 @@ def program_run(
     return run
 
 
-def thunk_run(
-    interpreter: Any,
-    call: Callable[[], Any],
-    *,
-    faults: bool = False,
-) -> Run:
-    """Runs of `call()` in this interpreter, each on a scheduler as good as new, under virtual time.
-    What it finds in globals and in what it closes over stays from run to run.
+def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = False) -> Run:
+    """Runs of a Lisp procedure in this interpreter, each on a scheduler as good as new, under
+    virtual time. What it finds in globals and in what it closes over stays from run to run, and so
+    do the handlers and parameters of the running task.
+
+    Raises TaskError where other tasks live or calls are in flight: they would meet a scheduler that
+    is not theirs. LimitExceeded when a limit of the interpreter is met.
     """
+    _refuse_company(interpreter.scheduler)
+    if interpreter.calls.provider.needs_real_time:
+        refuse_real_time(interpreter.calls.provider)
+    rt = interpreter.runtime
 
     def run(chooser: Follower) -> Outcome:
         scheduler = interpreter.scheduler
         left = max(0, scheduler.fuel_end - scheduler.steps_now())
+        room = scheduler.tasks_max - scheduler.live
+        dynamics = rt.host.dynamics()
         with _apart(interpreter, chooser, faults) as interrupted:
             scheduler.set_fuel(min(PATIENCE * chooser.horizon, left))
-            main = scheduler.spawn(interpreter.task_body(call), name="main")
+            scheduler.set_tasks(max(1, room))
+            main = scheduler.spawn(
+                interpreter.task_body(lambda: rt.call(thunk)),
+                name="main",
+                locals=dynamics.snapshot(),
+            )
             result = outcome(scheduler, lambda: scheduler.wait(main))
+            limit = scheduler.wall
+        if limit is not None:
+            check_wall(scheduler)
+        if interpreter.exit_status is not None:  # it was the run's, not the program's
+            result = result._replace(failure=ExitStatus(interpreter.exit_status))
+            interpreter.exit_status = None
         scheduler.charge(result.steps)
         if isinstance(result.failure, Endless) and left <= PATIENCE * chooser.horizon:
             out_of_fuel(scheduler)
@@ -123,6 +138,69 @@ def thunk_run(
         return result
 
     return run
+
+
+def refuse_real_time(provider: Provider) -> NoReturn:
+    raise HostError(
+        f"the provider `{provider.name}` needs real time, and runs that are explored have none",
+        hint="use the scripted provider",
+    )
+
+
+def _refuse_company(scheduler: Any) -> None:
+    """An error unless the running task has the scheduler for itself: who waits for it may."""
+    if isinstance(scheduler, _Apart):
+        raise TaskError(
+            "a run that is explored cannot explore", hint="explore the inner procedure by itself"
+        )
+    me = scheduler.current
+    above = set()
+    path = "" if me is None else me.id
+    while path:
+        above.add(path)
+        path = path.rpartition(".")[0]
+    others = [task.label for task in scheduler.all_tasks() if task.id not in above]
+    others += [external.label for external in scheduler.externals]
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise TaskError(
+            f"schedules are explored while nothing else goes on, and {shown} has not ended",
+            hint="await or cancel it before; what a run uses is made in it",
+        )
+
+
+class _ParkedInbox(Inbox):
+    """What other threads post meanwhile is for the scheduler that was put aside."""
+
+    __slots__ = ("_outer",)
+
+    def __init__(self, outer: Inbox) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def post(self, call: Callable[[], None]) -> None:
+        self._outer.post(call)
+
+
+class _Driver(StillDriver):
+    """As long as the interpreter has time: its wall limit is looked at now and then."""
+
+    def __init__(self, horizon: int, is_over: Callable[[], bool]) -> None:
+        super().__init__(horizon)
+        self._is_over, self._looks = is_over, 0
+
+    def poll_due(self) -> bool:
+        self._look()
+        return super().poll_due()
+
+    def poll_switches(self) -> int:
+        self._look()
+        return super().poll_switches()
+
+    def _look(self) -> None:
+        self._looks += 1
+        if self._looks % LOOK_EVERY == 0 and self.scheduler.wall is None and self._is_over():
+            set_wall_deadline(self.scheduler, 0.0)  # every task of the run ends now
 
 
 class _Apart(CallingScheduler):
@@ -154,8 +232,14 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         for name in getattr(kind, "__slots__", ())
         if name != "__weakref__" and hasattr(scheduler, name)
     }
-    calls, dice = interpreter.calls, door.dice.getstate()
+    calls, dice, on_exit = interpreter.calls, door.dice.getstate(), interpreter.on_exit
+    interpreter.on_exit = None
     interrupted: list[bool] = []
+
+    timer, outer = scheduler.wall_timer, scheduler.driver
+
+    def is_over() -> bool:
+        return timer is not None and timer.gen == 0 and timer.when_us <= outer.now_us()
 
     def interrupt() -> None:
         interrupted.append(True)
@@ -165,10 +249,11 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         scheduler.__class__ = _Apart
         scheduler.__init__(
             scheduler.config,
-            driver=StillDriver(chooser.horizon),
+            driver=_Driver(chooser.horizon, is_over),
             registers=scheduler.registers,
             depth_max=scheduler.depth_max,
         )
+        scheduler.inbox = _ParkedInbox(kept["inbox"])
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
         door.dice.seed(0)
@@ -184,6 +269,7 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
             setattr(scheduler, name, value)
         door.calls = interpreter.calls = calls
         door.dice.setstate(dice)
+        interpreter.on_exit = on_exit
         me = scheduler.current
         if me is not None and me.stack is not None:
             scheduler.registers["_it"] = me.it

@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omega.concurrency import Scheduler, SchedulerConfig
-from omega.errors import LimitExceeded, OmegaError, TaskError
+from omega.errors import HostError, LimitExceeded, OmegaError, TaskError
 from omega.exploration.choosers import Follower, StillDriver
 
-PATIENCE = 20  # a run may take so many times its horizon
+PATIENCE = 4  # a run may take so many times its horizon
+SHOWN_MAX = 100  # characters of a result
+SHOWN_MAX = 100  # characters of a result
 ENDLESS_HINT = (
     "a loop may wait for what never comes; a run that needs more is given a larger horizon"
 )
@@ -54,7 +56,10 @@ class ResultDiffers(TaskError):
     kind = "schedule-failure"
 
     def __init__(self, first: str, now: str) -> None:
-        super().__init__(f"the result depends on the schedule: {now}, and {first} as a rule")
+        super().__init__(
+            f"the result depends on the schedule: {_around(now, first)}, and "
+            f"{_around(first, now)} as a rule"
+        )
 
 
 class Endless(TaskError):
@@ -64,6 +69,16 @@ class Endless(TaskError):
 
     def __init__(self, steps: int) -> None:
         super().__init__(f"the run has not ended after {steps:,} steps", hint=ENDLESS_HINT)
+
+
+def _around(text: str, other: str) -> str:
+    """The text; of a long one, where it begins to differ from the other."""
+    if len(text) <= SHOWN_MAX:
+        return text
+    at = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other))
+    start = max(0, at - SHOWN_MAX // 4)
+    before = "..." if start else ""
+    return f"{before}{text[start : start + SHOWN_MAX]}..."
 
 
 def scenario_run(
@@ -81,12 +96,23 @@ def scenario_run(
         scheduler.choose_by(chooser)
         scheduler.set_fuel(PATIENCE * chooser.horizon)
         try:
-            main = scheduler.spawn(partial(scenario, scheduler), name="main")
+            main = scheduler.spawn(partial(_called, scenario, scheduler), name="main")
             return outcome(scheduler, lambda: scheduler.wait(main))
         finally:
             scheduler.close()
 
     return run
+
+
+def _called(scenario: Scenario, scheduler: Scheduler) -> Any:
+    value = scenario(scheduler)
+    if hasattr(value, "cr_await"):
+        value.close()
+        raise HostError(
+            "a scenario is no async function: nothing of it would run",
+            hint="it waits with the methods of its scheduler, as in scheduler.sleep(1)",
+        )
+    return value
 
 
 def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:

@@ -27,7 +27,8 @@ START = "-"  # before any task has run
 _KINDS = {"!": "preempt", ">": "next", "?": "branch"}
 _MARKS = {kind: mark for mark, kind in _KINDS.items()}
 _PLACE = re.compile(
-    r"(?P<task>[\d.]+|-)@(?P<step>\d+)(?:\+(?P<turn>\d+))?(?P<mark>[!>?])(?P<choice>\S+)\Z"
+    r"(?P<task>[\d.]+|-)@(?P<step>\d+)(?:\+(?P<turn>\d+))?(?P<mark>[!>?])(?P<choice>\S+)\Z",
+    re.ASCII,
 )
 _CALL = re.compile(r"llm:(?P<task>[0-9a-f]+)#(?P<step>\d+)=(?P<choice>[a-z0-9]+)\Z")
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from omega.concurrency.clock import now_us
 from omega.errors import HostError
-from omega.exploration.choosers import Dice, Follower, Priorities, Prober
+from omega.exploration.choosers import Dice, Follower, Point, Priorities, Prober
 from omega.exploration.runs import Outcome, ResultDiffers, Run
 from omega.exploration.schedule import Deviation, Schedule, text_of
 from omega.exploration.shrink import shrunk
@@ -22,7 +22,7 @@ from omega.exploration.shrink import shrunk
 RUNS = 1_000
 DEPTH_MAX = 6  # of bugs that priorities look for
 # The horizon of the first run, and of others: so many times the steps of that one, within bounds.
-HORIZON_MAX, HORIZON_TIMES, HORIZON_LEAST = 500_000, 5, 2_000
+HORIZON_MAX, HORIZON_TIMES, HORIZON_LEAST = 5_000_000, 5, 2_000
 DEVIATIONS_MAX = 2  # in a systematic search, unless asked for more
 
 Strategy = Literal["mixed", "random", "pct", "systematic"]
@@ -80,13 +80,15 @@ def explore(
     schedule with one deviation, then with two, up to `deviations`; "mixed" tries those with one,
     unless they are many, and then random stops and priorities in turn.
     horizon: steps after which a run is left in peace, and must end; None: many times what the first
-    run takes. same_result: the value of a
-    run, as this shows it, must be that of the first. look: called after every run; may raise.
+    run takes. same_result: the value of a run, as this writes it, must be that of the first. look:
+    called after every run; may raise.
     """
     if strategy not in STRATEGIES:
         raise HostError(f"a strategy is one of {', '.join(STRATEGIES)}, not {strategy!r}")
     if runs < 1:
         raise HostError(f"at least 1 run is needed, not {runs}")
+    if horizon is not None and horizon < 1:
+        raise HostError(f"a horizon is at least 1 step, not {horizon}")
     made = Exploration(seed)
     began_us = now_us()
     try:
@@ -96,18 +98,56 @@ def explore(
     return made
 
 
-def follow(run: Run, schedule: Schedule, *, horizon: int | None = None) -> Exploration:
-    """One run, under `schedule`, which an exploration with this `horizon` has found."""
-    made = Exploration(0, runs=1, all=1)
+def follow(
+    run: Run,
+    schedule: Schedule,
+    *,
+    horizon: int | None = None,
+    same_result: Show | None = None,
+    look: Callable[[Exploration], None] | None = None,
+) -> Exploration:
+    """One run, under `schedule`, which an exploration with the same options has found."""
+    made = Exploration(0)
     began_us = now_us()
-    if horizon is None:
-        horizon = horizon_of(run(Prober((), HORIZON_MAX)))
-    made.horizon = horizon
-    result = run(Follower(schedule, horizon))
+    judge = _Judge(run, made, same_result, look)
+    first = judge(Prober((), HORIZON_MAX if horizon is None else horizon))
+    made.horizon = horizon_of(first) if horizon is None else horizon
+    result = judge(Follower(schedule, made.horizon))
+    made.runs = 1
     made.seconds, made.steps = (now_us() - began_us) / 1e6, result.steps
     if result.failure is not None:
         made.failure = Failure(schedule, result.failure, schedule, 1)
     return made
+
+
+class _Judge:
+    """Runs, and whether their results are that of the first."""
+
+    def __init__(
+        self,
+        run: Run,
+        made: Exploration,
+        show: Show | None,
+        look: Callable[[Exploration], None] | None,
+    ) -> None:
+        self._run, self._made, self._show, self._look = run, made, show, look
+        self._expected: str | None = None
+
+    def __call__(self, chooser: Follower) -> Outcome:
+        try:
+            result = self._run(chooser)
+        finally:
+            chooser.forget()
+        self._made.all += 1
+        if self._show is not None and result.failure is None:
+            shown = self._show(result.value)
+            if self._expected is None:
+                self._expected = shown
+            elif shown != self._expected:
+                result = result._replace(failure=ResultDiffers(self._expected, shown))
+        if self._look is not None:
+            self._look(self._made)
+        return result
 
 
 def horizon_of(first: Outcome) -> int:
@@ -125,22 +165,7 @@ def _search(
     show: Show | None,
     look: Callable[[Exploration], None] | None,
 ) -> None:
-    expected: str | None = None
-
-    def judged(chooser: Follower) -> Outcome:
-        nonlocal expected
-        result = run(chooser)
-        made.all += 1
-        if show is not None and result.failure is None:
-            shown = show(result.value)
-            if expected is None:
-                expected = shown
-            elif shown != expected:
-                result = result._replace(failure=ResultDiffers(expected, shown))
-        if look is not None:
-            look(made)
-        return result
-
+    judged = _Judge(run, made, show, look)
     first = Prober((), HORIZON_MAX if given is None else given)
     chooser: Follower = first
     result = judged(chooser)
@@ -200,14 +225,15 @@ def _systematic(first: Prober, deviations: int, horizon: int) -> Iterator[Follow
     """Every schedule with one more deviation than one that has run, fewest first. Each is met
     once: what is added comes behind what is there.
     """
-    done: deque[tuple[Schedule, Prober]] = deque([((), first)])
+    done: deque[tuple[Schedule, list[Point]]] = deque([((), first.found)])
     while done:
-        schedule, prober = done.popleft()
-        for point in prober.found:
+        schedule, points = done.popleft()
+        for point in points:
             for choice in point.choices:
                 longer = (*schedule, Deviation(*point.place, choice))
-                chooser = Prober(longer, horizon)
-                yield chooser
-                if len(longer) < deviations:
-                    done.append((longer, chooser))
-        prober.found = []
+                if len(longer) == deviations:
+                    yield Follower(longer, horizon)
+                    continue
+                prober = Prober(longer, horizon)
+                yield prober
+                done.append((longer, prober.found))

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations
 
+from omega.concurrency.clock import now_us, to_us
 from omega.exploration.runs import Outcome
 from omega.exploration.schedule import CLOCK, START, Schedule
 
 TRIES_MAX = 2_000
+SECONDS_MAX = 20.0
 PAIRS_OF_MAX = 12  # deviations of which all pairs are tried
 WAYS_OF_MAX = 8
 _WHO = ("preempt", "next")  # deviations that choose a task
@@ -27,13 +29,14 @@ class _Shrinking:
         self.kind, self.attempt = result.kind, attempt
         self.best, self.error = found, result.failure
         self.tries = 0
+        self.until_us = now_us() + to_us(SECONDS_MAX)
         self.seen: set[Schedule] = {found}
         who = {each.task for each in found} | {each.choice for each in found if each.kind in _WHO}
         self.who = sorted(who - {START, CLOCK})
 
     def fails(self, schedule: Schedule) -> bool:
         """Whether this schedule fails the same way, and is simpler than the best so far."""
-        if schedule in self.seen or self.tries >= TRIES_MAX:
+        if schedule in self.seen or self.tries >= TRIES_MAX or now_us() >= self.until_us:
             return False
         self.seen.add(schedule)
         self.tries += 1
@@ -48,7 +51,7 @@ class _Shrinking:
         if self.best and self.fails(()):
             return
         size = max(1, len(self.best) // 2)
-        while self.best:
+        while self.best and self.tries < TRIES_MAX and now_us() < self.until_us:
             at = 0
             helped = False
             while at < len(self.best):

@@ -5,7 +5,7 @@ Owns: `story`. Refuses: to search.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from sys import _getframe
 from types import FrameType
@@ -93,9 +93,9 @@ def story(run: Run, schedule: Schedule, horizon: int) -> tuple[list[Told], Outco
     return chooser.told, result
 
 
-def told(run: Run, made: Exploration, runs: int, again: str) -> OmegaError:
-    """The failure of an exploration, with the schedule as its notes. again: how to run it again,
-    with %s for the schedule.
+def told(run: Run, made: Exploration, runs: int, again: Callable[[str], str]) -> OmegaError:
+    """The failure of an exploration, with the schedule as its notes. again: the text of a
+    schedule -> how to run it again.
     """
     failure = made.failure
     assert failure is not None
@@ -121,7 +121,7 @@ def told(run: Run, made: Exploration, runs: int, again: str) -> OmegaError:
         which = f"schedule {failure.number:,} of {runs:,}, seed {made.seed}"
     error.notes.append((f"under {which}: {USUAL}, except that", None))
     error.notes += lines
-    error.notes.append((f"again: {again % (failure,)}", None))
+    error.notes.append((f"again: {again(str(failure))}", None))
     return error
 
 

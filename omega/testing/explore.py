@@ -128,9 +128,11 @@ def _explored(
     schedule: str | None,
     source: Source | None,
 ) -> Exploration:
-    show: Callable[[object], str] | None = repr if same else None
+    show: Callable[[object], str] | None = (
+        (lambda value: value if isinstance(value, str) else repr(value)) if same else None
+    )
     if schedule is not None:
-        made = follow(run, read(schedule), horizon=horizon)
+        made = follow(run, read(schedule), horizon=horizon, same_result=show)
         runs = 1
     else:
         made = search(
@@ -139,7 +141,7 @@ def _explored(
         )  # fmt: skip
     if made.failure is None:
         return made
-    error = told(run, made, runs, 'schedule="%s"')
+    error = told(run, made, runs, lambda text: f'schedule="{text}"')
     text = report(error, lambda file: source if source and file == source.name else None)
     cause = made.failure.error
     raised = ScheduleFailed(text, cause, str(made.failure), made)

@@ -381,3 +381,26 @@ def test_who_was_passed_over_keeps_its_place_when_its_slot_goes_to_another(kit, 
     s.run()
     assert [name for name in order if name in range(3)] == [0, 1, 2]
     assert len(order) == 4
+
+
+def test_a_yield_after_a_lent_priority_waits_no_longer_than_others(kit):
+    """What a task was worth before somebody waited for it is no place in the queue."""
+    s = kit.scheduler(fairness_mode="priority")
+    slices = []
+
+    def spins():
+        while not slices:
+            steps(s, 100)
+
+    def body():
+        low = s.spawn(lambda: steps(s, 300), priority=-1_000_000)
+        s.await_task(low)
+        began = s.turns
+        s.yield_now()
+        slices.append(s.turns - began)
+
+    for _ in range(3):
+        s.spawn(spins)
+    s.spawn(body)
+    s.run()
+    assert slices[0] <= s.config.ageing + 4

@@ -15,7 +15,7 @@ from omega.concurrency import (
     with_nack,
     wrap,
 )
-from omega.errors import Deadlock, HostError, TaskCancelled, TasksFailed
+from omega.errors import Deadlock, HostError, LimitExceeded, TaskCancelled, TasksFailed
 
 
 def sleeper(s, seconds, value=None):
@@ -464,3 +464,38 @@ def test_stale_waiters_and_timers_do_not_pile_up(s, run):
         cell.put(1)
 
     run(body)
+
+
+# ---------------------------------------------------------------------- work that is paid for
+
+
+def test_taking_a_composed_event_apart_meets_the_limits(kit):
+    s = kit.scheduler()
+
+    def doubled():
+        event = never
+        for _ in range(30):
+            event = choose(event, event)
+        s.sync(event)
+
+    s.set_fuel(1_000)
+    with pytest.raises(LimitExceeded, match="fuel"):
+        s.wait(s.spawn(doubled))
+    s.set_fuel(None)
+    endless = guard_event(lambda: endless)
+    s.set_fuel(s.steps + 1_000)
+    with pytest.raises(LimitExceeded, match="fuel"):
+        s.wait(s.spawn(lambda: s.sync(endless)))
+    s.set_fuel(None)
+
+
+def test_a_supervisor_does_not_start_again_what_met_a_limit(kit):
+    s = kit.scheduler()
+    s.set_fuel(500)
+
+    def child():
+        raise ValueError
+
+    with pytest.raises(LimitExceeded, match="fuel"):
+        s.wait(s.spawn(lambda: s.supervise([lambda: (s.charge(10), child())], intensity=10**6)))
+    s.set_fuel(None)

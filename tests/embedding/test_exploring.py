@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from omega import Interpreter, Limits
-from omega.errors import Deadlock, LimitExceeded, LispTypeError, LLMError, OmegaError
+from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaError
 from omega.llm import ScriptedProvider
 from omega.testing import ScheduleFailed, explore, explore_file, explore_program
 
@@ -84,17 +84,83 @@ def test_calls_fail_only_where_faults_are_asked_for():
     assert 'the call with the prompt "q' in str(caught.value)
 
 
-def test_what_the_interpreter_was_doing_goes_on_afterwards():
+def test_what_comes_afterwards_is_as_if_nothing_had_been_tried():
+    after = "(define t (async (lambda () (sleep 5) (random 1000)))) (list (await t) (task-id t))"
     with Interpreter(virtual_time=True) as omega:
-        omega.eval(f"{TWO} (define t (async (lambda () (sleep 5) (random 1000)))) (yield)")
+        omega.eval(TWO)
         before = omega.scheduler.steps
-        assert omega.eval("(check-schedules two :runs 20)") == 20
+        assert omega.eval("(check-schedules (lambda () (random 9) (two)) :runs 20)") == 20
         assert omega.scheduler.steps - before > 20 * 6  # what it took is counted
-        assert str(omega.eval("(task-state t)")) == "suspended"
-        value = omega.eval("(await t)")
+        value = str(omega.eval(f"(define n 1) {after}"))
     with Interpreter(virtual_time=True) as omega:
-        omega.eval(f"{TWO} (define t (async (lambda () (sleep 5) (random 1000)))) (yield)")
-        assert omega.eval("(await t)") == value  # and so is chance
+        omega.eval(TWO)
+        omega.eval("1")
+        assert str(omega.eval(f"(define n 1) {after}")) == value  # chance goes on, and so do ids
+
+
+def test_other_tasks_and_calls_keep_it_from_beginning():
+    with Interpreter(virtual_time=True) as omega:
+        omega.eval(f"{TWO} (define c (make-channel)) (define r (async (lambda () (recv! c))))")
+        with pytest.raises(OmegaError, match=r"nothing else goes on, and 1\.1 has not ended"):
+            omega.eval("(check-schedules (lambda () (send! c 1)))")
+        assert omega.eval("(send! c 5) (await r)") == 5
+        # Whoever waits for the task that explores is no other.
+        assert omega.eval("(await (async (lambda () (check-schedules two :runs 5))))") == 5
+
+
+def test_limits_hold_inside_of_a_run():
+    with Interpreter(limits=Limits(tasks=10)) as omega, pytest.raises(LimitExceeded, match="tasks"):
+        omega.eval("(check-schedules (lambda () (map async (make-list 50 (lambda () 1)))))")
+    with (
+        Interpreter(limits=Limits(wall_s=0.2)) as omega,
+        pytest.raises(LimitExceeded, match="wall"),
+    ):
+        omega.eval("(check-schedules (lambda () (let loop ((l (iota 9999))) (loop (reverse l)))))")
+
+
+def test_a_run_has_the_handlers_and_parameters_of_who_explores():
+    with Interpreter() as omega:
+        omega.eval('(define p (make-parameter 1)) (define (look) (list (p) (llm.infer "x")))')
+        omega.eval(
+            """
+            (define (same? l) (unless (equal? l '(2 "mine")) (error "not mine:" l)))
+            (parameterize ((p 2))
+              (with-handler ((llm.infer (lambda (request) "mine")))
+                (check-schedules (lambda () (same? (look))))))
+            """
+        )
+
+
+def test_an_exit_ends_the_run_and_not_the_program():
+    with Interpreter() as omega:
+        with pytest.raises(OmegaError, match="ends with exit status 3"):
+            omega.eval("(check-schedules (lambda () (exit 3)))")
+        assert omega.eval("(+ 1 2)") == 3 and omega.exit_status is None
+
+
+def test_results_are_compared_whole_and_can_be_compared_again():
+    order = (
+        "(define order '()) (display (make-string 500 #\\x)) (await-all (map (lambda (i) "
+        "(async (lambda () (set! order (cons i order))))) '(1 2))) (display order)"
+    )
+    with pytest.raises(ScheduleFailed, match=r"\.\.\.x+\(1 2\)\.\.\., and") as caught:
+        explore_program(order, same_output=True, runs=100)
+    with pytest.raises(ScheduleFailed, match="the result depends on the schedule"):
+        explore_program(order, same_output=True, schedule=caught.value.schedule)
+
+
+def test_what_comes_late_is_explored_too():
+    text = f"(define (spin n) (if (> n 0) (spin (- n 1)))) (spin 60000) {LOST}"
+    with pytest.raises(ScheduleFailed, match="lost: 1"):
+        explore_program(text, runs=200)
+
+
+def test_an_async_scenario_is_refused():
+    async def scenario(scheduler):
+        raise AssertionError
+
+    with pytest.raises(ScheduleFailed, match="no async function"):
+        explore(scenario)
 
 
 def test_runs_count_on_the_limits():
@@ -109,28 +175,14 @@ def test_runs_count_on_the_limits():
         omega.eval(f"{TWO} (check-schedules two :runs 100000000)")
 
 
-def test_it_works_in_a_running_loop_and_within_itself():
+def test_it_works_in_a_running_loop_but_not_within_itself():
     async def main():
         async with Interpreter() as omega:
             return await omega.eval_async(f"{TWO} (check-schedules two :runs 30)")
 
     assert asyncio.run(main()) == 30
-    with Interpreter() as omega:
-        omega.eval(TWO)
-        inner = "(lambda () (check-schedules two :runs 3))"
-        assert omega.eval(f"(check-schedules {inner} :runs 3)") == 1
-
-
-def test_what_waits_outside_is_not_woken_from_inside():
-    with Interpreter(virtual_time=True) as omega:
-        omega.eval("(define c (make-channel)) (define r (async (lambda () (recv! c)))) (yield)")
-        with pytest.raises(OmegaError, match="waits outside of the schedules that are tried"):
-            omega.eval("(check-schedules (lambda () (send! c 1)))")
-        omega.eval("(define t (async (lambda () (sleep 5) 'x))) (yield)")
-        with pytest.raises(Deadlock):
-            omega.eval("(check-schedules (lambda () (await t)))")
-        assert str(omega.eval("(await t)")) == "x"
-        assert len(omega.leaks()) == 1
+    with Interpreter() as omega, pytest.raises(OmegaError, match="cannot explore"):
+        omega.eval(f"{TWO} (check-schedules (lambda () (check-schedules two :runs 3)))")
 
 
 def test_ctrl_c_ends_it():

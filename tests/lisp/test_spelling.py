@@ -22,7 +22,7 @@ def hint(text: str) -> str:
         ("(lenght '(1))", "`length`"),
         ("(vector-reff #(1) 0)", "`vector-ref`"),
         ("(make-chanel)", "`make-channel`"),
-        ("(chanel)", "`make-channel`"),
+        ("(chanel)", "`make-channel` or `channel->list` or `channel->generator`"),
         ("(append-string \"a\")", "`string-append`"),
         ("(string_append \"a\")", "`string-append`"),
         ("(String-Length \"a\")", "`string-length`"),
