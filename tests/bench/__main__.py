@@ -7,6 +7,7 @@ timings decide nothing here.
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def main() -> int:
 def rows_of(cases: list[Case], bench: Bench) -> list[Row]:
     rows: list[Row] = []
     for case in cases:
+        gc.collect()
+        gc.freeze()  # what other rows left in memory is no work of this one's collections
         try:
             row = case.run(bench)
         except Skipped as skipped:

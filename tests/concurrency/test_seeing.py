@@ -12,10 +12,12 @@ from omega import Interpreter
 from omega.concurrency import (
     FINAL_STATES,
     TRANSITIONS,
+    AsyncioDriver,
     EventWriter,
     Scheduler,
     VirtualDriver,
     choose,
+    hub,
     never,
     timer_event,
 )
@@ -233,3 +235,13 @@ def test_a_host_is_told_of_a_standstill_once_and_can_end_it():
     value, graphs, count = asyncio.run(main())
     assert value == 5 and count == 1
     assert graphs == [('task 1 "main.omega" waits for a value from channel work',)]
+
+
+def test_a_busy_task_that_is_alone_is_not_interrupted_to_look_around(monkeypatch):
+    """On CPython 3.12 a switch takes time in proportion to how deep the stack is."""
+    visits = []
+    monkeypatch.setattr(hub, "do_chores", lambda kernel: visits.append(kernel.turns))
+    s = Scheduler(driver=AsyncioDriver())
+    s.wait(s.spawn(lambda: steps(s, 100_000)))
+    assert s.turns >= 1000 and len(visits) <= 5
+    s.close()

@@ -4,6 +4,7 @@ scenarios.omega. `python -m tests.exploration` tries many more.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def omega():
     with Interpreter(virtual_time=True) as interpreter:
         interpreter.load(str(SCENARIOS))
         yield interpreter
+        gc.collect()  # what the runs left behind is none of its own
 
 
 def test_every_scenario_is_tried(omega):
