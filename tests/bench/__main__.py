@@ -83,7 +83,6 @@ def rows_of(cases: list[Case], bench: Bench) -> list[Row]:
     rows: list[Row] = []
     for case in cases:
         gc.collect()
-        gc.freeze()  # what other rows left in memory is no work of this one's collections
         try:
             row = case.run(bench)
         except Skipped as skipped:
