@@ -10,8 +10,6 @@ import time
 from omega import Interpreter
 from omega.errors import OmegaError
 from tests.bench.kit import Bench, Case, Row
-from tests.exploration import test_planted as planted
-from tests.exploration import test_scenarios as scenarios
 
 RUNS = 2_000
 SEEDS = 5
@@ -20,6 +18,10 @@ DEVIATIONS_MAX = 4
 
 def explored_run(bench: Bench) -> Row:
     """The mean over the scenarios: each run has a scheduler of its own."""
+    from tests.exploration import (
+        test_scenarios as scenarios,  # with pytest: not before it is needed
+    )
+
     runs = bench.size(RUNS)
     with Interpreter(virtual_time=True) as omega:
         omega.load(str(scenarios.SCENARIOS))
@@ -32,6 +34,8 @@ def explored_run(bench: Bench) -> Row:
 
 def mistakes(bench: Bench) -> Row:
     """The most runs until one of the planted mistakes is found, over all of them and some seeds."""
+    from tests.exploration import test_planted as planted
+
     worst, most, missed, tried = 0, 0, [], 0
     seeds = max(1, bench.size(SEEDS))
     with Interpreter(virtual_time=True) as omega:
