@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from io import StringIO
 from typing import Any, NoReturn
 
-from omega.calls import CallingScheduler, Calls
+from omega.calls import Calls
 from omega.concurrency import SchedulerConfig, Task
 from omega.concurrency.hub import cancel_watched
 from omega.concurrency.limits import check_wall, out_of_fuel, set_wall_deadline
 from omega.concurrency.outside import Inbox
+from omega.concurrency.scheduler import Kernel
 from omega.effects import Grants
 from omega.errors import HostError, LispError, OmegaError, TaskError
 from omega.exploration.choosers import Follower, StillDriver
 from omega.exploration.runs import PATIENCE, Endless, Outcome, Run, outcome
 from omega.exploration.weather import Weather
-from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 
@@ -45,11 +46,9 @@ def program_run(
     *,
     llm: Llm = None,
     config: SchedulerConfig | None = None,
-    limits: Limits | None = None,
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
     load_path: Sequence[str] = (),
-    seed: int = 0,
     faults: bool = False,
 ) -> Run:
     """Runs of a text as a program, each in a new interpreter under virtual time. The value of one
@@ -67,9 +66,7 @@ def program_run(
         with new_interpreter(
             llm=Weather(provider, chooser, faults=faults),
             scheduler=config,
-            limits=limits,
             grants=grants,
-            seed=seed,
             driver=StillDriver(chooser.horizon),
             output=output,
             load_path=load_path,
@@ -203,8 +200,10 @@ class _Driver(StillDriver):
             set_wall_deadline(self.scheduler, 0.0)  # every task of the run ends now
 
 
-class _Apart(CallingScheduler):
-    """A scheduler while what it was doing is put aside: it must not wake what waits there."""
+class _Apart(Kernel):
+    """Mixed into a scheduler while what it was doing is put aside: it must not wake what waits
+    there.
+    """
 
     __slots__ = ()
 
@@ -218,6 +217,12 @@ class _Apart(CallingScheduler):
                 hint="channels and locks of a run are made in it: it is called again and again",
             )
         return super().claim(task, gen, branch, value)
+
+
+@cache
+def _apart_kind(kind: type[Kernel]) -> type[Kernel]:
+    """The class of a scheduler of this kind meanwhile: of the same layout, so it may become it."""
+    return type(_Apart.__name__, (_Apart, kind), {"__slots__": ()})
 
 
 @contextmanager
@@ -245,8 +250,9 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         interrupted.append(True)
         cancel_watched(scheduler)
 
+    kind: Any = type(scheduler)
     try:
-        scheduler.__class__ = _Apart
+        scheduler.__class__ = _apart_kind(kind)
         scheduler.__init__(
             scheduler.config,
             driver=_Driver(chooser.horizon, is_over),
@@ -264,7 +270,7 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         finally:
             scheduler.close()
     finally:
-        scheduler.__class__ = CallingScheduler
+        scheduler.__class__ = kind
         for name, value in kept.items():
             setattr(scheduler, name, value)
         door.calls = interpreter.calls = calls

@@ -426,3 +426,17 @@ def at_terminal(
         os.close(main)
         process.kill()
     return screen
+
+
+def test_what_explores_schedules_is_replayed_also_where_a_stop_is_waited_for(
+    omega: Omega, program: Program
+) -> None:
+    text = """
+    (define (work) (for-each void '(1 2 3)))
+    (displayln (check-schedules (lambda () (await-all (list (async work) (async work)))) :runs 9))
+    (displayln (await (async (lambda () (work) 7))))
+    """
+    first = omega("run", "--record", "run.tape", program(text))
+    assert first.stdout == "9\n7\n"
+    assert omega("replay", "run.tape").stdout == first.stdout
+    assert omega("replay", "run.tape", "--break", "task=9", "step=1").stdout == first.stdout
