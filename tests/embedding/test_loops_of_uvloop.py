@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
-import pytest
-
 from tests.embedding import test_loops
 from tests.embedding.test_loops import *  # noqa: F403 - collected here once more
-
-uvloop = pytest.importorskip("uvloop", reason="there is no uvloop for this system")
-
-
-@pytest.fixture(autouse=True)
-def uvloops() -> Iterator[None]:
-    usual = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield
-    asyncio.set_event_loop_policy(usual)
+from tests.uvloops import test_the_loops_are_of_uvloop, uvloops  # noqa: F401
 
 
-def test_the_loops_are_of_uvloop() -> None:
-    async def kind() -> type:
-        return type(asyncio.get_running_loop())
-
-    assert asyncio.run(kind()) is uvloop.Loop
+def test_there_are_tests_to_run_again() -> None:
     assert sum(name.startswith("test_") for name in vars(test_loops)) > 5

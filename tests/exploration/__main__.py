@@ -8,9 +8,8 @@ import argparse
 import sys
 import time
 
-from omega import Interpreter
 from omega.errors import OmegaError
-from tests.exploration.test_scenarios import NAMES, SCENARIOS
+from tests.exploration.kit import PROMISES, SCENARIOS, loaded
 
 RUNS = 100_000
 
@@ -20,11 +19,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    each = max(1, -(-given.runs // len(NAMES)))
+    each = max(1, -(-given.runs // len(PROMISES)))
     done, failed, began = 0, 0, time.perf_counter()
-    with Interpreter(virtual_time=True) as omega:
-        omega.load(str(SCENARIOS))
-        for name in NAMES:
+    with loaded(SCENARIOS) as omega:
+        for name in PROMISES:
             try:
                 done += omega.eval(f"(check-schedules {name} :runs {each} :seed {given.seed})")
             except OmegaError as error:
@@ -32,7 +30,7 @@ def main() -> int:
                 sys.stdout.write(f"{name}: {error}\n")
     took = time.perf_counter() - began
     sys.stdout.write(
-        f"{done:,} schedules of {len(NAMES)} scenarios, {failed} failed; seed {given.seed}, "
+        f"{done:,} schedules of {len(PROMISES)} scenarios, {failed} failed; seed {given.seed}, "
         f"{took:.0f} s, {done / took:,.0f} a second\n"
     )
     return 1 if failed else 0
