@@ -33,6 +33,9 @@ class Driver:
     """Base of all drivers. One driver serves one scheduler."""
 
     virtual = False
+    # What a slice end without a switch puts the next visit of the hub off by: visits are for those
+    # who switch, and on CPython 3.12 one takes time in proportion to the stack.
+    stay_turns = 1
     cuts_slices = True  # an interrupt takes the rest of a slice away, wherever it is
     failure: HostError | None = None  # it can do nothing any more: what it was to do is left
     scheduler: Kernel

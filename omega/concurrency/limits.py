@@ -40,17 +40,8 @@ def set_fuel(scheduler: Kernel, steps: int | None, unlimited: int) -> None:
     if me is None or me.stack is None:
         return
     if scheduler.steps + me.left > scheduler.fuel_end:
-        account(scheduler, me)
+        scheduler.account(me)
         trim(scheduler, me)
-
-
-def account(scheduler: Kernel, me: Task) -> None:
-    """Count the steps `me` has taken since they were last counted."""
-    left = me.it.__length_hint__()
-    used = me.left - left
-    me.left = left
-    me.steps += used
-    scheduler.steps += used
 
 
 def trim(scheduler: Kernel, task: Task) -> None:

@@ -86,6 +86,7 @@ class _Recording(Driver):
     """What both do. Mixed into a driver."""
 
     cuts_slices = False
+    stay_turns = 0  # visits come where a replay can have them
 
     def __init__(self, log: Log) -> None:
         super().__init__()

@@ -85,6 +85,7 @@ class _Replaying(Driver):
     """What both do. Mixed into a driver."""
 
     cuts_slices = False
+    stay_turns = 0  # the next visit is at the position of a fact, and that is a number of turns
 
     def __init__(self, tape: Tape) -> None:
         super().__init__()

@@ -403,7 +403,7 @@ class Kernel(KernelState):
         if it.__length_hint__() or me is None:
             return
         if self.steps + me.left >= self.fuel_end:
-            limits.account(self, me)
+            self.account(me)
             limits.out_of_fuel(self)
         self._end_slice(me)
 
@@ -443,7 +443,7 @@ class Kernel(KernelState):
             else:
                 self.turns += 1
                 self.stays += 1
-                self._poll_at += 1  # no switch: on 3.12 one takes time in proportion to the stack
+                self._poll_at += self.driver.stay_turns
             if me.doom is not None:
                 raise me.doom.exception() from None
         n = self._slice if chooser is None else chooser.slice(me)

@@ -436,13 +436,19 @@ class KernelState:
             deque(me.it, 0)
         self.driver.wake()
 
+    def account(self, task: Task) -> None:
+        """Count the steps `task` has taken since they were last counted."""
+        left = task.it.__length_hint__()
+        used = task.left - left
+        task.left = left
+        task.steps += used
+        self.steps += used
+
     def cut_slice(self, task: Task) -> None:
         """Have `task` come to a slice end at its next step; the rest it has not taken."""
         if task.stack is None:
             return
-        used = task.left - task.it.__length_hint__()
-        task.steps += used
-        self.steps += used
+        self.account(task)
         deque(task.it, 0)
         task.left = 0
 
