@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from omega.concurrency import (
     Scheduler,
@@ -93,6 +93,20 @@ class Bindings:
         frame = sys._getframe(2)
         self.scheduler.made[thing] = (frame.f_code, frame.f_lasti)
         return thing
+
+
+T = TypeVar("T")
+
+
+def of_kind(kind: type[T], what: str) -> Callable[[str, Any], T]:
+    """A check of first arguments: (procedure's name, argument) -> the argument, which is `what`."""
+
+    def checked(name: str, value: Any) -> T:
+        if not isinstance(value, kind):
+            raise wrong_type(name, 1, what, value)
+        return value
+
+    return checked
 
 
 def options(name: str, position: int, given: Iterable[Any], /, **known: Any) -> dict[str, Any]:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.bindings.base import Bindings, Table
+from omega.bindings.base import Bindings, Table, of_kind
 from omega.bindings.waits import named
 from omega.concurrency import Barrier, Event, IVar, Mutex, Semaphore, Serializer
 from omega.lisp.primitives.check import wrong_type
+
+mutex = of_kind(Mutex, "a mutex")
+barrier = of_kind(Barrier, "a barrier")
+ivar = of_kind(IVar, "an ivar")
 
 
 def locks(b: Bindings, table: Table) -> None:
@@ -22,11 +26,6 @@ def locks(b: Bindings, table: Table) -> None:
         """(make-mutex [:name "n"]) -> a mutex; use it with (with-mutex mutex body ...)"""
         made: Mutex = b.made(Mutex(scheduler, named("make-mutex", "mutex", 1, rest)))
         return made
-
-    def mutex(name: str, value: Any) -> Mutex:
-        if not isinstance(value, Mutex):
-            raise wrong_type(name, 1, "a mutex", value)
-        return value
 
     def with_mutex(mutex_: Any, thunk: Any) -> Any:
         """(%with-mutex mutex thunk) -> its value, no other task holding the mutex meanwhile"""
@@ -104,11 +103,6 @@ def _meetings(b: Bindings, table: Table) -> None:
             raise wrong_type("make-barrier", 1, "a positive integer", parties)
         return Barrier(scheduler, parties, named("make-barrier", "barrier", 2, rest))
 
-    def barrier(name: str, value: Any) -> Barrier:
-        if not isinstance(value, Barrier):
-            raise wrong_type(name, 1, "a barrier", value)
-        return value
-
     def barrier_wait(barrier_: Any) -> int:
         """(barrier-wait barrier) -> the order of arrival, from 0, once all are there"""
         return barrier("barrier-wait", barrier_).wait()
@@ -122,11 +116,6 @@ def _meetings(b: Bindings, table: Table) -> None:
     def make_ivar(*rest: Any) -> IVar:
         """(make-ivar [:name "n"]) -> a variable that gets its value once"""
         return IVar(scheduler, named("make-ivar", "ivar", 1, rest))
-
-    def ivar(name: str, value: Any) -> IVar:
-        if not isinstance(value, IVar):
-            raise wrong_type(name, 1, "an ivar", value)
-        return value
 
     def ivar_put(ivar_: Any, value: Any) -> None:
         """(ivar-put! ivar value) -> nothing; wakes everybody who waits for it. A second time is an

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, options, seconds, shown
+from omega.bindings.base import Bindings, Table, of_kind, options, seconds, shown
 from omega.concurrency import (
     Channel,
     Event,
@@ -97,7 +97,9 @@ class _Abort(BaseException):
         self.tag, self.value = tag, value
 
 
-# -- events, channels, locks -----------------------------------------------------------------------
+# -- events, channels ------------------------------------------------------------------------------
+
+channel = of_kind(Channel, "a channel")
 
 
 def events(b: Bindings, table: Table) -> None:
@@ -116,11 +118,6 @@ def events(b: Bindings, table: Table) -> None:
         name = named("make-channel", "channel", len(rest) - len(given) + 1, given)
         made: Channel = b.made(Channel(scheduler, capacity, name, at_end=Eof))
         return made
-
-    def channel(name: str, value: Any) -> Channel:
-        if not isinstance(value, Channel):
-            raise wrong_type(name, 1, "a channel", value)
-        return value
 
     def send(ch: Any, value: Any) -> None:
         """(send! channel value) -> nothing, once the value is taken or has room"""

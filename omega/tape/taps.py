@@ -42,6 +42,23 @@ class _Calls:
         return self._hosts.setdefault(self.scheduler.current, [])
 
 
+def _tried(act: Act) -> tuple[Any, Exception | None]:
+    """(what `act` answered, what it raised): what comes of it may wait, so in no `except` block."""
+    try:
+        return act(), None
+    except Exception as error:
+        return None, error
+
+
+def _handle(tap: Tap, kind: str, arguments: tuple[Any, ...], value: Any) -> Any:
+    """What an effect has given, files as handles that ask the tap; value: of a replay None."""
+    if kind == "file.open-read":
+        return _Input(tap, arguments[0], value)
+    if kind == "file.open-write":
+        return _Output(tap, arguments[0], value)
+    return value
+
+
 async def _elsewhere() -> None:
     """In place of the coroutine that a function of the host answered: its end is a fact."""
 
@@ -58,21 +75,12 @@ class Recorder:
 
     def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
         identity = self._calls.next()
-        value: Any = None
-        failure: Exception | None = None
-        try:
-            value = act()
-        except Exception as error:
-            failure = error
+        value, failure = _tried(act)
         kept = True if kind.startswith("file.open") else value
         self._write(identity, kind, arguments, kept, failure)
         if failure is not None:
             raise failure
-        if kind == "file.open-read":
-            return _Input(self, arguments[0], value)
-        if kind == "file.open-write":
-            return _Output(self, arguments[0], value)
-        return value
+        return _handle(self, kind, arguments, value)
 
     def _write(
         self,
@@ -99,12 +107,8 @@ class Recorder:
         identity = self._calls.next()
         hosts = self._calls.hosts()
         hosts.append([identity, name, False])
-        value: Any = None
-        failure: Exception | None = None
         try:
-            value = act()
-        except Exception as error:
-            failure = error
+            value, failure = _tried(act)
         finally:
             hosts.pop()
         kept = {"async": True} if is_coroutine(value) else value
@@ -122,12 +126,7 @@ class Recorder:
                 self.tape.write("entered", *call[0], call[1])
 
     def file(self, key: str, act: Act) -> Any:
-        value: Any = None
-        failure: Exception | None = None
-        try:
-            value = act()
-        except Exception as error:
-            failure = error
+        value, failure = _tried(act)
         outcome = self.tape.outcome(value, failure)
         if self._known.get(key) != outcome:
             self._known[key] = outcome
@@ -173,11 +172,7 @@ class Replayer:
         value, failure = self._take(identity, kind, arguments)
         if failure is not None:
             raise failure
-        if kind == "file.open-read":
-            return _Input(self, arguments[0], None)
-        if kind == "file.open-write":
-            return _Output(self, arguments[0], None)
-        return value
+        return _handle(self, kind, arguments, None if kind.startswith("file.open") else value)
 
     def _take(
         self, identity: tuple[str, int], kind: str, arguments: Any
