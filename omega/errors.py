@@ -171,12 +171,21 @@ class OmegaError(Exception):
     others: further mistakes of the same text, found before it ran.
     """
 
+    # What most errors do not have stands here once: they are made and dropped by the thousand.
     kind = "error"
     severity = "error"
     others: Sequence[OmegaError] = ()
     in_tail_call = False
+    irritants: Sequence[Any] = ()
+    hint: str | None = None
+    task: str | None = None
+    excerpt: str | None = None  # the formatted report, filled at the seam to the host
+    signalled = False  # the Lisp handlers in force have seen it
     find_place: Callable[[OmegaError], None] | None = None  # fills in the two, once
     origin: Any = None  # (code, instruction) of the program that raised it first
+    _span: Span | None = None
+    _lisp_traceback: list[tuple[str, Span]] | None = None
+    _notes: list[tuple[str, Span | None]] | None = None
 
     def __init__(
         self,
@@ -188,18 +197,25 @@ class OmegaError(Exception):
         span: Span | None = None,
         notes: Iterable[tuple[str, Span | None]] = (),
     ) -> None:
-        super().__init__(message)
+        self.args = (message,)
         self.message = message
         if kind is not None:
             self.kind = kind
-        self.irritants: list[Any] = list(irritants)
-        self.hint = hint
-        self._span = span
-        self.notes: list[tuple[str, Span | None]] = list(notes)
-        self._lisp_traceback: list[tuple[str, Span]] = []
-        self.task: str | None = None
-        self.excerpt: str | None = None  # the formatted report, filled at the seam to the host
-        self.signalled = False  # the Lisp handlers in force have seen it
+        if irritants:
+            self.irritants = list(irritants)
+        if hint is not None:
+            self.hint = hint
+        if span is not None:
+            self._span = span
+        if notes:
+            self._notes = list(notes)
+
+    @property
+    def notes(self) -> list[tuple[str, Span | None]]:
+        notes = self._notes
+        if notes is None:
+            notes = self._notes = []
+        return notes
 
     @property
     def span(self) -> Span | None:
@@ -214,7 +230,7 @@ class OmegaError(Exception):
     @property
     def lisp_traceback(self) -> list[tuple[str, Span]]:
         self.locate()
-        return self._lisp_traceback
+        return self._lisp_traceback or []
 
     @lisp_traceback.setter
     def lisp_traceback(self, places: list[tuple[str, Span]]) -> None:

@@ -30,14 +30,14 @@ class GroupEvent(Event):
     Cheap for any number of tasks.
     """
 
-    __slots__ = ("left", "tasks", "until_failure", "waiter")
+    __slots__ = ("_left", "tasks", "until_failure")
     stays = True
 
     def __init__(self, tasks: Sequence[Task], until_failure: bool) -> None:
         self.tasks = tasks
         self.until_failure = until_failure
-        self.left: dict[Task, None] = {}
-        self.waiter: tuple[Task, int, int] | None = None
+        # Of the tasks, so many may not have ended: those behind them have.
+        self._left = len(tasks)
 
     def try_now(self, scheduler: Any, task: Task) -> Any:
         for each in self.tasks:
@@ -46,25 +46,41 @@ class GroupEvent(Event):
             each.state is ERROR or each.state is CANCELLED for each in self.tasks
         ):
             return None
-        return None if all(each.is_done for each in self.tasks) else UNREADY
+        return UNREADY if self._last() is not None else None
+
+    def _last(self) -> Task | None:
+        """The last of the tasks that have not ended.
+
+        Watching that one is enough: those started first mostly end first, so few are ever watched.
+        """
+        left = self._left
+        while left and self.tasks[left - 1].is_done:
+            left -= 1
+        self._left = left
+        return self.tasks[left - 1] if left else None
 
     def block(self, scheduler: Any, task: Task, branch: int) -> None:
         waiter = (task, task.gen, branch)
 
         def ended(each: Task) -> None:
-            self.left.pop(each, None)
-            if (
-                not self.left or (self.until_failure and each.state is not COMPLETED)
-            ) and task.gen == waiter[1]:
+            if task.gen != waiter[1]:
+                return
+            if self.until_failure and each.state is not COMPLETED:
                 scheduler.claim(*waiter)
+                return
+            last = self._last()
+            if last is None:
+                scheduler.claim(*waiter)
+            elif not self.until_failure:
+                last.watch(self, ended)
 
-        self.left = {each: None for each in self.tasks if not each.is_done}
-        for each in self.left:
-            each.own_terms().watchers[self] = ended
+        for each in self.waits_on() if self.until_failure else [self._last()]:
+            if each is not None:
+                each.watch(self, ended)
 
     def lost(self, scheduler: Any, task: Task) -> None:
-        for each in self.left:
-            each.terms.watchers.pop(self, None)
+        for each in self.waits_on():
+            each.unwatch(self)
 
     @property
     def links(self) -> bool:  # type: ignore[override]
@@ -74,9 +90,9 @@ class GroupEvent(Event):
         return [each for each in self.tasks if not each.is_done]
 
     def describe(self) -> str:
-        count = len(self.left)
-        shown = ", ".join(task.label for task in list(self.left)[:5])
-        return f"tasks {shown}{', ...' if count > 5 else ''}"
+        left = self.waits_on()
+        shown = ", ".join(task.label for task in left[:5])
+        return f"tasks {shown}{', ...' if len(left) > 5 else ''}"
 
 
 def await_all(scheduler: Scheduler, tasks: Iterable[Task], mode: Mode) -> list[Any]:
@@ -170,7 +186,7 @@ def par_map(
             )  # else a failure ends the scope, and so the rest, at once
             tasks.append(task)
             if slots is not None:
-                task.own_terms().watchers[slots] = lambda _: slots.release()
+                task.watch(slots, lambda _: slots.release())
 
     scoped.with_scope(scheduler, body, name="par-map")
     # What was cancelled here was cancelled for the waiter's sake: nobody may take it for a failure.

@@ -34,9 +34,8 @@ class Deadline:
         self._timer: TimerHandle = kernel.timers.call(when_us, self._over)
 
     def bind(self, task: Task) -> None:
-        terms = task.own_terms()
-        terms.deadline = self
-        terms.watchers[self] = self._ended
+        task.own_terms().deadline = self
+        task.watch(self, self._ended)
         self.tasks[task] = None
         if self._timer.gen:
             self._end(task)  # it has passed: a task that swallowed its cancel spawns another

@@ -80,7 +80,7 @@ def end_terms(scheduler: Kernel, task: Task, terms: Terms) -> None:
     if terms.token_off is not None:
         terms.token_off()
     if terms.watchers:
-        watchers, terms.watchers = terms.watchers, {}
+        watchers, terms.watchers = terms.watchers, None
         for watcher in watchers.values():
             watcher(task)
 

@@ -174,10 +174,12 @@ class Scheduler(Kernel):
         self.check_thread()
         if isinstance(task, str):
             task = self.find_task(task)
-        self.host_acts("cancel", task.id)
+        me = self.current
+        if me is None:
+            self.host_acts("cancel", task.id)
         if task.is_done:
             return False
-        asker = by or ("host" if self.current is None else self.current.own_path())
+        asker = by or ("host" if me is None else me.own_path())
         return scopes.cancel_task(self, task, CancelRequest("cancel", reason, asker, self.now_us()))
 
     def cancel_all(self, reason: str | None = None, by: str | None = None) -> int:

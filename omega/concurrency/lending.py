@@ -111,7 +111,7 @@ class Lending:
         if node is None:
             if isinstance(key, Task):
                 node = Node(key.priority)
-                key.own_terms().watchers[self] = self._gone
+                key.watch(self, self._gone)
             else:
                 node = Node(None)
                 node.targets = dict.fromkeys(key.held_by())
@@ -165,7 +165,7 @@ class Lending:
         if not node.lent and not (is_task and node.targets) and self.nodes.get(key) is node:
             del self.nodes[key]
             if is_task:
-                key.terms.watchers.pop(self, None)
+                key.unwatch(self)
 
     def _hurry(self, task: Task, level: int) -> None:
         """The level of `task` has changed: so has its place in the queue it is in, if any."""

@@ -131,7 +131,7 @@ class Supervisor:
             child.thunk, name=child.name, span=span_of(child.thunk)
         )
         task.observed = True  # here: else a failure would end the scope at once
-        task.own_terms().watchers[self] = lambda task: self.heard_of(child, task)
+        task.watch(self, lambda task: self.heard_of(child, task))
 
     def heard_of(self, child: Child, task: Task) -> None:
         """A child has ended. Called by the kernel: it only takes note."""

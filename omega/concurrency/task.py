@@ -78,7 +78,8 @@ class Terms:
         self.timer: TimerHandle | None = None  # of that timeout; before the start, of its queue's
         self.token: CancellationToken | None = None
         self.token_off: Callable[[], None] | None = None
-        self.watchers: dict[Any, Callable[[Task], None]] = {}  # called at its end, in order
+        # Called at its end, in order; None: nobody.
+        self.watchers: dict[Any, Callable[[Task], None]] | None = None
         self.watched = False  # the host waits for it right now
         self.heeds = 0  # how often a checkpoint has raised its doom
 
@@ -172,6 +173,17 @@ class Task:
     ended_ns: int
     outcome: Any  # value, exception, or CancelRequest, by state
     trace: Any  # of the exception; set when it failed
+
+    def watch(self, key: Any, watcher: Callable[[Task], None]) -> None:
+        """Have `watcher` called with it at its end, unless `unwatch(key)` comes first."""
+        terms = self.own_terms()
+        if terms.watchers is None:
+            terms.watchers = {}
+        terms.watchers[key] = watcher
+
+    def unwatch(self, key: Any) -> None:
+        if self.terms.watchers is not None:
+            self.terms.watchers.pop(key, None)
 
     def own_terms(self) -> Terms:
         """Its terms, to be written to."""

@@ -120,7 +120,7 @@ def told(run: Run, made: Exploration, runs: int, again: Callable[[str], str]) ->
     if runs > 1:
         which = f"schedule {failure.number:,} of {runs:,}, seed {made.seed}"
     error.notes.append((f"under {which}: {USUAL}, except that", None))
-    error.notes += lines
+    error.notes.extend(lines)
     error.notes.append((f"again: {again(str(failure))}", None))
     return error
 

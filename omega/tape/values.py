@@ -174,7 +174,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
     kept["message"] = error.message if isinstance(error, OmegaError) else _text(error)
     for name in _FIELDS:
         value = getattr(error, name, None)
-        if value is not None and value != []:
+        if value is not None and value not in ([], ()):
             try:
                 kept[name] = encode(list(value) if name == "irritants" else value)
             except Unwritable:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.bench import (
     explored,
+    floors,
     growth,
     language,
     lisps,
@@ -41,7 +42,7 @@ GROUPS = {
     "Language, beside plain CPython": language.CASES,
     "Language, beside other Lisps in Python and monty": lisps.CASES,
     "Start": start.CASES,
-    "Scheduler, beside asyncio": schedulers.CASES,
+    "Scheduler, beside asyncio": [*schedulers.CASES, *floors.CASES],
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
     "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
     "Replay, beside the recorded run": replays.CASES,
