@@ -28,6 +28,7 @@ from omega.concurrency.interface import Scheduler
 from omega.concurrency.listing import EventWriter, TaskLine
 from omega.concurrency.manager import ConcurrencyManager
 from omega.concurrency.outside import External, OutsideHold
+from omega.concurrency.parts import Parts
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.sync import Barrier, IVar, Mutex, Semaphore, Serializer
 from omega.concurrency.task import Task
@@ -51,6 +52,7 @@ __all__ = [
     "IVar",
     "Mutex",
     "OutsideHold",
+    "Parts",
     "Scheduler",
     "SchedulerConfig",
     "Scope",

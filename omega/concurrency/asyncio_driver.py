@@ -55,6 +55,7 @@ class AsyncioDriver(Driver):
         self._polled_turns = 0
         self._pace_us = 0.0  # how long a turn took of late
         self._skipped = 0
+        self._pauses: dict[External, Any] = {}  # coroutines whose reader is behind -> a future
         self._pool = ThreadPool(blocking_max)
 
     # ------------------------------------------------------------------ time
@@ -332,6 +333,25 @@ class AsyncioDriver(Driver):
             self.report(external, None if error is not None else task.result(), error)
         if not self._in_loop:
             self._schedule()
+
+    def report_part(self, external: External, part: Any) -> None:
+        super().report_part(external, part)
+        if not self._in_loop:
+            self._schedule()
+
+    async def pause(self, external: External) -> None:
+        import asyncio
+
+        self._pauses[external] = future = asyncio.get_running_loop().create_future()
+        try:
+            await future
+        finally:
+            del self._pauses[external]
+
+    def go_on(self, external: External) -> None:
+        future = self._pauses.get(external)
+        if future is not None and not future.done():
+            future.set_result(None)
 
     def abort(self, external: External) -> None:
         if external.function is not None:

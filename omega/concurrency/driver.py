@@ -126,6 +126,26 @@ class Driver:
         """`external` has really ended. Every end of what was started goes through here."""
         external.finish(value, error)
 
+    def report_part(self, external: External, part: Any) -> None:
+        """A part of the result of `external` has come. Every one goes through here."""
+        external.told(part)
+
+    async def tell(self, external: External, part: Any) -> None:
+        """For coroutines run by this driver: give a part of the result of `external`, whose
+        coroutine this is; waits while the reader is behind.
+        """
+        self.report_part(external, part)
+        while external.is_behind and not external.done:
+            await self.pause(external)
+
+    async def pause(self, external: External) -> None:
+        """For the coroutine of `external`: wait for `go_on`."""
+        raise NotImplementedError
+
+    def go_on(self, external: External) -> None:
+        """The coroutine of `external` may go on, if it has paused."""
+        raise NotImplementedError
+
     def resolve_idle(self, closed: bool) -> bool:
         """Nothing is ready or will happen by itself: see idle.py."""
         return idle.resolve_idle(self.scheduler, closed)
@@ -154,6 +174,14 @@ class _Sleep:
 @coroutine
 def _sleep(seconds: float) -> Generator[_Sleep, None, None]:
     yield _Sleep(seconds)
+
+
+PAUSED = -1.0  # instead of the seconds that a coroutine sleeps: it waits for `go_on`
+
+
+@coroutine
+def _pause() -> Generator[_Sleep, None, None]:
+    yield _Sleep(PAUSED)
 
 
 class VirtualDriver(Driver):
@@ -249,16 +277,20 @@ class VirtualDriver(Driver):
         self._step(external, None)
 
     def _step(self, external: External, error: BaseException | None) -> None:
-        """Let the coroutine go on: to its end, or to a sleep, after which it is called again."""
+        """Let the coroutine go on: to its end, or to a wait, after which it is called again."""
         self._running.pop(external, None)
         seconds = self._resumed(external, error)
-        if seconds is not None:
+        if seconds == PAUSED:
+            self._running[external] = None
+        elif seconds is not None:
             self._running[external] = self.scheduler.timers.call(
                 self.now_us() + to_us(seconds), lambda: self._step(external, None)
             )
 
     def _resumed(self, external: External, error: BaseException | None) -> float | None:
-        """Let the coroutine run to its next wait: how long it sleeps. None: its end is reported."""
+        """Let the coroutine run to its next wait: how long it sleeps, or PAUSED. None: its end is
+        reported.
+        """
         while True:
             failure: BaseException | None = None
             asked: Any = None
@@ -295,10 +327,18 @@ class VirtualDriver(Driver):
         self.report(external, None, Cancelled(external.abort_reason) if ended else failure)
 
     def abort(self, external: External) -> None:
-        timer = self._running.pop(external, None)
-        if timer is not None:
-            timer.cancel()
+        if external in self._running:
+            timer = self._running.pop(external)
+            if timer is not None:
+                timer.cancel()
             self._step(external, _cancelled_class()())
+
+    async def pause(self, external: External) -> None:
+        await _pause()
+
+    def go_on(self, external: External) -> None:
+        if external in self._running and self._running[external] is None:
+            self._step(external, None)
 
     def start_blocking(self, external: External) -> None:
         assert external.function is not None

@@ -77,6 +77,7 @@ def end_terms(scheduler: Kernel, task: Task, terms: Terms) -> None:
         terms.timer.cancel()
     if terms.daemon:
         scheduler.daemons -= 1
+        task.scope.daemons -= 1
     if terms.token_off is not None:
         terms.token_off()
     if terms.watchers:

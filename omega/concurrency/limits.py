@@ -158,6 +158,7 @@ def set_terms(
     if daemon:
         terms.daemon = True
         scheduler.daemons += 1
+        task.scope.daemons += 1
     if queue_timeout is not None:
 
         def over() -> None:

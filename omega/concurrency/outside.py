@@ -3,7 +3,8 @@
 Owns: External, Inbox. Refuses: to run anything itself; the driver does, and calls back on the hub.
 
 Invariant: an External is in `scheduler.externals` from its request until it has really ended;
-`on_done` is called exactly once, on the hub, when it leaves.
+`on_done` is called exactly once, on the hub, when it leaves. `on_part` is called before that, for
+every part of the result that its coroutine tells (`Driver.tell`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class External:
 
     done: it has really ended, cleanup included. abort_reason: set once its end was asked for.
     subject: what is asked of whom, for a driver that records it; set by whoever made it.
+    on_part: called on the hub with every part of the result; set by whoever made it. is_behind:
+    they are not wanted yet: its coroutine waits until `go_on`.
     """
 
     __slots__ = (
@@ -39,8 +42,10 @@ class External:
         "event",
         "function",
         "handle",
+        "is_behind",
         "label",
         "on_done",
+        "on_part",
         "scheduler",
         "start",
         "subject",
@@ -62,6 +67,8 @@ class External:
         self.on_done = on_done
         self.label = label
         self.subject: Any = None
+        self.on_part: Callable[[Any], None] | None = None
+        self.is_behind = False
         self.context = contextvars.copy_context()
         self.done = False
         self.begun = False
@@ -101,6 +108,21 @@ class External:
     def _abort(self) -> None:
         if not self.done:
             self.scheduler.driver.abort(self)
+
+    def told(self, part: Any) -> None:
+        """The driver's report, on the hub: a part of the result."""
+        if self.on_part is not None:
+            self.on_part(part)
+
+    def go_on(self) -> None:
+        """More parts are wanted."""
+        if self.is_behind:
+            self.is_behind = False
+            self.scheduler.add_chore(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.done:
+            self.scheduler.driver.go_on(self)
 
     def finish(self, value: Any, error: BaseException | None) -> None:
         """The driver's report, on the hub: it has really ended."""

@@ -8,6 +8,7 @@ the facts are what a driver does, and nothing of what follows from it:
 
   interrupt, posts, timers   what a visit of the hub found: Ctrl-C, calls of other threads, and what
                              the clock showed when timers were due
+  part                       a coroutine has told a part of its result
   ended                      a coroutine or blocking call has ended: with which value or error
   clock                      what the clock showed to the program, or to the kernel on its behalf
   wall                       the wall limit was over where the hub is not visited
@@ -29,7 +30,7 @@ Left out, because it follows:
   which timers fired         the heap is the same, so the time is enough
   stamps of tasks            a recorded run has those of the last time that was written
   virtual time               it is counted in steps, and jumps to timers; only sleeps of coroutines,
-                             which set timers, are written (`slept`)
+                             which set timers, and their pauses are written (`slept`)
   chance                     it comes from the seed
 
 An interrupt takes effect at the end of the slice it came in. (Otherwise it takes the rest of the
@@ -168,6 +169,12 @@ class _Recording(Driver):
         number = self._numbers.pop(external)
         self.arrived("ended", number, where, self.log.outcome(value, error))
         super().report(external, value, error)
+
+    def report_part(self, external: External, part: Any) -> None:
+        where = STEP if self.virtual else self._where
+        number = self._numbers[external]
+        self.arrived("part", number, where, self.log.outcome(part, None))
+        super().report_part(external, part)
 
     def make_post(self, call: Callable[[], None]) -> None:
         """Make a call that was posted. Of the driver's own, the end that it reports is the fact."""

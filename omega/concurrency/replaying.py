@@ -32,6 +32,7 @@ Fact = Sequence[Any]  # kind, turns, stage, us or None, fields
 
 # What the drive loop does between batches; the rest happens on a visit of the hub.
 _BETWEEN = frozenset(("standstill", "returned", "act", "end"))
+_OF_CALLS = ("ended", "part")
 
 
 class Tape(Protocol):
@@ -254,7 +255,7 @@ class _Replaying(Driver):
         self.tape.take("call")
         head = self.due("ended")
         if head is not None and head[4] == self._calls and head[5] == START:
-            self.end_call()
+            self.call_news()
 
     def start_blocking(self, external: External) -> None:
         self.start(external)
@@ -262,13 +263,23 @@ class _Replaying(Driver):
     def abort(self, external: External) -> None:
         """It ends when it ended."""
 
-    def end_call(self) -> None:
-        """The head tells of the end of a call."""
-        number, _, outcome = self.take_head()[4:]
-        external = self._live.pop(number, None)
+    def pause(self, external: External) -> Any:
+        raise NotImplementedError  # no coroutine runs
+
+    def go_on(self, external: External) -> None:
+        """It goes on when it did."""
+
+    def call_news(self) -> None:
+        """The head tells of the end of a call, or of a part of its result."""
+        kind, _, _, _, number, _, outcome = self.take_head()
+        external = self._live.get(number)
         if external is None or external.done:
             self._diverge(f"call {number} ended here, which has not been made")
         value, error = self.tape.outcome(outcome)
+        if kind == "part":
+            self.report_part(external, value)
+            return
+        del self._live[number]
         self.report(external, value, error)
 
 
@@ -344,7 +355,7 @@ class ReplayDriver(_Replaying):
         head = self.tape.head
         if head is None or not self.is_here(head):
             return False
-        return head[0] in _BETWEEN or (head[0] == "ended" and head[5] == LOOP)
+        return head[0] in _BETWEEN or (head[0] in _OF_CALLS and head[5] == LOOP)
 
     def _drive(self, done: Callable[[], bool]) -> None:
         while self.due("returned") is None:
@@ -356,8 +367,8 @@ class ReplayDriver(_Replaying):
         scheduler = self.scheduler
         is_here = head is not None and self.is_here(head)
         if head is not None and is_here:
-            if head[0] == "ended" and head[5] == LOOP:
-                self.end_call()
+            if head[0] in _OF_CALLS and head[5] == LOOP:
+                self.call_news()
                 return
             if head[0] == "standstill" and not scheduler.has_work():
                 self.take_head()
@@ -416,6 +427,9 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
     def abort(self, external: External) -> None:
         VirtualDriver.abort(self, external)
 
+    def go_on(self, external: External) -> None:
+        VirtualDriver.go_on(self, external)
+
     def start_blocking(self, external: External) -> None:
         _Replaying.start(self, external)
         self._resumed(external, None)
@@ -423,11 +437,13 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
     def _resumed(self, external: External, error: BaseException | None) -> float | None:
         if self.failure is not None:
             return None
+        while self.due("part") is not None:
+            self.call_news()
         slept = self.due("slept")
         if slept is None and self.due("ended") is None:
             self._diverge(f"{external.label} goes on here, and did not")
         if slept is None:
-            self.end_call()
+            self.call_news()
             return None
         self.take_head()
         return float(slept[5])
@@ -461,7 +477,7 @@ class _ReplayedInbox(Inbox):
         if driver.failure is not None:
             return
         if driver.due("ended") is not None:
-            driver.end_call()
+            driver.call_news()
             return
         driver.take_head()
         while not self._calls:

@@ -498,7 +498,7 @@ class Kernel(KernelState):
             self.wake_all(task.waiters)
         if state is ERROR and not task.observed:
             endings.unobserved(self, task)
-        if scope.waiter is not None and not scope.tasks:
+        if scope.waiter is not None and len(scope.tasks) <= scope.daemons:
             self.claim(*scope.waiter, 0)
         if terms.watched:
             self._stop = True

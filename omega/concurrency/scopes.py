@@ -72,6 +72,7 @@ class Scope:
         "cancel",
         "cleanup",
         "coroutines",
+        "daemons",
         "explicit",
         "failures",
         "group",
@@ -95,6 +96,7 @@ class Scope:
         self.tasks: dict[Task, None] = {}  # live ones, in spawn order
         self.scopes: dict[Scope, None] | None = None  # open ones below, in opening order
         self.coroutines: dict[Coroutine, None] | None = None  # made in it, not yet ended
+        self.daemons = 0  # of its tasks; they are asked to end when no other is left
         self.cancel: CancelRequest | None = None
         self.shielded = False  # cancellation from outside stops here
         self.cleanup = False  # shielded for CLEANUP_S only, counted from the first cancel it hides

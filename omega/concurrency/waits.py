@@ -20,6 +20,7 @@ from omega.errors import OmegaBug
 if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
+DAEMON_ENDS = "its scope has ended, and it is a daemon"
 HEEDS_MAX = 1_000  # cancels a task may swallow before it has to share the processor
 
 
@@ -111,6 +112,12 @@ def wait_scope_end(kernel: Kernel, scope: Scope) -> BaseException | None:
             if not scopes.cancel_scope(kernel, scope, request):
                 raise OmegaBug(f"{scope.describe()} outlives a barrier")
             continue
+        if len(scope.tasks) <= scope.daemons and scope.cancel is None:
+            for task in reversed(list(scope.tasks)):
+                asked = CancelRequest("cancel", DAEMON_ENDS, me.own_path(), kernel.now_us())
+                scopes.cancel_task(kernel, task, asked)
+            if not scope.tasks:
+                break
         scope.waiter = (me, me.gen)
         kernel.park(me, scope)
         scope.waiter = None

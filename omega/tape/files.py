@@ -29,7 +29,7 @@ FLUSH_BYTES = 1 << 16
 CLOCKS_MAX = 1_000  # times in a line
 
 # The facts that have a position.
-PLACED = frozenset(("interrupt", "posts", "post", "timers", "ended", "slept", "standstill",
+PLACED = frozenset(("interrupt", "posts", "post", "timers", "ended", "part", "slept", "standstill",
                     "act", "returned", "mark", "end"))  # fmt: skip
 FILE = "file"  # the text of a program's file, or where it was found; in no order
 
@@ -301,6 +301,8 @@ class TapeReader:
             return f"an act of the host: {fact[4]} {fact[5] or ''}".rstrip()
         if kind == "ended":
             return f"the end of call {fact[4]}, in turn {fact[1]}"
+        if kind == "part":
+            return f"a part of what call {fact[4]} gives, in turn {fact[1]}"
         words = {
             "clock": "a reading of the clock", "wall": "the wall limit", "timers": "a timer",
             "standstill": "a standstill", "returned": "the end of a run by the host",

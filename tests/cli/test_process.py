@@ -65,19 +65,31 @@ def test_a_closed_stderr_changes_nothing(command, environment):
     assert done.returncode == 1
 
 
-def started(command, environment, text: str, *options: str) -> subprocess.Popen[str]:
-    """The program, once it has printed `ready`."""
-    process = subprocess.Popen(
-        [*command, "eval", *options, f'(displayln "ready") {text}'],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+@pytest.fixture
+def started(command, environment):
+    """Start a program; answers its process once it has printed `ready`."""
+    processes = []
+
+    def start(text: str, *options: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*command, "eval", *options, f'(displayln "ready") {text}'],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
 
 
 @pytest.mark.parametrize(
@@ -91,28 +103,28 @@ def started(command, environment, text: str, *options: str) -> subprocess.Popen[
         "(read-line)",
     ],
 )
-def test_ctrl_c_ends_the_program_with_130(command, environment, text):
-    process = started(command, environment, text)
+def test_ctrl_c_ends_the_program_with_130(started, text):
+    process = started(text)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=WAIT_S)
     assert (process.returncode, said) == (130, "interrupted\n")
 
 
-def test_ctrl_c_runs_cleanup(command, environment):
+def test_ctrl_c_runs_cleanup(started):
     text = '(dynamic-wind void (lambda () (sleep 3600000)) (lambda () (display "cleaned")))'
     text = text.replace("void", "(lambda () 1)")
-    process = started(command, environment, text)
+    process = started(text)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=WAIT_S)
     assert (process.returncode, output) == (130, "cleaned")
 
 
-def test_a_second_ctrl_c_does_not_wait_for_cleanup(command, environment):
+def test_a_second_ctrl_c_does_not_wait_for_cleanup(started):
     text = (
         "(dynamic-wind (lambda () 1) (lambda () (sleep 3600000))"
         ' (lambda () (displayln "cleaning") (sleep 3600000)))'
     )
-    process = started(command, environment, text)
+    process = started(text)
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     assert process.stdout.readline() == "cleaning\n"
@@ -166,9 +178,9 @@ def test_a_script_that_defines_macros_starts_warm(environment, command, tmp_path
     assert outputs == ["11True\n", "11False\n"]
 
 
-def test_without_a_safepoint_ctrl_c_ends_the_process_all_the_same(command, environment):
+def test_without_a_safepoint_ctrl_c_ends_the_process_all_the_same(started):
     """Under virtual time standard input is read in place: nothing is heard until there is some."""
-    process = started(command, environment, "(read-line)", "--virtual-time")
+    process = started("(read-line)", "--virtual-time")
     with process:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=WAIT_S) == 130

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from omega.concurrency import (
     EventWriter,
     Mutex,
+    Parts,
     Scheduler,
     SchedulerConfig,
     Semaphore,
@@ -75,8 +76,31 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
         except ValueError as error:
             seen.append(str(error))
 
+    def stream(count: int, pause: float, slow: float) -> None:
+        """A coroutine tells parts; the reader may be slower, or leave."""
+        parts = Parts(s, 2)
+
+        async def tell() -> int:
+            for i in range(count):
+                await s.driver.sleep(pause)
+                await s.driver.tell(external, i * 1000 + random.randrange(1000))
+            return count
+
+        ended = s.cell("the end of the parts")
+        external = s.external(tell, on_done=lambda external: ended.put(external.value))
+        parts.come_from(external)
+        if rng.random() < 0.2:
+            external.abort("wild")
+        while True:
+            what = s.sync(choose(wrap(parts.next, lambda part: (part,)), ended.event))
+            seen.append(what)
+            if not isinstance(what, tuple):
+                return
+            if slow:
+                s.sleep(slow)
+
     def act(depth: int) -> None:
-        what = rng.randrange(17)
+        what = rng.randrange(18)
         if what == 0:
             s.yield_now()
         elif what == 1:
@@ -116,6 +140,12 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
             seen.append(s.now_us())
         elif what in (15, 16):
             outside(what - 15, rng.randrange(10))
+        elif what == 17:
+            pauses = rng.choice((0.0, 0.0005)), rng.choice((0.0, 0.001))
+            if rng.random() < 0.3:
+                s.with_timeout(0.002, lambda: stream(9, *pauses))
+            else:
+                stream(rng.randrange(5), *pauses)
 
     def live(depth: int) -> None:
         for _ in range(rng.randrange(1, 8)):
