@@ -109,6 +109,7 @@ SECTIONS = (
         "omega task",
     ),
     ("Schedules", ("bindings.exploring.exploring",), "omega task"),
+    ("Progress", ("bindings.progress.progress",), "omega task"),
     ("Models", ("bindings.world.models",), "omega llm"),
     ("Clock, chance, the program's surroundings", ("bindings.world.world",), "omega world"),
     ("Ports: input and output", ("lisp.primitives.ports",), "omega port"),

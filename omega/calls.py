@@ -91,6 +91,11 @@ class Calls:
             self._abandon(call)
         raise left
 
+    def facts(self) -> list[str]:
+        """What is told beside a progress."""
+        flying = self.governor.in_flight
+        return [f"{flying} in flight"] if flying else []
+
     @property
     def is_connected(self) -> bool:
         """Whether the provider may have connections open."""

@@ -98,6 +98,7 @@ class Door:
         self.tap: Tap | None = None  # asked instead of the outside: omega/tape
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
+        self.errors: Any = None  # the same of its error output; standard error when None
         self._effects: dict[str, Callable[..., Any]] = {
             "llm.infer": self._llm_infer,
             "now": self._now,
@@ -109,7 +110,7 @@ class Door:
             "env-list": self._env_list,
             "stdin.read-line": self._stdin_line,
             "stdout.write": self._write_out,
-            "stderr.write": lambda text: sys.stderr.write(text),
+            "stderr.write": lambda text: (self.errors or sys.stderr).write(text),
             "file.open-read": self._open_read,
             "file.open-write": self._open_write,
             "file.exists": self._exists,

@@ -50,6 +50,7 @@ from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 from omega.programs import ProgramFiles, read_source
+from omega.progress import Progress, Progresses
 from omega.scheduler_host import Lookout, SchedulerHost
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Interpreter:
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.on_emergency: Callable[[int], None] | None = None  # ends the process at once
         self.door.output = output
+        self.progresses = Progresses()
         if self.session is not None:
             self.session.attach(self)
         self._set_up()
@@ -316,6 +318,10 @@ class Interpreter:
 
     def _weightier(self, error: OmegaError) -> OmegaError:
         return self.scheduler.limit_reached() or error
+
+    def watch_progress(self, listener: Callable[[Progress], None] | None) -> None:
+        """Have `listener` called with every progress of the program that begins, moves or ends."""
+        self.progresses.listener = listener
 
     def only_text(self) -> None:
         """Say that the next text is the only one (a script): compiled code is kept even when it

@@ -185,7 +185,7 @@ ALL = modules()
 L0 = ("errors", "regex")
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
-L2 = ("limits", "host_stack", "programs", "left_behind", "calls", "effects", "host_functions",
+L2 = ("limits", "host_stack", "programs", "left_behind", "progress", "calls", "effects", "host_functions",
       "scheduler_host", "exploration", "tape", "bindings", "interpreter", "testing")  # fmt: skip
 
 

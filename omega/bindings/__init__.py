@@ -13,6 +13,7 @@ from omega.bindings.base import Bindings, Table
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
 from omega.bindings.locks import locks
+from omega.bindings.progress import progress
 from omega.bindings.seeing import seeing
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
@@ -37,6 +38,7 @@ def install(interpreter: Any) -> None:
         testing,
         exploring,
         seeing,
+        progress,
     ):
         part(bindings, table)
     for name, function in table.items():

@@ -254,6 +254,7 @@ PROGRAM_OPTIONS = (
     STATS,
     EVENTS,
     TRACE,
+    Option("no-progress", None, "show no progress on standard error"),
     Option(
         "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
     ),

@@ -40,7 +40,9 @@ from omega.errors import (
 from omega.interpreter import Interpreter, Limits
 
 if TYPE_CHECKING:
+    from omega.cli.progress import ProgressBar
     from omega.concurrency import Task
+    from omega.progress import Progress
     from omega.tape import Recording, Replay
 
 WARNINGS_MAX = 20  # shown
@@ -133,6 +135,7 @@ class _Run:
         self.interpreter.door.output = self.output
         self.output.tap = self.interpreter.door.tap
         self.output.is_quiet = bool(given.get("quiet"))
+        self._show_progress()
         self.breaks: tuple[str, int] | None = None
         self.main: Task | None = None
         self.interpreter.on_exit = self._leave_main
@@ -167,6 +170,29 @@ class _Run:
             if lost is not None:
                 status = status or self._failed(lost)
         return status
+
+    _bar: ProgressBar | None = None
+
+    def _say_undisturbed(self) -> None:
+        """What we say now stands in a line of its own."""
+        if self._bar is not None:
+            self._bar.hide()
+
+    def _show_progress(self) -> None:
+        """Have whoever runs it see how far it has come; a replay is nothing to wait for."""
+        is_replay = self.session is not None and self.session.is_replay
+        if not (self.given.get("no-progress") or self.as_json or is_replay):
+            self.interpreter.watch_progress(self._begin_bar)
+            self.interpreter.door.errors = terminal.Errors(self._say_undisturbed)
+
+    def _begin_bar(self, progress: Progress) -> None:
+        """The first progress begins: most programs have none."""
+        from omega.cli.progress import ProgressBar
+
+        self._bar = bar = ProgressBar(self.interpreter.calls.facts)
+        self.interpreter.watch_progress(bar)
+        self.output.before = bar.hide
+        bar(progress)
 
     def stop_before(self, task_id: str, step: int) -> None:
         """Have a replay stop there."""
@@ -220,6 +246,7 @@ class _Run:
             pass
         except LispFileError as error:
             status = status or self._failed(error)
+        self._say_undisturbed()
         if self.given.get("stats"):
             terminal.say(self._stats())
         return status
@@ -297,6 +324,7 @@ class _Run:
 
     def _failed(self, error: OmegaError) -> int:
         """Report an error; the status it means."""
+        self._say_undisturbed()
         terminal.complain(
             self.interpreter.explained(error),
             self.interpreter.source,
@@ -329,6 +357,7 @@ class _Run:
 
     def _warn(self) -> None:
         warnings, self.warnings = self.warnings, []
+        self._say_undisturbed()
         shown = len(warnings) if self.as_json else WARNINGS_MAX
         for warning in warnings[:shown]:
             terminal.complain(warning, self.interpreter.source, as_json=self.as_json)
@@ -346,6 +375,7 @@ class _Run:
 
     def _interrupt(self) -> None:
         self._interrupted = True
+        self._say_undisturbed()
         if not self.as_json:
             terminal.say("interrupted")
         self.scheduler.cancel_all("interrupted", "host")

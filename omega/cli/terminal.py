@@ -102,6 +102,7 @@ class Output:
     """
 
     is_quiet = False
+    before: Callable[[], None] | None = None  # called before a terminal is written to
     tap: Any = None  # of the effect door: is told when it cannot be written
 
     def __init__(self, stopped: Callable[[], BaseException]) -> None:
@@ -121,6 +122,8 @@ class Output:
         self._act("stdout.write", lambda stream: self._write(stream, text))
 
     def _write(self, stream: Any, text: str) -> None:
+        if self._is_terminal and self.before is not None:
+            self.before()
         stream.write(text)
         if self._is_terminal:
             stream.flush()
@@ -153,6 +156,17 @@ class Output:
         if self._stream is None or self._stream.closed:
             raise LispFileError(f"cannot write to {STDOUT}: it is closed")
         act(self._stream)
+
+
+class Errors:
+    """Standard error as the program's error port writes to it. before: called first."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before = before
+
+    def write(self, text: str) -> None:
+        self._before()
+        sys.stderr.write(text)
 
 
 def is_terminal(stream: Any) -> bool:

@@ -180,10 +180,11 @@ OWN: dict[str, str] = {
         channel-for-each channel? check-schedules choose close! concurrency-stats
         configure-scheduler! current-task effect event? generator->channel get-task guard-event
         ivar-event ivar-put! ivar-take make-barrier make-channel make-ivar make-mutex
-        make-semaphore make-serializer mutex-event mutex-release! never once par-map ps race recv!
-        recv-event scope semaphore-event semaphore-release! send! send-event shield sleep
-        supervise sync task-event task-id task-name task-result task-state task? tasks timer-event
-        with-handler with-mutex with-nack with-semaphore with-timeout wrap yield
+        make-progress make-semaphore make-serializer mutex-event mutex-release! never once par-map
+        progress-add! progress-end! ps race recv! recv-event scope semaphore-event
+        semaphore-release! send! send-event shield sleep supervise sync task-event task-id
+        task-name task-result task-state task? tasks timer-event with-handler with-mutex with-nack
+        with-semaphore with-timeout wrap yield
         """,
     "(omega test)": """
         check check-error check-false check-true test-group
