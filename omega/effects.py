@@ -15,11 +15,14 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import Calls
 from omega.concurrency import Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
+
+if TYPE_CHECKING:
+    from omega.llm.budget import Budget
 
 FILE_HINT = "`file-exists?` tells before; `guard` with (condition-is? e 'file-error) handles it"
 
@@ -101,6 +104,7 @@ class Door:
         self.errors: Any = None  # the same of its error output; standard error when None
         self._effects: dict[str, Callable[..., Any]] = {
             "llm.infer": self._llm_infer,
+            "llm.stream": self._llm_stream,
             "now": self._now,
             "jiffy": lambda: int(scheduler.driver.now() * 1e6),
             "random": self._random,
@@ -161,12 +165,24 @@ class Door:
     # -- models, time, chance ------------------------------------------------------------------
 
     def _llm_infer(self, request: Any) -> Any:
+        return self.calls.infer(self._paid_effect(), request, self.budget)
+
+    def _llm_stream(self, request: Any, deliver: Callable[[str], None]) -> Any:
+        return self.calls.stream(self._paid_effect(), request, deliver, self.budget)
+
+    def _paid_effect(self) -> tuple[str, int]:
+        """The identity of a call of a model, which is granted."""
         if not self.grants.llm:
             raise PermissionDenied(
                 "calling a model is not granted here", hint="grant it with Grants(llm=True)"
             )
-        task = self.scheduler.running_task("call a model")
-        return self.calls.infer(task.next_effect(), request)
+        return self.scheduler.running_task("call a model").next_effect()
+
+    @property
+    def budget(self) -> Budget | None:
+        """What calls made here are paid from."""
+        budget: Budget | None = self.rt.host.dynamics().budget
+        return budget or self.calls.budget
 
     def _now(self) -> float:
         driver = self.scheduler.driver

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from omega.calls import CallingScheduler, Calls
+from omega.calls import CallingScheduler, Calls, Models
 from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,
@@ -47,13 +47,13 @@ from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
 from omega.lisp.procedure import Procedure, Seam
 from omega.lisp.runtime import MARKER, RuntimeLimits
-from omega.llm import Provider, provider_from_spec
-from omega.llm.spec import DEFAULT_SPEC
+from omega.llm import Provider
 from omega.programs import ProgramFiles, read_source
 from omega.progress import Progress, Progresses
 from omega.scheduler_host import Lookout, SchedulerHost
 
 if TYPE_CHECKING:
+    from omega.llm.budget import Budget
     from omega.tape import Recording, Replay
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
@@ -63,8 +63,9 @@ LOOP_CALL_STEPS_MAX = 100_000_000  # of a procedure called, not awaited, in an a
 class Interpreter:
     """One Lisp world: its globals, tasks, effects and limits. A context manager.
 
-    llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), or a Provider. seed:
-    of all randomness. virtual_time: time jumps to the next timer instead of passing. driver: what
+    llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), a Provider, or several
+    models (omega.calls.Models). budget: what all calls of models are paid from. seed: of all
+    randomness. virtual_time: time jumps to the next timer instead of passing. driver: what
     time passes by otherwise. output: where `display` writes, an object with `write(text)`; None:
     standard output. load_path: folders whose libraries and texts a program may import and include,
     whatever it may read otherwise. optimize: False leaves out what the compiler does for speed.
@@ -74,7 +75,7 @@ class Interpreter:
     def __init__(
         self,
         *,
-        llm: str | Provider | None = None,
+        llm: str | Provider | Models | None = None,
         scheduler: SchedulerConfig | None = None,
         limits: Limits | None = None,
         grants: Grants | None = None,
@@ -87,16 +88,13 @@ class Interpreter:
         optimize: bool = True,
         record: str | None = None,
         session: Recording | Replay | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._thread = threading.get_ident()
         most = self.limits = limits or Limits()
-        if llm is None or isinstance(llm, str):
-            llm = provider_from_spec(llm or DEFAULT_SPEC)
-        provider = llm
-        if (virtual_time if driver is None else driver.virtual) and provider.needs_real_time:
-            raise HostError(
-                f"the provider `{provider.name}` needs real time", hint="leave out virtual_time"
-            )
+        models = Models.of(llm)
+        if virtual_time if driver is None else driver.virtual:
+            models.refuse_real_time()
         config, granted = scheduler or SchedulerConfig(), grants or Grants()
         if record is not None:
             from omega.tape import Recording
@@ -105,12 +103,14 @@ class Interpreter:
         self.session, make = session, CallingScheduler
         if session is not None:
             facts = {"seed": seed, "virtual_time": virtual_time, "optimize": optimize}
-            driver, make = session.begin(facts, config, most, granted, provider), session.scheduler
+            facts |= {"models": models.as_data(), "budget": budget and budget.as_data()}
+            driver = session.begin(facts, config, most, granted, models.provider)
+            make = session.scheduler
         elif driver is None:
             driver = VirtualDriver() if virtual_time else AsyncioDriver()
         self.scheduler = make(config, driver=driver, registers={}, depth_max=most.depth)
         rng = random.Random(seed)
-        self.calls = self.scheduler.calls = Calls(self.scheduler, provider, rng)
+        self.calls = self.scheduler.calls = Calls(self.scheduler, models, rng, budget=budget)
         self.door = Door(self.scheduler, granted, self.calls, rng)
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
@@ -550,7 +550,7 @@ class Interpreter:
         self.scheduler.set_wall_deadline(None)
         self.scheduler.set_fuel(None)
         self.scheduler.cancel_all("the interpreter is closing")
-        return self.scheduler.external(self.calls.provider.aclose, waits_for="closing connections")
+        return self.scheduler.external(self.calls.aclose, waits_for="closing connections")
 
     def __enter__(self) -> Interpreter:
         return self

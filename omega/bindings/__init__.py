@@ -10,15 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 from omega.bindings.base import Bindings, Table
+from omega.bindings.budgets import budgets
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
 from omega.bindings.locks import locks
+from omega.bindings.models import models
 from omega.bindings.progress import progress
 from omega.bindings.seeing import seeing
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
+from omega.bindings.tools import tools
 from omega.bindings.waits import events, scopes
-from omega.bindings.world import Exit, models, world
+from omega.bindings.world import Exit, world
 from omega.lisp.primitives.registry import Native
 
 
@@ -34,6 +37,8 @@ def install(interpreter: Any) -> None:
         events,
         locks,
         models,
+        tools,
+        budgets,
         world,
         testing,
         exploring,

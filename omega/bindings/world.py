@@ -1,132 +1,23 @@
-"""The Lisp names of models, clock, chance, environment and exit.
+"""The Lisp names of clock, chance, environment and exit.
 
-Owns: `models`, `world`, `Exit`. Everything here goes through the effect door.
+Owns: `world`, `Exit`. Everything here goes through the effect door.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, optional_seconds, options
-from omega.concurrency import Event, task_event, with_nack
-from omega.concurrency.events import on_refusal
+from omega.bindings.base import Bindings, Table
 from omega.errors import (
     HostError,
-    LLMError,
-    OmegaError,
-    TimeoutExpired,
 )
-from omega.lisp.data import Keyword, cons, list_items, to_list
+from omega.lisp.data import cons, to_list
 from omega.lisp.primitives.check import wrong_type
-from omega.lisp.table import HashTable
-from omega.llm import LLMRequest
-
-# -- models and the world --------------------------------------------------------------------------
-
 
 JIFFIES_PER_SECOND = 1_000_000
 RANDOM_EXACT_MAX = 1 << 53  # what one draw is fine enough for
 RANDOM_BITS = 32  # taken from a draw for a larger integer
-
-
-def models(b: Bindings, table: Table) -> None:
-    scheduler = b.scheduler
-
-    def infer(prompt: Any, *rest: Any) -> Any:
-        """(llm.infer prompt :model m :system s :temperature t :max-tokens n :stop list :timeout ms)
-        -> the reply's text
-        """
-        return call("llm.infer", prompt, rest)()
-
-    def llm_event(prompt: Any, *rest: Any) -> Event:
-        """(llm-event prompt ...) -> the event of a model's reply, its value the text; takes what
-        llm.infer takes. The call is made by a child task when the event is synced, and cancelled
-        when another event is chosen
-        """
-        run = b.interpreter.task_body(call("llm-event", prompt, rest))
-
-        def make(refused: Event) -> Event:
-            dynamics = b.rt.host.dynamics().snapshot()
-            task = scheduler.spawn(run, name="llm-event", locals=dynamics)
-            on_refusal(refused, lambda: scheduler.cancel(task, "its reply is not waited for"))
-            return task_event(task)
-
-        return with_nack(make)
-
-    def call(name: str, prompt: Any, rest: tuple[Any, ...]) -> Callable[[], Any]:
-        """What makes the call that was asked for as `name`."""
-        if not isinstance(prompt, str):
-            raise wrong_type(name, 1, "a string", prompt)
-        given = options(
-            name,
-            2,
-            rest,
-            model=None,
-            system=None,
-            temperature=None,
-            max_tokens=None,
-            stop=None,
-            timeout=None,
-        )
-        stop = given["stop"]
-        request = LLMRequest(
-            prompt,
-            model=given["model"],
-            system=given["system"],
-            temperature=given["temperature"],
-            max_tokens=given["max_tokens"],
-            stop=() if stop is None else stop if isinstance(stop, str) else list_items(stop) or (),
-        )
-        limit = optional_seconds(name, ":timeout", given["timeout"])
-        return lambda: _timed(lambda: _text(b.door.perform("llm.infer", (request,))), limit)
-
-    def _timed(run: Callable[[], Any], limit: float | None) -> Any:
-        if limit is None:
-            return run()
-        expired: OmegaError | None = None
-        try:
-            return scheduler.with_timeout(limit, run)
-        except TimeoutExpired as error:
-            expired = error
-        raise LLMError(
-            f"the LLM call had no reply within {limit * 1000:g} ms",
-            kind="llm-timeout",
-            hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
-        ) from expired
-
-    def stats() -> HashTable:
-        """(llm.stats) -> a hash table: calls, retries, failures, in flight, queued, peak, limit"""
-        calls, governor = b.interpreter.calls, b.interpreter.calls.governor
-        return _table(
-            calls=calls.calls,
-            retries=calls.retries,
-            failures=calls.failures,
-            in_flight=governor.in_flight,
-            queued=governor.queued,
-            peak=governor.peak,
-            limit=governor.limit,
-        )
-
-    def usage() -> HashTable:
-        """(llm.usage) -> a hash table: input and output tokens so far"""
-        calls = b.interpreter.calls
-        return _table(input_tokens=calls.input_tokens, output_tokens=calls.output_tokens)
-
-    table["llm.infer"], table["llm.stats"], table["llm.usage"] = infer, stats, usage
-    table["llm-event"] = llm_event
-
-
-def _text(reply: Any) -> Any:
-    return getattr(reply, "text", reply)
-
-
-def _table(**fields: Any) -> HashTable:
-    result = HashTable()
-    for name, value in fields.items():
-        result[Keyword.of(name.replace("_", "-"))] = value
-    return result
 
 
 def world(b: Bindings, table: Table) -> None:

@@ -98,6 +98,25 @@ def fairness(text: str) -> str:
     return text
 
 
+def budget(text: str) -> dict[str, Any]:
+    """`calls=50,tokens=100000,usd=0.50`."""
+    from decimal import Decimal, InvalidOperation
+
+    found: dict[str, Any] = {}
+    for part in names(text):
+        kind, _, amount = part.partition("=")
+        if kind not in ("calls", "tokens", "usd") or kind in found:
+            raise ValueError
+        try:
+            number = Decimal(amount) if kind == "usd" else int(amount)
+        except InvalidOperation:
+            raise ValueError from None
+        if not 0 <= number <= 10**9:
+            raise ValueError
+        found[kind] = amount if kind == "usd" else number  # as JSON data, for a tape
+    return found
+
+
 def strategy(text: str) -> str:
     if text not in ("mixed", "random", "pct", "systematic"):
         raise ValueError
@@ -113,6 +132,7 @@ def fair_by(text: str) -> str:
 _WANTED = {
     strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",
+    budget: "amounts such as calls=50,tokens=100000,usd=0.50",
     int: "a whole number",
     seconds: "a number of seconds above 0",
     names: "names, separated by commas",
@@ -206,6 +226,18 @@ PROGRAM_OPTIONS = (
         "SPEC",
         "who answers LLM calls: scripted (the default), scripted:RULES.json, openai:MODEL, "
         "anthropic:MODEL",
+    ),
+    Option(
+        "config",
+        "FILE",
+        "the models there are, their limits and prices (default: omega.toml of this folder, if there"
+        " is one and without --sandbox)",
+    ),
+    Option(
+        "budget",
+        "AMOUNTS",
+        "what calls of models may come to: calls=50,tokens=100000,usd=0.50, or some of these",
+        budget,
     ),
     Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
     Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),

@@ -23,6 +23,7 @@ from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
 from omega.cli.interrupts import Interrupts
+from omega.cli.models import budget_of, models_of
 from omega.cli.options import JSON
 from omega.concurrency import SchedulerConfig
 from omega.concurrency.clock import now_us
@@ -72,7 +73,8 @@ def make_interpreter(
         "yield_every": given.get("yield-every"),
     }
     interpreter = Interpreter(
-        llm=given.get("llm") if session is None else session.provider or given.get("llm"),
+        llm=models_of(given, session),
+        budget=budget_of(given),
         scheduler=SchedulerConfig(**{k: v for k, v in config.items() if v is not None}),
         limits=limits_of(given),
         grants=_grants(given),
@@ -485,14 +487,15 @@ class _SeenFile:
 def stats_text(interpreter: Interpreter, took_s: float) -> str:
     """What --stats and `,stats` print."""
     stats, calls = interpreter.scheduler.stats(), interpreter.calls
+    whole = calls.total
     live = stats.pending_tasks + stats.running_tasks + stats.suspended_tasks
     lines = [
         f"tasks   {stats.completed_tasks} completed, {stats.failed_tasks} failed, "
         f"{stats.cancelled_tasks} cancelled" + (f", {live} live" if live else ""),
         f"steps   {stats.steps:,} in {stats.slices:,} slices, {stats.switches:,} switches",
-        f"llm     {calls.calls} calls, {calls.retries} retries, {calls.failures} failures, "
+        f"llm     {whole.calls} calls, {whole.retries} retries, {whole.failures} failures, "
         f"{stats.peak_concurrent_llm_calls} at once at most, "
-        f"{calls.input_tokens:,} + {calls.output_tokens:,} tokens",
+        f"{whole.input_tokens:,} + {whole.output_tokens:,} tokens",
         f"time    {took_s:.3f} s",
     ]
     watchdog = interpreter.scheduler.watchdog
@@ -502,6 +505,10 @@ def stats_text(interpreter: Interpreter, took_s: float) -> str:
     driver = interpreter.scheduler.driver
     if driver.virtual:
         lines.append(f"virtual {driver.now():.6f} s")
+    if whole.calls:
+        from omega.calls.figures import lines as table
+
+        lines += ["", *table(calls.figures)]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omega.concurrency import scopes
 from omega.concurrency.clock import to_us
 from omega.concurrency.deadlines import Deadline
-from omega.concurrency.scopes import CancelRequest
+from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.task import Hold, Task
 from omega.errors import HostError, LimitExceeded, TaskError
 
@@ -271,3 +271,19 @@ def refused_wait(me: Task) -> TaskError:
 def run_held(scheduler: Kernel, kind: str, name: str, body: Callable[[], Any]) -> Any:
     with no_switch(scheduler, kind, name):
         return body()
+
+
+def deadline_us(task: Task) -> int | None:
+    """When `task` will be asked to end, as far as that is known: its own deadline and timeout, and
+    those of the scopes its stack is in.
+    """
+    terms = task.terms
+    found = [] if terms.deadline is None else [terms.deadline.when_us]
+    if terms.timer is not None and terms.timer.gen == 0:
+        found.append(terms.timer.when_us)
+    scope: Scope | None = task.inner
+    while scope is not None and not scope.shielded:
+        if scope.timer is not None and scope.timer.gen == 0:
+            found.append(scope.timer.when_us)
+        scope = scope.parent
+    return min(found, default=None)

@@ -117,13 +117,17 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
     now_us = scheduler.now_us()
     for task in listed:
         waits = task.state is SUSPENDED
+        waits_for = describe(task.waiting, now_us) if waits else None
+        remark = scheduler.remark(task) if waits and scheduler.remark is not None else None
+        if remark is not None:
+            waits_for = f"{waits_for}: {remark}"
         lines.append(
             TaskLine(
                 task.id,
                 task.name,
                 task.state,
                 steps_of(scheduler, task),
-                describe(task.waiting, now_us) if waits else None,
+                waits_for,
                 task.since if waits else None,
                 place(task),
             )

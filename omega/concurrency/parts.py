@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 class Parts:
     """capacity: once so many wait for the reader, the coroutine waits, until half of them are
-    taken. next: the event of the next part.
+    taken. next: the event of the next part. source: who tells them.
     """
 
-    __slots__ = ("_capacity", "_kernel", "_source", "_waiters", "items", "next")
+    __slots__ = ("_capacity", "_kernel", "_waiters", "items", "next", "source")
 
     def __init__(self, kernel: Kernel, capacity: int) -> None:
         self._kernel, self._capacity = kernel, capacity
-        self._source: External | None = None
+        self.source: External | None = None
         self._waiters = Waiters()
         self.items: deque[Any] = deque()
         self.next = NextPart(self)
 
     def come_from(self, external: External) -> None:
-        """`external` tells them from now on."""
-        self._source = external
-        external.on_part = self._told
+        """`external` tells them from now on, and nothing else."""
+        self.source = external
+        external.on_part = self.add
 
-    def _told(self, part: Any) -> None:
+    def add(self, part: Any) -> None:
+        """A part has come from the source."""
         self.items.append(part)
-        if len(self.items) >= self._capacity:
-            assert self._source is not None
-            self._source.is_behind = True
+        if len(self.items) >= self._capacity and self.source is not None:
+            self.source.is_behind = True
         self._kernel.wake_all(self._waiters)
 
     def take(self) -> Any:
         """The first part that waits."""
         part = self.items.popleft()
-        source = self._source
+        source = self.source
         if source is not None and source.is_behind and 2 * len(self.items) <= self._capacity:
             source.go_on()
         return part

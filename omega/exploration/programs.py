@@ -103,8 +103,9 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = Fals
     is not theirs. LimitExceeded when a limit of the interpreter is met.
     """
     _refuse_company(interpreter.scheduler)
-    if interpreter.calls.provider.needs_real_time:
-        refuse_real_time(interpreter.calls.provider)
+    for provider in interpreter.calls.models.providers():
+        if provider.needs_real_time:
+            refuse_real_time(provider)
     rt = interpreter.runtime
 
     def run(chooser: Follower) -> Outcome:

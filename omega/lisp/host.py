@@ -21,16 +21,18 @@ class Dynamics:
 
     handlers: condition handlers, innermost first, as nested (handler, outer) tuples or None.
     parameters: parameter object -> value, never mutated in place. effects: effect handlers,
-    likewise nested tuples.
+    likewise nested tuples. budget: what calls of models are paid from, the host's own; None: no
+    limit.
     """
 
-    __slots__ = ("abort", "effects", "handlers", "parameters", "wide_depth")
+    __slots__ = ("abort", "budget", "effects", "handlers", "parameters", "wide_depth")
 
     def __init__(self) -> None:
         self.handlers: Any = None
         self.parameters: dict[Any, Any] = {}
         self.effects: Any = None
         self.abort: Any = None
+        self.budget: Any = None
         self.wide_depth = 0  # calls within calls that go through C
 
     def snapshot(self) -> Dynamics:
@@ -40,6 +42,7 @@ class Dynamics:
         copy = Dynamics()
         copy.parameters = self.parameters
         copy.effects = self.effects
+        copy.budget = self.budget
         return copy
 
 

@@ -120,12 +120,16 @@ class LLMRequest:
     schema: the JSON Schema the answer's text is to follow, under the name schema_name; it is passed
     on to vendors that have a JSON mode, and the answer is not checked here.
     extra: further parameters, passed to the vendor as they are (JSON data).
+    cache: whether an equal call may have been answered before (None: only one in flight, and with
+    temperature 0). hedge_after_s: when the call is made once more. Neither is part of the content.
     Raises LispTypeError and LispValueError, naming the field.
     """
 
     __slots__ = (
         "_hash",
+        "cache",
         "extra",
+        "hedge_after_s",
         "max_tokens",
         "messages",
         "model",
@@ -154,6 +158,8 @@ class LLMRequest:
         tools: Sequence[Mapping[str, Any]] = (),
         schema: Mapping[str, Any] | None = None,
         schema_name: str = SCHEMA_NAME,
+        cache: bool | None = None,
+        hedge_after_s: float | None = None,
     ) -> None:
         self.prompt: str = _text("prompt", prompt)
         self.messages: tuple[dict[str, Any], ...] = ()
@@ -173,7 +179,14 @@ class LLMRequest:
         if extra is not None and not isinstance(extra, Mapping):
             raise LispTypeError(f"an LLM request's extra must be a mapping, got {_kind(extra)}")
         self.extra: dict[str, Any] = dict(extra or {})
+        self.cache = cache
+        self.hedge_after_s = hedge_after_s
         self._hash: str | None = None
+
+    def replaced(self, **changes: Any) -> LLMRequest:
+        """The same request but for `changes`."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "_hash"}
+        return LLMRequest(**(fields | changes))
 
     def _read(self, messages: object, tools: object, schema: object, schema_name: object) -> None:
         from omega.llm import messages as shapes

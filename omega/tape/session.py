@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from omega import __version__
-from omega.calls import CallingScheduler
+from omega.calls import CallingScheduler, Models
 from omega.concurrency import Driver, SchedulerConfig
 from omega.concurrency.limits import all_tasks
 from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver
@@ -24,6 +24,8 @@ from omega.errors import HostError, OmegaBug, Span
 from omega.limits import Limits
 from omega.lisp.sites import places
 from omega.llm import LLMReply, LLMRequest
+from omega.llm.budget import Budget
+from omega.llm.settings import settings_of as settings_from
 from omega.tape.files import TapeReader, TapeWriter
 from omega.tape.taps import Recorder, Replayer
 
@@ -37,7 +39,6 @@ class Recording:
     is_replay = False
     scheduler = CallingScheduler
     failure = None
-    provider = None  # its own
 
     def __init__(self, path: str, about: dict[str, Any] | None = None) -> None:
         self.tape = TapeWriter(path)
@@ -87,10 +88,13 @@ class Replay:
         self, tape: TapeReader, scheduler: type[CallingScheduler] = CallingScheduler
     ) -> None:
         self.tape, self.scheduler = tape, scheduler
-        self.provider = RecordedProvider(*tape.header["provider"])
         self.tap: Replayer
         self._driver: ReplayDriver | VirtualReplayDriver
         self._rt: Any = None
+
+    def models(self) -> Models:
+        """Those of the recorded run, as far as they decide anything: none of them is asked."""
+        return models_of(self.tape.header)
 
     def begin(self, facts: dict[str, Any], *parts: Any) -> Driver:
         """The interpreter's driver. Raises HostError when it is made in another way than the
@@ -188,7 +192,8 @@ def settings_of(
 def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
     """With what arguments to make the interpreter that a tape was recorded with."""
     return {
-        "llm": RecordedProvider(*header["provider"]),
+        "llm": models_of(header),
+        "budget": budget_of(header),
         "grants": Grants(**header["grants"]),
         "scheduler": SchedulerConfig(**header["scheduler"]),
         "limits": Limits(**header["limits"]),
@@ -196,6 +201,20 @@ def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
         "virtual_time": header["virtual_time"],
         "optimize": header["optimize"],
     }
+
+
+def models_of(header: dict[str, Any]) -> Models:
+    """The models of a recorded run, in which a recorded provider stands for each."""
+    provider = RecordedProvider(*header["provider"])
+    kept = header["models"]
+    models = Models.of_settings(settings_from(kept["settings"]), provider, lambda _: provider)
+    models.default = kept["default"]
+    return models
+
+
+def budget_of(header: dict[str, Any]) -> Budget | None:
+    kept = header["budget"]
+    return None if kept is None else Budget.from_data(kept)
 
 
 def running_places(rt: Any, frame: FrameType | None) -> Iterator[tuple[str, Span]]:

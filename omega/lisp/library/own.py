@@ -85,7 +85,9 @@ OWN: dict[str, str] = {
         unzip3 unzip4 unzip5 xcons zip
         """,
     "(omega llm)": """
-        llm-event llm.infer llm.stats llm.usage
+        as-data budget-left budget-spent image-data image-url llm-event llm.chat llm.infer
+        llm.stats llm.stream llm.tokens llm.usage make-tool stream-text stream-usage tool-loop
+        tool-schema with-budget with-stream
         """,
     "(omega mit)": """
         except-last-pair except-last-pair! fluid-let hash-table/get hash-table/put!

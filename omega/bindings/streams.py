@@ -1,0 +1,134 @@
+"""Streams of models as channels: the task that owns a call, and what a reader gets of it.
+
+Owns: `Stream`, when its call ends, and that a reader never takes a part for the whole.
+Refuses: to make the call itself: that goes through the effect door, as `llm.stream`.
+
+A task of its own makes the call and sends the pieces; when the channel is full it waits, and with
+it the model's server. It is a daemon of the scope in which the stream was opened, and ends with the
+task that opened it as well, unless the host did that (a prompt's forms, a script's main task).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.bindings.base import Bindings
+from omega.concurrency import Channel, Task
+from omega.errors import Cancelled, OmegaError, TaskError, TimeoutExpired
+from omega.lisp.data import Eof
+from omega.lisp.primitives.check import wrong_type
+from omega.llm import LLMRequest
+
+PIECES = 16  # that wait for a reader, before the model's server waits
+
+
+class Stream(Channel):
+    """The pieces of a reply's text. pump: the task that makes the call. reply: what the call
+    answered, once it has ended well.
+    """
+
+    __slots__ = ("_failure", "_noted", "_pieces", "_request", "pump", "reply")
+
+    def __init__(self, scheduler: Any, request: LLMRequest) -> None:
+        super().__init__(scheduler, PIECES, "a stream of a model", Eof)
+        self._request = request
+        self._pieces: list[str] = []
+        self._failure: OmegaError | None = None
+        self._noted: Any = None
+        self.pump: Task | None = None
+        self.reply: Any = None
+
+    @property
+    def text(self) -> str:
+        """What has come so far."""
+        return "".join(self._pieces)
+
+    def usage(self) -> dict[str, int]:
+        from omega.llm.tokens import estimate, request_estimate
+
+        usage = getattr(self.reply, "usage", None) or self._noted
+        if usage is not None and usage.is_reported:
+            return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        return {
+            "input_tokens": request_estimate(self._request),
+            "output_tokens": estimate(self.text),
+        }
+
+    def deliver(self, piece: str) -> None:
+        """A piece has come: waits while the reader is behind."""
+        self._pieces.append(piece)
+        self.send(piece)
+
+    def note(self, usage: Any) -> None:
+        """The tokens known so far."""
+        self._noted = usage
+
+    def close(self) -> None:
+        """The reader wants no more: the call ends."""
+        super().close()
+        self.items.clear()
+        if self.pump is not None and not self.pump.is_done:
+            self.scheduler.cancel(self.pump, "its stream was closed")  # type: ignore[attr-defined]
+
+    def ended(self, failure: OmegaError | None) -> None:
+        """The call has ended: the reader gets what has come, and then the failure, if any."""
+        if not self.closed:
+            self._failure = failure
+            super().close()
+
+    def end(self) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        return super().end()
+
+
+def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream:
+    """The stream of the reply to `request`; limit: seconds it may take in all."""
+    from omega.bindings.models import timeout_error
+
+    scheduler = b.scheduler
+    me = scheduler.running_task("open a stream")
+    stream = Stream(scheduler, request)
+
+    def send(piece: Any) -> None:
+        """(send piece)"""
+        if not isinstance(piece, str):
+            raise wrong_type("send", 1, "a string", piece)
+        stream.deliver(piece)
+
+    send.note = stream.note  # type: ignore[attr-defined]
+
+    def call() -> None:
+        reply = b.door.perform("llm.stream", (request, send))
+        if isinstance(reply, str) and not stream.text:
+            stream.deliver(reply)  # a handler of the program's own gave all of it at once
+        stream.reply = reply
+
+    def body() -> None:
+        failure: BaseException | None = None
+        try:
+            if limit is None:
+                call()
+            else:
+                scheduler.with_timeout(limit, call)
+        except TimeoutExpired:
+            failure = timeout_error(limit or 0.0)
+        except BaseException as raised:
+            failure = raised
+        me.unwatch(stream)
+        if isinstance(failure, OmegaError):
+            stream.ended(failure)
+        elif isinstance(failure, Cancelled):
+            stream.ended(TaskError(f"the stream has ended early: {failure.reason or 'cancelled'}"))
+            raise failure
+        elif failure is not None:
+            stream.ended(b.rt.conditions.as_condition(failure))
+        else:
+            stream.ended(None)
+
+    stream.pump = pump = scheduler.spawn(
+        body, name="llm.stream", daemon=True, locals=b.rt.host.dynamics().snapshot()
+    )
+    if me.parent_id is not None:
+        me.watch(stream, lambda _: scheduler.cancel(pump, "the task that opened it has ended"))
+    return stream

@@ -1,0 +1,394 @@
+"""The Lisp names of tools: procedures of the program that a model may ask for, and the loop that
+lets it.
+
+Owns: `tools`, `Tool`, how a procedure's definition becomes the JSON Schema of its parameters, how
+arguments of a model become those of a procedure.
+Refuses: to let a model do anything but call the procedures it was given.
+
+What a tool answers and what goes wrong in it both go back to the model. Limits, cancels and what a
+program raises that is no error go past it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from omega.bindings.base import Bindings, Table, optional_seconds, options, shown
+from omega.bindings.json_data import from_json, to_json
+from omega.bindings.models import OPTIONS, Asking, reply_text
+from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
+from omega.lisp.data import Keyword, Pair, Symbol, list_items
+from omega.lisp.primitives.check import wrong_type
+from omega.lisp.table import HashTable
+
+if TYPE_CHECKING:
+    from omega.llm.messages import ToolCall
+
+STEPS = 8  # calls of the model in a loop
+STEPS_MAX = 1_000
+RESULT_CHARS_MAX = 100_000  # of a tool's answer, as the model gets it
+NAME_CHARS = 64
+TYPES = ("string", "integer", "number", "boolean", "array", "object")
+
+_LINE = re.compile(r"^\s*:?(\S+?)(?:\s+\(([^)]*)\))?\s*:\s+(.*)$")
+_WORDS = {
+    "list": {"type": "array"},
+    "strings": {"type": "array", "items": {"type": "string"}},
+    "integers": {"type": "array", "items": {"type": "integer"}},
+    "numbers": {"type": "array", "items": {"type": "number"}},
+}
+
+
+class Parameter:
+    """One parameter of a tool. keyword: it is given by its name. schema: of its value."""
+
+    __slots__ = ("is_keyword", "is_required", "is_rest", "name", "schema")
+
+    def __init__(self, name: str, is_required: bool, *, is_keyword: bool, is_rest: bool) -> None:
+        self.name = name
+        self.is_required, self.is_keyword, self.is_rest = is_required, is_keyword, is_rest
+        self.schema: dict[str, Any] = {"type": "array" if is_rest else "string"}
+
+
+class Tool:
+    """A procedure as a model sees it. name: as the model calls it."""
+
+    __slots__ = ("description", "name", "parameters", "procedure", "schema")
+
+    def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
+        self.procedure = procedure
+        signature, documentation = rt.signature(procedure), _documentation(procedure)
+        own, self.parameters = parameters_of(signature)
+        name = given.get("name") or own
+        self.name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS]
+        description, told = _told(documentation, self.parameters)
+        self.description = given.get("description") or description or f"The procedure {name}."
+        for parameter in self.parameters:
+            parameter.schema |= told.get(parameter.name, {})
+        self.schema: dict[str, Any] = given.get("parameters") or {
+            "type": "object",
+            "properties": {p.name: p.schema for p in self.parameters},
+            "required": [p.name for p in self.parameters if p.is_required],
+            "additionalProperties": False,
+        }
+
+    def as_request(self) -> dict[str, Any]:
+        return {"name": self.name, "description": self.description, "parameters": self.schema}
+
+    def arguments(self, given: dict[str, Any] | str) -> list[Any]:
+        """What the procedure is called with. Raises LispValueError, for the model to read."""
+        if not isinstance(given, dict):
+            raise LispValueError(f"the arguments of {self.name} are no JSON object: {given[:100]}")
+        known = {p.name for p in self.parameters}
+        for name in given:
+            if name not in known:
+                names = ", ".join(p.name for p in self.parameters) or "none"
+                raise LispValueError(f"{self.name} has no parameter {name}; it has: {names}")
+        positional: list[Any] = []
+        keywords: list[Any] = []
+        gap: str | None = None
+        for parameter in self.parameters:
+            if parameter.name not in given:
+                if parameter.is_required:
+                    raise LispValueError(f"{self.name} needs the parameter {parameter.name}")
+                if not parameter.is_keyword:
+                    gap = gap or parameter.name
+                continue
+            value = self._value(parameter, given[parameter.name])
+            if parameter.is_keyword:
+                keywords += [Keyword.of(parameter.name), value]
+            elif gap is not None:
+                raise LispValueError(f"{self.name} takes {parameter.name} only with {gap}")
+            elif parameter.is_rest:
+                positional += [from_json(each) for each in given[parameter.name]]
+            else:
+                positional.append(value)
+        return positional + keywords
+
+    def _value(self, parameter: Parameter, value: Any) -> Any:
+        wanted = parameter.schema.get("type")
+        if wanted in TYPES and not _is_of(value, wanted):
+            raise LispValueError(
+                f"{self.name} expected {_article(wanted)} for {parameter.name}, got {_json(value)}"
+            )
+        allowed = parameter.schema.get("enum")
+        if allowed is not None and value not in allowed:
+            raise LispValueError(
+                f"{self.name} expected one of {', '.join(allowed)} for {parameter.name}, "
+                f"got {_json(value)}"
+            )
+        return from_json(value)
+
+    def __repr__(self) -> str:
+        return f"#<tool {self.name}>"
+
+
+def tools(b: Bindings, table: Table) -> None:
+    def make_tool(procedure: Any, *rest: Any) -> Tool:
+        """(make-tool procedure :name "n" :description "d" :parameters schema) -> a tool for
+        tool-loop; what is left out is taken from the procedure's definition and documentation
+        """
+        if not b.rt.is_procedure(procedure):
+            raise wrong_type("make-tool", 1, "a procedure", procedure)
+        given = options("make-tool", 2, rest, name=None, description=None, parameters=None)
+        for word in ("name", "description"):
+            if given[word] is not None and not isinstance(given[word], str):
+                raise LispTypeError(f"`make-tool` expected a string for :{word}")
+        if given["parameters"] is not None:
+            given["parameters"] = to_json(b, given["parameters"])
+        return Tool(b.rt, procedure, given)
+
+    def tool_schema(tool: Any) -> HashTable:
+        """(tool-schema tool) -> what a model is told of a tool, or of a procedure as a tool: a hash
+        table with name, description and parameters
+        """
+        return from_json(_tool(b, "tool-schema", tool).as_request())  # type: ignore[no-any-return]
+
+    def tool_loop(prompt: Any, *rest: Any) -> Any:
+        """(tool-loop prompt :tools list :max-steps 8 :max-par n :on-message proc ...) -> the
+        model's last answer; before it, the model may ask for the tools, procedures of the program.
+        What it asks for at once runs in tasks, at most :max-par at a time; what a tool raises is
+        told to the model. prompt: a text, or messages. :on-message is called with every message.
+        Takes what llm.infer takes as well
+        """
+        known = dict(OPTIONS, tools=None, max_steps=STEPS, max_par=None, on_message=None)
+        given = options("tool-loop", 2, rest, **known)
+        loop = _Loop(b, given, prompt)
+        limit = optional_seconds("tool-loop", ":timeout", given["timeout"])
+        return loop.asking.timed(loop.run, limit)
+
+    table["make-tool"], table["tool-schema"], table["tool-loop"] = make_tool, tool_schema, tool_loop
+
+
+class _Loop:
+    def __init__(self, b: Bindings, given: dict[str, Any], prompt: Any) -> None:
+        self.b, self.given, self.asking = b, given, Asking(b)
+        listed = list_items(given["tools"]) if isinstance(given["tools"], Pair) else None
+        if not listed:
+            raise LispTypeError("`tool-loop` needs tools", hint=":tools (list search fetch)")
+        found = [_tool(b, "tool-loop", each) for each in listed]
+        self.tools = {tool.name: tool for tool in found}
+        if len(self.tools) < len(found):
+            names = [tool.name for tool in found]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise LispValueError(
+                f"two tools are called {twice}", hint="give one a :name of its own (make-tool)"
+            )
+        self.steps = _whole("tool-loop", ":max-steps", given["max_steps"], STEPS_MAX)
+        most = given["max_par"]
+        self.most = None if most is None else _whole("tool-loop", ":max-par", most, 10_000)
+        self.told = given["on_message"]
+        if self.told is not None and not b.rt.is_procedure(self.told):
+            raise LispTypeError("`tool-loop` expected a procedure for :on-message")
+        self.request = self.asking.request(
+            "tool-loop", prompt, given, tools=[tool.as_request() for tool in found]
+        )
+
+    def run(self) -> Any:
+        request = self.request
+        perform = self.b.door.perform
+        inherited = self.b.rt.host.dynamics().snapshot()
+
+        def called(call: ToolCall) -> dict[str, Any]:
+            me = self.b.scheduler.running_task("call a tool")
+            me.name, me.locals = call.name, inherited.snapshot()
+            return self._called(call)
+
+        for _ in range(self.steps):
+            reply = perform("llm.infer", (request,))
+            asked: Sequence[ToolCall] = getattr(reply, "tool_calls", ())
+            if not asked:
+                return self._answer(request, reply)
+            turns = [*request.turns(), reply.as_message()]
+            self._tell(turns[-1])
+            for message in self.b.scheduler.par_map(called, asked, self.most, "raise"):
+                turns.append(message)
+                self._tell(message)
+            request = request.replaced(prompt="", messages=turns)
+        raise LLMError(
+            f"the model still asks for tools after {self.steps} steps: "
+            f"{', '.join(call.name for call in asked)}",
+            kind="bad-response",
+            hint="allow more by :max-steps, or say in the prompt when to stop",
+            model=getattr(reply, "model", None),
+            attempts=self.steps,
+            partial=reply.text,
+        )
+
+    def _answer(self, request: Any, reply: Any) -> Any:
+        """The last reply as the program gets it: with :schema, data, mended if need be."""
+        if request.schema is None or not hasattr(reply, "as_message"):
+            return reply_text(reply)
+        return self.asking.answer(request, self.given["repair"], "tool-loop", reply)()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if self.told is not None:
+            self.b.rt.call(self.told, from_json(message))
+
+    def _called(self, call: ToolCall) -> dict[str, Any]:
+        """The message that answers `call`."""
+        message: dict[str, Any] = {"role": "tool", "tool_call_id": call.id}
+        tool = self.tools.get(call.name)
+        failure: BaseException | None = None
+        try:
+            if tool is None:
+                raise LispValueError(
+                    f"there is no tool {call.name}; there are: {', '.join(self.tools)}"
+                )
+            arguments = tool.arguments(call.arguments)
+            return message | {"content": self._text(self.b.rt.call(tool.procedure, *arguments))}
+        except Exception as raised:
+            failure = raised
+        error = self.b.rt.conditions.as_condition(failure)
+        if not is_kind(error.kind, "error"):
+            raise error
+        return message | {"content": f"error: {_said(error)}"[:RESULT_CHARS_MAX],
+                          "is_error": True}  # fmt: skip
+
+    def _text(self, value: Any) -> str:
+        """A tool's answer for the model: texts as they are, data as JSON, all else as printed."""
+        if isinstance(value, str):
+            text = value
+        else:
+            from omega.lisp.primitives.json import format_json
+
+            try:
+                text = "" if value is None else format_json(value, charge=self.b.rt.charge)
+            except OmegaError as error:
+                if not is_kind(error.kind, "json-error"):
+                    raise
+                text = shown(value)
+        if len(text) > RESULT_CHARS_MAX:
+            left = len(text) - RESULT_CHARS_MAX
+            text = text[:RESULT_CHARS_MAX] + f"\n... ({left:,} characters more were left out)"
+        return text
+
+
+def _tool(b: Bindings, name: str, value: Any) -> Tool:
+    if isinstance(value, Tool):
+        return value
+    if not b.rt.is_procedure(value):
+        raise LispTypeError(f"`{name}` expected procedures or tools, got {shown(value)}")
+    return Tool(b.rt, value, {})
+
+
+def _said(error: OmegaError) -> str:
+    from omega.lisp.report import fact
+
+    return fact(error)
+
+
+def parameters_of(signature: str) -> tuple[str, list[Parameter]]:
+    """(the procedure's name, its parameters) from a shape such as `(f a (b 2) :key k . rest)`."""
+    from omega.errors import Source
+    from omega.lisp.reader import read_all
+
+    forms = read_all(Source("<signature>", signature))
+    found: list[Parameter] = []
+    if len(forms) != 1 or not isinstance(forms[0][0], Pair):
+        return signature, found
+    at: Any = forms[0][0]
+    name = at.car.name if isinstance(at.car, Symbol) else "tool"
+    at = at.cdr
+    is_keyword = False
+    while isinstance(at, Pair):
+        item, at = at.car, at.cdr
+        if isinstance(item, Keyword):
+            if item.name == "*":
+                break
+            is_keyword = True
+        elif isinstance(item, Symbol) and item.name == "...":
+            break
+        else:
+            _add(found, item, is_keyword)
+    if isinstance(at, Symbol):
+        found.append(Parameter(at.name, False, is_keyword=False, is_rest=True))
+    return name, found
+
+
+def _add(found: list[Parameter], item: Any, is_keyword: bool) -> None:
+    """A parameter: `name`, or `(name default)`, whose literal tells the type."""
+    if isinstance(item, Symbol):
+        found.append(Parameter(item.name, True, is_keyword=is_keyword, is_rest=False))
+        return
+    parts = list_items(item) if isinstance(item, Pair) else None
+    if not parts or not isinstance(parts[0], Symbol):
+        return
+    made = Parameter(parts[0].name, False, is_keyword=is_keyword, is_rest=False)
+    if len(parts) > 1:
+        default = parts[1]
+        for kind in ("boolean", "integer", "number"):
+            if _is_of(default, kind):
+                made.schema = {"type": kind, "default": default}
+                break
+        else:
+            if isinstance(default, str):
+                made.schema = {"type": "string", "default": default}
+    found.append(made)
+
+
+def _documentation(procedure: Any) -> str:
+    from omega.lisp.docstring import documentation_of
+
+    text = documentation_of(getattr(procedure, "__func__", procedure))
+    return text.partition("\n\n")[2] if text.startswith("(") else text
+
+
+def _told(text: str, parameters: list[Parameter]) -> tuple[str, dict[str, dict[str, Any]]]:
+    """(what a documentation says of the procedure, name -> what it says of a parameter).
+
+    A line such as `limit (integer): at most so many` is about a parameter.
+    """
+    names = {parameter.name for parameter in parameters}
+    lines: list[str] = []
+    told: dict[str, dict[str, Any]] = {}
+    for line in text.splitlines():
+        found = _LINE.match(line)
+        if found is None or found[1] not in names:
+            lines.append(line)
+            continue
+        told[found[1]] = {**_type(found[2]), "description": found[3].strip()}
+    return "\n".join(lines).strip(), told
+
+
+def _type(word: str | None) -> dict[str, Any]:
+    """The schema of a type's word: `integer`, `list`, `strings`, `one of a, b, c`."""
+    word = (word or "").strip()
+    if word in TYPES:
+        return {"type": word}
+    if word.startswith("one of "):
+        return {"type": "string", "enum": [each.strip() for each in word[7:].split(",")]}
+    return dict(_WORDS.get(word, {}))
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
+    "number": lambda value: type(value) in (int, float),
+    "boolean": lambda value: isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    return _CHECKS[kind](value)
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aio' else 'a'} {word}"
+
+
+def _json(value: Any) -> str:
+    import json
+
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _whole(name: str, word: str, value: Any, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        raise LispValueError(f"`{name}` expected 1 to {most:,} for {word}, got {shown(value)}")
+    return value

@@ -1,0 +1,574 @@
+"""LLM calls on the scheduler: the governor, the retries and the providers put together.
+
+Owns: `Calls`: from a request to a reply, slots, retries, hedges, fallbacks, sharing, cancellation,
+the LLM events of the stream.
+Refuses: deciding who may be sent (llm/governor.py), when to try again (llm/retry.py), how a model
+is reached (a provider), what a program may call (the door).
+
+A call is queued, admitted, in flight, maybe queued again, and over. It holds a slot from its
+admission until its coroutine has really ended, cancelled ones included: `_ended` is the one place
+where a slot is given back. Whoever waits for it may leave at any time; when nobody is left, a
+queued call is withdrawn and one in flight is aborted.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from omega.calls.figures import Figures, total
+from omega.calls.flight import Call, CallId, Flight, Identity, Note
+from omega.calls.models import Model, Models
+from omega.calls.spending import Spending
+from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
+from omega.concurrency.limits import deadline_us
+from omega.errors import Cancelled, LLMError, OmegaError
+from omega.llm.budget import Budget
+from omega.llm.cache import Cache
+from omega.llm.governor import Governor
+from omega.llm.lane import Outcome
+from omega.llm.provider import stream_from
+from omega.llm.request import LLMReply, LLMRequest
+from omega.llm.retry import RetryPolicy
+
+PIECES = 16  # of a stream that wait for its task, before the server waits
+WAITS_FOR = "an LLM call"
+# Another model may answer what this one could not for such a reason.
+_FALLS_BACK = frozenset(("rate-limited", "llm-unavailable", "llm-timeout"))
+_FALLS_BACK_REASONS = frozenset(("key", "model", "context", "schema", "tools", "images"))
+
+# Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
+_closing: set[Any] = set()
+
+
+class Observer(Protocol):
+    """Who is told of calls as they go on."""
+
+    def begun(self, flight: Flight, shown: str) -> None:
+        """A call of the program is queued, to a model called `shown`; in its task."""
+
+    def sent(self, call: Call) -> None:
+        """An attempt is on its way."""
+
+    def over(self, flight: Flight, reply: LLMReply | None, error: BaseException | None) -> None:
+        """The call is over. Neither: nobody waits for it any more."""
+
+
+class CallingScheduler(Scheduler):
+    """A scheduler that tells its LLM calls when their cap changes, whoever changes it."""
+
+    __slots__ = ("calls",)
+    calls: Calls
+
+    def configure(self, **changes: Any) -> None:
+        super().configure(**changes)
+        self.calls.limit_changed()
+
+
+class Calls:
+    """One interpreter's LLM calls."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        models: Models,
+        rng: random.Random,
+        retry: RetryPolicy | None = None,
+        cache: Cache | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.models = models
+        self.retry = retry or RetryPolicy()
+        self.cache = cache
+        self.budget = budget  # that all calls are paid from
+        self.spending = Spending(models)
+        self.governor: Governor[CallId] = Governor(scheduler.config.max_concurrent_llm_calls)
+        self.figures: dict[str, Figures] = {}
+        self._rng = rng
+        self._live: dict[CallId, Call] = {}
+        self._shared: dict[str, Flight] = {}
+        self._flights: dict[Task, Flight] = {}  # by who waits, for listings
+        self._timer: Any = None
+        self.observers: list[Observer] = []
+        self.used = False
+        scheduler.remark = self.remark
+
+    # -- what a program asks for ---------------------------------------------------------------
+
+    def infer(
+        self, identity: Identity, request: LLMRequest, budget: Budget | None = None
+    ) -> LLMReply:
+        """The reply to `request`. Waits; raises LLMError when the call failed for good, and
+        LimitExceeded when `budget`, or one around it, does not allow it.
+        """
+        task = self.scheduler.running_task("call a model")
+        model = self.models.find(request.model)
+        key = self._key(request, model)
+        found = None if key is None else self._answered(key, request, model)
+        if isinstance(found, LLMReply):
+            return found
+        is_sharer = found is not None
+        flight = found or self._begin(identity, request, model, budget, task, key, None)
+        left = self._wait(flight, task, lambda: self.scheduler.sync(flight.cell.event))
+        if left is None:
+            reply: LLMReply = flight.cell.value
+            return reply
+        # Who shares a failure has one of his own: places and notes are told of each.
+        raise copy.copy(left) if is_sharer and isinstance(left, OmegaError) else left
+
+    def stream(
+        self,
+        identity: Identity,
+        request: LLMRequest,
+        deliver: Callable[[str], None],
+        budget: Budget | None = None,
+    ) -> LLMReply:
+        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have a
+        method `note(usage)`, which is told the tokens known so far.
+        """
+        task = self.scheduler.running_task("call a model")
+        parts = Parts(self.scheduler, PIECES)
+        model = self.models.find(request.model)
+        flight = self._begin(identity, request, model, budget, task, None, parts)
+        note = getattr(deliver, "note", None)
+
+        def handed_on() -> None:
+            if note is not None and flight.calls and flight.calls[0].noted is not None:
+                note(flight.calls[0].noted)
+
+        def read() -> None:
+            event = choose(wrap(parts.next, lambda piece: (piece,)), flight.cell.event)
+            while True:
+                got = self.scheduler.sync(event)
+                handed_on()
+                if not isinstance(got, tuple):
+                    return
+                deliver(got[0])
+
+        left = self._wait(flight, task, read)
+        if left is None or (flight.is_over and left is flight.cell.error):
+            while parts.items:  # they came before the end did
+                deliver(parts.take())
+        if left is not None:
+            raise left
+        reply: LLMReply = flight.cell.value
+        if note is not None:
+            note(reply.usage)
+        return reply
+
+    def _wait(self, flight: Flight, task: Task, wait: Callable[[], object]) -> BaseException | None:
+        """Have `task` wait for `flight`; answers what it is to raise."""
+        flight.waiters += 1
+        self._flights[task] = flight
+        left: BaseException | None = None
+        try:
+            wait()
+        except BaseException as raised:
+            left = raised
+        flight.waiters -= 1
+        self._flights.pop(task, None)
+        if left is not None and not flight.waiters and not flight.is_over:
+            self._abandon(flight)
+        return left
+
+    # -- sharing -------------------------------------------------------------------------------
+
+    def _key(self, request: LLMRequest, model: Model) -> str | None:
+        """What equal calls have in common; None when this one is nobody else's business."""
+        if request.cache is False or (request.cache is None and request.temperature != 0):
+            return None
+        return f"{model.shown} {request.content_hash()}"
+
+    def _answered(self, key: str, request: LLMRequest, model: Model) -> LLMReply | Flight | None:
+        """The answer that an equal call got, or is about to get."""
+        if request.cache and self.cache is not None:
+            kept = self.cache.get(key)
+            if kept is not None:
+                self.figures_of(model).cached += 1
+                return kept
+        flight = self._shared.get(key)
+        if flight is not None:
+            self.figures_of(model).shared += 1
+        return flight
+
+    # -- a flight begins -----------------------------------------------------------------------
+
+    def _begin(
+        self,
+        identity: Identity,
+        request: LLMRequest,
+        model: Model,
+        budget: Budget | None,
+        task: Task,
+        key: str | None,
+        parts: Parts | None,
+    ) -> Flight:
+        cell = self.scheduler.cell(WAITS_FOR)
+        flight = Flight(identity, request, task, cell, budget, parts)
+        flight.fallbacks = self.models.fallbacks(model)
+        cell.on_urge = lambda level: self._urge(flight, level)
+        self.used = True
+        for observer in self.observers:
+            observer.begun(flight, model.shown)
+        try:
+            self._ask(flight, model)
+        except OmegaError as error:
+            self._over(flight, None, error)
+            raise
+        if key is not None and not flight.is_over:
+            flight.key = key
+            self._shared[key] = flight
+        return flight
+
+    def _ask(self, flight: Flight, model: Model) -> None:
+        """Queue one call more for `flight`."""
+        scheduler, task = self.scheduler, flight.task
+        now_s = scheduler.driver.now()
+        sent = self.spending.outgoing(flight.request, model, flight.budget)
+        call = Call((*flight.identity, flight.made), flight, model, sent.request)
+        call.reserve, call.queued_s = sent.reserve, now_s
+        flight.made += 1
+        flight.calls.append(call)
+        self._live[call.id] = call
+        scheduler.emit("LLMQueued", task, call=flight.shown)
+        lending = scheduler.lending
+        group = task.scope.group
+        until_us = deadline_us(task)
+        self.governor.lane(model.lane, model.limits)
+        self.governor.ask(
+            call.id,
+            model.lane,
+            priority=task.priority if lending is None else lending.level(task),
+            group=group,
+            input_tokens=sent.input_tokens,
+            output_tokens=sent.output_tokens,
+            deadline_s=None if until_us is None else until_us / 1e6,
+            budget=flight.budget,
+            reserve=sent.reserve,
+            now_s=now_s,
+        )
+        self._admit()
+
+    def _hedge(self, flight: Flight) -> None:
+        """Its answer has taken long: ask once more, if the lane's share of such calls allows."""
+        if flight.is_over or len(flight.calls) != 1:
+            return
+        model = flight.calls[0].model
+        if self.governor.try_hedge(model.lane):
+            self.figures_of(model).hedges += 1
+            self._ask(flight, model)
+
+    # -- a flight ends -------------------------------------------------------------------------
+
+    def _abandon(self, flight: Flight) -> None:
+        """Nobody waits any more."""
+        self._over(flight, None, None)
+        for call in list(flight.calls):
+            self._drop(call)
+        self._admit()
+
+    def _over(self, flight: Flight, reply: LLMReply | None, error: BaseException | None) -> None:
+        for observer in self.observers:
+            observer.over(flight, reply, error)
+        if flight.key is not None:
+            del self._shared[flight.key]
+            flight.key = None
+        if flight.timer is not None:
+            flight.timer.cancel()
+            flight.timer = None
+
+    def _drop(self, call: Call) -> None:
+        """Nobody wants its answer: forget it in the queue, abort it in flight."""
+        call.is_unwanted = True
+        if self.governor.withdraw(call.id):
+            self._forget(call)
+            self._finished(call, "withdrawn")
+        elif call.external is not None:
+            call.external.abort("nobody waits for it")
+
+    def _forget(self, call: Call) -> None:
+        del self._live[call.id]
+        call.flight.calls.remove(call)
+
+    def _succeeded(self, call: Call, reply: LLMReply) -> None:
+        flight = call.flight
+        request = flight.request
+        if request.cache and self.cache is not None and flight.key is not None:
+            self.cache.put(flight.key, reply)
+        self._over(flight, reply, None)
+        flight.cell.put(reply)
+        for other in list(flight.calls):
+            self._drop(other)
+
+    def _failed(self, call: Call, error: OmegaError) -> None:
+        """`call` has failed for good: its flight goes on with another one, or fails."""
+        flight = call.flight
+        if flight.calls:
+            return  # a hedge may still answer
+        if flight.fallbacks and not flight.pieces and _falls_back(error):
+            try:
+                self._ask(flight, flight.fallbacks.pop(0))
+                return
+            except OmegaError as raised:  # it cannot even be asked
+                error = raised
+        self._over(flight, None, error)
+        self.figures_of(call.model).failures += 1
+        flight.cell.fail(error)
+
+    # -- attempts ------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        now_s = self.scheduler.driver.now()
+        admission = self.governor.admit(now_s)
+        for call_id in admission.calls:
+            self._start(self._live[call_id], now_s)
+        for refusal in admission.refused:
+            call = self._live[refusal.call_id]
+            self._forget(call)
+            self._finished(call, "refused")
+            self._failed(call, self._told(call, refusal.error))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_s = self.governor.next_due_s()
+        if due_s is not None:
+            # The scheduler counts in microseconds: a call before the moment would be for nothing.
+            self._timer = self.scheduler.call_at(max(due_s, now_s) + 2e-6, self._admit)
+
+    def _start(self, call: Call, now_s: float) -> None:
+        flight, scheduler = call.flight, self.scheduler
+        self.governor.started(call.id)
+        call.attempt += 1
+        flight.attempts += 1
+        call.sent_s, call.first_s, call.noted = now_s, None, None
+        figures = self.figures_of(call.model)
+        figures.calls += 1
+        figures.queued.add(max(0.0, now_s - call.queued_s))
+        scheduler.llm_started()
+        scheduler.emit("LLMStarted", flight.task, call=flight.shown, attempt=call.attempt)
+        call.external = external = scheduler.external(
+            lambda: self._attempt(call, external),
+            on_done=lambda external: self._ended(call, external),
+            waits_for=WAITS_FOR,
+        )
+        for observer in self.observers:
+            observer.sent(call)
+        external.subject = (flight.identity, call.request)
+        if flight.parts is not None:
+            flight.parts.source = external
+            external.on_part = lambda part: self._part(call, part)
+        hedge_s = flight.request.hedge_after_s
+        if hedge_s is not None and flight.attempts == 1:
+            flight.timer = scheduler.call_at(now_s + hedge_s, lambda: self._hedge(flight))
+
+    def _attempt(self, call: Call, external: External) -> Coroutine[Any, Any, LLMReply]:
+        """The coroutine of one attempt."""
+        driver, provider = self.scheduler.driver, call.model.provider
+        if call.flight.parts is None:
+            return provider.infer(call.request, sleep=driver.sleep)
+
+        async def emit(piece: str) -> None:
+            await driver.tell(external, piece)
+
+        def note(usage: Any, limits: Any) -> None:
+            driver.report_part(external, (usage, limits))
+
+        emit.note = note  # type: ignore[attr-defined]
+        return stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
+
+    def _part(self, call: Call, part: Any) -> None:
+        """A piece of a stream's text has come, or what is known of it."""
+        now_s = self.scheduler.driver.now()
+        flight = call.flight
+        if not isinstance(part, str):
+            known = Note(*part)
+            call.noted = known.usage or call.noted
+            self.governor.note(call.id, Outcome(limits=known.limits), now_s=now_s)
+            return
+        if call.first_s is None:
+            call.first_s = now_s
+            self.figures_of(call.model).first_token.add(now_s - call.sent_s)
+        flight.pieces += len(part)
+        if not call.is_unwanted and flight.parts is not None:
+            flight.parts.add(part)
+
+    def _ended(self, call: Call, external: External) -> None:
+        """The attempt is over and its connection closed. Runs on the hub."""
+        self.scheduler.llm_finished()
+        call.external = None
+        now_s = self.scheduler.driver.now()
+        figures = self.figures_of(call.model)
+        reply, error = external.value, external.error
+        outcome, usage = self.spending.outcome(call, reply, error)
+        if usage is not None:
+            assert outcome.used is not None
+            figures.spend(usage, outcome.used.cost if self.spending.is_priced(call) else None)
+        if error is None:
+            figures.replies += 1
+            figures.latency.add(now_s - call.sent_s)
+            self._done(call, outcome, now_s)
+            if call.is_unwanted:
+                self._finished(call, "late")
+            else:
+                self._finished(call, "ok", lambda: self._succeeded(call, reply))
+        elif call.is_unwanted:
+            self._done(call, outcome, now_s)
+            self._finished(call, "cancelled")
+        else:
+            figures.throttled += outcome.throttle not in (None, "quota")
+            self._retry(call, self._as_error(call, error), outcome, now_s)
+        self._admit()
+
+    def _retry(self, call: Call, error: OmegaError, outcome: Outcome, now_s: float) -> None:
+        """An attempt failed: queue the call again, or have it fail."""
+        delay = None
+        if not call.flight.pieces:  # what has been handed out cannot be taken back
+            delay = self.retry.delay(call.attempt, error, self._rng.random())
+        if delay is not None:
+            # Where the gate closes, it says when; the call keeps its turn behind it.
+            due_s = now_s if outcome.throttle is not None else now_s + delay
+            why = self.governor.requeue(call.id, due_s, outcome, now_s=now_s)
+            if why is None:
+                self.figures_of(call.model).retries += 1
+                call.queued_s = now_s
+                self._finished(call, "retry")
+                return
+            if why == "retries":
+                error.hint = "so many calls failed of late that this one was not made again"
+        self._done(call, outcome, now_s)
+        self._finished(call, error.kind, lambda: self._failed(call, self._told(call, error)))
+
+    def _done(self, call: Call, outcome: Outcome, now_s: float) -> None:
+        self.governor.finished(call.id, outcome, now_s=now_s)
+        self._forget(call)
+
+    def _finished(self, call: Call, outcome: str, then: Callable[[], None] | None = None) -> None:
+        """Whoever waits hears of it before the stream of events does: in the order there was."""
+        if then is not None:
+            then()
+        flight = call.flight
+        self.scheduler.emit("LLMFinished", flight.task, call=flight.shown, outcome=outcome)
+
+    def _as_error(self, call: Call, error: BaseException) -> OmegaError:
+        if isinstance(error, OmegaError):
+            return error
+        name = call.model.provider.name
+        if isinstance(error, Cancelled):
+            return LLMError(f"the call of the provider `{name}` was cancelled", kind="llm-error")
+        wrapped = LLMError(f"the provider `{name}` raised {type(error).__name__}: {error}")
+        wrapped.__cause__ = error
+        return wrapped
+
+    def _told(self, call: Call, error: OmegaError) -> OmegaError:
+        """`error` with what is known here: which model was asked, how often."""
+        if isinstance(error, LLMError):
+            error.model = error.model or call.model.shown
+            error.attempts = call.flight.attempts
+            if call.flight.attempts > 1 and "attempts" not in error.message:
+                error.message += f" ({call.flight.attempts} attempts)"
+        return error
+
+    # -- seeing and setting --------------------------------------------------------------------
+
+    def figures_of(self, model: Model) -> Figures:
+        found = self.figures.get(model.shown)
+        if found is None:
+            found = self.figures[model.shown] = Figures()
+        return found
+
+    def stats(self, now_s: float) -> dict[str, Any]:
+        """What there is to see, as plain data; seconds are the driver's."""
+        whole, governor = self.total, self.governor
+        told = governor.stats(now_s)
+        lanes: dict[str, Any] = {}
+        shown = {(id(m.provider), m.model): m.shown for m in self.models.known()}
+        for key, lane in told["lanes"].items():
+            by_group = lane.pop("queued_by_group")
+            lane["queued_by_scope"] = {_group_name(each): n for each, n in by_group.items()}
+            lanes[shown.get(key, "default")] = lane
+        return {
+            "calls": whole.calls,
+            "retries": whole.retries,
+            "failures": whole.failures,
+            "in_flight": governor.in_flight,
+            "queued": governor.queued,
+            "peak": governor.peak,
+            "limit": governor.limit,
+            "next_s": told["next_s"],
+            "usd": whole.usd,
+            "models": {name: each.as_data() for name, each in self.figures.items()},
+            "lanes": lanes,
+        }
+
+    @property
+    def total(self) -> Figures:
+        """Of all models."""
+        return total(self.figures.values())
+
+    def facts(self) -> list[str]:
+        """What is told beside a progress."""
+        from omega.calls.figures import money
+
+        governor, usd = self.governor, self.total.usd
+        found = [f"{governor.in_flight} in flight"] if governor.in_flight else []
+        if governor.queued:
+            found.append(f"{governor.queued} queued")
+        if usd:
+            found.append(f"${money(usd)}")
+        return found
+
+    def remark(self, task: Task) -> str | None:
+        """How far the call that `task` waits for has come."""
+        flight = self._flights.get(task)
+        return None if flight is None else flight.remark(self.scheduler.driver.now())
+
+    def _urge(self, flight: Flight, level: int) -> None:
+        """Whoever waits for it is as urgent as `level` now: so are its calls, in their queue."""
+        for call in flight.calls:
+            self.governor.set_priority(call.id, level)
+
+    def limit_changed(self) -> None:
+        """`max_concurrent_llm_calls` has changed; calls in flight go on."""
+        self.governor.set_limit(self.scheduler.config.max_concurrent_llm_calls)
+        self._admit()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a provider may have connections open."""
+        return self.used and any(each.needs_real_time for each in self.models.providers())
+
+    async def aclose(self) -> None:
+        """Give back the connections of the running loop."""
+        for provider in self.models.providers():
+            await provider.aclose()
+
+    def close_soon(self) -> None:
+        """Have the running asyncio loop close the providers' connections."""
+        import asyncio
+
+        task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+
+def _group_name(group: Any) -> str:
+    """A scope, as a program knows it."""
+    if group is None:
+        return "root"
+    owner = group.owner
+    of = "" if owner is None else f" of task {owner.label}"
+    return f"{group.name or 'a scope'}{of}"
+
+
+def _falls_back(error: OmegaError) -> bool:
+    """Whether another model might answer."""
+    if not isinstance(error, LLMError):
+        return False
+    return (
+        error.kind in _FALLS_BACK
+        or error.throttle == "quota"
+        or error.reason in _FALLS_BACK_REASONS
+    )

@@ -1,0 +1,109 @@
+"""What is known of an LLM call while it lives: a flight, which tasks wait for, and its calls.
+
+Owns: `Flight`, `Call`, `Note`: data, and the texts about it. Refuses: to change what it holds;
+`calls.py` does.
+
+A flight is one answer. Usually one call is made for it; a hedge makes a second one beside it, a
+fallback one after it. Equal requests may share a flight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.calls.models import Model
+from omega.concurrency import Cell, External, Parts, Task
+from omega.llm.budget import ONE_CALL, Amounts, Budget
+from omega.llm.request import LLMRequest, Usage
+
+Identity = tuple[str, int]
+CallId = tuple[str, int, int]  # an identity, and the number of the call made for it
+
+
+class Note:
+    """What a provider tells of a stream that is not over."""
+
+    __slots__ = ("limits", "usage")
+
+    def __init__(self, usage: Usage | None, limits: Any) -> None:
+        self.usage, self.limits = usage, limits
+
+
+class Call:
+    """One place in the governor's queue, and then one attempt after the other.
+
+    request: as it is sent. queued_s: when it last began to wait for a slot. sent_s: when its
+    attempt was sent, first_s: when the first piece of its answer came. noted: the tokens told so
+    far. is_unwanted: nobody waits for it any more.
+    """
+
+    __slots__ = (
+        *("attempt", "external", "first_s", "flight", "id", "is_unwanted", "model", "noted"),
+        *("queued_s", "request", "reserve", "sent_s"),
+    )
+
+    def __init__(self, call_id: CallId, flight: Flight, model: Model, request: LLMRequest) -> None:
+        self.id, self.flight, self.model, self.request = call_id, flight, model, request
+        self.attempt = 0
+        self.external: External | None = None
+        self.reserve: Amounts = ONE_CALL
+        self.queued_s = self.sent_s = 0.0
+        self.first_s: float | None = None
+        self.noted: Usage | None = None
+        self.is_unwanted = False
+
+
+class Flight:
+    """key: of those who share it, None when nobody may. waiters: how many tasks wait for it.
+
+    attempts: sent in all, for whatever call. pieces: characters of a stream that have come. timer:
+    of its hedge.
+    """
+
+    __slots__ = (
+        *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "key", "made", "parts"),
+        *("pieces", "request", "task", "timer", "waiters"),
+    )
+
+    def __init__(
+        self,
+        identity: Identity,
+        request: LLMRequest,
+        task: Task,
+        cell: Cell,
+        budget: Budget | None,
+        parts: Parts | None,
+    ) -> None:
+        self.identity, self.request, self.task, self.cell = identity, request, task, cell
+        self.budget, self.parts = budget, parts
+        self.key: str | None = None
+        self.waiters = 0
+        self.calls: list[Call] = []  # live ones
+        self.made = 0
+        self.attempts = 0
+        self.fallbacks: list[Model] = []
+        self.pieces = 0
+        self.timer: Any = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.cell.full
+
+    @property
+    def shown(self) -> str:
+        """What events call it."""
+        return f"{self.identity[0]}#{self.identity[1]}"
+
+    def remark(self, now_s: float) -> str | None:
+        """How far it has come, for a listing of tasks."""
+        sent = [call for call in self.calls if call.external is not None]
+        if not sent:
+            return "queued"
+        first = sent[0].first_s
+        if first is None:
+            return f"sent {now_s - sent[0].sent_s:.1f} s ago"
+        from omega.llm.tokens import CHARACTERS_PER_TOKEN
+
+        count = self.pieces / CHARACTERS_PER_TOKEN
+        rate = count / max(now_s - first, 1e-6)
+        return f"about {count:,.0f} tokens, {rate:,.0f}/s"

@@ -1,0 +1,168 @@
+"""What a call may cost before it is sent, and what it did cost when it is over.
+
+Owns: `Spending`: estimates, upper bounds, reservations, prices put together.
+Refuses: the budgets themselves (llm/budget.py) and the figures (figures.py).
+
+A budget of tokens or money is never exceeded, so what is reserved is an upper bound: of the input
+by its bytes, of the output by the request's own `max_tokens`. A request that names none is sent
+with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left.
+
+When a call ends without a word of what it used (it was cancelled, or cut), its input and what came
+of its output are counted as estimated, within what was reserved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omega.calls.flight import Call
+from omega.calls.models import Model, Models
+from omega.errors import LLMError
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.llm.lane import Outcome
+from omega.llm.request import LLMReply, LLMRequest, Usage
+
+if TYPE_CHECKING:
+    from omega.llm.prices import Price
+
+OUTPUT_TOKENS = 4_096  # of an answer, at most, where a budget pays and the request names no limit
+GUESSED_OUTPUT = 256  # of an answer nobody knows anything about
+WEIGHT = 0.1  # of the latest answer in the mean length of a model's answers
+
+
+def _bounds_answers(budget: Budget) -> bool:
+    """Whether tokens or money are limited at any level, and not only the number of calls."""
+    return any(limit is not None for level in budget.levels for limit in level.limits[1:])
+
+
+class Sent:
+    """A request as it is sent, and what it counts for."""
+
+    __slots__ = ("input_tokens", "output_tokens", "request", "reserve")
+
+    def __init__(
+        self, request: LLMRequest, reserve: Amounts, input_tokens: int, output_tokens: int
+    ) -> None:
+        self.request, self.reserve = request, reserve
+        self.input_tokens, self.output_tokens = input_tokens, output_tokens
+
+
+class Spending:
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._lengths: dict[str, float] = {}  # model -> the mean of its answers' tokens, of late
+
+    def outgoing(self, request: LLMRequest, model: Model, budget: Budget | None) -> Sent:
+        """`request` as `model` gets it, and what is reserved for it in `budget`.
+
+        Raises LLMError (llm-configuration) when a budget of money meets a model without a price.
+        """
+        from omega.llm import tokens
+
+        changes: dict[str, Any] = {}
+        if request.model != model.model:
+            changes["model"] = model.model
+        if request.schema is not None and not getattr(model.provider, "has_schemas", False):
+            from omega.llm.structured import instruction
+
+            told = instruction(request.schema)
+            changes["system"] = f"{request.system}\n\n{told}" if request.system else told
+        reserve = ONE_CALL
+        if budget is not None and _bounds_answers(budget):
+            price = self._needed_price(model) if budget.needs_price else None
+            most_in = tokens.request_bound(request.replaced(**changes) if changes else request)
+            most_out = request.max_tokens or self._affordable(budget, price, most_in)
+            if request.max_tokens is None:
+                changes["max_tokens"] = most_out
+            cost = 0 if price is None else price.cost(most_in, most_out)
+            reserve = Amounts(1, most_in + most_out, cost)
+        sent = request.replaced(**changes) if changes else request
+        put = tokens.request_estimate(sent)
+        got = self._lengths.get(model.shown, GUESSED_OUTPUT)
+        return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
+
+    def _needed_price(self, model: Model) -> Price:
+        price = self._models.price(model)
+        if price is None:
+            raise LLMError(
+                f"the model {model.shown} has no price, and its budget is in USD",
+                kind="llm-configuration",
+                hint="give it one: price = { input = 0.15, output = 0.60 } in omega.toml, in USD "
+                "per million tokens",
+                model=model.shown,
+            )
+        return price
+
+    def _affordable(self, budget: Budget, price: Price | None, most_in: int) -> int:
+        """How many tokens an answer may have at most, in what is left when nobody else spends."""
+        most = OUTPUT_TOKENS
+        if price is not None and price.max_output is not None:
+            most = min(most, price.max_output)
+        for level in budget.levels:
+            _, tokens, cost = level.limits
+            if tokens is not None:
+                most = min(most, tokens - level.settled[1] - most_in)
+            if cost is not None and price is not None and price.output:
+                left = cost - level.settled[2] - price.cost(most_in, 0)
+                most = min(most, left // price.output)
+        return max(1, most)
+
+    # -- afterwards ----------------------------------------------------------------------------
+
+    def is_priced(self, call: Call) -> bool:
+        return self._models.price(call.model) is not None
+
+    def outcome(
+        self, call: Call, reply: LLMReply | None, error: BaseException | None
+    ) -> tuple[Outcome, Usage | None]:
+        """What became of an attempt, for the governor, and the tokens it is counted with."""
+        if error is None:
+            assert reply is not None
+            usage = self._usage(call, reply.usage, reply.text)
+            self._learn(call.model, usage.output_tokens)
+            return self._outcome(call, usage, is_ok=True, limits=reply.limits), usage
+        if not isinstance(error, LLMError):
+            # Cancelled, or a provider that broke: it was sent, and whoever answers it bills it.
+            usage = self._usage(call, call.noted, None)
+            return self._outcome(call, usage), usage
+        limits = {
+            "throttle": error.throttle,
+            "retry_after_s": error.retry_after_s,
+            "limits": error.limits,
+        }
+        if error.usage is None and error.partial is None and not self._may_be_billed(error):
+            return Outcome(used=NOTHING, input_tokens=0, output_tokens=0, **limits), None
+        usage = self._usage(call, error.usage or call.noted, error.partial)
+        return self._outcome(call, usage, **limits), usage
+
+    def _may_be_billed(self, error: LLMError) -> bool:
+        """Whether the model may have worked for it: it was reached, and did not refuse."""
+        return error.kind in ("llm-timeout", "bad-response")
+
+    def _outcome(self, call: Call, usage: Usage, **known: Any) -> Outcome:
+        price = self._models.price(call.model)
+        cost = 0 if price is None else price.usage_cost(usage)
+        return Outcome(
+            used=Amounts(1, usage.total_tokens, cost),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            **known,
+        )
+
+    def _usage(self, call: Call, told: Usage | None, text: str | None) -> Usage:
+        """The tokens of an attempt: as told, else as estimated."""
+        if told is not None and told.is_reported:
+            return told
+        from omega.llm import tokens
+
+        put = tokens.request_estimate(call.request)
+        got = call.flight.pieces / tokens.CHARACTERS_PER_TOKEN
+        if text is not None:
+            got = tokens.estimate(text)
+        return Usage(put, round(got), is_reported=False)
+
+    def _learn(self, model: Model, output_tokens: int) -> None:
+        mean = self._lengths.get(model.shown)
+        self._lengths[model.shown] = (
+            float(output_tokens) if mean is None else mean + WEIGHT * (output_tokens - mean)
+        )

@@ -1,0 +1,67 @@
+"""The models and the budget that the options of the command line ask for.
+
+Owns: what `--llm`, `--config` and `--budget` mean together, where `omega.toml` is looked for.
+Refuses: the format of the file (llm/settings.py).
+"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omega.calls import Models
+    from omega.llm import Provider
+    from omega.llm.budget import Budget
+    from omega.llm.settings import Settings
+    from omega.tape import Recording, Replay
+
+
+def models_of(
+    given: dict[str, Any], session: Recording | Replay | None = None
+) -> str | Provider | Models | None:
+    """Who answers calls of models, as Interpreter takes it."""
+    spec = given.get("llm")
+    if session is not None and session.is_replay:
+        return session.models()
+    settings = _settings(given)
+    if settings is None:
+        return spec
+    from omega.calls import Models
+
+    if spec in settings.models:
+        settings.default = spec
+        return Models.of_settings(settings)
+    if spec is None and settings.default is not None:
+        return Models.of_settings(settings)
+    return Models.of_settings(settings, Models.of(spec).provider)
+
+
+def _settings(given: dict[str, Any]) -> Settings | None:
+    from omega.llm.settings import FILE, read_settings
+
+    path = given.get("config")
+    if path is None:
+        # A program that is not trusted does not say where keys are sent to.
+        if given.get("sandbox") or not os.path.isfile(FILE):
+            return None
+        path = FILE
+    return read_settings(path)
+
+
+def budget_of(given: dict[str, Any]) -> Budget | None:
+    """What all calls of models are paid from."""
+    amounts = given.get("budget")
+    if amounts is None:
+        return None
+    from omega.llm.budget import Budget
+
+    usd = amounts.get("usd")
+    return Budget(
+        amounts.get("calls"),
+        amounts.get("tokens"),
+        None if usd is None else Decimal(usd),
+        name="--budget",
+    )
+
