@@ -102,8 +102,13 @@ class Interpreter:
             session = Recording(record)
         self.session, make = session, CallingScheduler
         if session is not None:
-            facts = {"seed": seed, "virtual_time": virtual_time, "optimize": optimize}
-            facts |= {"models": models.as_data(), "budget": budget and budget.as_data()}
+            facts: dict[str, Any] = {
+                "seed": seed,
+                "virtual_time": virtual_time,
+                "optimize": optimize,
+            }
+            facts["models"] = models.as_data()
+            facts["budget"] = None if budget is None else list(budget.limits)
             driver = session.begin(facts, config, most, granted, models.provider)
             make = session.scheduler
         elif driver is None:

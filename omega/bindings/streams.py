@@ -130,5 +130,9 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
         body, name="llm.stream", daemon=True, locals=b.rt.host.dynamics().snapshot()
     )
     if me.parent_id is not None:
-        me.watch(stream, lambda _: scheduler.cancel(pump, "the task that opened it has ended"))
+        me.watch(stream, lambda _: _end(b, pump))
     return stream
+
+
+def _end(b: Bindings, pump: Task) -> None:
+    b.scheduler.cancel(pump, "the task that opened it has ended")

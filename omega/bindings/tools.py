@@ -33,7 +33,7 @@ NAME_CHARS = 64
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
 
 _LINE = re.compile(r"^\s*:?(\S+?)(?:\s+\(([^)]*)\))?\s*:\s+(.*)$")
-_WORDS = {
+_WORDS: dict[str, dict[str, Any]] = {
     "list": {"type": "array"},
     "strings": {"type": "array", "items": {"type": "string"}},
     "integers": {"type": "array", "items": {"type": "integer"}},
@@ -360,7 +360,7 @@ def _type(word: str | None) -> dict[str, Any]:
         return {"type": word}
     if word.startswith("one of "):
         return {"type": "string", "enum": [each.strip() for each in word[7:].split(",")]}
-    return dict(_WORDS.get(word, {}))
+    return {**_WORDS.get(word, {})}
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {

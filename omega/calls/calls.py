@@ -188,7 +188,7 @@ class Calls:
             kept = self.cache.get(key)
             if kept is not None:
                 self.figures_of(model).cached += 1
-                return kept
+                return kept  # type: ignore[no-any-return]
         flight = self._shared.get(key)
         if flight is not None:
             self.figures_of(model).shared += 1

@@ -163,6 +163,22 @@ class Models:
         """What decides what becomes of calls, but the providers: as JSON data, for a tape."""
         return {"settings": self.settings, "default": self.default}
 
+    def wrapped(self, wrap: Callable[[Provider], Provider]) -> Models:
+        """The same models, each reached through what `wrap` makes of its provider."""
+        made = {id(each): wrap(each) for each in self.providers()}
+        other = Models(made[id(self.provider)], default=None, prices=self._prices)
+        for name, model in self.named.items():
+            other.named[name] = Model(
+                name,
+                made[id(model.provider)],
+                model.model,
+                limits=model.limits,
+                price=model.price,
+                fallback=model.fallback,
+            )
+        other.default, other.settings = self.default, self.settings
+        return other
+
     def known(self) -> list[Model]:
         """Those that were asked for, or are configured."""
         return [*self._found.values(), *self.named.values()]

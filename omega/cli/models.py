@@ -24,7 +24,7 @@ def models_of(
     """Who answers calls of models, as Interpreter takes it."""
     spec = given.get("llm")
     if session is not None and session.is_replay:
-        return session.models()
+        return session.models  # type: ignore[union-attr]
     settings = _settings(given)
     if settings is None:
         return spec
@@ -64,4 +64,3 @@ def budget_of(given: dict[str, Any]) -> Budget | None:
         None if usd is None else Decimal(usd),
         name="--budget",
     )
-

@@ -264,8 +264,8 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
         door.dice.seed(0)
-        weather = Weather(calls.provider, chooser, faults=faults)
-        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, weather, door.dice)
+        models = calls.models.wrapped(lambda each: Weather(each, chooser, faults=faults))
+        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, models, door.dice)
         try:
             yield interrupted
         finally:

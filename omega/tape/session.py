@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from fractions import Fraction
 from types import FrameType
 from typing import Any
 
@@ -24,7 +25,7 @@ from omega.errors import HostError, OmegaBug, Span
 from omega.limits import Limits
 from omega.lisp.sites import places
 from omega.llm import LLMReply, LLMRequest
-from omega.llm.budget import Budget
+from omega.llm.budget import PICO, Budget
 from omega.llm.settings import settings_of as settings_from
 from omega.tape.files import TapeReader, TapeWriter
 from omega.tape.taps import Recorder, Replayer
@@ -92,6 +93,7 @@ class Replay:
         self._driver: ReplayDriver | VirtualReplayDriver
         self._rt: Any = None
 
+    @property
     def models(self) -> Models:
         """Those of the recorded run, as far as they decide anything: none of them is asked."""
         return models_of(self.tape.header)
@@ -214,7 +216,10 @@ def models_of(header: dict[str, Any]) -> Models:
 
 def budget_of(header: dict[str, Any]) -> Budget | None:
     kept = header["budget"]
-    return None if kept is None else Budget.from_data(kept)
+    if kept is None:
+        return None
+    calls, tokens, cost = kept
+    return Budget(calls, tokens, None if cost is None else Fraction(cost, PICO))
 
 
 def running_places(rt: Any, frame: FrameType | None) -> Iterator[tuple[str, Span]]:
