@@ -22,6 +22,7 @@ from omega.errors import (
 from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
+from omega.progress import Progress
 
 # What a program may lower, and raise only as far as the host did.
 BOUNDED = frozenset(
@@ -259,10 +260,12 @@ def groups(b: Bindings, table: Table) -> None:
         return _telling(lambda: scheduler.race([_in_task(b, thunk) for thunk in items]))
 
     def par_map(f: Any, items: Any, *rest: Any) -> Any:
-        """(par-map f items [:max-par n] [:on-error 'keep]) -> the values of f on the items, in
-        order, in tasks
+        """(par-map f items [:max-par n] [:on-error 'keep] [:progress "label"]) -> the values of f
+        on the items, in order, in tasks; :progress shows how many are done
         """
-        given = options("par-map", 3, rest, max_par=None, on_error=Symbol.of("raise"))
+        given = options(
+            "par-map", 3, rest, max_par=None, on_error=Symbol.of("raise"), progress=False
+        )
         if not b.rt.is_procedure(f):
             raise wrong_type("par-map", 1, "a procedure", f)
         elements = items if type(items) is list else list_items(items)
@@ -277,7 +280,19 @@ def groups(b: Bindings, table: Table) -> None:
             raise LispValueError(
                 f"`par-map` has no :on-error {on_error}", hint="it is raise or keep"
             )
-        results = scheduler.par_map(_in_task(b, f), elements, most, cast(Any, on_error))
+        label = given["progress"]
+        if label is not False and not isinstance(label, str):
+            raise LispTypeError(f"`par-map` expected a string for :progress, got {shown(label)}")
+        body = _in_task(b, f)
+        progress = None
+        if label is not False:
+            progress = b.interpreter.progresses.begin(label, len(elements))
+            body = _counted(body, progress)
+        try:
+            results = scheduler.par_map(body, elements, most, cast(Any, on_error))
+        finally:
+            if progress is not None:
+                progress.end()
         values = [_outcome(r) for r in results] if on_error == "keep" else results
         return values if type(items) is list else to_list(values)
 
@@ -390,6 +405,22 @@ def _in_task(b: Bindings, f: Any) -> Callable[..., Any]:
 
     body.span = b.rt.code_of(f)  # type: ignore[attr-defined]
     return body
+
+
+def _counted(body: Callable[..., Any], progress: Progress) -> Callable[..., Any]:
+    """`body`, which adds to `progress` when it has ended, however."""
+
+    def counted(*arguments: Any) -> Any:
+        failed = 1
+        try:
+            value = body(*arguments)
+            failed = 0
+            return value
+        finally:
+            progress.add(1, failed)
+
+    counted.span = getattr(body, "span", None)  # type: ignore[attr-defined]
+    return counted
 
 
 def _outcome(outcome: tuple[str, Any]) -> Any:

@@ -36,9 +36,9 @@ OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
-    ("llm", "config", "budget", "max-llm", "max-tasks", "max-live-tasks", "fairness", "fair-by", "yield-every",
-     "timeout", "fuel", "seed", "load-path", "sandbox", "allow-read", "allow-write", "allow-env",
-     "no-opt", "host-traceback")
+    ("llm", "config", "budget", "max-llm", "max-tasks", "max-live-tasks", "fairness", "fair-by",
+     "yield-every", "timeout", "fuel", "seed", "load-path", "sandbox", "allow-read", "allow-write",
+     "allow-env", "no-opt", "host-traceback")
 )  # fmt: skip
 
 COMMANDS = (

@@ -230,8 +230,8 @@ PROGRAM_OPTIONS = (
     Option(
         "config",
         "FILE",
-        "the models there are, their limits and prices (default: omega.toml of this folder, if there"
-        " is one and without --sandbox)",
+        "the models there are, their limits and prices (default: omega.toml of this folder, if "
+        "there is one and without --sandbox)",
     ),
     Option(
         "budget",

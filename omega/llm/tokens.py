@@ -1,6 +1,7 @@
 """shim"""
 
 from __future__ import annotations
+
 from typing import Any
 
 CHARACTERS_PER_TOKEN = 4
