@@ -20,9 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from omega.concurrency import Task, VirtualDriver
+from omega.concurrency import Task, VirtualDriver, invariants
 from omega.concurrency.choices import SLICE_STEPS, Chooser
 from omega.concurrency.listing import steps_of
+from omega.errors import OmegaBug
 from omega.exploration.schedule import CLOCK, START, Deviation, Schedule
 
 FAIR_SLICE = 100
@@ -36,11 +37,14 @@ class Follower(Chooser):
     """Follows `schedule`, and the usual order where that says nothing or what cannot be.
 
     taken: the deviations that had an effect, in order. points: how often there was a choice.
+    breach: an invariant of the kernel that did not hold, looked at every so many slice ends.
     """
 
     def __init__(self, schedule: Schedule, horizon: int) -> None:
         self.horizon = horizon
         self.taken: list[Deviation] = []
+        self.breach: str | None = None
+        self._check_every = self._checks_in = 1
         self.points = 0
         self._preempts: dict[str, deque[tuple[int, str]]] = {}
         self._others: dict[Place, str] = {}
@@ -96,6 +100,10 @@ class Follower(Chooser):
 
     def slice_ended(self, task: Task, ready: Iterable[Task]) -> None:
         self._target = None
+        self._checks_in -= 1
+        if not self._checks_in:
+            self._checks_in = self._check_every
+            self.check()
         if self.is_fair:
             self._target = _TURN
             return
@@ -154,6 +162,18 @@ class Follower(Chooser):
         if choice is not None:
             self.note(place, choice)
         return choice
+
+    def check_every(self, slices: int, first: int) -> None:
+        """Look at the invariants every so many slice ends only, at the first one after `first`."""
+        self._check_every, self._checks_in = slices, 1 + first % slices
+
+    def check(self) -> None:
+        """Look at the kernel's invariants. Once one does not hold, the run ends."""
+        if self.breach is None:
+            self.breach = invariants.breach(self.kernel)
+            if self.breach is not None:
+                self.kernel.fuel_end = self.kernel.steps
+                raise OmegaBug(self.breach)
 
     def forget(self) -> None:
         """The run is over: let go of all that it was made of."""

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omega.concurrency import Scheduler, SchedulerConfig
-from omega.errors import HostError, LimitExceeded, OmegaError, TaskError
+from omega.concurrency.invariants import breach
+from omega.errors import HostError, LimitExceeded, OmegaBug, OmegaError, TaskError
 from omega.exploration.choosers import Follower, StillDriver
 
 PATIENCE = 4  # a run may take so many times its horizon
-SHOWN_MAX = 100  # characters of a result
 SHOWN_MAX = 100  # characters of a result
 ENDLESS_HINT = (
     "a loop may wait for what never comes; a run that needs more is given a larger horizon"
@@ -71,6 +71,13 @@ class Endless(TaskError):
         super().__init__(f"the run has not ended after {steps:,} steps", hint=ENDLESS_HINT)
 
 
+class KernelBreach(OmegaBug):
+    """The scheduler did not keep to its own rules."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the scheduler has broken its own rules: {what}")
+
+
 def _around(text: str, other: str) -> str:
     """The text; of a long one, where it begins to differ from the other."""
     if len(text) <= SHOWN_MAX:
@@ -116,7 +123,9 @@ def _called(scenario: Scenario, scheduler: Scheduler) -> Any:
 
 
 def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:
-    """What `main()`, which runs the scheduler, and the tasks it leaves come to."""
+    """What `main()`, which runs the scheduler, and the tasks it leaves come to. A scheduler that
+    broke its own rules counts before all else: nothing of such a run means anything.
+    """
     failure: BaseException | None = None
     value: Any = None
     try:
@@ -130,4 +139,7 @@ def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:
     elif failure is None:
         failed = scheduler.unobserved_failures()
         failure = failed[0].outcome if failed else None
+    broken = getattr(scheduler.chooser, "breach", None) or breach(scheduler)
+    if broken is not None:
+        failure = KernelBreach(broken)
     return Outcome(failure, value, scheduler.steps)

@@ -23,6 +23,9 @@ RUNS = 1_000
 DEPTH_MAX = 6  # of bugs that priorities look for
 # The horizon of the first run, and of others: so many times the steps of that one, within bounds.
 HORIZON_MAX, HORIZON_TIMES, HORIZON_LEAST = 5_000_000, 5, 2_000
+# In runs that search, invariants of the kernel are looked at every so many slice ends, in another
+# run at others, and when it is over; in runs that make a failure smaller at each.
+CHECK_EVERY = 16
 DEVIATIONS_MAX = 2  # in a systematic search, unless asked for more
 
 Strategy = Literal["mixed", "random", "pct", "systematic"]
@@ -195,6 +198,7 @@ def _search(
             made.complete = True
             return
         chooser = following
+        chooser.check_every(CHECK_EVERY, made.runs)
         result = judged(chooser)
 
 

@@ -15,7 +15,7 @@ import omega
 from omega.concurrency import Task, listing
 from omega.errors import OmegaError, Span
 from omega.exploration.choosers import Follower, Place
-from omega.exploration.runs import Outcome, ResultDiffers, Run, ScheduleFailure
+from omega.exploration.runs import KernelBreach, Outcome, ResultDiffers, Run, ScheduleFailure
 from omega.exploration.schedule import CLOCK, Schedule
 from omega.exploration.search import Exploration
 
@@ -100,7 +100,9 @@ def told(run: Run, made: Exploration, runs: int, again: Callable[[str], str]) ->
     failure = made.failure
     assert failure is not None
     lines, result = story(run, failure.schedule, made.horizon)
-    if not isinstance(failure.error, ResultDiffers) and (
+    if isinstance(failure.error, KernelBreach):
+        result = result._replace(failure=failure.error)  # that counts, whatever came of it now
+    elif not isinstance(failure.error, ResultDiffers) and (
         result.failure is None or type(result.failure) is not type(failure.error)
     ):
         now = "went well" if result.failure is None else f"failed otherwise ({result.failure})"

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from omega import Interpreter, Limits
-from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaError
+from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaBug, OmegaError
 from omega.llm import ScriptedProvider
 from omega.testing import ScheduleFailed, explore, explore_file, explore_program
 
@@ -52,6 +52,53 @@ def test_a_python_scenario_is_explored_between_its_waits():
     assert explore(scenario, runs=50).runs == 50
     with pytest.raises(ScheduleFailed, match="the result depends on the schedule"):
         explore(scenario, runs=50, same_result=True)
+
+
+def test_a_scheduler_that_breaks_its_rules_is_told_as_a_bug_of_omega():
+    def scenario(scheduler):
+        order = []
+
+        def visit(name):
+            order.append(name)
+            if order == ["b"]:
+                scheduler.daemons += 1  # what a mistake in the kernel would do
+                try:
+                    scheduler.sleep(1)
+                except OmegaError:  # nothing the program does can hide it
+                    pass
+
+        scheduler.await_all([scheduler.spawn(lambda name=name: visit(name)) for name in "ab"])
+
+    with pytest.raises(ScheduleFailed, match="1 tasks are counted as daemons, and 0 are") as caught:
+        explore(scenario, runs=50, seed=3)
+    assert isinstance(caught.value.error, OmegaBug)
+    assert "seed 3" in str(caught.value) and "this is a mistake in Omega" in str(caught.value)
+    with pytest.raises(ScheduleFailed, match="counted as daemons"):
+        explore(scenario, schedule=caught.value.schedule)
+    assert len(caught.value.schedule.split()) == 1
+
+
+def test_a_program_is_not_blamed_for_a_scheduler_that_breaks_its_rules():
+    text = """
+    (define (visit)
+      (break 0)
+      (await-all (map (lambda (x) (async (lambda () (break x)))) '(1 2)))
+      (guard (e (#t 'hidden)) (for-each void (iota 500))))
+    """
+    seen = []
+
+    def break_(x):
+        seen.append(x)
+        if seen[-3:] == [0, 2, 1]:
+            omega.scheduler.daemons += 1
+
+    with Interpreter() as omega:
+        omega.define("break", break_)
+        omega.eval(text)
+        with pytest.raises(OmegaBug, match="counted as daemons") as caught:
+            omega.eval("(check-schedules visit :runs 50)")
+        assert 'again: (check-schedules thunk :schedule "' in str(caught.value)
+        assert omega.eval("(+ 1 2)") == 3
 
 
 def test_a_failed_assertion_is_the_cause():
