@@ -7,7 +7,7 @@ Refuses: to choose; what counts as a failure (runs.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import StringIO
@@ -15,21 +15,25 @@ from typing import Any, NoReturn
 
 from omega.calls import Calls
 from omega.concurrency import SchedulerConfig, Task
+from omega.concurrency.clock import now_us
 from omega.concurrency.hub import cancel_watched
-from omega.concurrency.limits import check_wall, out_of_fuel, set_wall_deadline
+from omega.concurrency.limits import check_wall, out_of_fuel
 from omega.concurrency.outside import Inbox
 from omega.concurrency.scheduler import Kernel
 from omega.effects import Grants
-from omega.errors import HostError, LispError, OmegaError, TaskError
-from omega.exploration.choosers import Follower, StillDriver
-from omega.exploration.runs import PATIENCE, Endless, Outcome, Run, outcome
-from omega.exploration.weather import Weather
+from omega.errors import HostError, LimitExceeded, LispError, OmegaError, TaskError
+from omega.exploration.allowance import Allowance
+from omega.exploration.choosers import Follower
+from omega.exploration.driver import StillDriver
+from omega.exploration.faults import FaultTap, WeatheredProvider
+from omega.exploration.runs import Outcome, Run, outcome
+from omega.exploration.weather import FILES, Weather, fault_kinds
+from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 
-LOOK_EVERY = 20  # slice ends between two looks at the wall limit
-
 Llm = str | Callable[[], Provider] | None
+Faults = bool | Iterable[str]  # which kinds of them: weather.FAULT_KINDS; True: all
 
 
 class ExitStatus(LispError):
@@ -49,30 +53,40 @@ def program_run(
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
     load_path: Sequence[str] = (),
-    faults: bool = False,
+    faults: Faults = False,
+    limits: Limits | None = None,
+    allowance: Allowance | None = None,
 ) -> Run:
     """Runs of a text as a program, each in a new interpreter under virtual time. The value of one
-    is what it wrote.
+    is what it wrote. limits: of each, but steps and seconds, of which `allowance` tells.
 
     new_interpreter: the class Interpreter. llm: a specification, or what makes a new provider for
     each run. grants: nothing by default. A run raises what reading and compiling the text raise.
     """
+
+    kinds, fuel = fault_kinds(faults), None if allowance is None else allowance.fuel
 
     def run(chooser: Follower) -> Outcome:
         provider = llm() if callable(llm) else provider_from_spec(llm or DEFAULT_SPEC)
         if provider.needs_real_time:
             refuse_real_time(provider)
         output = StringIO()
+        weather = Weather(chooser, kinds)
+        began_us, is_over = now_us(), None if allowance is None else allowance.run_begins()
         with new_interpreter(
-            llm=Weather(provider, chooser, faults=faults),
+            llm=WeatheredProvider(provider, weather),
             scheduler=config,
+            limits=limits,
             grants=grants,
-            driver=StillDriver(chooser.horizon),
+            driver=StillDriver(chooser, weather, is_over),
             output=output,
             load_path=load_path,
         ) as omega:
             omega.scheduler.choose_by(chooser)
-            omega.scheduler.set_fuel(PATIENCE * chooser.horizon)
+            most = chooser.horizon.fuel
+            omega.scheduler.set_fuel(most if fuel is None else min(fuel, most))
+            if FILES in kinds:
+                omega.door.tap = FaultTap(weather, omega.door.tap)
             omega.door.arguments = list(arguments)
             omega.only_text()
             main = omega.spawn_text(text, filename)
@@ -82,7 +96,12 @@ def program_run(
                     omega.scheduler.cancel(main, "the program exits")
 
             omega.on_exit = leave
-            result = outcome(omega.scheduler, lambda: omega.scheduler.wait(main))
+            result = outcome(omega.scheduler, chooser, lambda: omega.scheduler.wait(main))
+            limit = result.failure
+            if allowance and isinstance(limit, LimitExceeded) and limit.limit == "wall":
+                took_s = round((now_us() - began_us) / 1e6, 3)
+                error = LimitExceeded("wall", took_s, allowance.run_s, "seconds for one run")
+                result = result._replace(failure=error)
             omega.leaks()  # a run may end anywhere: what is left behind then is no news
             status = omega.exit_status
             if status is not None:
@@ -94,7 +113,7 @@ def program_run(
     return run
 
 
-def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = False) -> Run:
+def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: Faults = False) -> Run:
     """Runs of a Lisp procedure in this interpreter, each on a scheduler as good as new, under
     virtual time. What it finds in globals and in what it closes over stays from run to run, and so
     do the handlers and parameters of the running task.
@@ -105,22 +124,22 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = Fals
     _refuse_company(interpreter.scheduler)
     if interpreter.calls.provider.needs_real_time:
         refuse_real_time(interpreter.calls.provider)
-    rt = interpreter.runtime
+    rt, kinds = interpreter.runtime, fault_kinds(faults)
 
     def run(chooser: Follower) -> Outcome:
         scheduler = interpreter.scheduler
         left = max(0, scheduler.fuel_end - scheduler.steps_now())
         room = scheduler.tasks_max - scheduler.live
         dynamics = rt.host.dynamics()
-        with _apart(interpreter, chooser, faults) as interrupted:
-            scheduler.set_fuel(min(PATIENCE * chooser.horizon, left))
+        with _apart(interpreter, chooser, kinds) as interrupted:
+            scheduler.set_fuel(min(chooser.horizon.fuel, left))
             scheduler.set_tasks(max(1, room))
             main = scheduler.spawn(
                 interpreter.task_body(lambda: rt.call(thunk)),
                 name="main",
                 locals=dynamics.snapshot(),
             )
-            result = outcome(scheduler, lambda: scheduler.wait(main))
+            result = outcome(scheduler, chooser, lambda: scheduler.wait(main))
             limit = scheduler.wall
         if limit is not None:
             check_wall(scheduler)
@@ -128,7 +147,7 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = Fals
             result = result._replace(failure=ExitStatus(interpreter.exit_status))
             interpreter.exit_status = None
         scheduler.charge(result.steps)
-        if isinstance(result.failure, Endless) and left <= PATIENCE * chooser.horizon:
+        if isinstance(result.failure, LimitExceeded) and result.failure.limit == "fuel":
             out_of_fuel(scheduler)
         if interrupted:
             scheduler.interrupt()
@@ -179,27 +198,6 @@ class _ParkedInbox(Inbox):
         self._outer.post(call)
 
 
-class _Driver(StillDriver):
-    """As long as the interpreter has time: its wall limit is looked at now and then."""
-
-    def __init__(self, horizon: int, is_over: Callable[[], bool]) -> None:
-        super().__init__(horizon)
-        self._is_over, self._looks = is_over, 0
-
-    def poll_due(self) -> bool:
-        self._look()
-        return super().poll_due()
-
-    def poll_switches(self) -> int:
-        self._look()
-        return super().poll_switches()
-
-    def _look(self) -> None:
-        self._looks += 1
-        if self._looks % LOOK_EVERY == 0 and self.scheduler.wall is None and self._is_over():
-            set_wall_deadline(self.scheduler, 0.0)  # every task of the run ends now
-
-
 class _Apart(Kernel):
     """Mixed into a scheduler while what it was doing is put aside: it must not wake what waits
     there.
@@ -226,7 +224,7 @@ def _apart_kind(kind: type[Kernel]) -> type[Kernel]:
 
 
 @contextmanager
-def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[bool]]:
+def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterator[list[bool]]:
     """Inside, the interpreter's scheduler, calls and dice are as if just made, and time is virtual;
     the running task, and all there was, wait outside. Answers what becomes true when Ctrl-C came.
     """
@@ -237,7 +235,8 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         for name in getattr(kind, "__slots__", ())
         if name != "__weakref__" and hasattr(scheduler, name)
     }
-    calls, dice, on_exit = interpreter.calls, door.dice.getstate(), interpreter.on_exit
+    calls, tap = interpreter.calls, door.tap
+    dice, on_exit = door.dice.getstate(), interpreter.on_exit
     interpreter.on_exit = None
     interrupted: list[bool] = []
 
@@ -251,11 +250,12 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         cancel_watched(scheduler)
 
     kind: Any = type(scheduler)
+    weather = Weather(chooser, kinds)
     try:
         scheduler.__class__ = _apart_kind(kind)
         scheduler.__init__(
             scheduler.config,
-            driver=_Driver(chooser.horizon, is_over),
+            driver=StillDriver(chooser, weather, is_over),
             registers=scheduler.registers,
             depth_max=scheduler.depth_max,
         )
@@ -263,8 +263,10 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
         door.dice.seed(0)
-        weather = Weather(calls.provider, chooser, faults=faults)
-        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, weather, door.dice)
+        provider = WeatheredProvider(calls.provider, weather)
+        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, provider, door.dice)
+        if FILES in kinds:
+            door.tap = FaultTap(weather, tap)
         try:
             yield interrupted
         finally:
@@ -274,6 +276,7 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         for name, value in kept.items():
             setattr(scheduler, name, value)
         door.calls = interpreter.calls = calls
+        door.tap = tap
         door.dice.setstate(dice)
         interpreter.on_exit = on_exit
         me = scheduler.current
