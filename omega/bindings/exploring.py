@@ -20,11 +20,12 @@ def exploring(b: Bindings, table: Table) -> None:
     def check_schedules(thunk: Any, *rest: Any) -> int:
         """(check-schedules thunk :runs 1000 :seed 0 :strategy 'mixed :deviations 2 :same #f
         :faults #f :schedule #f) -> how many runs there were: fewer than :runs when nothing else is
-        left to try. Calls thunk under so many schedules, each time with tasks and time of their own; raises schedule-failure, or what the
-        thunk raised, with the schedule under which it fails. :same #t: its value must always be the
-        same. :strategy 'random, 'pct, 'systematic or 'mixed. :faults #t: calls that leave the
-        program may fail, or those in a list of llm (models), host (its functions that suspend) and
-        files. :schedule: only this one, a failure's text
+        left to try. Calls thunk under so many schedules, each time with tasks and time of their
+        own; raises schedule-failure, or what the thunk raised, with the schedule under which it
+        fails. :same #t: its value must always be the same. :strategy 'random, 'pct, 'systematic or
+        'mixed. :faults #t: calls that leave the program may fail, or those in a list of llm
+        (models), host (its functions that suspend) and files. :schedule: only this one, a failure's
+        text
         """
         if not b.rt.is_procedure(thunk):
             raise wrong_type("check-schedules", 1, "a procedure without arguments", thunk)

@@ -235,6 +235,7 @@ def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterat
         for name in getattr(kind, "__slots__", ())
         if name != "__weakref__" and hasattr(scheduler, name)
     }
+    own = dict(getattr(scheduler, "__dict__", ()))  # what a kind without slots knows besides
     calls, tap = interpreter.calls, door.tap
     dice, on_exit = door.dice.getstate(), interpreter.on_exit
     interpreter.on_exit = None
@@ -275,6 +276,9 @@ def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterat
         scheduler.__class__ = kind
         for name, value in kept.items():
             setattr(scheduler, name, value)
+        if own:
+            scheduler.__dict__.clear()
+            scheduler.__dict__.update(own)
         door.calls = interpreter.calls = calls
         door.tap = tap
         door.dice.setstate(dice)
