@@ -7,6 +7,7 @@ Refuses: searching (omega/exploration does).
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import signal
@@ -30,6 +31,8 @@ from omega.interpreter import Interpreter, Limits
 
 RUNS_MAX = 1 << 60  # where only time limits them
 SHOWN_EVERY_US = 200_000
+# Whole runs are collected together: that is cheaper than by how many objects there are.
+COLLECTED_EVERY, COLLECTED_AFTER = 4, 100_000
 # Options that are told with a schedule: it means nothing without them.
 FLAGS = ("same-output",)
 VALUES = ("llm", "arguments", "fuel", "timeout", "max-live-tasks")
@@ -133,7 +136,7 @@ def _options(given: dict[str, Any]) -> str:
 def _clean(made: Exploration, runs: int | None, all_s: float | None) -> str:
     if runs == 1:
         return "does well under this schedule"
-    if not made.points:
+    if made.complete and made.schedules == 1:
         return "does well; there is only one schedule, since nothing in it happens at the same time"
     if made.complete:
         bound = "there are"
@@ -169,6 +172,12 @@ class _Watch:
         self._next_us = 0
 
     def __enter__(self) -> _Watch:
+        # Each run leaves a whole interpreter in circles behind; what is here before stays.
+        gc.collect()
+        gc.freeze()
+        self._threshold = gc.get_threshold()
+        gc.set_threshold(COLLECTED_AFTER, *self._threshold[1:])
+        gc.enable()  # for a run that leaves much
         self._began_us = now_us()
         self._next_us = self._began_us + SHOWN_EVERY_US
         self._before = signal.getsignal(signal.SIGINT)
@@ -178,6 +187,8 @@ class _Watch:
 
     def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)
+        gc.set_threshold(*self._threshold)
+        gc.unfreeze()
         if self._is_shown:
             terminal.show("")
 
@@ -188,6 +199,8 @@ class _Watch:
         self._allowance.stop()
 
     def __call__(self, made: Exploration) -> None:
+        if made.all % COLLECTED_EVERY == 0:
+            gc.collect()
         if self._is_shown and now_us() >= self._next_us:
             self._next_us = now_us() + SHOWN_EVERY_US
             terminal.show(self._progress(made))

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from omega.concurrency import Task, invariants
 from omega.concurrency.choices import SLICE_STEPS, Chooser
+from omega.concurrency.config import FINAL_STATES
 from omega.concurrency.limits import all_tasks, end_all
 from omega.concurrency.listing import steps_of
 from omega.errors import LimitExceeded, OmegaBug
@@ -55,7 +56,7 @@ class Horizon(NamedTuple):
 class Follower(Chooser):
     """Follows `schedule`, and the usual order where that says nothing or what cannot be.
 
-    taken: the deviations that had an effect, in order. points: how often there was a choice.
+    taken: the deviations that had an effect, in order.
     breach: an invariant of the kernel that did not hold, looked at every so many slice ends.
     healed_at: the steps from which on the run is healed. is_endless: it has gone on for too long.
     """
@@ -71,7 +72,6 @@ class Follower(Chooser):
         self.taken: list[Deviation] = []
         self.breach: str | None = None
         self._check_every = self._checks_in = 1
-        self.points = 0
         self._preempts: dict[str, deque[tuple[int, str]]] = {}
         self._others: dict[Place, str] = {}
         for each in sorted(schedule, key=lambda each: each.step):
@@ -89,8 +89,13 @@ class Follower(Chooser):
 
     def steps_to_point(self, task: Task) -> int:
         """After how many steps of `task` `stop` is asked; at least 1."""
-        planned = self._preempts.get(self.id_of(task))
+        planned = self._preempts.get(self.id_of(task)) if self._preempts else None
         return max(1, planned[0][0] - task.steps) if planned else SLICE_STEPS
+
+    def is_point(self, task: Task) -> bool:
+        """At a slice end of `task`: whether to ask `stop`."""
+        planned = self._preempts.get(self.id_of(task)) if self._preempts else None
+        return planned is not None and len(planned) > 0 and planned[0][0] <= task.steps
 
     def stop(self, task: Task, ready: list[Task]) -> str | None:
         """At a slice end of `task`: who runs instead (an id or CLOCK); None lets it go on."""
@@ -119,11 +124,17 @@ class Follower(Chooser):
 
     def slice(self, task: Task) -> int:
         self._target = None  # nobody else was there to take its place
-        to_horizon = self.healed_at - self.kernel.steps
-        if to_horizon <= 0:
+        n = self.healed_at - self.kernel.steps
+        if n <= 0:
             return FAIR_SLICE
-        left = SLICE_STEPS - (task.steps - self._since)
-        return max(1, min(self.steps_to_point(task), left, to_horizon))
+        # The least of three, and at least 1. Spelled out: asked at every slice end.
+        left = SLICE_STEPS - task.steps + self._since
+        if left < n:
+            n = left
+        to_point = self.steps_to_point(task)
+        if to_point < n:
+            n = to_point
+        return n if n > 0 else 1
 
     def slice_ended(self, task: Task, ready: Iterable[Task]) -> None:
         self._target = None
@@ -131,15 +142,18 @@ class Follower(Chooser):
         if not self._checks_in:
             self._checks_in = self._check_every
             self.check()
-        if self.is_fair:
+        if self.kernel.steps >= self.healed_at:
             self._heal()
             self._target = _TURN
             return
-        others = [each for each in ready if not each.is_done]
+        if not self.is_point(task):
+            if task.steps - self._since >= SLICE_STEPS:
+                self._target = _TURN
+            return
+        others = [each for each in ready if each.state not in FINAL_STATES]
         when_us = self.next_event_us()
         if not others and when_us is None:
             return
-        self.points += 1
         choice = self.stop(task, others)
         if choice is not None and (
             when_us is not None if choice == CLOCK else self._index(choice, others) >= 0
@@ -157,15 +171,15 @@ class Follower(Chooser):
 
     def next(self, ready: list[Task]) -> int:
         self.events += 1
-        if self.events >= self._events_next or self.is_fair:
+        kernel = self.kernel
+        if self.events >= self._events_next or kernel.steps >= self.healed_at:
             self._heal()
         target, self._target = self._target, None
         if target is not None:
             chosen = max(0, self._index(target, ready))
-        elif len(ready) == 1 or self.is_fair:
+        elif len(ready) == 1 or kernel.steps >= self.healed_at:
             chosen = 0
         else:
-            self.points += 1
             last = self._last
             place = self._place("next", last, 0 if last is None else last.steps)
             chosen = self.order(place, ready)
@@ -173,12 +187,11 @@ class Follower(Chooser):
                 self.note(place, self.id_of(ready[chosen]))
         self._last = task = ready[chosen]
         self._since = task.steps
-        if self.kernel.steps + SLICE_STEPS > self.healed_at and not self._is_healed:
-            self.kernel.cut_slice(task)  # a new slice ends at the horizon
+        if kernel.steps + SLICE_STEPS > self.healed_at and not self._is_healed:
+            kernel.cut_slice(task)  # a new slice ends at the horizon
         return chosen
 
     def branch(self, task: Task, n: int) -> int:
-        self.points += 1
         place = self._place("branch", task, steps_of(self.kernel, task))
         chosen = 0 if self.is_fair else self.begin(place, n)
         if chosen:
@@ -189,7 +202,6 @@ class Follower(Chooser):
         self, kind: str, key: str, text: str, count: int, choices: Iterable[str]
     ) -> str | None:
         """What befalls the `count`-th call of this kind with this text, whose hash is `key`."""
-        self.points += 1
         place = (kind, key, count, 0)
         choice = None if self.is_fair else self.befall(place, choices)
         if choice is not None:

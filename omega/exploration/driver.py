@@ -11,6 +11,7 @@ from typing import Any
 
 from omega.concurrency import External, VirtualDriver
 from omega.concurrency.clock import to_us
+from omega.concurrency.driver import POLL_SWITCHES
 from omega.concurrency.limits import set_wall_deadline
 from omega.errors import Cancelled
 from omega.exploration.choosers import Follower
@@ -48,7 +49,13 @@ class StillDriver(VirtualDriver):
             pass
 
     def now_us(self) -> int:
-        return self._offset_us + max(0, self.scheduler.steps_now() - self._chooser.healed_at)
+        healed_at, scheduler = self._chooser.healed_at, self.scheduler
+        if scheduler.steps < healed_at:  # a slice does not go beyond
+            return self._offset_us
+        return self._offset_us + scheduler.steps_now() - healed_at
+
+    def now_ns(self) -> int:
+        return self.now_us() * 1000
 
     def skip_to(self, when_us: int) -> None:
         super().skip_to(when_us)
@@ -62,7 +69,10 @@ class StillDriver(VirtualDriver):
     def poll_switches(self) -> int:
         if self._is_over is not None:
             self._look()
-        return super().poll_switches()
+        if self.scheduler.steps >= self._chooser.healed_at:
+            return super().poll_switches()
+        heap = self.scheduler.timers.heap  # before, none comes due by itself
+        return 0 if heap and heap[0][0] <= self._offset_us else POLL_SWITCHES
 
     def _look(self) -> None:
         self._looks += 1

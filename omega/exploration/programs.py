@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import StringIO
+from random import Random
 from typing import Any, NoReturn
 
 from omega.calls import Calls
@@ -20,6 +21,7 @@ from omega.concurrency.hub import cancel_watched
 from omega.concurrency.limits import check_wall, out_of_fuel
 from omega.concurrency.outside import Inbox
 from omega.concurrency.scheduler import Kernel
+from omega.concurrency.stacks import LentStacks
 from omega.effects import Grants
 from omega.errors import HostError, LimitExceeded, LispError, OmegaError, TaskError
 from omega.exploration.allowance import Allowance
@@ -27,6 +29,7 @@ from omega.exploration.choosers import Follower
 from omega.exploration.driver import StillDriver
 from omega.exploration.faults import FaultTap, WeatheredProvider
 from omega.exploration.runs import Outcome, Run, outcome
+from omega.exploration.strategies import SEED, dice_of_runs
 from omega.exploration.weather import FILES, Weather, fault_kinds
 from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
@@ -124,14 +127,15 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: Faults = Fa
     _refuse_company(interpreter.scheduler)
     if interpreter.calls.provider.needs_real_time:
         refuse_real_time(interpreter.calls.provider)
-    rt, kinds = interpreter.runtime, fault_kinds(faults)
+    rt, kinds, dice = interpreter.runtime, fault_kinds(faults), dice_of_runs()
 
     def run(chooser: Follower) -> Outcome:
         scheduler = interpreter.scheduler
         left = max(0, scheduler.fuel_end - scheduler.steps_now())
         room = scheduler.tasks_max - scheduler.live
         dynamics = rt.host.dynamics()
-        with _apart(interpreter, chooser, kinds) as interrupted:
+        dice.seed(SEED)
+        with _apart(interpreter, chooser, kinds, dice) as interrupted:
             scheduler.set_fuel(min(chooser.horizon.fuel, left))
             scheduler.set_tasks(max(1, room))
             main = scheduler.spawn(
@@ -223,21 +227,27 @@ def _apart_kind(kind: type[Kernel]) -> type[Kernel]:
     return type(_Apart.__name__, (_Apart, kind), {"__slots__": ()})
 
 
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """What a scheduler of this kind knows."""
+    names = (name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
+    return tuple(name for name in names if name != "__weakref__")
+
+
 @contextmanager
-def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterator[list[bool]]:
+def _apart(
+    interpreter: Any, chooser: Follower, kinds: frozenset[str], dice: Random
+) -> Iterator[list[bool]]:
     """Inside, the interpreter's scheduler, calls and dice are as if just made, and time is virtual;
     the running task, and all there was, wait outside. Answers what becomes true when Ctrl-C came.
     """
     scheduler, door = interpreter.scheduler, interpreter.door
-    kept = {
-        name: getattr(scheduler, name)
-        for kind in type(scheduler).__mro__
-        for name in getattr(kind, "__slots__", ())
-        if name != "__weakref__" and hasattr(scheduler, name)
-    }
+    kind: Any = type(scheduler)
+    kept = {name: getattr(scheduler, name) for name in _fields(kind)}
+    pool = LentStacks(kept["_spare"], kept["_stacks"], kept["_hub"])
     own = dict(getattr(scheduler, "__dict__", ()))  # what a kind without slots knows besides
     calls, tap = interpreter.calls, door.tap
-    dice, on_exit = door.dice.getstate(), interpreter.on_exit
+    outer_dice, on_exit = door.dice, interpreter.on_exit
     interpreter.on_exit = None
     interrupted: list[bool] = []
 
@@ -250,20 +260,20 @@ def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterat
         interrupted.append(True)
         cancel_watched(scheduler)
 
-    kind: Any = type(scheduler)
     weather = Weather(chooser, kinds)
     try:
         scheduler.__class__ = _apart_kind(kind)
         scheduler.__init__(
             scheduler.config,
-            driver=StillDriver(chooser, weather, is_over),
+            driver=StillDriver(chooser, weather, None if timer is None else is_over),
             registers=scheduler.registers,
             depth_max=scheduler.depth_max,
         )
+        pool.lend(scheduler)
         scheduler.inbox = _ParkedInbox(kept["inbox"])
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
-        door.dice.seed(0)
+        door.dice = dice
         provider = WeatheredProvider(calls.provider, weather)
         door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, provider, door.dice)
         if FILES in kinds:
@@ -271,7 +281,9 @@ def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterat
         try:
             yield interrupted
         finally:
+            pool.take_back(scheduler)
             scheduler.close()
+            pool.bury()
     finally:
         scheduler.__class__ = kind
         for name, value in kept.items():
@@ -281,7 +293,7 @@ def _apart(interpreter: Any, chooser: Follower, kinds: frozenset[str]) -> Iterat
             scheduler.__dict__.update(own)
         door.calls = interpreter.calls = calls
         door.tap = tap
-        door.dice.setstate(dice)
+        door.dice = outer_dice
         interpreter.on_exit = on_exit
         me = scheduler.current
         if me is not None and me.stack is not None:

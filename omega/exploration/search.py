@@ -69,7 +69,6 @@ class Exploration:
     schedules: int = 0
     all: int = 0
     steps: int = 0
-    points: int = 0
     horizon: Horizon = FIRST
     seconds: float = 0.0
     complete: bool = False
@@ -233,7 +232,6 @@ class _Search:
         while not _broken_off(made, result):
             made.runs += 1
             made.steps += result.steps
-            made.points += chooser.points
             rest.length = max(rest.length, min(result.steps, made.horizon.steps))
             self._note(chooser, rest)
             if result.failure is not None:

@@ -16,8 +16,14 @@ from omega.exploration.choosers import Follower, Horizon, Place
 from omega.exploration.schedule import CLOCK, Schedule
 
 POINTS_MAX = 20_000  # that a run notes; what a longer one does behind them is only sampled
+SEED = 0  # of chance in the program: every run has the same
 STOPS = (1, 1, 2, 2, 3, 4, 6)  # how many of them a run has that stops tasks so many times
 PLACED = 0.75  # of them, where they change something unless another one has before
+
+
+def dice_of_runs() -> random.Random:
+    """What chance in a program that is run comes from; `seed(SEED)` makes it as new."""
+    return random.Random(SEED)
 
 
 class Dice(Follower):
@@ -52,9 +58,10 @@ class Dice(Follower):
     def steps_to_point(self, task: Task) -> int:
         return max(1, self._at - self.kernel.steps)
 
+    def is_point(self, task: Task) -> bool:
+        return self.kernel.steps >= self._at
+
     def stop(self, task: Task, ready: list[Task]) -> str | None:
-        if self.kernel.steps < self._at:
-            return None
         self._at = self._next_stop(self.kernel.steps)
         if not ready:
             return CLOCK if self._jump or not self._gap else None
@@ -101,6 +108,9 @@ class Priorities(Follower):
 
     def steps_to_point(self, task: Task) -> int:
         return max(1, self._changes[0] - self.kernel.steps) if self._changes else SLICE_STEPS
+
+    def is_point(self, task: Task) -> bool:
+        return True
 
     def stop(self, task: Task, ready: list[Task]) -> str | None:
         while self._changes and self._changes[0] <= self.kernel.steps:
@@ -168,6 +178,9 @@ class Prober(Follower):
                 return 1
             self.is_whole = False
         return super().steps_to_point(task)
+
+    def is_point(self, task: Task) -> bool:
+        return True
 
     def stop(self, task: Task, ready: list[Task]) -> str | None:
         choice = super().stop(task, ready)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
 import re
 import signal
 import subprocess
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import omega
+from omega.cli import schedules
 from omega.errors import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -504,6 +507,26 @@ def test_progress_is_shown_on_a_terminal_and_ctrl_c_gives_the_report_so_far(
     os.close(master)
     last = shown.rpartition("\x1b[2K")[2]
     assert re.search(r"program.omega: interrupted; does well so far under [\d,]+ schedules", last)
+
+
+def test_a_long_search_keeps_none_of_its_runs(monkeypatch):
+    alive = []
+
+    def remembered(**options: Any) -> omega.Interpreter:
+        made = omega.Interpreter(**options)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(schedules, "Interpreter", remembered)
+    was_enabled = gc.isenabled()
+    gc.disable()  # as the command line begins
+    try:
+        checked = schedules.check(LOST, "lost.omega", {"schedules": 50})
+    finally:
+        if was_enabled:
+            gc.enable()
+    assert checked.failure is None and len(alive) == 50
+    assert sum(each() is not None for each in alive) <= schedules.COLLECTED_EVERY
 
 
 def test_the_program_gets_its_arguments(tmp_path, omega):

@@ -145,6 +145,29 @@ def test_what_comes_afterwards_is_as_if_nothing_had_been_tried():
         assert str(omega.eval(f"(define n 1) {after}")) == value  # chance goes on, and so do ids
 
 
+def test_runs_share_the_stacks_of_the_interpreter_and_leave_none_behind():
+    with Interpreter(virtual_time=True) as omega:
+        omega.eval(f"""
+        {TWO}
+        (define (stuck) (async (lambda () (recv! (make-channel)))) (await-all (list (async work))))
+        (define (deep) (scope (async work) (await (async (lambda () (await (async work)))))))
+        """)
+        scheduler = omega.scheduler
+        for name in ("two", "stuck", "deep", "stuck", "two"):
+            try:
+                omega.eval(f"(await (async (lambda () (check-schedules {name} :runs 40))))")
+            except OmegaError:  # a standstill
+                pass
+            stacks = list(scheduler._stacks)
+            assert len(stacks) <= 8 and set(scheduler._spare) == set(stacks)
+            assert not any(stack.dead for stack in stacks)
+            assert all(stack.parent not in stacks for stack in stacks)
+        # They can be used, and broken off, by whoever comes next.
+        assert omega.eval("(await-all (map async (make-list 20 (lambda () 7))))")
+        omega.eval("(define t (async (lambda () (recv! (make-channel)))))  (yield)")
+        omega.leaks()
+
+
 def test_other_tasks_and_calls_keep_it_from_beginning():
     with Interpreter(virtual_time=True) as omega:
         omega.eval(f"{TWO} (define c (make-channel)) (define r (async (lambda () (recv! c))))")
