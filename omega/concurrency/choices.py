@@ -40,6 +40,9 @@ class Chooser:
     def became_ready(self, task: Task) -> None:
         """`task` has just become ready, and may be what the running one did."""
 
+    def doomed(self, task: Task) -> None:
+        """`task` has just become doomed: it comes to a slice end before its next step."""
+
     def preempts(self, task: Task) -> bool:
         """At its slice end, with others ready: shall `task` go behind them?"""
         return task.steps > 0

@@ -72,14 +72,16 @@ class Follower(Chooser):
         self.taken: list[Deviation] = []
         self.breach: str | None = None
         self._check_every = self._checks_in = 1
-        self._preempts: dict[str, deque[tuple[int, str]]] = {}
+        self._preempts: dict[str, deque[tuple[tuple[int, int], str]]] = {}
         self._others: dict[Place, str] = {}
-        for each in sorted(schedule, key=lambda each: each.step):
+        for each in sorted(schedule, key=lambda each: (each.step, each.turn)):
             if each.kind == "preempt":
-                self._preempts.setdefault(each.task, deque()).append((each.step, each.choice))
+                planned = self._preempts.setdefault(each.task, deque())
+                planned.append(((each.step, each.turn), each.choice))
             else:
                 self._others[each[:4]] = each.choice
         self._ids: dict[Task, str] = {}
+        self._dooms: dict[Task, tuple[int, int]] = {}  # of a task: its steps, how often there
         self._turns: dict[tuple[str, str, int], int] = {}
         self._last: Task | None = None  # who was given the processor last
         self._since = 0  # steps it had taken then
@@ -90,19 +92,21 @@ class Follower(Chooser):
     def steps_to_point(self, task: Task) -> int:
         """After how many steps of `task` `stop` is asked; at least 1."""
         planned = self._preempts.get(self.id_of(task)) if self._preempts else None
-        return max(1, planned[0][0] - task.steps) if planned else SLICE_STEPS
+        return max(1, planned[0][0][0] - task.steps) if planned else SLICE_STEPS
 
     def is_point(self, task: Task) -> bool:
         """At a slice end of `task`: whether to ask `stop`."""
         planned = self._preempts.get(self.id_of(task)) if self._preempts else None
-        return planned is not None and len(planned) > 0 and planned[0][0] <= task.steps
+        return planned is not None and len(planned) > 0 and planned[0][0] <= self._moment(task)
 
     def stop(self, task: Task, ready: list[Task]) -> str | None:
         """At a slice end of `task`: who runs instead (an id or CLOCK); None lets it go on."""
         planned = self._preempts.get(self.id_of(task))
-        choice = None
-        while planned and planned[0][0] <= task.steps:
-            choice = planned.popleft()[1]
+        choice, now = None, self._moment(task)
+        while planned and planned[0][0] <= now:
+            choice = planned.popleft()[
+                1
+            ]  # the last that was passed over, if it has none of its own
         return choice
 
     def order(self, place: Place, ready: list[Task]) -> int:
@@ -158,13 +162,17 @@ class Follower(Chooser):
         if choice is not None and (
             when_us is not None if choice == CLOCK else self._index(choice, others) >= 0
         ):
-            self.note(("preempt", self.id_of(task), task.steps, 0), choice)
+            self.note(self.moment(task), choice)
             if choice == CLOCK:
                 assert when_us is not None
                 self.kernel.driver.skip_to(when_us)
             self._target = choice
         elif task.steps - self._since >= SLICE_STEPS:
             self._target = _TURN
+
+    def doomed(self, task: Task) -> None:
+        at, times = self._dooms.get(task, (0, 0))
+        self._dooms[task] = (task.steps, times + 1 if at == task.steps else 1)
 
     def preempts(self, task: Task) -> bool:
         return self._target is not None
@@ -257,6 +265,7 @@ class Follower(Chooser):
     def forget(self) -> None:
         """The run is over: let go of all that it was made of."""
         self._ids.clear()
+        self._dooms.clear()
         self._last = None
         self.__dict__.pop("kernel", None)  # there is none yet if Ctrl-C came first
 
@@ -282,6 +291,21 @@ class Follower(Chooser):
         if found is None:
             found = self._ids[task] = task.id
         return found
+
+    def moment(self, task: Task) -> Place:
+        """The slice end that `task` is at."""
+        return ("preempt", self.id_of(task), *self._moment(task))
+
+    def _moment(self, task: Task) -> tuple[int, int]:
+        """Its steps, and which of the slice ends it is at that it comes to after so many, from 0.
+        How often it has been there does not tell: that hangs on how finely the run is looked at.
+        But one that has become doomed comes there without having taken a step, and once more when
+        it has heeded that.
+        """
+        at, times = self._dooms.get(task, (0, 0)) if self._dooms else (0, 0)
+        if not times or at != task.steps:
+            return task.steps, 0
+        return task.steps, 2 * times - (task.doom is not None)
 
     def _place(self, kind: str, task: Task | None, step: int) -> Place:
         key = (kind, self.id_of(task), step)

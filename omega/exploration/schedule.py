@@ -15,6 +15,7 @@ deviations there are; so one can be left out without the others losing their mea
     host:5f1c#1=cut   of a function of the host, by its name
     files:5f1c#1=eio  what was to be done to a file
     1.2@17+1>1.3  the second such place there, counted from 0
+    1.2@17+1!1.3  it is stopped there when it is about to be cancelled; +2: when it has been
 """
 
 from __future__ import annotations

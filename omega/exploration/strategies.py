@@ -190,7 +190,7 @@ class Prober(Follower):
                 choices.append(CLOCK)
             if len(self.places) < POINTS_MAX:
                 self.places.append(self.kernel.steps)
-            self._found(("preempt", self.id_of(task), task.steps, 0), choices)
+            self._found(self.moment(task), choices)
         return choice
 
     def order(self, place: Place, ready: list[Task]) -> int:

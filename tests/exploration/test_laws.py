@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from omega.concurrency import EventWriter, Scheduler
 from omega.concurrency.invariants import check
-from omega.errors import HostError
+from omega.errors import HostError, TimeoutExpired
 from omega.exploration import search, strategies
 from omega.exploration.choosers import Follower, Horizon
 from omega.exploration.runs import scenario_run
@@ -27,7 +28,9 @@ SETTINGS = settings(max_examples=150, deadline=None)
 ids = st.lists(st.integers(1, 30), min_size=1, max_size=4).map(lambda ns: ".".join(map(str, ns)))
 counts = st.integers(0, 10**6)
 deviations = st.one_of(
-    st.builds(Deviation, st.just("preempt"), ids, counts, st.just(0), ids | st.just("clock")),
+    st.builds(
+        Deviation, st.just("preempt"), ids, counts, st.integers(0, 4), ids | st.just("clock")
+    ),
     st.builds(Deviation, st.just("next"), ids | st.just("-"), counts, st.integers(0, 9), ids),
     st.builds(Deviation, st.just("branch"), ids, counts, st.integers(0, 9), st.just("2")),
     st.builds(
@@ -98,6 +101,45 @@ horizons = st.builds(
 def test_it_does_where_the_run_is_healed_on_its_way_too(program, seed, horizon):
     chooser = Dice(str(seed), 200, horizon)
     assert_followed(program, chooser, stream(program, chooser))
+
+
+@SETTINGS
+@given(st.integers(0, 10**9), st.sampled_from([0.0, 1e-6, 0.001]))
+def test_it_does_where_tasks_are_doomed_between_their_steps(seed, timeout_s):
+    """What is cut short comes to several slice ends after the same number of steps."""
+
+    def scenario(s, lines):
+        s.listeners.append(EventWriter(lines))
+
+        def cut():
+            steps(s, 5)
+            with suppress(TimeoutExpired):
+                s.with_timeout(timeout_s, lambda: [steps(s, 1) for _ in range(30)])
+            steps(s, 3)
+
+        def yields():
+            for _ in range(10):
+                steps(s, 2)
+                s.yield_now()
+
+        def sleeps():
+            s.sleep(0.001)
+            steps(s, 4)
+
+        s.await_all([s.spawn(body) for body in (cut, yields, sleeps, yields, cut)])
+
+    def run(chooser):
+        lines = _Lines()
+        result = scenario_run(lambda s: scenario(s, lines))(chooser)
+        return re.sub(r" slice=\d+", "", lines.text), result.kind, result.steps
+
+    name = str(seed)
+    chooser = Dice(name, 120, HORIZON) if seed % 2 else Priorities(name, 120, 4, HORIZON)
+    found = run(chooser)
+    for kind in (Follower, Prober):
+        follower = kind(read(text_of(tuple(chooser.taken))), HORIZON)
+        assert run(follower) == found
+        assert follower.taken == chooser.taken
 
 
 @SETTINGS
