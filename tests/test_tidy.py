@@ -105,7 +105,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         "the interpreter's one source, handed down",
         {
             "omega.interpreter": "owns the seeded source",
-            "omega.exploration.choosers": "chooses in the program's place, not for it",
+            "omega.exploration.strategies": "chooses in the program's place, not for it",
         },
     ),
     r"eval|exec|__import__|compile|pickle\.\w+|marshal\.\w+": (

@@ -10,7 +10,7 @@ from typing import Any
 from omega.bindings.base import Bindings, Table, options, shown
 from omega.concurrency.limits import check_wall
 from omega.errors import LispTypeError, LispValueError
-from omega.lisp.data import Symbol
+from omega.lisp.data import Symbol, list_items
 from omega.lisp.primitives.check import wrong_type
 
 RESULT_MAX = 10_000_000  # characters of a result that are compared
@@ -19,11 +19,13 @@ RESULT_MAX = 10_000_000  # characters of a result that are compared
 def exploring(b: Bindings, table: Table) -> None:
     def check_schedules(thunk: Any, *rest: Any) -> int:
         """(check-schedules thunk :runs 1000 :seed 0 :strategy 'mixed :deviations 2 :same #f
-        :faults #f :schedule #f) -> how many schedules were tried. Calls thunk under so many
-        schedules, each time with tasks and time of their own; raises schedule-failure, or what the
-        thunk raised, with the schedule under which it fails. :same #t: its value must always be the
-        same. :strategy 'random, 'pct, 'systematic or 'mixed. :faults #t: calls of models may fail.
-        :schedule: only this one, a failure's text
+        :faults #f :schedule #f) -> how many runs there were: fewer than :runs when nothing else is
+        left to try. Calls thunk under so many schedules, each time with tasks and time of their
+        own; raises schedule-failure, or what the thunk raised, with the schedule under which it
+        fails. :same #t: its value must always be the same. :strategy 'random, 'pct, 'systematic or
+        'mixed. :faults #t: calls that leave the program may fail, or those in a list of llm
+        (models), host (its functions that suspend) and files. :schedule: only this one, a failure's
+        text
         """
         if not b.rt.is_procedure(thunk):
             raise wrong_type("check-schedules", 1, "a procedure without arguments", thunk)
@@ -66,7 +68,8 @@ def _checked(
             f"`check-schedules` knows no strategy {shown(strategy)}",
             hint=f"strategies: {', '.join(STRATEGIES)}",
         )
-    run = thunk_run(b.interpreter, thunk, faults=faults is not False)
+    kinds = _fault_kinds(faults)
+    run = thunk_run(b.interpreter, thunk, faults=kinds)
     same_result = _written if same is not False else None
 
     def look(made: object) -> None:
@@ -90,11 +93,27 @@ def _checked(
             look=look,
         )
     if made.failure is not None:
-        more = (" :same #t" if same_result else "") + (" :faults #t" if faults is not False else "")
+        more = " :same #t" if same_result else ""
+        if kinds:
+            more += f" :faults '({' '.join(sorted(kinds))})"
         raise told(
             run, made, runs, lambda text: f'(check-schedules thunk{more} :schedule "{text}")'
         )
     return made.runs
+
+
+def _fault_kinds(faults: Any) -> frozenset[str]:
+    from omega.exploration.weather import FAULT_KINDS, fault_kinds
+
+    if isinstance(faults, bool):
+        return fault_kinds(faults)
+    names = list_items(faults)
+    if names is None or not all(isinstance(name, Symbol) for name in names):
+        raise LispTypeError(
+            f"`check-schedules` expected #t or a list of symbols for :faults, got {shown(faults)}",
+            hint=f"symbols: {', '.join(FAULT_KINDS)}",
+        )
+    return fault_kinds(map(str, names))
 
 
 def _written(value: Any) -> str:

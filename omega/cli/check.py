@@ -13,10 +13,12 @@ from typing import Any
 
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
-from omega.cli.dispatch import FAILED, OK, status_at_start
+from omega.cli.dispatch import FAILED, INTERRUPTED, OK, status_at_start
 from omega.cli.options import JSON, usage
 from omega.errors import LimitExceeded, LispFileError, OmegaError
 from omega.programs import SUFFIX
+
+EXPLORING = ("schedules", "schedule", "time-limit")  # each has programs run
 
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
@@ -27,7 +29,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     status = OK
     output = terminal.Output(BrokenPipeError)
     for path in _programs(arguments):
-        found, source_of, well = _check(path, given)
+        found, source_of, well, interrupted = _check(path, given)
         for error in found:
             if as_json:  # what was asked for, and so standard output
                 output.write(terminal.json_line(error) + "\n")
@@ -41,6 +43,9 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         checked += 1
         findings += len(found)
         with_findings += bool(found)
+        if interrupted:
+            status = INTERRUPTED
+            break
     if not as_json and (findings or checked > 1):
         terminal.say(_summary(findings, with_findings, checked))
     output.flush()
@@ -62,9 +67,11 @@ def _programs(arguments: list[str]) -> Iterator[str]:
         yield from sorted(found)
 
 
-def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal.SourceOf, str]:
-    """What is wrong with a file, in the order of its text; where its text is known; and what is
-    said of one that did well under the schedules asked for.
+def _check(
+    path: str, given: dict[str, Any]
+) -> tuple[list[OmegaError], terminal.SourceOf, str, bool]:
+    """What is wrong with a file, in the order of its text; where its text is known; what is said of
+    one that did well under the schedules asked for; whether Ctrl-C came meanwhile.
     """
     from omega.cli.run import STDIN, read_program
     from omega.interpreter import Interpreter, Limits
@@ -75,20 +82,21 @@ def _check(path: str, given: dict[str, Any]) -> tuple[list[OmegaError], terminal
         text = read_program(path, Limits().source_bytes)
     except (LispFileError, LimitExceeded) as error:  # the other files are looked at all the same
         advise(error, HOW_TO_RAISE)
-        return [error], terminal.no_source, ""
+        return [error], terminal.no_source, "", False
     load_path = [*given.get("load-path", ()), os.path.dirname(path) or os.curdir]
     with Interpreter(load_path=load_path) as interpreter:
         interpreter.how_to_raise = HOW_TO_RAISE
         found, source_of = interpreter.check(text, name), interpreter.source
-    well = ""
-    if "schedules" in given or "schedule" in given:
-        from omega.cli.schedules import check
+    if not any(name in given for name in EXPLORING) or any(
+        error.severity != "warning" for error in found
+    ):
+        return found, source_of, "", False
+    from omega.cli.schedules import check
 
-        if all(error.severity == "warning" for error in found):
-            failure, well = check(text, name, given)
-            if failure is not None:
-                found = [*found, failure]
-    return found, source_of, well
+    checked = check(text, name, given)
+    if checked.failure is not None:
+        found = [*found, checked.failure]
+    return found, source_of, checked.text, checked.interrupted
 
 
 def _status(error: OmegaError) -> int:

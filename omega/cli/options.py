@@ -123,6 +123,13 @@ def strategy(text: str) -> str:
     return text
 
 
+def faults(text: str) -> list[str]:
+    found = names(text)
+    if not {"llm", "host", "files"}.issuperset(found):
+        raise ValueError
+    return found
+
+
 def fair_by(text: str) -> str:
     if text not in ("task", "scope"):
         raise ValueError
@@ -130,6 +137,7 @@ def fair_by(text: str) -> str:
 
 
 _WANTED = {
+    faults: "llm, host or files, or several, separated by commas",
     strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",
     budget: "amounts such as calls=50,tokens=100000,usd=0.50",
@@ -168,6 +176,12 @@ LOAD_PATH = Option(
     names,
 )
 
+FUEL = Option("fuel", "N", "stop the program after N steps, exit code 3", whole)
+TIMEOUT = Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds)
+MAX_LIVE_TASKS = Option(
+    "max-live-tasks", "N", "refuse a task while N have not ended: exit code 3", whole
+)
+
 SCHEDULE_OPTIONS = (
     Option(
         "schedules",
@@ -175,6 +189,12 @@ SCHEDULE_OPTIONS = (
         "run each program under N schedules too: other tasks first, stops at other steps, models "
         "slow or fast; what fails is told with the least that makes it fail",
         whole,
+    ),
+    Option(
+        "time-limit",
+        "SECONDS",
+        "try schedules of each program for so long at most; alone, as many as there is time for",
+        seconds,
     ),
     Option("schedule", "TEXT", "run each program under this schedule only, one that failed"),
     Option("seed", "N", "of the schedules that are chosen at random (default 0)", int),
@@ -188,7 +208,14 @@ SCHEDULE_OPTIONS = (
         "arguments", "TEXT", "what (command-line) tells programs that are run, as a shell splits it"
     ),
     Option("deviations", "N", "of a systematic search, from the usual order (default 2)", whole),
-    Option("faults", None, "let calls of models fail as well: 429, 500, timeouts, cuts"),
+    Option(
+        "faults",
+        "KINDS",
+        "let what leaves a program fail as well: llm (calls of models), host (functions of the "
+        "host), files; all, or these",
+        faults,
+        optional=True,
+    ),
     Option("same-output", None, "what a program writes must be the same under every schedule"),
     Option("llm", "SPEC", "who answers: scripted (the default) or scripted:RULES.json"),
     Option(
@@ -198,6 +225,9 @@ SCHEDULE_OPTIONS = (
         names,
         optional=True,
     ),
+    FUEL,
+    TIMEOUT,
+    MAX_LIVE_TASKS,
 )
 
 RECORD = Option("record", "TAPE", "write what comes from outside to a file, for omega replay")
@@ -241,7 +271,7 @@ PROGRAM_OPTIONS = (
     ),
     Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
     Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),
-    Option("max-live-tasks", "N", "refuse a task while N have not ended: exit code 3", whole),
+    MAX_LIVE_TASKS,
     Option(
         "fairness", "POLICY", "who runs next: round-robin (the default), fifo, priority", fairness
     ),
@@ -252,8 +282,8 @@ PROGRAM_OPTIONS = (
         fair_by,
     ),
     Option("yield-every", "N", "steps a task may take before others are looked at", whole),
-    Option("timeout", "SECONDS", "stop the program after so much time, exit code 3", seconds),
-    Option("fuel", "N", "stop the program after N steps, exit code 3", whole),
+    TIMEOUT,
+    FUEL,
     LOAD_PATH,
     Option("seed", "N", "of all randomness (default 0)", int),
     Option("virtual-time", None, "time jumps to the next timer instead of passing"),

@@ -17,6 +17,7 @@ from typing import Any
 from omega.errors import LispFileError, OmegaError, Source
 
 BOLD, RED, YELLOW, CYAN, PLAIN = "\033[1m", "\033[31m", "\033[33m", "\033[36m", "\033[0m"
+ERASE = "\033[2K"  # the line
 STDOUT = "standard output"
 
 
@@ -29,6 +30,15 @@ def say(text: str) -> None:
         say(text.encode("ascii", "backslashreplace").decode())
     except (OSError, AttributeError, ValueError):
         pass  # closed: nobody is there to be told
+
+
+def show(text: str) -> None:
+    """A line on standard error, a terminal, in place of the last one shown; "" takes it away."""
+    try:
+        sys.stderr.write(f"\r{ERASE}{text}")
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):
+        pass
 
 
 def has_colour(stream: Any) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from omega.concurrency.config import FINAL_STATES
 from omega.concurrency.task import Task
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Chooser:
 
     def became_ready(self, task: Task) -> None:
         """`task` has just become ready, and may be what the running one did."""
+
+    def doomed(self, task: Task) -> None:
+        """`task` has just become doomed: it comes to a slice end before its next step."""
 
     def preempts(self, task: Task) -> bool:
         """At its slice end, with others ready: shall `task` go behind them?"""
@@ -67,12 +71,15 @@ class ChosenQueue:
         self._tasks.insert(0, task)
 
     def popleft(self) -> Task:
-        live = [task for task in self._tasks if not task.is_done]
-        if len(live) < len(self._tasks):
-            if not live:
-                return self._tasks.pop(0)  # whoever takes tasks skips those that have ended
-            self._tasks = live
-        return self._tasks.pop(self._chooser.next(self._tasks))
+        tasks = self._tasks
+        for task in tasks:
+            if task.state in FINAL_STATES:  # ended while it was queued
+                live = [each for each in tasks if each.state not in FINAL_STATES]
+                if not live:
+                    return tasks.pop(0)  # whoever takes tasks skips those that have ended
+                tasks = self._tasks = live
+                break
+        return tasks.pop(self._chooser.next(tasks))
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -415,7 +415,7 @@ class Scheduler(Kernel):
         self.counters.llm -= 1
 
     def _check(self) -> None:
-        """Raise AssertionError if an invariant does not hold. For tests."""
+        """Raise OmegaBug if an invariant does not hold. For tests."""
         invariants.check(self)
 
     # ------------------------------------------------------------------ the end

@@ -70,17 +70,21 @@ def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle |
 
     def over() -> None:
         used = (scheduler.now_us() - began) / 1e6
-        error = LimitExceeded("wall", used, seconds, "seconds")
-        scheduler.wall = CancelRequest("wall", "wall limit", None, scheduler.now_us(), error)
-        tasks = all_tasks(scheduler)
-        # Whoever the host waits for comes first: the host hears of it before all have unwound.
-        tasks.sort(key=lambda task: task.terms.watched)
-        for task in reversed(tasks):
-            scopes.mark(scheduler, task)
+        end_all(scheduler, LimitExceeded("wall", used, seconds, "seconds"), "wall limit")
 
     timer = scheduler.timers.call(began + to_us(seconds), over)
     timer.passive = True
     return timer
+
+
+def end_all(scheduler: Kernel, error: LimitExceeded, reason: str) -> None:
+    """Every task ends with `error` at its next checkpoint, and those that begin do at once."""
+    scheduler.wall = CancelRequest("wall", reason, None, scheduler.now_us(), error)
+    tasks = all_tasks(scheduler)
+    # Whoever the host waits for comes first: the host hears of it before all have unwound.
+    tasks.sort(key=lambda task: task.terms.watched)
+    for task in reversed(tasks):
+        scopes.mark(scheduler, task)
 
 
 def check_wall(scheduler: Kernel) -> None:

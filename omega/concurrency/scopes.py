@@ -247,6 +247,7 @@ def heed_soon(scheduler: Kernel, task: Task) -> None:
     """`task` is doomed: where somebody chooses, when it heeds that does not hang on its slice."""
     if scheduler.chooser is not None:
         scheduler.cut_slice(task)
+        scheduler.chooser.doomed(task)
 
 
 def _start_cleanup_clock(scheduler: Kernel, task: Task) -> None:

@@ -4,7 +4,7 @@ Owns: the declaration of the state with its invariants, configuration, choice, t
 door.
 Refuses: to move a task: `scheduler.py`, built on top, does.
 
-Invariants (checked by invariants.py, in tests after every step):
+Invariants (checked by invariants.py: in tests after every step, in explored runs now and then):
   Each live task is in exactly one place: running now (`current`), in `_ready`, in `_passed_ready`
   or `_passed_new` (no slot free), about to run (`_resume`), or parked (suspended, `waiting` set).
   `started - _suspended` tasks are in state running; `_woken` of the suspended ones are in `_ready`.

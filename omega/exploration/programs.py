@@ -7,29 +7,36 @@ Refuses: to choose; what counts as a failure (runs.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import StringIO
+from random import Random
 from typing import Any, NoReturn
 
 from omega.calls import Calls
 from omega.concurrency import SchedulerConfig, Task
+from omega.concurrency.clock import now_us
 from omega.concurrency.hub import cancel_watched
-from omega.concurrency.limits import check_wall, out_of_fuel, set_wall_deadline
+from omega.concurrency.limits import check_wall, out_of_fuel
 from omega.concurrency.outside import Inbox
 from omega.concurrency.scheduler import Kernel
+from omega.concurrency.stacks import LentStacks
 from omega.effects import Grants
-from omega.errors import HostError, LispError, OmegaError, TaskError
-from omega.exploration.choosers import Follower, StillDriver
-from omega.exploration.runs import PATIENCE, Endless, Outcome, Run, outcome
-from omega.exploration.weather import Weather
+from omega.errors import HostError, LimitExceeded, LispError, OmegaError, TaskError
+from omega.exploration.allowance import Allowance
+from omega.exploration.choosers import Follower
+from omega.exploration.driver import StillDriver
+from omega.exploration.faults import FaultTap, WeatheredProvider
+from omega.exploration.runs import Outcome, Run, outcome
+from omega.exploration.strategies import SEED, dice_of_runs
+from omega.exploration.weather import FILES, Weather, fault_kinds
+from omega.limits import Limits
 from omega.llm import Provider, provider_from_spec
 from omega.llm.spec import DEFAULT_SPEC
 
-LOOK_EVERY = 20  # slice ends between two looks at the wall limit
-
 Llm = str | Callable[[], Provider] | None
+Faults = bool | Iterable[str]  # which kinds of them: weather.FAULT_KINDS; True: all
 
 
 class ExitStatus(LispError):
@@ -49,30 +56,40 @@ def program_run(
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
     load_path: Sequence[str] = (),
-    faults: bool = False,
+    faults: Faults = False,
+    limits: Limits | None = None,
+    allowance: Allowance | None = None,
 ) -> Run:
     """Runs of a text as a program, each in a new interpreter under virtual time. The value of one
-    is what it wrote.
+    is what it wrote. limits: of each, but steps and seconds, of which `allowance` tells.
 
     new_interpreter: the class Interpreter. llm: a specification, or what makes a new provider for
     each run. grants: nothing by default. A run raises what reading and compiling the text raise.
     """
+
+    kinds, fuel = fault_kinds(faults), None if allowance is None else allowance.fuel
 
     def run(chooser: Follower) -> Outcome:
         provider = llm() if callable(llm) else provider_from_spec(llm or DEFAULT_SPEC)
         if provider.needs_real_time:
             refuse_real_time(provider)
         output = StringIO()
+        weather = Weather(chooser, kinds)
+        began_us, is_over = now_us(), None if allowance is None else allowance.run_begins()
         with new_interpreter(
-            llm=Weather(provider, chooser, faults=faults),
+            llm=WeatheredProvider(provider, weather),
             scheduler=config,
+            limits=limits,
             grants=grants,
-            driver=StillDriver(chooser.horizon),
+            driver=StillDriver(chooser, weather, is_over),
             output=output,
             load_path=load_path,
         ) as omega:
             omega.scheduler.choose_by(chooser)
-            omega.scheduler.set_fuel(PATIENCE * chooser.horizon)
+            most = chooser.horizon.fuel
+            omega.scheduler.set_fuel(most if fuel is None else min(fuel, most))
+            if FILES in kinds:
+                omega.door.tap = FaultTap(weather, omega.door.tap)
             omega.door.arguments = list(arguments)
             omega.only_text()
             main = omega.spawn_text(text, filename)
@@ -82,7 +99,12 @@ def program_run(
                     omega.scheduler.cancel(main, "the program exits")
 
             omega.on_exit = leave
-            result = outcome(omega.scheduler, lambda: omega.scheduler.wait(main))
+            result = outcome(omega.scheduler, chooser, lambda: omega.scheduler.wait(main))
+            limit = result.failure
+            if allowance and isinstance(limit, LimitExceeded) and limit.limit == "wall":
+                took_s = round((now_us() - began_us) / 1e6, 3)
+                error = LimitExceeded("wall", took_s, allowance.run_s, "seconds for one run")
+                result = result._replace(failure=error)
             omega.leaks()  # a run may end anywhere: what is left behind then is no news
             status = omega.exit_status
             if status is not None:
@@ -94,7 +116,7 @@ def program_run(
     return run
 
 
-def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = False) -> Run:
+def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: Faults = False) -> Run:
     """Runs of a Lisp procedure in this interpreter, each on a scheduler as good as new, under
     virtual time. What it finds in globals and in what it closes over stays from run to run, and so
     do the handlers and parameters of the running task.
@@ -106,22 +128,23 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = Fals
     for provider in interpreter.calls.models.providers():
         if provider.needs_real_time:
             refuse_real_time(provider)
-    rt = interpreter.runtime
+    rt, kinds, dice = interpreter.runtime, fault_kinds(faults), dice_of_runs()
 
     def run(chooser: Follower) -> Outcome:
         scheduler = interpreter.scheduler
         left = max(0, scheduler.fuel_end - scheduler.steps_now())
         room = scheduler.tasks_max - scheduler.live
         dynamics = rt.host.dynamics()
-        with _apart(interpreter, chooser, faults) as interrupted:
-            scheduler.set_fuel(min(PATIENCE * chooser.horizon, left))
+        dice.seed(SEED)
+        with _apart(interpreter, chooser, kinds, dice) as interrupted:
+            scheduler.set_fuel(min(chooser.horizon.fuel, left))
             scheduler.set_tasks(max(1, room))
             main = scheduler.spawn(
                 interpreter.task_body(lambda: rt.call(thunk)),
                 name="main",
                 locals=dynamics.snapshot(),
             )
-            result = outcome(scheduler, lambda: scheduler.wait(main))
+            result = outcome(scheduler, chooser, lambda: scheduler.wait(main))
             limit = scheduler.wall
         if limit is not None:
             check_wall(scheduler)
@@ -129,7 +152,7 @@ def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: bool = Fals
             result = result._replace(failure=ExitStatus(interpreter.exit_status))
             interpreter.exit_status = None
         scheduler.charge(result.steps)
-        if isinstance(result.failure, Endless) and left <= PATIENCE * chooser.horizon:
+        if isinstance(result.failure, LimitExceeded) and result.failure.limit == "fuel":
             out_of_fuel(scheduler)
         if interrupted:
             scheduler.interrupt()
@@ -180,27 +203,6 @@ class _ParkedInbox(Inbox):
         self._outer.post(call)
 
 
-class _Driver(StillDriver):
-    """As long as the interpreter has time: its wall limit is looked at now and then."""
-
-    def __init__(self, horizon: int, is_over: Callable[[], bool]) -> None:
-        super().__init__(horizon)
-        self._is_over, self._looks = is_over, 0
-
-    def poll_due(self) -> bool:
-        self._look()
-        return super().poll_due()
-
-    def poll_switches(self) -> int:
-        self._look()
-        return super().poll_switches()
-
-    def _look(self) -> None:
-        self._looks += 1
-        if self._looks % LOOK_EVERY == 0 and self.scheduler.wall is None and self._is_over():
-            set_wall_deadline(self.scheduler, 0.0)  # every task of the run ends now
-
-
 class _Apart(Kernel):
     """Mixed into a scheduler while what it was doing is put aside: it must not wake what waits
     there.
@@ -226,19 +228,27 @@ def _apart_kind(kind: type[Kernel]) -> type[Kernel]:
     return type(_Apart.__name__, (_Apart, kind), {"__slots__": ()})
 
 
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """What a scheduler of this kind knows."""
+    names = (name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
+    return tuple(name for name in names if name != "__weakref__")
+
+
 @contextmanager
-def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[bool]]:
+def _apart(
+    interpreter: Any, chooser: Follower, kinds: frozenset[str], dice: Random
+) -> Iterator[list[bool]]:
     """Inside, the interpreter's scheduler, calls and dice are as if just made, and time is virtual;
     the running task, and all there was, wait outside. Answers what becomes true when Ctrl-C came.
     """
     scheduler, door = interpreter.scheduler, interpreter.door
-    kept = {
-        name: getattr(scheduler, name)
-        for kind in type(scheduler).__mro__
-        for name in getattr(kind, "__slots__", ())
-        if name != "__weakref__" and hasattr(scheduler, name)
-    }
-    calls, dice, on_exit = interpreter.calls, door.dice.getstate(), interpreter.on_exit
+    kind: Any = type(scheduler)
+    kept = {name: getattr(scheduler, name) for name in _fields(kind)}
+    pool = LentStacks(kept["_spare"], kept["_stacks"], kept["_hub"])
+    own = dict(getattr(scheduler, "__dict__", ()))  # what a kind without slots knows besides
+    calls, tap = interpreter.calls, door.tap
+    outer_dice, on_exit = door.dice, interpreter.on_exit
     interpreter.on_exit = None
     interrupted: list[bool] = []
 
@@ -251,31 +261,40 @@ def _apart(interpreter: Any, chooser: Follower, faults: bool) -> Iterator[list[b
         interrupted.append(True)
         cancel_watched(scheduler)
 
-    kind: Any = type(scheduler)
+    weather = Weather(chooser, kinds)
     try:
         scheduler.__class__ = _apart_kind(kind)
         scheduler.__init__(
             scheduler.config,
-            driver=_Driver(chooser.horizon, is_over),
+            driver=StillDriver(chooser, weather, None if timer is None else is_over),
             registers=scheduler.registers,
             depth_max=scheduler.depth_max,
         )
+        pool.lend(scheduler)
         scheduler.inbox = _ParkedInbox(kept["inbox"])
         scheduler.on_interrupt = interrupt
         scheduler.choose_by(chooser)
-        door.dice.seed(0)
-        models = calls.models.wrapped(lambda each: Weather(each, chooser, faults=faults))
-        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, models, door.dice)
+        door.dice = dice
+        models = calls.models.wrapped(lambda each: WeatheredProvider(each, weather))
+        door.calls = interpreter.calls = scheduler.calls = Calls(scheduler, models, dice)
+        if FILES in kinds:
+            door.tap = FaultTap(weather, tap)
         try:
             yield interrupted
         finally:
+            pool.take_back(scheduler)
             scheduler.close()
+            pool.bury()
     finally:
         scheduler.__class__ = kind
         for name, value in kept.items():
             setattr(scheduler, name, value)
+        if own:
+            scheduler.__dict__.clear()
+            scheduler.__dict__.update(own)
         door.calls = interpreter.calls = calls
-        door.dice.setstate(dice)
+        door.tap = tap
+        door.dice = outer_dice
         interpreter.on_exit = on_exit
         me = scheduler.current
         if me is not None and me.stack is not None:

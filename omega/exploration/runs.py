@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omega.concurrency import Scheduler, SchedulerConfig
-from omega.errors import HostError, LimitExceeded, OmegaError, TaskError
-from omega.exploration.choosers import Follower, StillDriver
+from omega.concurrency.invariants import breach
+from omega.errors import HostError, LimitExceeded, OmegaBug, OmegaError, TaskError
+from omega.exploration.choosers import Follower
+from omega.exploration.driver import StillDriver
+from omega.exploration.weather import Weather, fault_kinds
 
-PATIENCE = 4  # a run may take so many times its horizon
-SHOWN_MAX = 100  # characters of a result
 SHOWN_MAX = 100  # characters of a result
 ENDLESS_HINT = (
     "a loop may wait for what never comes; a run that needs more is given a larger horizon"
@@ -25,11 +26,15 @@ Scenario = Callable[[Scheduler], Any]
 
 
 class Outcome(NamedTuple):
-    """How a run ended. failure: None if well. value: of the scenario."""
+    """How a run ended. failure: None if well. value: of the scenario. events: how often a task was
+    given the processor.
+    """
 
     failure: BaseException | None
     value: Any
     steps: int
+    events: int = 0
+    time_us: int = 0
 
     @property
     def kind(self) -> tuple[str, str] | None:
@@ -63,12 +68,23 @@ class ResultDiffers(TaskError):
 
 
 class Endless(TaskError):
-    """A run took all the steps it may."""
+    """A run went on far beyond its horizon."""
 
     kind = "schedule-failure"
 
-    def __init__(self, steps: int) -> None:
-        super().__init__(f"the run has not ended after {steps:,} steps", hint=ENDLESS_HINT)
+    def __init__(self, steps: int, events: int, seconds: float) -> None:
+        super().__init__(
+            f"the run did not finish after everything was healed: {steps:,} steps, "
+            f"{events:,} turns and {seconds:,.0f} s in all",
+            hint=ENDLESS_HINT,
+        )
+
+
+class KernelBreach(OmegaBug):
+    """The scheduler did not keep to its own rules."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the scheduler has broken its own rules: {what}")
 
 
 def _around(text: str, other: str) -> str:
@@ -85,19 +101,21 @@ def scenario_run(
     scenario: Scenario,
     *,
     config: SchedulerConfig | None = None,
+    faults: bool = False,
 ) -> Run:
     """Runs of `scenario(scheduler)`, each as the first task of a new scheduler. A run fails when
-    the scenario or a task that nobody waited for does, and when it does not end.
+    the scenario or a task that nobody waited for does, and when it does not end. faults: what it
+    asks of the outside may fail.
     """
-    config = config or SchedulerConfig()
+    config, kinds = config or SchedulerConfig(), fault_kinds(faults)
 
     def run(chooser: Follower) -> Outcome:
-        scheduler = Scheduler(config, driver=StillDriver(chooser.horizon))
+        scheduler = Scheduler(config, driver=StillDriver(chooser, Weather(chooser, kinds)))
         scheduler.choose_by(chooser)
-        scheduler.set_fuel(PATIENCE * chooser.horizon)
+        scheduler.set_fuel(chooser.horizon.fuel)
         try:
             main = scheduler.spawn(partial(_called, scenario, scheduler), name="main")
-            return outcome(scheduler, lambda: scheduler.wait(main))
+            return outcome(scheduler, chooser, lambda: scheduler.wait(main))
         finally:
             scheduler.close()
 
@@ -115,8 +133,10 @@ def _called(scenario: Scenario, scheduler: Scheduler) -> Any:
     return value
 
 
-def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:
-    """What `main()`, which runs the scheduler, and the tasks it leaves come to."""
+def outcome(scheduler: Scheduler, chooser: Follower, main: Callable[[], Any]) -> Outcome:
+    """What `main()`, which runs the scheduler, and the tasks it leaves come to. A scheduler that
+    broke its own rules counts before all else: nothing of such a run means anything.
+    """
     failure: BaseException | None = None
     value: Any = None
     try:
@@ -125,9 +145,15 @@ def outcome(scheduler: Scheduler, main: Callable[[], Any]) -> Outcome:
     except Exception as error:
         failure = error
     limit = scheduler.limit_reached()
-    if isinstance(limit, LimitExceeded) and limit.limit == "fuel":
-        failure = Endless(scheduler.steps)
+    out_of_fuel = isinstance(limit, LimitExceeded) and limit.limit == "fuel"
+    if chooser.is_endless or (out_of_fuel and scheduler.fuel_end >= chooser.horizon.fuel):
+        failure = Endless(scheduler.steps, chooser.events, scheduler.driver.now())
+    elif limit is not None:
+        failure = limit
     elif failure is None:
         failed = scheduler.unobserved_failures()
         failure = failed[0].outcome if failed else None
-    return Outcome(failure, value, scheduler.steps)
+    broken = chooser.breach or breach(scheduler)
+    if broken is not None:
+        failure = KernelBreach(broken)
+    return Outcome(failure, value, scheduler.steps, chooser.events, scheduler.now_us())

@@ -11,8 +11,11 @@ deviations there are; so one can be left out without the others losing their mea
     1.2@17!clock  it is stopped there and time jumps to the next timer
     1.2@17>1.3    when 1.2 gave up the processor after 17 steps, 1.3 ran rather than who was first
     1.2@17?2      its choice of events began with branch 2 (counted from 0)
-    llm:5f1c#2=slow   the second call with a prompt of that hash took long; =fast, =429, =cut, ...
+    llm:5f1c#2=slow   the second call with a prompt of that hash took long; =429, =outage, ...
+    host:5f1c#1=cut   of a function of the host, by its name
+    files:5f1c#1=eio  what was to be done to a file
     1.2@17+1>1.3  the second such place there, counted from 0
+    1.2@17+1!1.3  it is stopped there when it is about to be cancelled; +2: when it has been
 """
 
 from __future__ import annotations
@@ -30,13 +33,16 @@ _PLACE = re.compile(
     r"(?P<task>[\d.]+|-)@(?P<step>\d+)(?:\+(?P<turn>\d+))?(?P<mark>[!>?])(?P<choice>\S+)\Z",
     re.ASCII,
 )
-_CALL = re.compile(r"llm:(?P<task>[0-9a-f]+)#(?P<step>\d+)=(?P<choice>[a-z0-9]+)\Z")
+CALLS = ("llm", "host", "files")
+_CALL = re.compile(
+    rf"(?P<kind>{'|'.join(CALLS)}):(?P<task>[0-9a-f]+)#(?P<step>\d+)=(?P<choice>[a-z0-9]+)\Z"
+)
 
 
 class Deviation(NamedTuple):
-    """kind: "preempt", "next", "branch" or "llm". task: a spawn path; of "llm" the prompt's hash.
-    step: steps it had taken; of "llm" which call with this prompt, from 1. turn: which place of
-    this kind there. choice: who runs, CLOCK, a branch's number, or what befalls the call.
+    """kind: "preempt", "next", "branch", or one of CALLS. task: a spawn path; of calls the hash of
+    what is asked. step: steps it had taken; of calls which one that asks this, from 1. turn: which
+    place of this kind there. choice: who runs, CLOCK, a branch's number, or what befalls the call.
     """
 
     kind: str
@@ -46,8 +52,8 @@ class Deviation(NamedTuple):
     choice: str
 
     def __str__(self) -> str:
-        if self.kind == "llm":
-            return f"llm:{self.task}#{self.step}={self.choice}"
+        if self.kind in CALLS:
+            return f"{self.kind}:{self.task}#{self.step}={self.choice}"
         turn = f"+{self.turn}" if self.turn else ""
         return f"{self.task}@{self.step}{turn}{_MARKS[self.kind]}{self.choice}"
 
@@ -67,7 +73,7 @@ def read(text: str) -> Schedule:
 
 def _deviation(word: str) -> Deviation:
     if found := _CALL.match(word):
-        return Deviation("llm", found["task"], int(found["step"]), 0, found["choice"])
+        return Deviation(found["kind"], found["task"], int(found["step"]), 0, found["choice"])
     found = _PLACE.match(word)
     if found is None:
         raise HostError(

@@ -8,22 +8,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Literal
 
 from omega.concurrency.clock import now_us
-from omega.errors import HostError
-from omega.exploration.choosers import Dice, Follower, Point, Priorities, Prober
+from omega.errors import HostError, LimitExceeded
+from omega.exploration.allowance import Allowance
+from omega.exploration.choosers import Follower, Horizon
 from omega.exploration.runs import Outcome, ResultDiffers, Run
 from omega.exploration.schedule import Deviation, Schedule, text_of
-from omega.exploration.shrink import shrunk
+from omega.exploration.shrink import shrink
+from omega.exploration.strategies import Dice, Point, Priorities, Prober
 
 RUNS = 1_000
 DEPTH_MAX = 6  # of bugs that priorities look for
-# The horizon of the first run, and of others: so many times the steps of that one, within bounds.
-HORIZON_MAX, HORIZON_TIMES, HORIZON_LEAST = 5_000_000, 5, 2_000
+# The horizon of the first run, and of others: so many times what that one takes, within bounds.
+# (Years: a program may sleep for as long as it likes.)
+FIRST = Horizon(5_000_000, 500_000, 10 * 365 * 86_400 * 1_000_000, 500)
+LEAST = Horizon(2_000, 500, 3_600 * 1_000_000, 100)
+HORIZON_TIMES = 5
+# In runs that search, invariants of the kernel are looked at every so many slice ends, in another
+# run at others, and when it is over; in runs that make a failure smaller at each.
+CHECK_EVERY = 16
 DEVIATIONS_MAX = 2  # in a systematic search, unless asked for more
+POINTS_KEPT_MAX = 200_000  # of runs that have been: those of others are found again when needed
+# Of the last so many runs chosen by chance, so many were none but repeated others: there are few.
+REPEATS_OF, REPEATS = 50, 40
 
 Strategy = Literal["mixed", "random", "pct", "systematic"]
 STRATEGIES: tuple[Strategy, ...] = ("mixed", "random", "pct", "systematic")
@@ -48,19 +59,25 @@ class Failure:
 
 @dataclass(slots=True)
 class Exploration:
-    """What came of it. runs: those that searched; all: those that made a failure smaller, too.
-    complete: there is no more to try, within the bound of a systematic search.
+    """What came of it. runs: those that searched; schedules: how many different ones they had; all:
+    runs that made a failure smaller, too. complete: there is no more to try; deviations: within
+    this bound, if there is one. is_over: it was ended by the time it had.
     """
 
     seed: int
     runs: int = 0
+    schedules: int = 0
     all: int = 0
     steps: int = 0
-    points: int = 0
-    horizon: int = 0
+    horizon: Horizon = FIRST
     seconds: float = 0.0
     complete: bool = False
+    deviations: int | None = None
+    is_over: bool = False
     failure: Failure | None = field(default=None)
+
+
+Look = Callable[[Exploration], None]
 
 
 def explore(
@@ -72,16 +89,18 @@ def explore(
     deviations: int = DEVIATIONS_MAX,
     horizon: int | None = None,
     same_result: Show | None = None,
-    look: Callable[[Exploration], None] | None = None,
+    look: Look | None = None,
+    allowance: Allowance | None = None,
 ) -> Exploration:
     """Try up to `runs` schedules of `run`, the usual order first, and stop at the first that fails.
 
     strategy: "random" stops tasks anywhere, "pct" gives them priorities; "systematic" tries every
     schedule with one deviation, then with two, up to `deviations`; "mixed" tries those with one,
-    unless they are many, and then random stops and priorities in turn.
-    horizon: steps after which a run is left in peace, and must end; None: many times what the first
-    run takes. same_result: the value of a run, as this writes it, must be that of the first. look:
-    called after every run; may raise.
+    unless they are many, then random stops and priorities in turn, and where these repeat
+    themselves all schedules there are, those with the fewest deviations first.
+    horizon: steps after which a run is healed, and must end; None: many times what the first run
+    takes. same_result: the value of a run, as this writes it, must be that of the first. look:
+    called after every run, with what is known then; may raise. allowance: of time, for all.
     """
     if strategy not in STRATEGIES:
         raise HostError(f"a strategy is one of {', '.join(STRATEGIES)}, not {strategy!r}")
@@ -89,13 +108,10 @@ def explore(
         raise HostError(f"at least 1 run is needed, not {runs}")
     if horizon is not None and horizon < 1:
         raise HostError(f"a horizon is at least 1 step, not {horizon}")
-    made = Exploration(seed)
-    began_us = now_us()
-    try:
-        _search(run, made, runs, strategy, deviations, horizon, same_result, look)
-    finally:
-        made.seconds = (now_us() - began_us) / 1e6
-    return made
+    search = _Search(run, seed, horizon, same_result, look, allowance)
+    with search:
+        search.run(runs, strategy, deviations)
+    return search.made
 
 
 def follow(
@@ -104,136 +120,253 @@ def follow(
     *,
     horizon: int | None = None,
     same_result: Show | None = None,
-    look: Callable[[Exploration], None] | None = None,
+    look: Look | None = None,
+    allowance: Allowance | None = None,
 ) -> Exploration:
     """One run, under `schedule`, which an exploration with the same options has found."""
-    made = Exploration(0)
-    began_us = now_us()
-    judge = _Judge(run, made, same_result, look)
-    first = judge(Prober((), HORIZON_MAX if horizon is None else horizon))
-    made.horizon = horizon_of(first) if horizon is None else horizon
-    result = judge(Follower(schedule, made.horizon))
-    made.runs = 1
-    made.seconds, made.steps = (now_us() - began_us) / 1e6, result.steps
-    if result.failure is not None:
-        made.failure = Failure(schedule, result.failure, schedule, 1)
-    return made
+    search = _Search(run, 0, horizon, same_result, look, allowance)
+    with search:
+        search.follow(schedule)
+    return search.made
 
 
-class _Judge:
-    """Runs, and whether their results are that of the first."""
+def horizon_of(first: Outcome, steps: int | None = None) -> Horizon:
+    """The horizon of an exploration whose first run came to this. steps: as it was asked for."""
+
+    def within(least: int, taken: int, most: int) -> int:
+        return max(least, min(HORIZON_TIMES * taken, most))
+
+    return Horizon(
+        steps or within(LEAST.steps, first.steps, FIRST.steps),
+        within(LEAST.events, first.events, FIRST.events),
+        within(LEAST.time_us, first.time_us, FIRST.time_us),
+        max(LEAST.grace, first.events),
+    )
+
+
+class _Search:
+    """Runs one after another, and what is known of them. A context manager, which takes the time.
+
+    Its result is as good as it can be whenever it is left, by Ctrl-C too.
+    """
 
     def __init__(
         self,
         run: Run,
-        made: Exploration,
+        seed: int,
+        horizon: int | None,
         show: Show | None,
-        look: Callable[[Exploration], None] | None,
+        look: Look | None,
+        allowance: Allowance | None,
     ) -> None:
-        self._run, self._made, self._show, self._look = run, made, show, look
+        self.made = Exploration(seed)
+        self._run, self._horizon, self._show, self._look = run, horizon, show, look
+        self._allowance = allowance or Allowance()
         self._expected: str | None = None
+        self._tried: set[int] = set()  # hashes of the schedules that have been
 
-    def __call__(self, chooser: Follower) -> Outcome:
+    def __enter__(self) -> None:
+        self._began_us = now_us()
+
+    def __exit__(self, *_: object) -> None:
+        self.made.seconds = (now_us() - self._began_us) / 1e6
+
+    # ------------------------------------------------------------------ runs
+
+    def judged(self, chooser: Follower) -> Outcome:
+        """One run, and whether its result is that of the first."""
+        made = self.made
         try:
             result = self._run(chooser)
         finally:
             chooser.forget()
-        self._made.all += 1
+        made.is_over = self._allowance.is_over()
+        made.all += 1
         if self._show is not None and result.failure is None:
             shown = self._show(result.value)
             if self._expected is None:
                 self._expected = shown
             elif shown != self._expected:
                 result = result._replace(failure=ResultDiffers(self._expected, shown))
-        if self._look is not None:
-            self._look(self._made)
         return result
 
+    def looked(self) -> None:
+        if self._look is not None:
+            self._look(self.made)
 
-def horizon_of(first: Outcome) -> int:
-    """The horizon of an exploration whose first run came to this."""
-    return max(HORIZON_LEAST, min(HORIZON_TIMES * first.steps, HORIZON_MAX))
+    def first(self) -> tuple[Prober, Outcome]:
+        """The run in the usual order, which sets the horizon of all others."""
+        steps = FIRST.steps if self._horizon is None else self._horizon
+        chooser = Prober((), FIRST._replace(steps=steps))
+        result = self.judged(chooser)
+        self.made.horizon = horizon_of(result, self._horizon)
+        return chooser, result
 
+    def attempt(self, schedule: Schedule) -> tuple[Schedule, Outcome]:
+        """(what of the schedule had an effect, how the run under it ended)."""
+        chooser = Follower(schedule, self.made.horizon)
+        result = self.judged(chooser)
+        self.looked()
+        return tuple(chooser.taken), result
 
-def _search(
-    run: Run,
-    made: Exploration,
-    runs: int,
-    strategy: Strategy,
-    deviations: int,
-    given: int | None,
-    show: Show | None,
-    look: Callable[[Exploration], None] | None,
-) -> None:
-    judged = _Judge(run, made, show, look)
-    first = Prober((), HORIZON_MAX if given is None else given)
-    chooser: Follower = first
-    result = judged(chooser)
-    horizon = made.horizon = horizon_of(result) if given is None else given
-    length = max(1, result.steps)
-    rest: Iterator[Follower] = iter(())
-    if strategy == "systematic":
-        rest = _systematic(first, deviations, horizon)
-    elif first.found:
-        rest = _sampled(strategy, made.seed, lambda: length, horizon)
-        if strategy == "mixed" and sum(len(point.choices) for point in first.found) <= runs // 4:
-            rest = chain(_systematic(first, 1, horizon), rest)
-    while True:
-        made.runs += 1
-        made.steps += result.steps
-        made.points += chooser.points
-        length = max(length, min(result.steps, horizon))
+    def follow(self, schedule: Schedule) -> None:
+        made = self.made
+        _, result = self.first()
+        if made.is_over:
+            return
+        _, result = self.attempt(schedule)
+        if _broken_off(made, result):
+            return
+        made.runs = made.schedules = 1
+        made.steps = result.steps
         if result.failure is not None:
-            found = tuple(chooser.taken)
-            smallest, error = shrunk(found, result, lambda s: _tried(judged, s, horizon))
-            made.failure = Failure(smallest, error, found, made.runs)
-            return
-        if made.runs >= runs:
-            return
-        following = next(rest, None)
-        if following is None:
-            made.complete = True
-            return
-        chooser = following
-        result = judged(chooser)
+            made.failure = Failure(schedule, result.failure, schedule, 1)
+
+    # ------------------------------------------------------------------ searching
+
+    def run(self, runs: int, strategy: Strategy, deviations: int) -> None:
+        made = self.made
+        first, result = self.first()
+        chooser: Follower = first
+        rest = _Order(self, first, max(1, result.steps), runs, strategy, deviations)
+        while not _broken_off(made, result):
+            made.runs += 1
+            made.steps += result.steps
+            rest.length = max(rest.length, min(result.steps, made.horizon.steps))
+            self._note(chooser, rest)
+            if result.failure is not None:
+                self._shrink(tuple(chooser.taken), result)
+                return
+            self.looked()
+            following = next(rest, None)
+            if following is None:
+                made.complete, made.deviations = rest.is_whole, rest.deviations
+                return
+            if made.runs >= runs or made.is_over:
+                return
+            chooser = following
+            chooser.check_every(CHECK_EVERY, made.runs)
+            result = self.judged(chooser)
+
+    def _note(self, chooser: Follower, rest: _Order) -> None:
+        """How many schedules there have been, and whether chance still finds others."""
+        schedule = hash(tuple(chooser.taken))
+        rest.repeats.append(schedule in self._tried)
+        self._tried.add(schedule)
+        self.made.schedules = len(self._tried)
+
+    def _shrink(self, found: Schedule, result: Outcome) -> None:
+        """The failure is known at once, and again whenever it has become smaller."""
+        error, made = result.failure, self.made
+        assert error is not None
+        failure = made.failure = Failure(found, error, found, made.runs)
+        self.looked()
+
+        def better(schedule: Schedule, error: BaseException) -> None:
+            failure.schedule, failure.error = schedule, error
+
+        def attempt(schedule: Schedule) -> tuple[Schedule, Outcome]:
+            if made.is_over:
+                raise _Enough
+            return self.attempt(schedule)
+
+        if isinstance(error, LimitExceeded) and error.limit == "wall":
+            return  # how long a run takes hangs on more than its schedule
+        with suppress(_Enough):
+            shrink(found, result, attempt, better)
+        self._allowance.lift()
 
 
-def _tried(
-    judged: Callable[[Follower], Outcome], schedule: Schedule, horizon: int
-) -> tuple[Schedule, Outcome]:
-    """(what of the schedule had an effect, how the run under it ended)."""
-    chooser = Follower(schedule, horizon)
-    result = judged(chooser)
-    return tuple(chooser.taken), result
+class _Enough(Exception):
+    """There is no time to make a failure smaller."""
 
 
-def _sampled(
-    strategy: Strategy, seed: int, length: Callable[[], int], horizon: int
-) -> Iterator[Follower]:
-    """Choosers without end. What one decides is set by the seed and its number."""
-    number = 0
-    while True:
-        number += 1
-        name = f"{seed}:{number}"
-        if strategy == "random" or (strategy == "mixed" and number % 2):
-            yield Dice(name, length(), horizon)
-        else:
-            yield Priorities(name, length(), 1 + number // 2 % DEPTH_MAX, horizon)
+def _broken_off(made: Exploration, result: Outcome) -> bool:
+    """Whether a run was ended because all had had their time: it tells nothing."""
+    limit = result.failure
+    return made.is_over and isinstance(limit, LimitExceeded) and limit.limit == "wall"
 
 
-def _systematic(first: Prober, deviations: int, horizon: int) -> Iterator[Follower]:
-    """Every schedule with one more deviation than one that has run, fewest first. Each is met
-    once: what is added comes behind what is there.
+class _Order(Iterator[Follower]):
+    """The choosers of a search, one after another.
+
+    is_whole, deviations: what it means that there are no more. repeats: whether the last runs had
+    schedules that had been before. length: steps a run takes.
     """
-    done: deque[tuple[Schedule, list[Point]]] = deque([((), first.found)])
-    while done:
-        schedule, points = done.popleft()
-        for point in points:
-            for choice in point.choices:
-                longer = (*schedule, Deviation(*point.place, choice))
-                if len(longer) == deviations:
-                    yield Follower(longer, horizon)
-                    continue
-                prober = Prober(longer, horizon)
-                yield prober
-                done.append((longer, prober.found))
+
+    def __init__(
+        self,
+        search: _Search,
+        first: Prober,
+        length: int,
+        runs: int,
+        strategy: Strategy,
+        deviations: int,
+    ) -> None:
+        self._search, self._first = search, first
+        self.length = length
+        self.is_whole = first.is_whole
+        self.deviations: int | None = None
+        self.repeats: deque[bool] = deque(maxlen=REPEATS_OF)
+        self._choosers = self._of(strategy, runs, deviations)
+
+    def __next__(self) -> Follower:
+        return next(self._choosers)
+
+    def _of(self, strategy: Strategy, runs: int, deviations: int) -> Iterator[Follower]:
+        if strategy == "systematic":
+            self.deviations = deviations
+            yield from self._systematic(deviations)
+            return
+        if not self._first.found:
+            return
+        singles = sum(len(point.choices) for point in self._first.found)
+        if strategy == "mixed" and singles <= runs // 4:
+            yield from self._systematic(1)
+        yield from self._sampled(strategy)
+        yield from self._systematic(None)
+
+    def _sampled(self, strategy: Strategy) -> Iterator[Follower]:
+        """What one decides is set by the seed and its number. Of "mixed", until most repeat what
+        has been.
+        """
+        number, seed = 0, self._search.made.seed
+        horizon, places = self._search.made.horizon, self._first.places
+        self.repeats.clear()
+        while strategy != "mixed" or sum(self.repeats) < REPEATS:
+            number += 1
+            name = f"{seed}:{number}"
+            if strategy == "random" or (strategy == "mixed" and number % 2):
+                yield Dice(name, self.length, horizon, places)
+            else:
+                yield Priorities(name, self.length, 1 + number // 2 % DEPTH_MAX, horizon)
+
+    def _systematic(self, deviations: int | None) -> Iterator[Follower]:
+        """Every schedule with one more deviation than one that has run, fewest first. Each is met
+        once: what is added comes behind what is there.
+        """
+        horizon = self._search.made.horizon
+        self.is_whole = self._first.is_whole
+        kept = len(self._first.found)
+        done: deque[tuple[Schedule, list[Point] | None]] = deque([((), self._first.found)])
+        while done:
+            schedule, points = done.popleft()
+            if points is None:
+                again = Prober(schedule, horizon)
+                self._search.judged(again)
+                points = again.found
+            else:
+                kept -= len(points)
+            for point in points:
+                for choice in point.choices:
+                    longer = (*schedule, Deviation(*point.place, choice))
+                    if len(longer) == deviations:
+                        yield Follower(longer, horizon)
+                        continue
+                    prober = Prober(longer, horizon)
+                    yield prober
+                    self.is_whole &= prober.is_whole
+                    if prober.found:
+                        keeps = kept + len(prober.found) <= POINTS_KEPT_MAX
+                        kept += len(prober.found) if keeps else 0
+                        done.append((longer, prober.found if keeps else None))

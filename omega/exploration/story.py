@@ -13,22 +13,33 @@ from typing import Any
 
 import omega
 from omega.concurrency import Task, listing
-from omega.errors import OmegaError, Span
-from omega.exploration.choosers import Follower, Place
-from omega.exploration.runs import Outcome, ResultDiffers, Run, ScheduleFailure
-from omega.exploration.schedule import CLOCK, Schedule
+from omega.errors import LimitExceeded, OmegaError, Span
+from omega.exploration.choosers import Follower, Horizon, Place
+from omega.exploration.runs import KernelBreach, Outcome, ResultDiffers, Run, ScheduleFailure
+from omega.exploration.schedule import CALLS, CLOCK, Schedule
 from omega.exploration.search import Exploration
+from omega.exploration.weather import FILES, HOST, OUTAGE_S
 
 PROMPT_SHOWN = 60  # characters
 USUAL = "first come, first served"
 _OURS = ("<omega", str(Path(omega.__file__).parent))  # files whose code is not the program's
 _BEFALLS = {
-    "fast": "answered at once",
-    "slow": "answered late",
-    "429": "refused for now (429)",
-    "500": "answered with an error (500)",
-    "timeout": "not answered in time",
-    "cut": "cut off before its end",
+    "fast": "is answered at once",
+    "slow": "is answered late",
+    "429": "is refused for now (429)",
+    "500": "is answered with an error (500)",
+    "timeout": "is not answered in time",
+    "cut": "is cut off before its end",
+    "refused": "is refused",
+    "outage": f"is not answered: an outage of {OUTAGE_S:g} s begins",
+    "eio": "fails: input/output error",
+    "enospc": "fails: no space left on the device",
+}
+_ACTS = {
+    "file.open-read": "opening",
+    "file.open-write": "opening",
+    "file.write": "writing",
+    "file.delete": "deleting",
 }
 Told = tuple[str, Span | None]  # what was decided, and where the program was
 
@@ -36,11 +47,11 @@ Told = tuple[str, Span | None]  # what was decided, and where the program was
 class _Telling(Follower):
     """Follows a schedule and puts each deviation into words."""
 
-    def __init__(self, schedule: Schedule, horizon: int) -> None:
+    def __init__(self, schedule: Schedule, horizon: Horizon) -> None:
         super().__init__(schedule, horizon)
         self.told: list[Told] = []
         self._named: dict[str, str] = {}
-        self._prompts: dict[str, str] = {}
+        self._asked: dict[tuple[str, str], str] = {}
 
     def next(self, ready: list[Task]) -> int:
         for task in ready:
@@ -48,20 +59,17 @@ class _Telling(Follower):
         return super().next(ready)
 
     def call_befalls(
-        self, prompt: str, text: str, count: int, choices: Iterable[str]
+        self, kind: str, key: str, text: str, count: int, choices: Iterable[str]
     ) -> str | None:
-        self._prompts[prompt] = text
-        return super().call_befalls(prompt, text, count, choices)
+        self._asked[kind, key] = text
+        return super().call_befalls(kind, key, text, count, choices)
 
     def note(self, place: Place, choice: str) -> None:
         super().note(place, choice)
         kind, _, step, _ = place
-        if kind == "llm":
-            prompt = " ".join(self._prompts[place[1]].split())
-            if len(prompt) > PROMPT_SHOWN:
-                prompt = f"{prompt[:PROMPT_SHOWN]}..."
-            which = f" (asked the {step}. time)" if step > 1 else ""
-            self._tell(f'the call with the prompt "{prompt}"{which} is {_BEFALLS[choice]}')
+        if kind in CALLS:
+            which = f" ({step}. time)" if step > 1 else ""
+            self._tell(f"{_call(kind, self._asked[kind, place[1]])}{which} {_BEFALLS[choice]}")
             return
         task = self.kernel.current or self._last
         if task is None:
@@ -86,21 +94,23 @@ class _Telling(Follower):
         return self._named.get(choice, f"task {choice}")
 
 
-def story(run: Run, schedule: Schedule, horizon: int) -> tuple[list[Told], Outcome]:
+def story(run: Run, schedule: Schedule, horizon: Horizon) -> tuple[list[Told], Outcome]:
     """(what each deviation was, how the run ended)."""
     chooser = _Telling(schedule, horizon)
     result = run(chooser)
     return chooser.told, result
 
 
-def told(run: Run, made: Exploration, runs: int, again: Callable[[str], str]) -> OmegaError:
-    """The failure of an exploration, with the schedule as its notes. again: the text of a
-    schedule -> how to run it again.
+def told(run: Run, made: Exploration, runs: int | None, again: Callable[[str], str]) -> OmegaError:
+    """The failure of an exploration, with the schedule as its notes. runs: how many were asked for;
+    None: as many as there was time for. again: the text of a schedule -> how to run it again.
     """
     failure = made.failure
     assert failure is not None
     lines, result = story(run, failure.schedule, made.horizon)
-    if not isinstance(failure.error, ResultDiffers) and (
+    if isinstance(failure.error, (KernelBreach, LimitExceeded)):
+        result = result._replace(failure=failure.error)  # that counts, whatever came of it now
+    elif not isinstance(failure.error, ResultDiffers) and (
         result.failure is None or type(result.failure) is not type(failure.error)
     ):
         now = "went well" if result.failure is None else f"failed otherwise ({result.failure})"
@@ -117,12 +127,26 @@ def told(run: Run, made: Exploration, runs: int, again: Callable[[str], str]) ->
         error.notes.append((f"in the usual order: {USUAL}", None))
         return error
     which = "this schedule"
-    if runs > 1:
-        which = f"schedule {failure.number:,} of {runs:,}, seed {made.seed}"
+    if runs != 1:
+        of = "" if runs is None else f" of {runs:,}"
+        which = f"schedule {failure.number:,}{of}, seed {made.seed}"
     error.notes.append((f"under {which}: {USUAL}, except that", None))
     error.notes.extend(lines)
     error.notes.append((f"again: {again(str(failure))}", None))
     return error
+
+
+def _call(kind: str, asked: str) -> str:
+    """A call that leaves the program, in words."""
+    if kind == HOST:
+        return f"the call of the host function `{asked}`"
+    if kind == FILES:
+        act, _, path = asked.partition(" ")
+        return f"{_ACTS[act]} {path}"
+    prompt = " ".join(asked.split())
+    if len(prompt) > PROMPT_SHOWN:
+        prompt = f"{prompt[:PROMPT_SHOWN]}..."
+    return f'the call with the prompt "{prompt}"'
 
 
 def _label(task: Task) -> str:

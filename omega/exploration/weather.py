@@ -1,74 +1,64 @@
-"""What befalls calls of a model in an explored run: slow and fast answers, and faults.
+"""What befalls the calls of an explored run that leave it: models, functions of the host, files.
 
-Owns: `Weather`, a provider around a provider that asks the run's chooser about every call.
-Refuses: real time: an explored run waits for nothing.
+Owns: `Weather`, which asks the run's chooser about every call; the kinds of faults; outages.
+Refuses: real time: an explored run waits for nothing. How a fault is done (faults.py, driver.py).
+
+A call is known by its text (a prompt, a function's name, what is done to which file) and how often
+that was asked. An outage is one decision: from that call on, whoever is asked of the same service
+(a model, a function) fails, until its time is over or the run is healed.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 from zlib import crc32
 
-from omega.errors import LLMError
+from omega.errors import HostError
 from omega.exploration.choosers import Follower
-from omega.llm import LLMReply, LLMRequest, Provider
-from omega.llm.failures import connection_failure, http_failure, timeout_failure
-from omega.llm.provider import Sleep
 
+LLM, HOST, FILES = FAULT_KINDS = ("llm", "host", "files")
 SLOW_S = 60.0
-LATENCIES = ("fast", "slow")
-# "cut" comes when the answer was on its way: it has taken as long as an answer does.
-FAULTS = ("429", "500", "timeout", "cut")
-RETRY_AFTER_S = 2.0
+OUTAGE_S = 60.0
+SLOW, OUTAGE = "slow", "outage"
+
+
+def fault_kinds(asked: bool | Iterable[str]) -> frozenset[str]:
+    """The kinds of faults of what was asked for: True is all. Raises HostError."""
+    if isinstance(asked, bool):
+        return frozenset(FAULT_KINDS if asked else ())
+    names = [asked] if isinstance(asked, str) else list(asked)
+    for name in names:
+        if name not in FAULT_KINDS:
+            raise HostError(
+                f"there are no faults of {name!r}", hint=f"there are {', '.join(FAULT_KINDS)}"
+            )
+    return frozenset(names)
 
 
 class Weather:
-    """`provider`, with what `chooser` lets befall its calls: how long they take and, with `faults`,
-    how they fail. A call is known by its prompt and how often that was asked.
-    """
+    """One run's. kinds: of faults that may befall."""
 
-    needs_real_time = False
+    def __init__(self, chooser: Follower, kinds: frozenset[str] = frozenset()) -> None:
+        self.kinds = kinds
+        self._chooser = chooser
+        self._asked: dict[tuple[str, str], int] = {}
+        self._down_until_us: dict[tuple[str, str], int] = {}
 
-    def __init__(self, provider: Provider, chooser: Follower, *, faults: bool) -> None:
-        self._provider, self._chooser = provider, chooser
-        self._choices = (*LATENCIES, *FAULTS) if faults else LATENCIES
-        self._asked: dict[str, int] = {}
-
-    @property
-    def name(self) -> str:
-        return self._provider.name
-
-    async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
-        text = request.prompt_text
-        prompt = f"{crc32(text.encode('utf-8', 'surrogatepass')):x}"
-        count = self._asked[prompt] = self._asked.get(prompt, 0) + 1
-        what = self._chooser.call_befalls(prompt, text, count, self._choices)
-        if what == "slow":
-            await sleep(SLOW_S)
-        fault = self._fault(what, request)
-        if fault is not None and what != "cut":
-            await sleep(request.timeout_s or SLOW_S if what == "timeout" else 0.0)
-            raise fault
-        reply = await self._provider.infer(request, sleep=_at_once if what == "fast" else sleep)
-        if fault is not None:
-            raise fault
-        return reply
-
-    def _fault(self, what: str | None, request: LLMRequest) -> LLMError | None:
-        match what:
-            case "429":
-                return http_failure(self.name, 429, retry_after_s=RETRY_AFTER_S)
-            case "500":
-                return http_failure(self.name, 500)
-            case "timeout":
-                return timeout_failure(self.name, request.timeout_s)
-            case "cut":
-                return connection_failure(self.name, "the connection was cut")
-        return None
-
-    async def aclose(self) -> None:
-        await self._provider.aclose()
-
-
-async def _at_once(_: float) -> Any:
-    return None
+    def befalls(
+        self, kind: str, text: str, choices: Sequence[str], service: str | None = None
+    ) -> str | None:
+        """What befalls the next call of this kind with this text, of `choices`; None: nothing.
+        OUTAGE while its service is down; service: may be, if given.
+        """
+        key = f"{crc32(text.encode('utf-8', 'surrogatepass')):x}"
+        count = self._asked[kind, key] = self._asked.get((kind, key), 0) + 1
+        chooser = self._chooser
+        now_us = chooser.kernel.now_us()
+        if service is None:
+            return chooser.call_befalls(kind, key, text, count, choices)
+        if now_us < self._down_until_us.get((kind, service), 0) and not chooser.is_fair:
+            return OUTAGE
+        what = chooser.call_befalls(kind, key, text, count, choices)
+        if what == OUTAGE:
+            self._down_until_us[kind, service] = now_us + round(OUTAGE_S * 1e6)
+        return what

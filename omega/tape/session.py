@@ -209,6 +209,8 @@ def models_of(header: dict[str, Any]) -> Models:
     """The models of a recorded run, in which a recorded provider stands for each."""
     provider = RecordedProvider(*header["provider"])
     kept = header["models"]
+    if not kept["settings"]:
+        return Models(provider)
     models = Models.of_settings(settings_from(kept["settings"]), provider, lambda _: provider)
     models.default = kept["default"]
     return models

@@ -12,7 +12,7 @@ from pathlib import Path
 from omega.concurrency import SchedulerConfig
 from omega.effects import Grants
 from omega.errors import OmegaError, Source
-from omega.exploration.programs import Llm, program_run
+from omega.exploration.programs import Faults, Llm, program_run
 from omega.exploration.runs import Run, Scenario, scenario_run
 from omega.exploration.schedule import read
 from omega.exploration.search import (
@@ -53,6 +53,7 @@ def explore(
     same_result: bool = False,
     schedule: str | None = None,
     config: SchedulerConfig | None = None,
+    faults: bool = False,
 ) -> Exploration:
     """Run `scenario(scheduler)` under up to `runs` schedules, each on a new scheduler with virtual
     time.
@@ -61,12 +62,12 @@ def explore(
     waited for, comes to a standstill or does not end; with `same_result` also when its value is
     another. strategy: "mixed" (random stops and random priorities in turn), "random", "pct", or
     "systematic" (all schedules of up to `deviations` deviations from the usual order). horizon:
-    the steps of a run after which it is left in peace, and must end; many times what the first
-    takes, if None. schedule: try
-    only this one, the text of a failure.
+    the steps of a run after which it is healed (turns are fair, nothing more goes wrong), and must
+    end; many times what the first takes, if None. schedule: try only this one, the text of a
+    failure. faults: what it asks of the outside (`scheduler.external`, `.blocking`) may fail.
     """
     return _explored(
-        scenario_run(scenario, config=config),
+        scenario_run(scenario, config=config, faults=faults),
         runs, seed, strategy, deviations, horizon, same_result, schedule, None,
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ def explore_program(
     schedule: str | None = None,
     config: SchedulerConfig | None = None,
     llm: Llm = None,
-    faults: bool = False,
+    faults: Faults = False,
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
     load_path: Sequence[str] = (),
@@ -92,7 +93,8 @@ def explore_program(
     """`explore` for the text of an Omega program, each run in a new interpreter with virtual time.
 
     llm: a specification such as "scripted:rules.json", or what makes a provider for each run: how
-    long calls take is explored too, and with `faults` how they fail. grants: nothing unless given.
+    long calls take is explored too. faults: what may fail as well: "llm" (calls of models), "host"
+    (functions of the host that suspend), "files"; True is all. grants: nothing unless given.
     same_output: what it writes must be the same. Raises LispError for a text that does not compile.
     """
     run = program_run(

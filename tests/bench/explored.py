@@ -12,6 +12,7 @@ from tests.bench.kit import Bench, Case, Row
 from tests.exploration.kit import (
     DEVIATIONS_MAX,
     MISTAKES,
+    OPTIONS,
     PLANTED,
     PROMISES,
     SCENARIOS,
@@ -43,7 +44,8 @@ def mistakes(bench: Bench) -> Row:
             for seed in range(seeds):
                 tried += 1
                 try:
-                    omega.eval(f"(check-schedules {name} :runs {RUNS} :seed {seed})")
+                    options = OPTIONS.get(name, "")
+                    omega.eval(f"(check-schedules {name} :runs {RUNS} :seed {seed} {options})")
                     missed.append(name)
                 except OmegaError as error:
                     notes = [text for text, _ in error.notes]

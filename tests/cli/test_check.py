@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import omega
+from omega.cli import schedules
 from omega.errors import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -404,6 +412,8 @@ def test_models_are_slow_and_with_faults_they_fail(tmp_path, omega):
     assert ended.returncode == 1
     assert 'the call with the prompt "question ' in ended.stderr
     assert "--faults --schedule 'llm:" in ended.stderr
+    only_files = omega("check", "--schedules", "60", "--faults=files,host", str(path))
+    assert only_files.returncode == 0, only_files.stderr
 
 
 def test_programs_that_are_tried_change_nothing(tmp_path, omega):
@@ -421,11 +431,102 @@ def test_programs_that_are_tried_change_nothing(tmp_path, omega):
         (("--schedules", "0"), "a whole number from 1 on"),
         (("--strategy", "luck"), "mixed, random, pct or systematic"),
         (("--schedule", "1@2"), "is no part of a schedule"),
+        (("--schedules", "9", "--faults=network"), "--faults takes llm, host or files"),
+        (("--time-limit", "0"), "a number of seconds above 0"),
     ],
 )
 def test_wrong_options_are_usage(tmp_path, omega, options, told):
     ended = omega("check", *options, str(write(tmp_path, "1")))
     assert ended.returncode == 2 and told in ended.stderr
+
+
+SPINS = "(define (spin) (spin)) (async spin) (spin)"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        (SPINS, ("--fuel", "5000"), "fuel limit exceeded: 5,000 steps, 5,000 allowed"),
+        (SPINS, ("--timeout", "0.2"), "seconds for one run, 0.2 allowed"),
+        (
+            "(await-all (map async (list void void void)))",
+            ("--max-live-tasks", "2"),
+            "tasks limit exceeded: 3 live tasks, 2 allowed",
+        ),
+        (SPINS, ("--time-limit", "0.001"), "no run of program.omega has ended within 0.001 s"),
+    ],
+)
+def test_the_limits_of_a_run_hold_and_how_they_are_raised_is_told(
+    tmp_path, omega, text, options, told
+):
+    write(tmp_path, text)
+    ended = omega("check", "--schedules", "20", *options, "program.omega")
+    assert ended.returncode == 3, ended.stderr
+    assert told in ended.stderr and f"{options[0]} " in ended.stderr
+
+
+def test_a_limit_is_part_of_how_a_failure_is_run_again(tmp_path, omega):
+    path = write(tmp_path, LOST + '(unless (= count 2) (error "lost:" count))')
+    limits = ("--fuel", "9000", "--timeout", "50", "--max-live-tasks", "9")
+    ended = omega("check", "--schedules", "500", *limits, str(path))
+    assert f"again: omega check {' '.join(limits)} --schedule '" in ended.stderr
+
+
+def test_all_schedules_within_a_bound_are_told_as_all(tmp_path, omega):
+    path = write(tmp_path, LOST)
+    options = ("--schedules", "100000", "--strategy", "systematic", "--deviations", "1")
+    ended = omega("check", *options, str(path))
+    assert ended.returncode == 0
+    assert re.search(r"does well under all \d+ schedules with at most 1 deviation,", ended.stderr)
+    every = omega(
+        "check", "--schedules", "100000", str(write(tmp_path, "(async void) (async void)"))
+    )
+    assert re.search(r"does well under all \d+ schedules there are,", every.stderr)
+
+
+def test_progress_is_shown_on_a_terminal_and_ctrl_c_gives_the_report_so_far(
+    tmp_path, environment, command
+):
+    path = write(tmp_path, LOST + "(for-each void (iota 500))")
+    master, slave = pty.openpty()
+    words = [*command, "check", "--schedules", "1000000", "--strategy", "random", str(path)]
+    with subprocess.Popen(
+        words, stderr=slave, stdin=subprocess.DEVNULL, env=environment
+    ) as process:
+        os.close(slave)
+        shown = ""
+        while not re.search(r": [\d,]+ of 1,000,000 runs, [\d,]+ a second, no failure", shown):
+            shown += os.read(master, 4096).decode()
+        process.send_signal(signal.SIGINT)
+        try:
+            while more := os.read(master, 4096):
+                shown += more.decode()
+        except OSError:  # the end, on Linux
+            pass
+        assert process.wait() == 130
+    os.close(master)
+    last = shown.rpartition("\x1b[2K")[2]
+    assert re.search(r"program.omega: interrupted; does well so far under [\d,]+ schedules", last)
+
+
+def test_a_long_search_keeps_none_of_its_runs(monkeypatch):
+    alive = []
+
+    def remembered(**options: Any) -> omega.Interpreter:
+        made = omega.Interpreter(**options)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(schedules, "Interpreter", remembered)
+    was_enabled = gc.isenabled()
+    gc.disable()  # as the command line begins
+    try:
+        checked = schedules.check(LOST, "lost.omega", {"schedules": 50})
+    finally:
+        if was_enabled:
+            gc.enable()
+    assert checked.failure is None and len(alive) == 50
+    assert sum(each() is not None for each in alive) <= schedules.COLLECTED_EVERY
 
 
 def test_the_program_gets_its_arguments(tmp_path, omega):

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from omega import Interpreter, Limits
-from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaError
+from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaBug, OmegaError
 from omega.llm import ScriptedProvider
 from omega.testing import ScheduleFailed, explore, explore_file, explore_program
 
@@ -52,6 +52,53 @@ def test_a_python_scenario_is_explored_between_its_waits():
     assert explore(scenario, runs=50).runs == 50
     with pytest.raises(ScheduleFailed, match="the result depends on the schedule"):
         explore(scenario, runs=50, same_result=True)
+
+
+def test_a_scheduler_that_breaks_its_rules_is_told_as_a_bug_of_omega():
+    def scenario(scheduler):
+        order = []
+
+        def visit(name):
+            order.append(name)
+            if order == ["b"]:
+                scheduler.daemons += 1  # what a mistake in the kernel would do
+                try:
+                    scheduler.sleep(1)
+                except OmegaError:  # nothing the program does can hide it
+                    pass
+
+        scheduler.await_all([scheduler.spawn(lambda name=name: visit(name)) for name in "ab"])
+
+    with pytest.raises(ScheduleFailed, match="1 tasks are counted as daemons, and 0 are") as caught:
+        explore(scenario, runs=50, seed=3)
+    assert isinstance(caught.value.error, OmegaBug)
+    assert "seed 3" in str(caught.value) and "this is a mistake in Omega" in str(caught.value)
+    with pytest.raises(ScheduleFailed, match="counted as daemons"):
+        explore(scenario, schedule=caught.value.schedule)
+    assert len(caught.value.schedule.split()) == 1
+
+
+def test_a_program_is_not_blamed_for_a_scheduler_that_breaks_its_rules():
+    text = """
+    (define (visit)
+      (break 0)
+      (await-all (map (lambda (x) (async (lambda () (break x)))) '(1 2)))
+      (guard (e (#t 'hidden)) (for-each void (iota 500))))
+    """
+    seen = []
+
+    def break_(x):
+        seen.append(x)
+        if seen[-3:] == [0, 2, 1]:
+            omega.scheduler.daemons += 1
+
+    with Interpreter() as omega:
+        omega.define("break", break_)
+        omega.eval(text)
+        with pytest.raises(OmegaBug, match="counted as daemons") as caught:
+            omega.eval("(check-schedules visit :runs 50)")
+        assert 'again: (check-schedules thunk :schedule "' in str(caught.value)
+        assert omega.eval("(+ 1 2)") == 3
 
 
 def test_a_failed_assertion_is_the_cause():
@@ -96,6 +143,29 @@ def test_what_comes_afterwards_is_as_if_nothing_had_been_tried():
         omega.eval(TWO)
         omega.eval("1")
         assert str(omega.eval(f"(define n 1) {after}")) == value  # chance goes on, and so do ids
+
+
+def test_runs_share_the_stacks_of_the_interpreter_and_leave_none_behind():
+    with Interpreter(virtual_time=True) as omega:
+        omega.eval(f"""
+        {TWO}
+        (define (stuck) (async (lambda () (recv! (make-channel)))) (await-all (list (async work))))
+        (define (deep) (scope (async work) (await (async (lambda () (await (async work)))))))
+        """)
+        scheduler = omega.scheduler
+        for name in ("two", "stuck", "deep", "stuck", "two"):
+            try:
+                omega.eval(f"(await (async (lambda () (check-schedules {name} :runs 40))))")
+            except OmegaError:  # a standstill
+                pass
+            stacks = list(scheduler._stacks)
+            assert len(stacks) <= 8 and set(scheduler._spare) == set(stacks)
+            assert not any(stack.dead for stack in stacks)
+            assert all(stack.parent not in stacks for stack in stacks)
+        # They can be used, and broken off, by whoever comes next.
+        assert omega.eval("(await-all (map async (make-list 20 (lambda () 7))))")
+        omega.eval("(define t (async (lambda () (recv! (make-channel)))))  (yield)")
+        omega.leaks()
 
 
 def test_other_tasks_and_calls_keep_it_from_beginning():

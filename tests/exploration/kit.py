@@ -31,7 +31,9 @@ MISTAKES = [
     "torn",
     "lost-signal-spin",
     "late-answer",
+    "outage",
 ]
+OPTIONS = {"outage": ":faults '(llm)"}  # what it takes to find them
 DEVIATIONS_MAX = 4
 # What holds under every schedule.
 SCENARIOS = "scenarios.omega"
