@@ -115,7 +115,13 @@ class Interpreter:
             driver = VirtualDriver() if virtual_time else AsyncioDriver()
         self.scheduler = make(config, driver=driver, registers={}, depth_max=most.depth)
         rng = random.Random(seed)
-        self.calls = self.scheduler.calls = Calls(self.scheduler, models, rng, budget=budget)
+        self.calls = self.scheduler.calls = Calls(
+            self.scheduler,
+            models,
+            rng,
+            cache_file=None if session is not None else models.cache_file,
+            budget=budget,
+        )
         self.door = Door(self.scheduler, granted, self.calls, rng)
         self._evaluator = Evaluator(
             SchedulerHost(self.scheduler, self.door),
@@ -527,6 +533,7 @@ class Interpreter:
             self._end_session()
 
     def _end_session(self) -> None:
+        self.calls.close()
         if self.session is not None:
             self.session.close()
 

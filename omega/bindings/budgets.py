@@ -86,11 +86,10 @@ def budgets(b: Bindings, table: Table) -> None:
             raise wrong_type("llm.tokens", 1, "a string", text)
         if len(rest) > 1 or (rest and not isinstance(rest[0], str)):
             raise wrong_type("llm.tokens", 2, "a model's name", rest[0])
-        from omega.llm.tokens import count
-
         b.rt.charge(len(text) // 4)
         model = calls.models.find(rest[0] if rest else None)
-        return count(text, model.model or getattr(model.provider, "model", None))
+        found: int = calls.spending.tokens(text, model)
+        return found
 
     table["%with-budget"] = with_budget
     table["budget-left"], table["budget-spent"] = budget_left, budget_spent

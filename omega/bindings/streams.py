@@ -44,14 +44,14 @@ class Stream(Channel):
         return "".join(self._pieces)
 
     def usage(self) -> dict[str, int]:
-        from omega.llm.tokens import estimate, request_estimate
+        from omega.llm.tokens import TokenCounter, typical_tokens
 
         usage = getattr(self.reply, "usage", None) or self._noted
         if usage is not None and usage.is_reported:
             return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         return {
-            "input_tokens": request_estimate(self._request),
-            "output_tokens": estimate(self.text),
+            "input_tokens": TokenCounter().input(self._request).typical,
+            "output_tokens": typical_tokens(self.text),
         }
 
     def deliver(self, piece: str) -> None:

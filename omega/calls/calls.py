@@ -26,7 +26,7 @@ from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
 from omega.errors import Cancelled, LLMError, OmegaError
 from omega.llm.budget import Budget
-from omega.llm.cache import Cache
+from omega.llm.cache import MemoryCache, ReplyCache
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
 from omega.llm.provider import stream_from
@@ -76,13 +76,14 @@ class Calls:
         models: Models,
         rng: random.Random,
         retry: RetryPolicy | None = None,
-        cache: Cache | None = None,
+        cache_file: str | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.models = models
         self.retry = retry or RetryPolicy()
-        self.cache = cache
+        self._cache_file = cache_file
+        self._cache: ReplyCache | None = None
         self.budget = budget  # that all calls are paid from
         self.spending = Spending(models)
         self.governor: Governor[CallId] = Governor(scheduler.config.max_concurrent_llm_calls)
@@ -184,15 +185,27 @@ class Calls:
 
     def _answered(self, key: str, request: LLMRequest, model: Model) -> LLMReply | Flight | None:
         """The answer that an equal call got, or is about to get."""
-        if request.cache and self.cache is not None:
+        if request.cache:
             kept = self.cache.get(key)
             if kept is not None:
                 self.figures_of(model).cached += 1
-                return kept  # type: ignore[no-any-return]
+                return kept
         flight = self._shared.get(key)
         if flight is not None:
             self.figures_of(model).shared += 1
         return flight
+
+    @property
+    def cache(self) -> ReplyCache:
+        """Of answers: in memory, or in the file that the host has named."""
+        if self._cache is None:
+            if self._cache_file is None:
+                self._cache = MemoryCache()
+            else:
+                from omega.llm.cache_sqlite import SQLiteCache
+
+                self._cache = SQLiteCache(self._cache_file)
+        return self._cache
 
     # -- a flight begins -----------------------------------------------------------------------
 
@@ -296,7 +309,7 @@ class Calls:
     def _succeeded(self, call: Call, reply: LLMReply) -> None:
         flight = call.flight
         request = flight.request
-        if request.cache and self.cache is not None and flight.key is not None:
+        if request.cache and flight.key is not None:
             self.cache.put(flight.key, reply)
         self._over(flight, reply, None)
         flight.cell.put(reply)
@@ -539,6 +552,11 @@ class Calls:
     def is_connected(self) -> bool:
         """Whether a provider may have connections open."""
         return self.used and any(each.needs_real_time for each in self.models.providers())
+
+    def close(self) -> None:
+        """No call follows: give back what is kept open, but for connections."""
+        if self._cache is not None:
+            self._cache.close()
 
     async def aclose(self) -> None:
         """Give back the connections of the running loop."""

@@ -16,6 +16,8 @@ from omega.concurrency import Cell, External, Parts, Task
 from omega.llm.budget import ONE_CALL, Amounts, Budget
 from omega.llm.request import LLMRequest, Usage
 
+CHARACTERS = 4  # of a token, about
+
 Identity = tuple[str, int]
 CallId = tuple[str, int, int]  # an identity, and the number of the call made for it
 
@@ -102,8 +104,6 @@ class Flight:
         first = sent[0].first_s
         if first is None:
             return f"sent {now_s - sent[0].sent_s:.1f} s ago"
-        from omega.llm.tokens import CHARACTERS_PER_TOKEN
-
-        count = self.pieces / CHARACTERS_PER_TOKEN
+        count = self.pieces / CHARACTERS
         rate = count / max(now_s - first, 1e-6)
         return f"about {count:,.0f} tokens, {rate:,.0f}/s"

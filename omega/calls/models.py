@@ -19,7 +19,7 @@ from omega.llm.provider import Provider
 from omega.llm.spec import DEFAULT_SPEC
 
 if TYPE_CHECKING:
-    from omega.llm.prices import Price, Prices
+    from omega.llm.prices import Price, PriceTable
     from omega.llm.settings import ModelSettings, Settings
 
 VENDORS = ("openai", "anthropic")  # providers that take a key and a base URL
@@ -67,7 +67,7 @@ class Models:
         named: Mapping[str, Model] | None = None,
         *,
         default: str | None = None,
-        prices: Prices | None = None,
+        prices: PriceTable | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.provider = provider
@@ -75,6 +75,7 @@ class Models:
         self.default = default
         self._prices = prices
         self.settings = dict(settings or {})  # as JSON data, for a tape
+        self.cache_file: str | None = None
         self._found: dict[str | None, Model] = {}
         for model in self.named.values():
             for name in model.fallback:
@@ -119,7 +120,7 @@ class Models:
 
         Raises LLMError (llm-configuration) when a provider cannot be made.
         """
-        from omega.llm.prices import Price, Prices
+        from omega.llm.prices import PriceTable, price_of, standard_prices
         from omega.llm.spec import provider_from_spec
 
         made: dict[tuple[str | None, ...], Provider] = {}
@@ -130,7 +131,7 @@ class Models:
                 made[key] = (make or provider_of)(each)
             price = None
             if each.price is not None:
-                price = Price.read(each.price, f"the price of the model `{name}`")
+                price = price_of(name, each.price, settings.source)
             named[name] = Model(
                 name,
                 made[key],
@@ -143,8 +144,13 @@ class Models:
         if provider is None:
             first = named.get(default) if default is not None else None
             provider = provider_from_spec(DEFAULT_SPEC) if first is None else first.provider
-        prices = None if settings.prices is None else Prices.read(settings.prices)
-        return cls(provider, named, default=default, prices=prices, settings=settings.data)
+        prices = None
+        if settings.prices is not None:
+            own = PriceTable.of_data(settings.prices, settings.source)
+            prices = standard_prices().with_own(own)
+        made_of = cls(provider, named, default=default, prices=prices, settings=settings.data)
+        made_of.cache_file = settings.cache
+        return made_of
 
     def find(self, name: str | None) -> Model:
         """The model that a request names."""
@@ -187,11 +193,11 @@ class Models:
         return [self.named[name] for name in model.fallback]
 
     @property
-    def prices(self) -> Prices:
+    def prices(self) -> PriceTable:
         if self._prices is None:
-            from omega.llm.prices import Prices
+            from omega.llm.prices import standard_prices
 
-            self._prices = Prices.known()
+            self._prices = standard_prices()
         return self._prices
 
     def price(self, model: Model) -> Price | None:

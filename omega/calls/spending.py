@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from omega.calls.flight import Call
+from omega.calls.flight import CHARACTERS, Call
 from omega.calls.models import Model, Models
 from omega.errors import LLMError
 from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
@@ -24,6 +24,7 @@ from omega.llm.request import LLMReply, LLMRequest, Usage
 
 if TYPE_CHECKING:
     from omega.llm.prices import Price
+    from omega.llm.tokens import TokenCounter
 
 OUTPUT_TOKENS = 4_096  # of an answer, at most, where a budget pays and the request names no limit
 GUESSED_OUTPUT = 256  # of an answer nobody knows anything about
@@ -50,6 +51,7 @@ class Sent:
 class Spending:
     def __init__(self, models: Models) -> None:
         self._models = models
+        self._counter: TokenCounter | None = None
         self._lengths: dict[str, float] = {}  # model -> the mean of its answers' tokens, of late
 
     def outgoing(self, request: LLMRequest, model: Model, budget: Budget | None) -> Sent:
@@ -57,8 +59,6 @@ class Spending:
 
         Raises LLMError (llm-configuration) when a budget of money meets a model without a price.
         """
-        from omega.llm import tokens
-
         changes: dict[str, Any] = {}
         if request.model != model.model:
             changes["model"] = model.model
@@ -69,43 +69,55 @@ class Spending:
             changes["system"] = f"{request.system}\n\n{told}" if request.system else told
         reserve = ONE_CALL
         if budget is not None and _bounds_answers(budget):
-            price = self._needed_price(model) if budget.needs_price else None
-            most_in = tokens.request_bound(request.replaced(**changes) if changes else request)
+            price = self._needed_price(model, budget) if budget.needs_price else None
+            asked = request.replaced(**changes) if changes else request
+            most_in = self.counter.input(asked, self._name(model)).most
             most_out = request.max_tokens or self._affordable(budget, price, most_in)
             if request.max_tokens is None:
                 changes["max_tokens"] = most_out
-            cost = 0 if price is None else price.cost(most_in, most_out)
+            cost = 0 if price is None else price.cost_max(most_in, most_out)
             reserve = Amounts(1, most_in + most_out, cost)
         sent = request.replaced(**changes) if changes else request
-        put = tokens.request_estimate(sent)
+        put = self.counter.input(sent, self._name(model)).typical
         got = self._lengths.get(model.shown, GUESSED_OUTPUT)
         return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
 
-    def _needed_price(self, model: Model) -> Price:
+    def _needed_price(self, model: Model, budget: Budget) -> Price:
         price = self._models.price(model)
         if price is None:
-            raise LLMError(
-                f"the model {model.shown} has no price, and its budget is in USD",
-                kind="llm-configuration",
-                hint="give it one: price = { input = 0.15, output = 0.60 } in omega.toml, in USD "
-                "per million tokens",
-                model=model.shown,
-            )
+            limited = next(each for each in budget.levels if each.limits[2] is not None)
+            return self._models.prices.need(model.shown, limited.name)
         return price
+
+    def _name(self, model: Model) -> str | None:
+        """What the provider calls it, which its tokenizer goes by."""
+        return model.model or getattr(model.provider, "model", None)
+
+    @property
+    def counter(self) -> TokenCounter:
+        if self._counter is None:
+            from omega.llm.tokens import TokenCounter
+
+            self._counter = TokenCounter()
+        return self._counter
 
     def _affordable(self, budget: Budget, price: Price | None, most_in: int) -> int:
         """How many tokens an answer may have at most, in what is left when nobody else spends."""
         most = OUTPUT_TOKENS
-        if price is not None and price.max_output is not None:
-            most = min(most, price.max_output)
+        if price is not None and price.output_max is not None:
+            most = min(most, price.output_max)
         for level in budget.levels:
             _, tokens, cost = level.limits
             if tokens is not None:
                 most = min(most, tokens - level.settled[1] - most_in)
             if cost is not None and price is not None and price.output:
-                left = cost - level.settled[2] - price.cost(most_in, 0)
+                left = cost - level.settled[2] - price.cost_max(most_in, 0)
                 most = min(most, left // price.output)
         return max(1, most)
+
+    def tokens(self, text: str, model: Model) -> int:
+        """How many tokens a text has for a model: exactly, where its tokenizer is at hand."""
+        return self.counter.text(text, self._name(model)).typical
 
     # -- afterwards ----------------------------------------------------------------------------
 
@@ -141,7 +153,9 @@ class Spending:
 
     def _outcome(self, call: Call, usage: Usage, **known: Any) -> Outcome:
         price = self._models.price(call.model)
-        cost = 0 if price is None else price.usage_cost(usage)
+        cost = 0
+        if price is not None:
+            cost = price.cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
         return Outcome(
             used=Amounts(1, usage.total_tokens, cost),
             input_tokens=usage.input_tokens,
@@ -153,13 +167,11 @@ class Spending:
         """The tokens of an attempt: as told, else as estimated."""
         if told is not None and told.is_reported:
             return told
-        from omega.llm import tokens
+        from omega.llm.tokens import typical_tokens
 
-        put = tokens.request_estimate(call.request)
-        got = call.flight.pieces / tokens.CHARACTERS_PER_TOKEN
-        if text is not None:
-            got = tokens.estimate(text)
-        return Usage(put, round(got), is_reported=False)
+        put = self.counter.input(call.request, self._name(call.model)).typical
+        got = typical_tokens(text) if text is not None else round(call.flight.pieces / CHARACTERS)
+        return Usage(put, got, is_reported=False)
 
     def _learn(self, model: Model, output_tokens: int) -> None:
         mean = self._lengths.get(model.shown)

@@ -17,7 +17,7 @@ needed, to read keys (they are in the environment; a file names the variable).
     start-concurrent = 4                 # of a cap that is learned
     requests-per-minute = 500            # and tokens-, input-tokens-, output-tokens-per-minute
     burst = 20                           # requests at once
-    price = { input = 0.15, cached-input = 0.075, output = 0.60 }   # USD per million tokens
+    price = { input = 0.15, cached_input = 0.075, output = 0.60 }   # USD per million tokens
     fallback = ["slow"]                  # asked when this one cannot answer
 """
 
@@ -53,12 +53,14 @@ class ModelSettings:
 
 class Settings:
     """default: the name of a model, or None. prices: a table of them, or None. cache: a path. data:
-    all of it, as JSON data; the table of prices in place of its path.
+    all of it, as JSON data; the table of prices in place of its path. source: the file, for
+    messages.
     """
 
-    __slots__ = ("cache", "data", "default", "models", "prices")
+    __slots__ = ("cache", "data", "default", "models", "prices", "source")
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.default: str | None = None
         self.prices: dict[str, Any] | None = None
         self.cache: str | None = None
@@ -72,15 +74,7 @@ def read_settings(path: str) -> Settings:
     """
     import os
 
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise LispFileError(f"cannot read {path}: {reason}") from None
-    except UnicodeDecodeError:
-        raise misconfigured(f"{path} is not UTF-8 text") from None
-    return parse_settings(text, path, os.path.dirname(path))
+    return parse_settings(_text_of(path), path, os.path.dirname(path))
 
 
 def parse_settings(text: str, source: str = FILE, folder: str = "") -> Settings:
@@ -103,12 +97,35 @@ def settings_of(data: Mapping[str, Any], source: str = FILE, folder: str = "") -
     return _Reader(source, lambda path: os.path.join(folder, path)).settings(data)
 
 
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise LispFileError(f"cannot read {path}: {reason}") from None
+    except UnicodeDecodeError:
+        raise misconfigured(f"{path} is not UTF-8 text") from None
+
+
+def _table_of(path: str) -> dict[str, Any]:
+    """The table of prices in a file, checked."""
+    import json
+
+    from omega.llm.prices import PriceTable
+
+    text = _text_of(path)
+    PriceTable.read(text, path)
+    table: dict[str, Any] = json.loads(text)
+    return table
+
+
 class _Reader:
     def __init__(self, source: str, beside: Callable[[str], str]) -> None:
         self._source, self._beside = source, beside
 
     def settings(self, data: Mapping[str, Any]) -> Settings:
-        made = Settings()
+        made = Settings(self._source)
         for section in data:
             if section not in ("llm", "models"):
                 raise self._wrong(section, "unknown section", "there are [llm] and [models.NAME]")
@@ -122,9 +139,7 @@ class _Reader:
         if isinstance(general.get("prices"), dict):
             made.prices = general["prices"]
         elif "prices" in general:
-            from omega.llm.prices import read_table
-
-            made.prices = read_table(self._beside(self._text("llm.prices", general["prices"])))
+            made.prices = _table_of(self._beside(self._text("llm.prices", general["prices"])))
         made.data = {**data, "llm": {**general, "prices": made.prices}}
         for name, fields in self._table("models", data.get("models", {})).items():
             made.models[name] = self._model(name, self._table(f"models.{name}", fields))
