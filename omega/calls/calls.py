@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
@@ -26,7 +26,6 @@ from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
 from omega.errors import Cancelled, LLMError, OmegaError
 from omega.llm.budget import Budget
-from omega.llm.cache import MemoryCache, ReplyCache
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
 from omega.llm.provider import stream_from
@@ -35,6 +34,10 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
+
+if TYPE_CHECKING:
+    from omega.llm.cache import ReplyCache
+
 # Another model may answer what this one could not for such a reason.
 _FALLS_BACK = frozenset(("rate-limited", "llm-unavailable", "llm-timeout"))
 _FALLS_BACK_REASONS = frozenset(("key", "model", "context", "schema", "tools", "images"))
@@ -200,6 +203,8 @@ class Calls:
         """Of answers: in memory, or in the file that the host has named."""
         if self._cache is None:
             if self._cache_file is None:
+                from omega.llm.cache import MemoryCache
+
                 self._cache = MemoryCache()
             else:
                 from omega.llm.cache_sqlite import SQLiteCache

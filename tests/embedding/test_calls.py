@@ -91,7 +91,7 @@ def test_a_429_with_retry_after_is_tried_again_and_holds_no_slot_meanwhile(
             )
         )
         assert omega.eval('(llm.infer "again")') == "re: again"
-        assert omega.calls.retries == 1
+        assert omega.calls.total.retries == 1
         assert seen == [0, 0]
 
 
@@ -164,7 +164,7 @@ def test_a_retry_under_virtual_time_waits_its_whole_delay_and_goes_on(seed: int)
     ]
     with Interpreter(llm=ScriptedProvider(rules), virtual_time=True, seed=seed) as omega:
         assert omega.eval('(llm.infer "hi")') == "ok"
-        assert omega.calls.retries == 2
+        assert omega.calls.total.retries == 2
 
 
 def test_priority_is_lent_along_the_queue_of_calls() -> None:
