@@ -16,7 +16,7 @@ PEERS = hy hissp basilisp calysto_scheme pydantic-monty uvloop trio gevent
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,openai]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,openai,anthropic]'
 	touch $@
 
 demo: $(VENV)/.installed

@@ -418,10 +418,18 @@ class TasksFailed(TaskError):
 class LLMError(LispError):
     """An LLM call failed. kind tells how: see CODES under llm-error.
 
-    status: the HTTP status the provider answered, when there was one. retry_after_s: seconds it
-    asked to wait.
+    status: the HTTP status the provider answered, when there was one (or that its error in the
+    middle of a stream stands for). retry_after_s: seconds it asked to wait.
     retryable: the same call may succeed when it is made again (read by the retry policy, nobody
     else).
+    throttle: which kind of 429, 503 or 529: "concurrency" (too many at once), "rate" (too many in a
+    time), "slope" (growing too fast), "quota" (no waiting cures it), "overload" (the server's own
+    trouble). None: no throttling.
+    reason: why a request was refused, when that is known: "key", "model", "context" (too long),
+    "content" (the model or its filter will not), "schema", "tools", "images" (what the server or
+    the model cannot do).
+    model: which was asked. attempts: how often in all. partial: the text that had come of a stream,
+    usage: the tokens told so far, limits: the vendor's (omega/llm/rate_limits.py). None: unknown.
     """
 
     kind = "llm-error"
@@ -433,10 +441,19 @@ class LLMError(LispError):
         status: int | None = None,
         retry_after_s: float | None = None,
         retryable: bool = False,
+        throttle: str | None = None,
+        reason: str | None = None,
+        model: str | None = None,
+        attempts: int | None = None,
+        partial: str | None = None,
+        usage: Any = None,
+        limits: Any = None,
         **base: Any,
     ) -> None:
         super().__init__(message, **base)
         self.status, self.retry_after_s, self.retryable = status, retry_after_s, retryable
+        self.throttle, self.reason, self.model, self.attempts = throttle, reason, model, attempts
+        self.partial, self.usage, self.limits = partial, usage, limits
 
 
 class LimitExceeded(OmegaError):

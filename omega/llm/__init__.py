@@ -1,28 +1,59 @@
 """LLM calls as values and state machines: requests, replies, providers, retry, the governor.
 
 No scheduler, no clock and no Lisp in here; `omega/effects.py` puts the parts together. Importing
-this package loads neither asyncio nor a vendor's SDK: a provider imports what it needs when it is
-first used.
+this package loads neither asyncio nor a vendor's SDK, and what few programs need only when it is
+first asked for; a provider imports what it needs when it is first used.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from omega.llm.governor import Governor
-from omega.llm.openai_provider import OpenAIProvider
-from omega.llm.provider import Provider, Sleep
+from omega.llm.provider import Emit, Provider, Sleep, StreamingProvider, stream_from
 from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.retry import RetryPolicy
 from omega.llm.scripted import ScriptedCall, ScriptedProvider
 from omega.llm.spec import provider_from_spec
 
+if TYPE_CHECKING:
+    from omega.llm.anthropic_provider import AnthropicProvider
+    from omega.llm.messages import ToolCall
+    from omega.llm.openai_provider import OpenAIProvider
+    from omega.llm.rate_limits import Limit, RateLimits
+
+_LATER = {
+    "AnthropicProvider": "omega.llm.anthropic_provider",
+    "Limit": "omega.llm.rate_limits",
+    "OpenAIProvider": "omega.llm.openai_provider",
+    "RateLimits": "omega.llm.rate_limits",
+    "ToolCall": "omega.llm.messages",
+}
+
 __all__ = [
+    "AnthropicProvider",
+    "Emit",
     "Governor",
     "LLMReply",
     "LLMRequest",
+    "Limit",
     "OpenAIProvider",
     "Provider",
+    "RateLimits",
     "RetryPolicy",
     "ScriptedCall",
     "ScriptedProvider",
     "Sleep",
+    "StreamingProvider",
+    "ToolCall",
     "Usage",
     "provider_from_spec",
+    "stream_from",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(module), name)

@@ -1,218 +1,77 @@
 """OpenAI, and every server that speaks its protocol, through the official async SDK.
 
-Owns: `OpenAIProvider`: parameters out, the answer in, the SDK's exceptions to ours, one client per
-event loop. Refuses: retries (the SDK's are off: `retry.py` has them), limits (the governor has
-them), and to show the key: it is in no message, repr or log, even when a server echoes it, and no
-SDK exception is chained to ours.
+Owns: `OpenAIProvider`: chat completions: parameters out, whole answers and streams in. Refuses:
+what `vendor.py` has for every vendor.
 
 Environment: OPENAI_API_KEY, OPENAI_BASE_URL (vLLM, Ollama, llama.cpp, LM Studio). Extra:
 `omega-lisp[openai]`.
 
-Cancelling `infer` closes its connection before it returns; the pool has no limit of its own, so
-neither a slow nor a lost connection can hold up another call.
+Differences between OpenAI itself and other servers: `is_official` in `chat_parameters`.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from omega.errors import LLMError
-from omega.llm.attempt import bounded_attempt
-from omega.llm.failures import (
-    bad_response,
-    connection_failure,
-    http_failure,
-    misconfigured,
-    retry_after_s,
-    shortened,
-    timeout_failure,
+from omega.llm.answers import (
+    UnreadableAnswer,
+    error_facts,
+    parse_arguments,
+    parse_json,
+    token_counts,
 )
-from omega.llm.provider import Sleep
+from omega.llm.failures import content_refused
+from omega.llm.messages import ToolCall, text_of
 from omega.llm.request import LLMReply, LLMRequest, Usage
+from omega.llm.vendor import BrokenOff, StreamReader, Vendor, VendorProvider
 
-KEY_NAME = "OPENAI_API_KEY"
-BASE_URL_NAME = "OPENAI_BASE_URL"
-OFFICIAL_BASE_URL = "https://api.openai.com/v1"
-TIMEOUT_S = 600.0  # of one attempt, when the request names none (as the SDK)
-CONNECT_TIMEOUT_S = 10.0
-IDLE_CONNECTIONS_MAX = 100
-_INSTALL_HINT = "pip install omega-lisp[openai]"
-NESTING_MAX = 200  # of a reply's JSON: the C parser must not recurse as deep as a server likes
+SCHEMA_NODES_MAX = 10_000  # looked at to see whether a schema can be enforced
 
 
-class OpenAIProvider:
+class OpenAIProvider(VendorProvider):
     """Chat completions.
 
-    Made without network and without loading the SDK; the client is made by the first call.
-    model: the default model. api_key, base_url: instead of the environment's.
-    Raises LLMError (llm-configuration) when the key or the SDK is missing, or one of them cannot be
-    used.
+    stream_usage: whether the usage of streams is asked for; None asks OpenAI itself only: some
+    other servers refuse the question. For the other parameters and errors see `VendorProvider`.
     """
 
-    needs_real_time = True
+    vendor = Vendor(
+        "openai",
+        key_name="OPENAI_API_KEY",
+        base_url_name="OPENAI_BASE_URL",
+        base_url="https://api.openai.com/v1",
+        example_url="http://localhost:11434/v1",
+    )
 
     def __init__(
-        self, model: str | None = None, *, api_key: str | None = None, base_url: str | None = None
+        self, model: str | None = None, *, stream_usage: bool | None = None, **options: Any
     ) -> None:
-        self.model = model
-        key = (api_key if api_key is not None else os.environ.get(KEY_NAME, "")).strip()
-        url = (base_url if base_url is not None else os.environ.get(BASE_URL_NAME, "")).strip()
-        self._base_url = url or OFFICIAL_BASE_URL
-        self._key = _checked_key(key)
-        if not self._base_url.startswith(("http://", "https://")):
-            raise misconfigured(
-                f"the base URL {without_secrets(self._base_url, self._key)} is no http(s) URL",
-                f"set {BASE_URL_NAME} to something like http://localhost:11434/v1",
-            )
-        _require_sdk()
-        self._sdk: Any = None  # the module, once it is loaded
-        # Event loop -> client: its connections live in that loop.
-        self._clients: dict[Any, Any] = {}
+        super().__init__(model, **options)
+        self._stream_usage = self._is_official if stream_usage is None else stream_usage
 
-    @property
-    def name(self) -> str:
-        return "openai"
+    def _new_client(self, sdk: Any, **options: Any) -> Any:
+        return sdk.AsyncOpenAI(**options)
 
-    async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
-        """One attempt over HTTP.
+    def _endpoint(self, client: Any) -> Any:
+        return client.chat.completions
 
-        See `Provider.infer`; `sleep` is not used: the network keeps its own time.
-        """
-        outcome = await self._attempt(request)
-        if isinstance(outcome, LLMReply):
-            return outcome
-        try:
-            raise outcome
-        finally:
-            del outcome  # or the error's traceback and this frame would hold each other
+    def _parameters(self, request: LLMRequest, model: str) -> dict[str, Any]:
+        return chat_parameters(request, model, is_official=self._is_official)
 
-    async def aclose(self) -> None:
-        """Close this loop's connections, and forget those of loops that are closed."""
-        import asyncio
+    def _stream_parameters(self) -> dict[str, Any]:
+        asked = {"stream_options": {"include_usage": True}} if self._stream_usage else {}
+        return {"stream": True, **asked}
 
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        self._forget_closed_loops()
-        if client is not None:
-            await client.close()
+    def _read(self, body: Any, request: LLMRequest, model: str) -> LLMReply | LLMError:
+        return read_reply(body, self.name, model)
 
-    def __repr__(self) -> str:
-        url = without_secrets(self._base_url, self._key)
-        return f"OpenAIProvider({self.model!r}, base_url={url!r})"
+    def _reader(self, request: LLMRequest, model: str) -> StreamReader:
+        return ChatStream(request, model)
 
-    async def _attempt(self, request: LLMRequest) -> LLMReply | LLMError:
-        """The reply, or the error to raise.
 
-        Raised outside of `except`, so that nothing is chained to it.
-        """
-        import asyncio
-
-        model = request.model or self.model
-        if model is None:
-            return misconfigured("the request names no model", "give one, or use openai:MODEL")
-        if self._sdk is None:
-            problem = await self._load_sdk()
-            if problem is not None:
-                return problem
-        client = self._client(asyncio.get_running_loop())
-        parameters = chat_parameters(request, model, is_official=self._is_official)
-        timeout_s = request.timeout_s if request.timeout_s is not None else TIMEOUT_S
-        try:
-            sending = client.chat.completions.with_raw_response.create(**parameters)
-            raw = await bounded_attempt(sending, timeout_s)
-        except TimeoutError:
-            return timeout_failure(self.name, timeout_s)
-        except Exception as error:
-            return self._failure(error, timeout_s)
-        return self._reply(raw.http_response.content, model)
-
-    async def _load_sdk(self) -> LLMError | None:
-        """Import the SDK in a thread: it takes 0.4 s, and nothing may stop the loop so long."""
-        import asyncio
-        from importlib import import_module
-
-        try:
-            self._sdk = await asyncio.to_thread(import_module, "openai")
-            return None
-        except Exception as error:
-            problem = str(error)
-        return misconfigured(f"the openai package cannot be loaded: {problem}", _INSTALL_HINT)
-
-    def _client(self, loop: Any) -> Any:
-        client = self._clients.get(loop)
-        if client is None:
-            openai = self._sdk
-            self._forget_closed_loops()
-            # The SDK's own classes: which HTTP library is below them changed between its versions.
-            limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
-                max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS_MAX
-            )
-            timeout = type(openai.DEFAULT_TIMEOUT)(None, connect=CONNECT_TIMEOUT_S)
-            client = self._clients[loop] = openai.AsyncOpenAI(
-                api_key=self._key,
-                base_url=self._base_url,
-                max_retries=0,
-                timeout=timeout,
-                http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
-            )
-        return client
-
-    def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._clients if loop.is_closed()]:
-            del self._clients[loop]
-
-    @property
-    def _is_official(self) -> bool:
-        return re.match(r"https?://api\.openai\.com(?:[:/]|$)", self._base_url) is not None
-
-    def _reply(self, content: bytes, model: str) -> LLMReply | LLMError:
-        try:
-            return read_reply(parse_json(content), self.name, model)
-        except ValueError as error:
-            problem = str(error)
-        return bad_response(self.name, without_secrets(problem, self._key))
-
-    def _failure(self, error: Exception, timeout_s: float) -> LLMError:
-        """Our error for whatever the SDK raised."""
-        openai = self._sdk
-        detail = without_secrets(_chain_text(error), self._key)
-        if isinstance(error, openai.APIStatusError):
-            body = error.body if isinstance(error.body, Mapping) else {}
-            said = body.get("message")
-            return http_failure(
-                self.name,
-                error.status_code,
-                without_secrets(said, self._key) if isinstance(said, str) else detail,
-                code=error.code,
-                retry_after_s=retry_after_s(error.response.headers, time.time()),
-                key_name=KEY_NAME,
-            )
-        if isinstance(error, openai.APITimeoutError):
-            # Only connecting has a limit of its own; nothing was sent, so trying again is safe.
-            return self._unreached(f"no connection within {CONNECT_TIMEOUT_S:g} s")
-        if isinstance(error, openai.APIConnectionError):
-            return self._unreached(detail)
-        if isinstance(error, openai.APIError):
-            return bad_response(self.name, detail)
-        # Not the server's doing: the request itself could not be written (a lone surrogate, no JSON
-        # data in `extra`).
-        return LLMError(
-            f"the request could not be sent: {detail}",
-            kind="refused",
-            hint="look at the prompt and the options of the call",
-        )
-
-    def _unreached(self, detail: str) -> LLMError:
-        hint = (
-            f"is this machine online? {BASE_URL_NAME} names another server"
-            if self._is_official
-            else f"does the server run, and is {BASE_URL_NAME} right?"
-        )
-        url = without_secrets(self._base_url, self._key)
-        return connection_failure(self.name, detail, url=url, hint=hint)
+# -- out -------------------------------------------------------------------------------------------
 
 
 def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> dict[str, Any]:
@@ -221,7 +80,7 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
     is_official: OpenAI itself, which refuses `max_tokens` for its newer models; other servers know
     no other name.
     """
-    messages = request.turns()
+    messages = [chat_message(turn) for turn in request.turns()]
     if request.system is not None:
         messages.insert(0, {"role": "system", "content": request.system})
     parameters: dict[str, Any] = {"model": model, "messages": messages}
@@ -232,9 +91,77 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
         parameters[name] = request.max_tokens
     if request.stop:
         parameters["stop"] = list(request.stop)
+    if request.tools:
+        parameters["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
+    if request.schema is not None:
+        wanted: dict[str, Any] = {"name": request.schema_name, "schema": request.schema}
+        wanted["strict"] = can_be_strict(request.schema)
+        parameters["response_format"] = {"type": "json_schema", "json_schema": wanted}
     if request.extra:
         parameters["extra_body"] = request.extra
     return parameters
+
+
+def chat_message(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as the protocol writes it."""
+    content = turn["content"]
+    if turn["role"] == "tool":
+        # No flag for errors there, and texts only.
+        text = text_of(content)
+        text = f"error: {text}" if turn["is_error"] else text
+        return {"role": "tool", "tool_call_id": turn["tool_call_id"], "content": text}
+    parts = content if isinstance(content, str) else [_part(part) for part in content]
+    message: dict[str, Any] = {"role": turn["role"], "content": parts}
+    if calls := turn.get("tool_calls"):
+        message["tool_calls"] = [_tool_call(call) for call in calls]
+    return message
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return {"type": "text", "text": part["text"]}
+    url = part.get("url") or f"data:{part['media_type']};base64,{part['data']}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    import json
+
+    arguments = call["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {
+        "id": call["id"],
+        "type": "function",
+        "function": {"name": call["name"], "arguments": text},
+    }
+
+
+def can_be_strict(schema: Mapping[str, Any]) -> bool:
+    """Whether OpenAI enforces `schema`: it wants every object closed, and all of its properties
+    required. Others are a guide to the model only.
+    """
+    stack: list[Any] = [schema]
+    for _ in range(SCHEMA_NODES_MAX):
+        if not stack:
+            return schema.get("type") == "object"
+        at = stack.pop()
+        if isinstance(at, Mapping):
+            properties = at.get("properties")
+            if at.get("type") == "object" or isinstance(properties, Mapping):
+                required = at.get("required") or []
+                names = list(properties) if isinstance(properties, Mapping) else []
+                is_complete = isinstance(required, list) and sorted(map(str, required)) == sorted(
+                    names
+                )
+                if at.get("additionalProperties") is not False or not is_complete:
+                    return False
+            stack.extend(at.values())
+        elif isinstance(at, list):
+            stack.extend(at)
+    return False
+
+
+# -- in --------------------------------------------------------------------------------------------
 
 
 def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
@@ -246,8 +173,7 @@ def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
         raise ValueError(f"expected a JSON object, got {type(body).__name__}")
     problem = body.get("error")
     if problem and not body.get("choices"):  # gateways that fail with status 200
-        said = problem.get("message") if isinstance(problem, dict) else problem
-        raise ValueError(str(said))
+        raise ValueError(error_facts(body)[0] or str(problem))
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         raise ValueError("the answer has no choices")
@@ -255,84 +181,141 @@ def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise ValueError("the answer has no message")
-    finish_reason = str(choice.get("finish_reason") or "stop")
-    refusal = message.get("refusal")
-    if refusal or finish_reason == "content_filter":
-        reason = refusal if isinstance(refusal, str) else "stopped by the content filter"
-        return LLMError(f"{provider}: the model refused: {shortened(reason)}", kind="refused")
+    calls = _read_tool_calls(message.get("tool_calls") or [])
     text = message.get("content")
-    if text is None and not message.get("tool_calls"):
+    if text is None:
         text = ""
     if not isinstance(text, str):
         raise ValueError("the answer's content is no text")
-    return LLMReply(text, _usage(body.get("usage")), str(body.get("model") or model), finish_reason)
+    finish_reason = str(choice.get("finish_reason") or "stop")
+    refusal = message.get("refusal")
+    usage = _usage(body.get("usage"))
+    model = str(body.get("model") or model)
+    return _finished(provider, text, refusal, usage, model, finish_reason, calls)
+
+
+def _finished(
+    provider: str,
+    text: str,
+    refusal: Any,
+    usage: Usage,
+    model: str,
+    finish_reason: str,
+    calls: list[ToolCall],
+) -> LLMReply | LLMError:
+    if refusal or finish_reason == "content_filter":
+        reason = refusal if isinstance(refusal, str) else "stopped by the content filter"
+        error = content_refused(provider, reason, text or None)
+        error.model, error.usage = model, usage
+        return error
+    return LLMReply(text, usage, model, finish_reason, tool_calls=calls)
+
+
+def _read_tool_calls(raw: Any) -> list[ToolCall]:
+    if not isinstance(raw, list):
+        raise ValueError("the answer's tool calls are no list")
+    calls: list[ToolCall] = []
+    for call in raw:
+        function = call.get("function") if isinstance(call, dict) else None
+        function = function if isinstance(function, dict) else {}
+        name = function.get("name")
+        if not isinstance(name, str) or not name:
+            raise ValueError("a tool call of the answer has no name")
+        arguments = function.get("arguments") or ""
+        if not isinstance(arguments, (str, dict)):
+            raise ValueError("a tool call's arguments are no text")
+        read = parse_arguments(arguments) if isinstance(arguments, str) else arguments
+        # Some servers name no id; any will do that is unique in its turn.
+        calls.append(ToolCall(str(call.get("id") or f"call_{len(calls)}"), name, read))
+    return calls
 
 
 def _usage(raw: Any) -> Usage:
     if not isinstance(raw, dict):
         return Usage(is_reported=False)
-    sent, answered = raw.get("prompt_tokens"), raw.get("completion_tokens")
-    if not isinstance(sent, int) or not isinstance(answered, int) or min(sent, answered) < 0:
+    details = raw.get("prompt_tokens_details")
+    cached = (details.get("cached_tokens") if isinstance(details, dict) else None) or 0
+    counts = token_counts(raw.get("prompt_tokens"), raw.get("completion_tokens"), cached)
+    if counts is None:
         return Usage(is_reported=False)
-    return Usage(sent, answered)
+    return Usage(counts[0], counts[1], cached_tokens=counts[2])
 
 
-def parse_json(content: bytes) -> Any:
-    """JSON from outside, nested at most NESTING_MAX deep. Raises ValueError."""
-    import json
+class ChatStream(StreamReader):
+    """The events of a streamed chat completion.
 
-    text = content.decode("utf-8-sig")
-    if text.count("[") + text.count("{") > NESTING_MAX:
-        depth = deepest = 0
-        for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-            if bracket in "[{":
-                depth += 1
-                deepest = max(deepest, depth)
-            elif bracket in "]}":
-                depth -= 1
-        if deepest > NESTING_MAX:
-            raise ValueError(f"nested {deepest} deep, {NESTING_MAX} allowed")
-    return json.loads(text)
+    A chunk with the reason it finished, then (where it was asked for, or the server likes to) one
+    with the usage, then `[DONE]`, which some servers leave out.
+    """
 
+    def __init__(self, request: LLMRequest, model: str) -> None:
+        super().__init__(request, model)
+        self._finish_reason = ""
+        self._refusal = ""
+        self._calls: list[dict[str, Any]] = []  # {"index", "id", "function": {...}}
 
-def without_secrets(text: str, key: str) -> str:
-    """`text` without the key, and without the user and password of URLs."""
-    text = re.sub(r"(https?://)[^/\s@]+@", r"\1", text)
-    if not key:
-        return text
-    if len(key) >= 8:
-        return text.replace(key, "[key]")
-    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", text)  # "x", for a local server
+    def feed(self, name: str, data: str) -> str:
+        if data.strip() == "[DONE]":
+            self.is_done = True
+            return ""
+        chunk = parse_json(data)
+        if not isinstance(chunk, dict):
+            raise UnreadableAnswer(f"expected a JSON object, got {type(chunk).__name__}")
+        if chunk.get("error") or name == "error":
+            said, code, error_type = error_facts(chunk)
+            raise BrokenOff(said or data, code, error_type)
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = _usage(chunk["usage"])
+        if isinstance(chunk.get("model"), str):
+            self.model = chunk["model"] or self.model
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return ""
+        self._finish_reason = str(choice.get("finish_reason") or self._finish_reason)
+        delta = choice.get("delta")
+        return self._delta(delta) if isinstance(delta, dict) else ""
 
+    def _delta(self, delta: dict[str, Any]) -> str:
+        refusal = delta.get("refusal")
+        self._refusal += refusal if isinstance(refusal, str) else ""
+        calls = delta.get("tool_calls")
+        for part in calls if isinstance(calls, list) else []:
+            if isinstance(part, dict):
+                self._tool_call(part)
+        content = delta.get("content")
+        if content is not None and not isinstance(content, str):
+            raise UnreadableAnswer("a piece's content is no text")
+        return content or ""
 
-def _chain_text(error: BaseException) -> str:
-    """What went wrong, from the outermost exception to the cause that says most."""
-    texts: list[str] = []
-    at: BaseException | None = error
-    while at is not None and len(texts) < 8:
-        text = str(at) or type(at).__name__
-        if text not in texts:
-            texts.append(text)
-        at = at.__cause__
-    return ": ".join(text.rstrip(".") for text in texts)
+    def _tool_call(self, part: dict[str, Any]) -> None:
+        """Join a part to its call: one of the same index, unless its id is another's."""
+        index, id = part.get("index"), part.get("id")
+        known = [call for call in self._calls if call["index"] == index]
+        call = known[-1] if known else None
+        if call is None or (id and call["id"] and call["id"] != id):
+            call = {"index": index, "id": None, "function": {"name": "", "arguments": ""}}
+            self._calls.append(call)
+        call["id"] = call["id"] or id
+        function = part.get("function")
+        if isinstance(function, dict):
+            for field in ("name", "arguments"):
+                said = function.get(field)
+                call["function"][field] += said if isinstance(said, str) else ""
 
-
-def _checked_key(key: str) -> str:
-    if not key:
-        raise misconfigured(
-            f"no API key: the environment variable {KEY_NAME} is not set",
-            f"export {KEY_NAME}=... (any value for a local server), or use `--llm scripted`",
+    def reply(self, provider: str) -> LLMReply | LLMError | None:
+        if not self._finish_reason and not self.is_done:
+            return None
+        try:
+            calls = _read_tool_calls(self._calls)
+        except ValueError as error:
+            raise UnreadableAnswer(str(error)) from None
+        return _finished(
+            provider,
+            "".join(self.pieces),
+            self._refusal,
+            self.usage or Usage(is_reported=False),
+            self.model,
+            self._finish_reason or "stop",
+            calls,
         )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise misconfigured(
-            f"the key in {KEY_NAME} holds characters that no key has",
-            "copy it again, without quotes or line breaks",
-        )
-    return key
-
-
-def _require_sdk() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("openai") is None:
-        raise misconfigured("the provider `openai` needs the openai package", _INSTALL_HINT)

@@ -8,11 +8,19 @@ governor's side, so that every provider gets the same ones. One contract suite
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from omega.llm.request import LLMReply, LLMRequest
+from omega.llm.request import LLMReply, LLMRequest, Usage
+
+if TYPE_CHECKING:
+    from omega.llm.rate_limits import RateLimits
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+# Takes a piece of a stream's text, and waits while its reader is slow. It may have a method
+# `note(usage, limits)`, which is told the tokens and the vendor's limits known so far, before the
+# end: what is known of a stream that is cancelled (each may be None).
+Emit: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 @runtime_checkable
@@ -45,3 +53,38 @@ class Provider(Protocol):
 
         Idempotent; a later `infer` opens new ones.
         """
+
+
+@runtime_checkable
+class StreamingProvider(Provider, Protocol):
+    """A provider that can also give an answer piece by piece."""
+
+    async def stream(self, request: LLMRequest, *, sleep: Sleep, emit: Emit) -> LLMReply:
+        """As `infer`, with `await emit(text)` for every piece of the answer's text as it comes.
+
+        The pieces together are the reply's text. While `emit` waits, nothing is read: the reader's
+        slowness reaches the server, and does not count for the request's timeout_s. What `emit`
+        raises ends the stream and is raised. When the answer breaks off, the LLMError has `partial`
+        and, as far as the vendor told it, `usage`. One task owns the connection from its opening to
+        its end; `emit` is awaited in it.
+        """
+
+
+async def stream_from(
+    provider: Provider, request: LLMRequest, *, sleep: Sleep, emit: Emit
+) -> LLMReply:
+    """The stream of any provider: of one that has none, its whole answer as one piece."""
+    if isinstance(provider, StreamingProvider):
+        return await provider.stream(request, sleep=sleep, emit=emit)
+    reply = await provider.infer(request, sleep=sleep)
+    note_on(emit, reply.usage, reply.limits)
+    if reply.text:
+        await emit(reply.text)
+    return reply
+
+
+def note_on(emit: Emit, usage: Usage | None, limits: RateLimits | None) -> None:
+    """Tell `emit`, if it listens, what is known so far."""
+    note = getattr(emit, "note", None)
+    if note is not None:
+        note(usage, limits)

@@ -1,7 +1,8 @@
 """What is asked of a language model, and what comes back.
 
 Owns: `LLMRequest`, `LLMReply`, `Usage`: plain values, complete and checked when made, never changed
-afterwards. Refuses: to know any vendor, clock or queue.
+afterwards. Refuses: to know any vendor, clock or queue. The shapes of messages and tools are
+`messages.py`'s, which is loaded when a request has some.
 
 Invariant: two requests with equal content have equal `content_hash()`, in every process and version
 of Python. The hash covers everything that may change the answer, and nothing else (`timeout_s` is
@@ -11,35 +12,47 @@ left out).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import LispTypeError, LispValueError
 
+if TYPE_CHECKING:
+    from omega.llm.messages import ToolCall
+    from omega.llm.rate_limits import RateLimits
+
+SCHEMA_NAME = "answer"
 PROMPT_SHOWN_CHARS = 60  # of a prompt, in a repr
-EXTRA_NODES_MAX = 1_000_000  # values inside `messages` and `extra`: also what stops a cycle
+EXTRA_NODES_MAX = 1_000_000  # values inside of a request: also what stops a cycle
 
 
 class Usage:
     """Tokens of one call.
 
+    cached_tokens: how many of the input tokens the vendor read from its cache.
     is_reported: False when the provider did not say; the counts are then 0.
     """
 
-    __slots__ = ("input_tokens", "is_reported", "output_tokens")
+    __slots__ = ("cached_tokens", "input_tokens", "is_reported", "output_tokens")
 
     def __init__(
-        self, input_tokens: int = 0, output_tokens: int = 0, *, is_reported: bool = True
+        self,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        *,
+        cached_tokens: int = 0,
+        is_reported: bool = True,
     ) -> None:
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
+        self.cached_tokens = cached_tokens
         self.is_reported = is_reported
 
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
-    def _key(self) -> tuple[int, int, bool]:
-        return (self.input_tokens, self.output_tokens, self.is_reported)
+    def _key(self) -> tuple[int, int, int, bool]:
+        return (self.input_tokens, self.output_tokens, self.cached_tokens, self.is_reported)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Usage) and self._key() == other._key()
@@ -48,18 +61,21 @@ class Usage:
         return hash(self._key())
 
     def __repr__(self) -> str:
+        cached = f", cached_tokens={self.cached_tokens}" if self.cached_tokens else ""
         known = "" if self.is_reported else ", is_reported=False"
-        return f"Usage(input_tokens={self.input_tokens}, output_tokens={self.output_tokens}{known})"
+        counts = f"input_tokens={self.input_tokens}, output_tokens={self.output_tokens}"
+        return f"Usage({counts}{cached}{known})"
 
 
 class LLMReply:
     """One finished answer.
 
-    model: the model that answered, as the provider names it. finish_reason: "stop", "length", or
-    the vendor's word.
+    model: the model that answered, as the provider names it. finish_reason: "stop", "length",
+    "tool_calls", or the vendor's word. tool_calls: what the model asks to be done before it goes
+    on. limits: what the vendor told of its limits, if it did.
     """
 
-    __slots__ = ("finish_reason", "model", "text", "usage")
+    __slots__ = ("finish_reason", "limits", "model", "text", "tool_calls", "usage")
 
     def __init__(
         self,
@@ -67,27 +83,42 @@ class LLMReply:
         usage: Usage | None = None,
         model: str = "",
         finish_reason: str = "stop",
+        *,
+        tool_calls: Sequence[ToolCall] = (),
+        limits: RateLimits | None = None,
     ) -> None:
         self.text = text
         self.usage = usage if usage is not None else Usage(is_reported=False)
         self.model = model
         self.finish_reason = finish_reason
+        self.tool_calls = tuple(tool_calls)
+        self.limits = limits
+
+    def as_message(self) -> dict[str, Any]:
+        """The assistant's turn, for the `messages` of the next request."""
+        turn: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            turn["tool_calls"] = [call.as_message() for call in self.tool_calls]
+        return turn
 
     def __repr__(self) -> str:
-        return (
-            f"LLMReply({_shown(self.text)}, {self.usage!r}, {self.model!r}, {self.finish_reason!r})"
-        )
+        calls = f", tool_calls={self.tool_calls!r}" if self.tool_calls else ""
+        answered = f"{self.usage!r}, {self.model!r}, {self.finish_reason!r}"
+        return f"LLMReply({_shown(self.text)}, {answered}{calls})"
 
 
 class LLMRequest:
     """One call of a language model.
 
     prompt: the user's turn; with `messages` it is the last turn, and may then be empty.
-    messages: earlier turns, each {"role": str, "content": str or vendor data}.
+    messages: earlier turns (their shape: omega/llm/messages.py).
     model: None takes the provider's default. system: the system prompt. temperature: a finite
     number >= 0.
     max_tokens: > 0, of the answer. stop: texts that end the answer. timeout_s: > 0, seconds one
-    attempt may take.
+    attempt may take; a stream's reader's own slowness does not count.
+    tools: what the model may ask for, each {"name", "description", "parameters": JSON Schema}.
+    schema: the JSON Schema the answer's text is to follow, under the name schema_name; it is passed
+    on to vendors that have a JSON mode, and the answer is not checked here.
     extra: further parameters, passed to the vendor as they are (JSON data).
     Raises LispTypeError and LispValueError, naming the field.
     """
@@ -99,10 +130,13 @@ class LLMRequest:
         "messages",
         "model",
         "prompt",
+        "schema",
+        "schema_name",
         "stop",
         "system",
         "temperature",
         "timeout_s",
+        "tools",
     )
 
     def __init__(
@@ -117,9 +151,17 @@ class LLMRequest:
         stop: str | Sequence[str] = (),
         timeout_s: float | None = None,
         extra: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+        schema: Mapping[str, Any] | None = None,
+        schema_name: str = SCHEMA_NAME,
     ) -> None:
         self.prompt: str = _text("prompt", prompt)
-        self.messages: tuple[dict[str, Any], ...] = _turns(messages)
+        self.messages: tuple[dict[str, Any], ...] = ()
+        self.tools: tuple[dict[str, Any], ...] = ()
+        self.schema: dict[str, Any] | None = None
+        self.schema_name = SCHEMA_NAME
+        if messages != () or tools != () or schema is not None or schema_name != SCHEMA_NAME:
+            self._read(messages, tools, schema, schema_name)
         self.model = None if model is None else _text("model", model)
         self.system = None if system is None else _text("system", system)
         self.temperature = None if temperature is None else _number("temperature", temperature)
@@ -132,6 +174,14 @@ class LLMRequest:
             raise LispTypeError(f"an LLM request's extra must be a mapping, got {_kind(extra)}")
         self.extra: dict[str, Any] = dict(extra or {})
         self._hash: str | None = None
+
+    def _read(self, messages: object, tools: object, schema: object, schema_name: object) -> None:
+        from omega.llm import messages as shapes
+
+        self.messages = shapes.checked_messages(messages)
+        self.tools = shapes.checked_tools(tools)
+        self.schema = shapes.checked_schema(schema)
+        self.schema_name = shapes.checked_name(schema_name, "an LLM request's schema_name")
 
     def turns(self) -> list[dict[str, Any]]:
         """The conversation without the system prompt: `messages`, then the prompt as the user's
@@ -147,17 +197,18 @@ class LLMRequest:
         """What the model is to answer: the prompt, or the text of the last turn."""
         if self.prompt or not self.messages:
             return self.prompt
-        content = self.messages[-1]["content"]
-        return content if isinstance(content, str) else ""
+        from omega.llm.messages import text_of
+
+        return text_of(self.messages[-1]["content"])
 
     def content_hash(self) -> str:
         """A SHA-256, in hexadecimal, of everything that may change the answer.
 
         Computed once, when first asked for.
-        Raises LispTypeError when `messages` or `extra` hold what is not JSON data.
+        Raises LispTypeError when a part of the request holds what is not JSON data.
         """
         if self._hash is None:
-            content = [
+            content: list[object] = [
                 self.prompt,
                 self.messages,
                 self.model,
@@ -167,6 +218,8 @@ class LLMRequest:
                 self.stop,
                 self.extra,
             ]
+            if self.tools or self.schema is not None:  # others keep the hash they always had
+                content += [self.tools, self.schema, self.schema_name]
             self._hash = _digest(content)
         return self._hash
 
@@ -216,21 +269,6 @@ def _count(field: str, value: object) -> int:
     if value < 1:
         raise LispValueError(f"an LLM request's {field} must be positive, got {value}")
     return value
-
-
-def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    if isinstance(messages, str) or not isinstance(messages, Sequence):
-        raise LispTypeError(f"an LLM request's messages must be a list, got {_kind(messages)}")
-    turns = []
-    for index, turn in enumerate(messages):
-        if not isinstance(turn, Mapping):
-            raise LispTypeError(
-                f"message {index} of an LLM request must be a mapping, got {_kind(turn)}"
-            )
-        if not isinstance(turn.get("role"), str) or "content" not in turn:
-            raise LispValueError(f"message {index} of an LLM request needs a role and a content")
-        turns.append(dict(turn))
-    return tuple(turns)
 
 
 def _digest(content: object) -> str:

@@ -30,6 +30,8 @@ from omega.errors import (
 from omega.lisp.data import Char, Eof, Keyword, Nil, Pair, Symbol, Values, spine, to_list
 from omega.lisp.printer import shorten
 from omega.lisp.table import HashTable
+from omega.llm.messages import ToolCall
+from omega.llm.rate_limits import Limit, RateLimits
 from omega.llm.request import LLMReply, LLMRequest, Usage
 
 DEPTH_MAX = 100  # levels of a value; json's encoder in C recurses
@@ -39,7 +41,8 @@ DIGEST_CHARS = 16
 
 # What an error is besides its message, by name; of whatever class has it.
 _FIELDS = ("hint", "irritants", "status", "retry_after_s", "retryable", "limit", "used", "allowed",
-           "reason", "by", "task_id", "kinds", "fields", "payload")  # fmt: skip
+           "reason", "by", "task_id", "kinds", "fields", "payload",
+           "throttle", "model", "attempts", "partial", "usage", "limits")  # fmt: skip
 
 
 class Unwritable(Exception):
@@ -85,9 +88,49 @@ def _pair(value: Pair, depth: int) -> dict[str, Any]:
 
 
 def _reply(value: LLMReply, depth: int) -> dict[str, Any]:
-    usage = value.usage
-    counts = [usage.input_tokens, usage.output_tokens, usage.is_reported]
-    return {"reply": [value.text, counts, value.model, value.finish_reason]}
+    kept = [value.text, _usage(value.usage), value.model, value.finish_reason]
+    if value.tool_calls or value.limits is not None:
+        calls = [[c.id, c.name, encode(c.arguments, depth + 1)] for c in value.tool_calls]
+        kept.append([calls, encode(value.limits, depth)])
+    return {"reply": kept}
+
+
+def _read_reply(kept: list[Any]) -> LLMReply:
+    text, usage, model, finish_reason, *more = kept
+    calls, limits = more[0] if more else ([], None)
+    return LLMReply(
+        text,
+        _read_usage(usage),
+        model,
+        finish_reason,
+        tool_calls=[ToolCall(id, name, decode(arguments)) for id, name, arguments in calls],
+        limits=decode(limits),
+    )
+
+
+def _usage(value: Usage) -> list[Any]:
+    counts = [value.input_tokens, value.output_tokens, value.is_reported]
+    return [*counts, value.cached_tokens] if value.cached_tokens else counts
+
+
+def _read_usage(kept: list[Any]) -> Usage:
+    sent, answered, is_reported, *cached = kept
+    return Usage(sent, answered, is_reported=is_reported, cached_tokens=cached[0] if cached else 0)
+
+
+def _limits(value: RateLimits) -> dict[str, Any]:
+    told = {name: getattr(value, name) for name in RateLimits.__slots__}
+    return {
+        "limits": {
+            name: [limit.limit, limit.remaining, limit.reset_s]
+            for name, limit in told.items()
+            if limit is not None
+        }
+    }
+
+
+def _read_limits(kept: dict[str, Any]) -> RateLimits:
+    return RateLimits(**{name: Limit(*fields) for name, fields in kept.items()})
 
 
 def _entries(items: Any, depth: int) -> list[Any]:
@@ -110,6 +153,8 @@ _WRITERS: dict[type, Callable[[Any, int], Any]] = {
     complex: lambda value, depth: {"complex": [encode(value.real), encode(value.imag)]},
     Values: lambda value, depth: {"values": _items(value.items, depth)},
     LLMReply: _reply,
+    Usage: lambda value, depth: {"usage": _usage(value)},
+    RateLimits: lambda value, depth: _limits(value),
 }
 
 
@@ -153,9 +198,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "ratio": lambda content: Fraction(*_decoded(content)),
     "complex": lambda content: complex(*_decoded(content)),
     "values": lambda content: Values(tuple(_decoded(content))),
-    "reply": lambda content: LLMReply(content[0], Usage(*content[1][:2], is_reported=content[1][2]),
-                                      *content[2:]),
-}  # fmt: skip
+    "reply": _read_reply,
+    "usage": _read_usage,
+    "limits": _read_limits,
+}
 
 
 # -- errors ----------------------------------------------------------------------------------------
@@ -219,7 +265,8 @@ def _own(cls: type[OmegaError], kept: dict[str, Any], fields: dict[str, Any]) ->
     if isinstance(error, LimitExceeded):
         needed = ("limit", "used", "allowed")
     elif isinstance(error, errors.LLMError):
-        needed = ("status", "retry_after_s", "retryable")
+        needed = ("status", "retry_after_s", "retryable", "throttle", "reason", "model", "attempts",
+                  "partial", "usage", "limits")  # fmt: skip
     elif isinstance(error, errors.TaskCancelled):
         needed = ("task_id", "reason", "by")
     elif isinstance(error, OwnCondition):

@@ -1,8 +1,8 @@
 """The test kit that ships to users: what Omega's own tests stand on.
 
-`LoopbackServer`: a real HTTP server on 127.0.0.1 that speaks the OpenAI chat-completions protocol,
-with scripted answers, latencies and faults, and an exact record of what reached it. Point the real
-SDK at it:
+`LoopbackServer`: a real HTTP server on 127.0.0.1 that speaks the protocols of OpenAI and Anthropic,
+whole and streamed, with scripted answers, latencies, faults and limits, and an exact record of what
+reached it. Point the real SDKs at it:
 
     with LoopbackServer(reply=lambda call: call.prompt.upper(), faults=["429", "cut"]) as server:
         provider = OpenAIProvider("test-model", base_url=server.base_url, api_key=server.api_key)
@@ -17,11 +17,21 @@ Nothing here is imported by Omega itself.
 """
 
 from omega.testing.explore import ScheduleFailed, explore, explore_file, explore_program
-from omega.testing.loopback import Fault, LoopbackCall, LoopbackServer, Snapshot, http_date
+from omega.testing.loopback import (
+    Fault,
+    LoopbackCall,
+    LoopbackLimits,
+    LoopbackReply,
+    LoopbackServer,
+    Snapshot,
+    http_date,
+)
 
 __all__ = [
     "Fault",
     "LoopbackCall",
+    "LoopbackLimits",
+    "LoopbackReply",
     "LoopbackServer",
     "ScheduleFailed",
     "Snapshot",

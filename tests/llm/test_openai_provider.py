@@ -18,12 +18,8 @@ import pytest
 
 from omega.errors import LLMError
 from omega.llm import LLMReply, LLMRequest, OpenAIProvider, Usage
-from omega.llm.openai_provider import (
-    chat_parameters,
-    parse_json,
-    read_reply,
-    without_secrets,
-)
+from omega.llm.answers import parse_json, without_secrets
+from omega.llm.openai_provider import chat_parameters, read_reply
 from omega.testing import Fault, LoopbackServer, http_date
 
 
@@ -220,7 +216,7 @@ def completion(**message: Any) -> dict[str, Any]:
 )
 def test_an_answer_of_another_shape_is_a_bad_response(body: Any) -> None:
     provider = OpenAIProvider("m", api_key="sk-12345678")
-    outcome = provider._reply(json.dumps(body).encode(), "m")
+    outcome = provider._whole(json.dumps(body).encode(), {}, LLMRequest("p"), "m")
     assert isinstance(outcome, LLMError) and outcome.kind == "bad-response"
 
 
