@@ -234,7 +234,8 @@ PROGRAM_OPTIONS = (
     Option(
         "llm",
         "SPEC",
-        "who answers LLM calls: scripted (the default), scripted:RULES.json, openai:MODEL",
+        "who answers LLM calls: scripted (the default), scripted:RULES.json, openai:MODEL, "
+        "anthropic:MODEL",
     ),
     Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
     Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),

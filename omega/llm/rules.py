@@ -11,11 +11,17 @@ A rule (the first that matches answers; fields not listed are refused):
                     absent: matches everything
     reply           text with \\1 or \\g<name> for groups, \\\\ for a backslash; absent: the default
                     answer
+    json            data: the answer is its JSON; groups stand in its strings as in a reply
+    tool_calls      [{"name": text, "arguments": object}]: what the model asks for, beside `reply`;
+                    groups stand in the arguments' strings
     latency_ms      n, or [lo, hi]: drawn by a hash of the prompt and of how often it was asked
-                    before
-    usage           {"input_tokens": n, "output_tokens": n}; absent: a word counts as a token
-    fault           "429", "500" or any status 400-599 · "timeout" · "cut:K" (breaks after K tokens)
-                    · "garbage"
+                    before; of a stream it is spread over the words
+    usage           {"input_tokens": n, "output_tokens": n, "cached_tokens": n}; absent: a word
+                    counts as a token
+    fault           "429", "500" or any status 400-599, and after a colon which kind: "429:slope"
+                    (concurrency, rate, slope, quota, overload), "400:context" (key, model, context,
+                    content, schema, tools, images) · "timeout" · "cut:K" (breaks after K words; of
+                    a stream those have come) · "garbage"
     retry_after_ms  what a status fault asks to wait
     times           the rule answers so often, and is then passed over
 
@@ -27,30 +33,42 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import LispFileError, LLMError, OmegaError, Span
-from omega.llm.failures import bad_response, connection_failure, http_failure, misconfigured
+from omega.llm.failures import (
+    REASONS,
+    THROTTLES,
+    bad_response,
+    connection_failure,
+    http_failure,
+    misconfigured,
+)
 from omega.llm.request import Usage
 
 if TYPE_CHECKING:
+    from omega.llm.messages import ToolCall
     from omega.regex import Match, Regex
 
 DEFAULT_LATENCY_MS = (200.0, 1200.0)
 LATENCY_MS_MAX = 86_400_000.0
 SEARCH_STEPS_MAX = 1_000_000  # of one rule in one prompt: about a second
+DATA_NESTING_MAX = 100  # of `json` and of arguments
 RULES_HINT = 'a rules file is {"rules": [{"match": "regex", "reply": "text with \\\\1"}]}'
 
 
 class Rule:
     """One checked rule.
 
-    pattern: None matches everything. template: None answers as if there were no rule. times_left:
-    None is without end.
+    pattern: None matches everything. template: None answers as if there were no rule, unless it
+    has `data` or `calls`. data: a box with the data of `json`. calls: (name, arguments) of its tool
+    calls. times_left: None is without end.
     """
 
     __slots__ = (
+        "calls",
+        "data",
         "fault",
         "latency_ms",
         "pattern",
@@ -63,6 +81,8 @@ class Rule:
     def __init__(self) -> None:
         self.pattern: Regex | None = None
         self.template: str | None = None
+        self.data: tuple[Any] | None = None
+        self.calls: list[tuple[str, dict[str, Any]]] = []
         self.latency_ms = DEFAULT_LATENCY_MS
         self.usage: Usage | None = None
         self.fault: str | None = None
@@ -94,10 +114,15 @@ class Rule:
                     f"{where}: unknown field `{field}`", f"fields of a rule: {known}"
                 )
             read(rule, value, f"{where}, field `{field}`")
-        if rule.retry_after_s is not None and not (rule.fault or "").isdigit():
+        if rule.retry_after_s is not None and not (rule.fault or "")[:3].isdigit():
             raise _wrong(f"{where}, field `retry_after_ms`", 'needs a fault such as "429"')
         if rule.template is not None:
+            if rule.data is not None:
+                raise _wrong(f"{where}, field `json`", "there is a `reply` as well")
             _check_groups(rule.template, rule.pattern, f"{where}, field `reply`")
+        for field, data in (("json", rule.data), ("tool_calls", rule.calls)):
+            for text in _strings(data):
+                _check_groups(text, rule.pattern, f"{where}, field `{field}`")
         return rule
 
     def search(self, prompt: str) -> Match | bool:
@@ -128,30 +153,51 @@ class Rule:
 
     def text(self, match: Match | None, prompt: str) -> str:
         """The answer, with the groups of `match` in their places."""
-        if self.template is None:
-            lines = prompt.splitlines()
-            return "[scripted] " + (lines[0] if lines else "")
+        if self.template is not None:
+            return _filled(self.template, match)
+        if self.data is not None:
+            import json
 
-        def fill(reference: re.Match[str]) -> str:
-            group = reference[1] or reference[2]
-            if group is None:
-                return "\\"
-            assert match is not None  # _check_groups: without a match there are no groups
-            number = int(group) if group.isdigit() else match.regex.names[group]
-            return match.group(number) or ""
+            return json.dumps(_filled_data(self.data[0], match), ensure_ascii=False)
+        if self.calls:
+            return ""
+        lines = prompt.splitlines()
+        return "[scripted] " + (lines[0] if lines else "")
 
-        return _REFERENCE.sub(fill, self.template)
+    def tool_calls(self, match: Match | None, prompt: str, occurrence: int) -> list[ToolCall]:
+        """What the model asks for. The ids are equal in equal runs."""
+        if not self.calls:
+            return []
+        from omega.llm.messages import ToolCall
+
+        turn = crc(f"{occurrence}:{prompt}")
+        return [
+            ToolCall(f"call_{turn:08x}_{at}", name, _filled_data(arguments, match))
+            for at, (name, arguments) in enumerate(self.calls)
+        ]
 
     def failure(self, provider: str) -> LLMError:
         """The error of the rule's fault ("timeout" excepted, which depends on the request)."""
         fault = self.fault or ""
         if fault == "garbage":
             return bad_response(provider, "scripted garbage")
-        if fault.startswith("cut:"):
-            return connection_failure(provider, f"connection cut after {fault[4:]} tokens")
+        if self.cut_after is not None:
+            return connection_failure(provider, f"connection cut after {self.cut_after} tokens")
+        status, _, what = fault.partition(":")
         return http_failure(
-            provider, int(fault), "scripted fault", retry_after_s=self.retry_after_s
+            provider,
+            int(status),
+            "scripted fault",
+            retry_after_s=self.retry_after_s,
+            throttle=what if what in THROTTLES else None,
+            reason=what if what in REASONS else None,
         )
+
+    @property
+    def cut_after(self) -> int | None:
+        """Words until the connection is cut; None when it is not."""
+        fault = self.fault or ""
+        return int(fault[4:]) if fault.startswith("cut:") else None
 
 
 # Reading rules
@@ -238,6 +284,81 @@ def _reply_field(rule: Rule, value: object, where: str) -> None:
     rule.template = value
 
 
+def _json_field(rule: Rule, value: object, where: str) -> None:
+    _check_data(value, where)
+    rule.data = (value,)
+
+
+def _tool_calls_field(rule: Rule, value: object, where: str) -> None:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise _wrong(where, f"must be a list, got {_json_name(value)}")
+    for at, call in enumerate(value):
+        here = f"{where}, call {at}"
+        if not isinstance(call, Mapping):
+            raise _wrong(here, f"must be an object, got {_json_name(call)}")
+        unknown = [name for name in call if name not in ("name", "arguments")]
+        if unknown:
+            raise _wrong(here, f"unknown field `{unknown[0]}`", "fields: name, arguments")
+        name, arguments = call.get("name"), call.get("arguments", {})
+        if not isinstance(name, str) or not name:
+            raise _wrong(here, f"`name` must be a string, got {_json_name(name)}")
+        if not isinstance(arguments, Mapping):
+            raise _wrong(here, f"`arguments` must be an object, got {_json_name(arguments)}")
+        _check_data(arguments, here)
+        rule.calls.append((name, dict(arguments)))
+
+
+def _check_data(value: object, where: str, depth: int = 0) -> None:
+    if depth > DATA_NESTING_MAX:
+        raise _wrong(where, f"nested more than {DATA_NESTING_MAX} deep")
+    if isinstance(value, Mapping):
+        for key, inside in value.items():
+            if not isinstance(key, str):
+                raise _wrong(where, f"a key must be a string, got {_json_name(key)}")
+            _check_data(inside, where, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for inside in value:
+            _check_data(inside, where, depth + 1)
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise _wrong(where, f"must hold JSON data only, got {_json_name(value)}")
+
+
+def _strings(data: Any) -> Iterator[str]:
+    """The strings in data, keys apart."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping):
+        for inside in data.values():
+            yield from _strings(inside)
+    elif isinstance(data, (list, tuple)):
+        for inside in data:
+            yield from _strings(inside)
+
+
+def _filled(template: str, match: Match | None) -> str:
+    """A text with the groups of `match` in their places."""
+
+    def fill(reference: re.Match[str]) -> str:
+        group = reference[1] or reference[2]
+        if group is None:
+            return "\\"
+        assert match is not None  # _check_groups: without a match there are no groups
+        number = int(group) if group.isdigit() else match.regex.names[group]
+        return match.group(number) or ""
+
+    return _REFERENCE.sub(fill, template)
+
+
+def _filled_data(data: Any, match: Match | None) -> Any:
+    if isinstance(data, str):
+        return _filled(data, match)
+    if isinstance(data, Mapping):
+        return {key: _filled_data(inside, match) for key, inside in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_filled_data(inside, match) for inside in data]
+    return data
+
+
 def _latency_field(rule: Rule, value: object, where: str) -> None:
     bounds = list(value) if isinstance(value, (list, tuple)) else [value, value]
     if len(bounds) != 2:
@@ -252,16 +373,20 @@ def _usage_field(rule: Rule, value: object, where: str) -> None:
     if not isinstance(value, Mapping):
         raise _wrong(where, f"must be an object, got {_json_name(value)}")
     for name, count in value.items():
-        if name not in ("input_tokens", "output_tokens"):
-            raise _wrong(where, f"unknown field `{name}`", "fields: input_tokens, output_tokens")
+        if name not in ("input_tokens", "output_tokens", "cached_tokens"):
+            hint = "fields: input_tokens, output_tokens, cached_tokens"
+            raise _wrong(where, f"unknown field `{name}`", hint)
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise _wrong(where, f"`{name}` must be an integer >= 0, got {count!r}")
-    rule.usage = Usage(value.get("input_tokens", 0), value.get("output_tokens", 0))
+    rule.usage = Usage(**{"input_tokens": 0, "output_tokens": 0, **value})
 
 
 def _fault_field(rule: Rule, value: object, where: str) -> None:
     if not isinstance(value, str) or not _FAULT.fullmatch(value):
-        hint = 'faults: "429", "500" or any status 400-599, "timeout", "cut:K", "garbage"'
+        hint = (
+            'faults: "429", "500" or any status 400-599, "timeout", "cut:K", "garbage"; '
+            f"after a status and a colon one of {', '.join((*THROTTLES, *REASONS))}"
+        )
         raise _wrong(where, f"unknown fault {value!r}", hint)
     rule.fault = value
 
@@ -317,6 +442,11 @@ def crc(text: str) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
+def words_of(text: str) -> list[str]:
+    """A text in pieces: its words, each with the space before it."""
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
 def token_estimate(text: str) -> int:
     """Tokens of a text, roughly: its words."""
     return len(text.split())
@@ -325,6 +455,8 @@ def token_estimate(text: str) -> int:
 _FIELDS: dict[str, Callable[[Rule, object, str], None]] = {
     "match": _match_field,
     "reply": _reply_field,
+    "json": _json_field,
+    "tool_calls": _tool_calls_field,
     "latency_ms": _latency_field,
     "usage": _usage_field,
     "fault": _fault_field,
@@ -332,4 +464,6 @@ _FIELDS: dict[str, Callable[[Rule, object, str], None]] = {
     "times": _times_field,
 }
 _REFERENCE = re.compile(r"\\(?:(\d{1,2})|g<(\w+)>|\\)")
-_FAULT = re.compile(r"[45][0-9]{2}|timeout|cut:[0-9]{1,9}|garbage")
+_FAULT = re.compile(
+    rf"[45][0-9]{{2}}(?::(?:{'|'.join((*THROTTLES, *REASONS))}))?|timeout|cut:[0-9]{{1,9}}|garbage"
+)

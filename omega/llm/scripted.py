@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import OmegaError
+from omega.errors import LLMError, OmegaError
 from omega.llm.failures import timeout_failure
-from omega.llm.provider import Sleep
+from omega.llm.provider import Emit, Sleep, note_on
 from omega.llm.request import LLMReply, LLMRequest, Usage
-from omega.llm.rules import Rule, crc, read_rules, read_rules_file, token_estimate
+from omega.llm.rules import Rule, crc, read_rules, read_rules_file, token_estimate, words_of
 
 if TYPE_CHECKING:
     from omega.regex import Match
@@ -107,16 +107,33 @@ class ScriptedProvider:
 
     async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
         """Answer after the rule's latency. See `Provider.infer`."""
+        return await self._logged(request, sleep, None)
+
+    async def stream(self, request: LLMRequest, *, sleep: Sleep, emit: Emit) -> LLMReply:
+        """Answer word by word, with the rule's latency spread over the words. See
+        `StreamingProvider.stream`.
+        """
+        return await self._logged(request, sleep, emit)
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+    def __repr__(self) -> str:
+        return f"ScriptedProvider({self._source}, {len(self._rules)} rules)"
+
+    async def _logged(self, request: LLMRequest, sleep: Sleep, emit: Emit | None) -> LLMReply:
         call = ScriptedCall(request, self._tick())
         self._log.append(call)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
-            reply = await self._play(call, sleep)
+            reply = await self._play(call, sleep, emit)
             call.outcome, call.text = "ok", reply.text
             return reply
         except OmegaError as error:
             call.outcome = error.kind
+            if isinstance(error, LLMError) and error.model is None:
+                error.model = request.model or self.model
             raise
         except Exception as error:
             call.outcome = type(error).__name__
@@ -127,17 +144,11 @@ class ScriptedProvider:
             self.in_flight -= 1
             call.ended = self._tick()
 
-    async def aclose(self) -> None:
-        """Nothing to give back."""
-
-    def __repr__(self) -> str:
-        return f"ScriptedProvider({self._source}, {len(self._rules)} rules)"
-
     def _tick(self) -> int:
         self._events += 1
         return self._events
 
-    async def _play(self, call: ScriptedCall, sleep: Sleep) -> LLMReply:
+    async def _play(self, call: ScriptedCall, sleep: Sleep, emit: Emit | None) -> LLMReply:
         request = call.request
         prompt = request.prompt_text
         occurrence = self._count(prompt)
@@ -145,17 +156,29 @@ class ScriptedProvider:
         call.latency_ms = rule.latency(prompt, occurrence)
         timeout_s = request.timeout_s
         wait_s = call.latency_ms / 1000
+        if ready is None and (rule.fault is None or rule.cut_after is not None):
+            ready = self._reply(rule, groups, request, occurrence)
+        if emit is not None and ready is not None:
+            return await _told(ready, _Pace(sleep, wait_s, timeout_s), rule, self.name, emit)
         is_late = timeout_s is not None and (rule.fault == "timeout" or wait_s >= timeout_s)
         await sleep(timeout_s if is_late and timeout_s is not None else wait_s)
         if is_late or rule.fault == "timeout":
             raise timeout_failure(self.name, timeout_s)
         if rule.fault is not None:
             raise rule.failure(self.name)
-        if ready is not None:
-            return ready
+        assert ready is not None
+        return ready
+
+    def _reply(
+        self, rule: Rule, groups: Match | None, request: LLMRequest, occurrence: int
+    ) -> LLMReply:
+        prompt = request.prompt_text
         text = rule.text(groups, prompt)
-        usage = rule.usage or Usage(token_estimate(prompt), token_estimate(text))
-        return LLMReply(text, usage, request.model or self.model, "stop")
+        calls = rule.tool_calls(groups, prompt, occurrence)
+        said = token_estimate(text) + sum(token_estimate(repr(call.arguments)) for call in calls)
+        usage = rule.usage or Usage(token_estimate(prompt), said)
+        model = request.model or self.model
+        return LLMReply(text, usage, model, "tool_calls" if calls else "stop", tool_calls=calls)
 
     def _count(self, prompt: str) -> int:
         key = crc(prompt)
@@ -186,6 +209,55 @@ class ScriptedProvider:
                 call.rule = index
                 return rule, _groups(match), None
         return _DEFAULT, None, None
+
+
+class _Pace:
+    """The waits of a stream: the latency in even parts, until the time is up."""
+
+    def __init__(self, sleep: Sleep, wait_s: float, timeout_s: float | None) -> None:
+        self._sleep, self._wait_s, self._timeout_s = sleep, wait_s, timeout_s
+        self._waited_s = 0.0
+
+    async def reach(self, part: float) -> bool:
+        """Wait until `part` of the latency is over; False when the time is up before."""
+        until_s = self._wait_s * part
+        is_late = self._timeout_s is not None and until_s >= self._timeout_s
+        if is_late and self._timeout_s is not None:
+            until_s = self._timeout_s
+        await self._sleep(max(0.0, until_s - self._waited_s))
+        self._waited_s = until_s
+        return not is_late
+
+    def failure(self, provider: str) -> LLMError:
+        return timeout_failure(provider, self._timeout_s)
+
+
+async def _told(reply: LLMReply, pace: _Pace, rule: Rule, provider: str, emit: Emit) -> LLMReply:
+    """`reply` word by word, or as far as the rule's cut and the time let it come."""
+    words = words_of(reply.text) or [""]
+    usage = reply.usage
+    note_on(emit, Usage(usage.input_tokens, cached_tokens=usage.cached_tokens), reply.limits)
+    failure: LLMError | None = None
+    told: list[str] = []
+    for number, word in enumerate(words, 1):
+        if not await pace.reach(number / len(words)):
+            failure = pace.failure(provider)
+        elif number - 1 == rule.cut_after:
+            failure = rule.failure(provider)
+        if failure is not None:
+            break
+        if word:
+            told.append(word)
+            await emit(word)
+    if failure is None and rule.cut_after is not None:  # a cut after more words than there are
+        failure = rule.failure(provider)
+    if failure is None:
+        return reply
+    sent = min(len(told), usage.output_tokens)
+    failure.partial = "".join(told)
+    failure.usage = Usage(usage.input_tokens, sent, cached_tokens=usage.cached_tokens)
+    failure.limits = reply.limits
+    raise failure
 
 
 def _groups(match: Match | bool) -> Match | None:
