@@ -24,7 +24,7 @@ from omega.llm.answers import (
     parse_json,
     token_counts,
 )
-from omega.llm.failures import content_refused
+from omega.llm.failures import content_refused, schema_refused
 from omega.llm.messages import ToolCall, text_of
 from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.vendor import BrokenOff, StreamReader, Vendor, VendorProvider
@@ -85,19 +85,24 @@ class AnthropicProvider(VendorProvider):
         if (tool := self._answer_tool(request, model)) is not None:
             parameters.update(tool.parameters(request.tools))
         elif request.schema is not None:
-            schema = self._sdk.transform_schema(request.schema)
-            parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+            schema = self._accepted(request.schema)
+            wanted = {"format": {"type": "json_schema", "schema": schema}}
+            parameters["extra_body"] = {"output_config": wanted, **parameters["extra_body"]}
         return parameters
+
+    def _accepted(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema within what the API takes: what is not becomes part of descriptions."""
+        try:
+            accepted: dict[str, Any] = self._sdk.transform_schema(schema)
+            return accepted
+        except Exception as error:
+            problem = str(error) or type(error).__name__
+        raise schema_refused(self.name, self._clean(problem))
 
     def _has_output_format(self, model: str) -> bool:
         if self._output_format is not None:
             return self._output_format
-        if _NO_OUTPUT_FORMAT.match(model) or not hasattr(self._sdk, "transform_schema"):
-            return False
-        from inspect import signature
-
-        create = self._sdk.resources.messages.AsyncMessages.create
-        return "output_config" in signature(create).parameters
+        return hasattr(self._sdk, "transform_schema") and not _NO_OUTPUT_FORMAT.match(model)
 
     def _read(self, body: Any, request: LLMRequest, model: str) -> LLMReply | LLMError:
         return read_message(body, self.name, model, self._answer_tool(request, model))
@@ -160,14 +165,13 @@ def message_parameters(request: LLMRequest, model: str, max_tokens: int) -> dict
     }
     if texts:
         parameters["system"] = "\n\n".join(texts)
-    if request.temperature is not None:
-        parameters["temperature"] = request.temperature
     if request.stop:
         parameters["stop_sequences"] = list(request.stop)
     if request.tools:
         parameters["tools"] = [_tool(tool) for tool in request.tools]
-    if request.extra:
-        parameters["extra_body"] = request.extra
+    # Newer versions of the SDK have no name for it, though the API has.
+    temperature = {} if request.temperature is None else {"temperature": request.temperature}
+    parameters["extra_body"] = {**temperature, **request.extra}
     return parameters
 
 

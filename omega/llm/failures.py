@@ -232,6 +232,16 @@ def content_refused(provider: str, detail: str, partial: str | None = None) -> L
     )
 
 
+def schema_refused(provider: str, detail: str) -> LLMError:
+    """A JSON Schema that the provider cannot send."""
+    return LLMError(
+        f"{provider} takes no such JSON Schema: {shortened(detail)}",
+        kind="refused",
+        reason="schema",
+        hint=_REASON_HINTS["schema"],
+    )
+
+
 def connection_failure(
     provider: str, detail: str, *, url: str | None = None, hint: str | None = None
 ) -> LLMError:

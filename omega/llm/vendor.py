@@ -375,6 +375,8 @@ class VendorProvider:
     def _failure(self, error: Exception, request: LLMRequest) -> LLMError:
         """Our error for whatever the SDK or the reading of a stream raised."""
         sdk = self._sdk
+        if isinstance(error, LLMError):
+            return error
         if isinstance(error, BrokenOff):
             return stream_failure(
                 self.name,

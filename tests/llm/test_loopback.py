@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from omega.testing import Fault, LoopbackServer
+from omega.testing import Fault, LoopbackLimits, LoopbackReply, LoopbackServer
 
 
 def post(server: LoopbackServer, body: Any, path: str = "/v1/chat/completions") -> tuple[int, Any]:
@@ -25,8 +25,31 @@ def post(server: LoopbackServer, body: Any, path: str = "/v1/chat/completions") 
         connection.close()
 
 
+def events_of(
+    server: LoopbackServer, body: Any, path: str = "/v1/chat/completions"
+) -> tuple[list[str], str]:
+    """(the events of a stream, the error that ended it or "")."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    try:
+        connection.request("POST", path, json.dumps({**body, "stream": True}).encode())
+        answer = connection.getresponse()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        content, problem = b"", ""
+        try:
+            content = answer.read()
+        except http.client.IncompleteRead as error:
+            content, problem = error.partial, "cut"
+        return content.decode("utf-8", "replace").split("\n\n"), problem
+    finally:
+        connection.close()
+
+
 def chat(prompt: str) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+
+
+def message(prompt: str) -> dict[str, Any]:
+    return {**chat(prompt), "max_tokens": 9}
 
 
 def raw_request(prompt: str) -> bytes:
@@ -109,7 +132,7 @@ def test_requests_that_make_no_sense_are_answered_in_the_protocols_shape() -> No
         assert post(server, b"{not json")[0] == 400
         assert post(server, [])[0] == 400
         assert post(server, {"messages": [1]})[0] == 400
-        assert post(server, {**chat("p"), "stream": True})[0] == 400
+        assert post(server, {"messages": []})[0] == 400
         status, body = post(server, chat("p"), path="/elsewhere")
         assert status == 404 and "/elsewhere" in body["error"]["message"]
         assert server.snapshot().requests == 0
@@ -143,3 +166,183 @@ def test_leaving_with_clients_connected_and_stalled_is_clean() -> None:
 def test_waiting_for_what_does_not_happen_shows_the_counters() -> None:
     with LoopbackServer() as server, pytest.raises(TimeoutError, match="requests=0"):
         server.wait_until(lambda s: s.requests == 1, timeout_s=0.01)
+
+
+# -- streams, in the vendors' order of events ------------------------------------------------------
+
+
+def test_a_stream_of_openais() -> None:
+    with LoopbackServer(usage=(3, 2)) as server:
+        plain, _ = events_of(server, chat("a b"))
+        asking = {**chat("a b"), "stream_options": {"include_usage": True}}
+        counted, _ = events_of(server, asking)
+        call = server.calls[0]
+    data = [json.loads(event[6:]) for event in plain[:-2]]
+    assert plain[-2:] == ["data: [DONE]", ""]
+    assert [chunk["choices"][0]["delta"].get("content") for chunk in data] == [
+        *("", "echo:", " a", " b"),
+        None,
+    ]
+    assert data[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert [chunk["choices"][0]["finish_reason"] for chunk in data] == [None] * 4 + ["stop"]
+    assert all("usage" not in chunk for chunk in data)
+    last = json.loads(counted[-3][6:])
+    assert last["choices"] == [] and last["usage"]["total_tokens"] == 5
+    assert (call.is_streamed, call.events_sent, call.outcome) == (True, 6, "replied")
+
+
+def test_a_stream_of_anthropics() -> None:
+    reply = LoopbackReply("a b", tool_calls=[("f", {"x": 1})])
+    with LoopbackServer(usage=(9, 2, 4), reply=reply) as server:
+        made, _ = events_of(server, message("p"), "/v1/messages")
+        assert server.calls[0].wire == "anthropic"
+    pairs = [event.split("\n") for event in made[:-1]]
+    names = [name.removeprefix("event: ") for name, _ in pairs]
+    data = [json.loads(line.removeprefix("data: ")) for _, line in pairs]
+    assert names == [
+        *("message_start", "content_block_start", "ping"),
+        *("content_block_delta", "content_block_delta", "content_block_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+        *("message_delta", "message_stop"),
+    ]
+    assert [event["type"] for event in data] == names
+    assert data[0]["message"]["usage"] == {
+        "input_tokens": 5,
+        "output_tokens": 1,
+        "cache_read_input_tokens": 4,
+    }
+    assert data[6]["content_block"]["input"] == {}
+    assert json.loads(data[7]["delta"]["partial_json"]) == {"x": 1}
+    assert data[9]["delta"]["stop_reason"] == "tool_use" and data[9]["usage"]["output_tokens"] == 2
+
+
+def test_faults_in_the_middle_of_a_stream() -> None:
+    faults = ["cut-events:2", "end:2", "error:2", "garbage:2", "cut:10", "cut"]
+    with LoopbackServer(faults=faults) as server:
+        cut, problem = events_of(server, chat("a b"))
+        assert len(cut) == 3 and problem == "cut"
+        assert len(events_of(server, chat("a b"))[0]) == 3
+        failed, _ = events_of(server, chat("a b"))
+        assert json.loads(failed[2][6:])["error"]["type"] == "server_error"
+        assert "not json" in events_of(server, chat("a b"))[0][2]
+        assert events_of(server, chat("a b")) == (['data: {"id'], "cut")
+        with pytest.raises(http.client.RemoteDisconnected):
+            events_of(server, chat("a b"))
+        assert {call.outcome for call in server.calls} == {"fault"}
+
+
+def test_a_slow_body_takes_its_time() -> None:
+    with LoopbackServer(reply="x" * 2000, faults=["slow:20000", None]) as server:
+        assert post(server, chat("p"))[0] == 200
+        slow, _ = server.calls[0], post(server, chat("p"))
+        assert slow.ended_s is not None and slow.ended_s - slow.arrived_s > 0.1
+        assert slow.bytes_sent == server.calls[1].bytes_sent > 2000
+
+
+# -- what a server refuses by itself ---------------------------------------------------------------
+
+
+def test_wrong_keys_models_and_prompts_are_refused_in_the_vendors_shape() -> None:
+    with LoopbackServer(checks_key=True) as server:
+        status, body = post(server, chat("p"))
+        assert (status, body["error"]["code"]) == (401, "invalid_api_key")
+        status, body = post(server, message("p"), "/v1/messages")
+        assert (status, body["type"]) == (401, "error")
+        assert body["error"]["type"] == "authentication_error"
+    with LoopbackServer(models={"good"}, context_words=20) as server:
+        assert post(server, chat("p"))[1]["error"]["code"] == "model_not_found"
+        assert post(server, {**chat("p"), "model": "good"})[0] == 200
+        long = {**chat("word " * 99), "model": "good"}
+        assert post(server, long)[1]["error"]["code"] == "context_length_exceeded"
+    with LoopbackServer(lacks={"schema"}) as server:
+        wanted = {"name": "x", "schema": {"type": "object"}}
+        asking = {"type": "json_schema", "json_schema": wanted}
+        assert post(server, {**chat("p"), "response_format": asking})[0] == 400
+        assert post(server, chat("p"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
+        ("/v1/chat/completions", {**chat("x"), "stream_options": {}}),
+        ("/v1/chat/completions", {**chat("x"), "tools": [{"name": "f"}]}),
+        (
+            "/v1/chat/completions",
+            {"model": "m", "messages": [{"role": "tool", "tool_call_id": "x", "content": ""}]},
+        ),
+        ("/v1/messages", chat("max_tokens is left out")),
+        ("/v1/messages", {**message("x"), "temperature": 2}),
+        ("/v1/messages", {**message("x"), "messages": [{"role": "system", "content": "x"}]}),
+        ("/v1/messages", {**message("x"), "messages": [{"role": "user", "content": []}]}),
+        ("/v1/messages", {**message("x"), "tools": [{"name": "f", "input_schema": {}}]}),
+    ],
+)
+def test_requests_that_a_vendor_refuses_are_refused(path: str, body: Any) -> None:
+    with LoopbackServer() as server:
+        assert post(server, body, path)[0] == 400
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+def burst(server: LoopbackServer, count: int) -> list[Any]:
+    """The answers (status, headers) to requests in a row on one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    answers = []
+    for _ in range(count):
+        connection.request("POST", "/v1/messages", json.dumps(message("p")).encode())
+        answer = connection.getresponse()
+        answer.read()
+        answers.append((answer.status, answer.headers))
+    connection.close()
+    return answers
+
+
+def test_beyond_the_burst_the_answer_is_429_and_says_when_to_come_again() -> None:
+    limits = LoopbackLimits(requests_per_s=0.01, burst=3, retry_after="all")
+    with LoopbackServer(limits=limits) as server:
+        answers = burst(server, 7)
+        seen = server.snapshot()
+    assert [status for status, _ in answers] == [200] * 3 + [429] * 4
+    whole, fractional, date, milliseconds = (headers for _, headers in answers[3:])
+    assert 95 < int(whole["Retry-After"]) <= 100
+    assert 95 < float(fractional["Retry-After"]) <= 100 and "." in fractional["Retry-After"]
+    assert date["Retry-After"].endswith("GMT")
+    assert 95_000 < float(milliseconds["Retry-After-Ms"]) <= 100_000
+    remaining = [h["anthropic-ratelimit-requests-remaining"] for _, h in answers]
+    assert remaining == ["2", "1", "0", "0", "0", "0", "0"]
+    assert (seen.limited, seen.replied, seen.requests, seen.in_flight) == (4, 3, 7, 0)
+
+
+def test_what_was_waited_for_is_let_in() -> None:
+    with LoopbackServer(limits=LoopbackLimits(requests_per_s=50, burst=1)) as server:
+        statuses = []
+        while statuses.count(200) < 4:
+            (status, headers), *_ = burst(server, 1)
+            statuses.append(status)
+            if status == 429:
+                threading.Event().wait(float(headers["Retry-After"]))
+    assert statuses == [200, 429, 200, 429, 200, 429, 200]
+
+
+def test_tokens_are_limited_too() -> None:
+    limits = LoopbackLimits(tokens_per_s=0.01, token_burst=30)
+    with LoopbackServer(limits=limits, usage=(7, 5)) as server:
+        assert [status for status, _ in burst(server, 4)] == [200, 200, 429, 429]
+
+
+def test_more_at_once_than_allowed_are_refused_and_room_comes_again() -> None:
+    with LoopbackServer(limits=LoopbackLimits(concurrency=2), latency_s=60) as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
+        for client in clients:
+            client.sendall(raw_request("long"))
+        server.wait_until(lambda s: s.in_flight == 2)
+        status, body = post(server, chat("third"))
+        assert status == 429 and "concurrent" in body["error"]["message"]
+        clients.pop().close()  # one that leaves before it is answered
+        server.wait_until(lambda s: s.early_closes == 1)
+        server.latency_s = 0
+        assert post(server, chat("third"))[0] == 200
+        clients.pop().close()
+        assert server.wait_until(lambda s: s.early_closes == 2).limited == 1

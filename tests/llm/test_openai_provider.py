@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from omega.errors import LLMError
-from omega.llm import LLMReply, LLMRequest, OpenAIProvider, Usage
-from omega.llm.answers import parse_json, without_secrets
-from omega.llm.openai_provider import chat_parameters, read_reply
-from omega.testing import Fault, LoopbackServer, http_date
+from omega.llm import LLMReply, LLMRequest, OpenAIProvider, ToolCall, Usage
+from omega.llm.answers import UnreadableAnswer, parse_json, without_secrets
+from omega.llm.openai_provider import ChatStream, can_be_strict, chat_parameters, read_reply
+from omega.testing import Fault, LoopbackReply, LoopbackServer, http_date
+from tests.llm.harness import Pieces
 
 
 def provider_for(server: LoopbackServer, **fields: Any) -> OpenAIProvider:
@@ -226,6 +227,113 @@ def test_an_answer_without_text_is_empty_and_a_refusal_is_refused() -> None:
     assert empty.usage == Usage(is_reported=False)
     refusal = read_reply(completion(content=None, refusal="I will not"), "openai", "m")
     assert isinstance(refusal, LLMError) and refusal.kind == "refused"
+
+
+def test_a_refusal_says_why_and_what_it_has_cost() -> None:
+    with LoopbackServer(reply=LoopbackReply(refusal="I will not do that")) as server:
+        provider, errors = (
+            OpenAIProvider(
+                "m", base_url=server.base_url, api_key=server.api_key, stream_usage=True
+            ),
+            [],
+        )
+
+        async def main() -> None:
+            for sending in (
+                provider.infer(LLMRequest("p"), sleep=asyncio.sleep),
+                provider.stream(LLMRequest("p"), sleep=asyncio.sleep, emit=Pieces()),
+            ):
+                with pytest.raises(LLMError) as caught:
+                    await sending
+                errors.append(caught.value)
+            await provider.aclose()
+
+        asyncio.run(main())
+    for error in errors:
+        assert (error.kind, error.reason, error.usage) == ("refused", "content", Usage(7, 5))
+        assert "I will not do that" in error.message
+
+
+CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
+CLOSED = {**CLOSED, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_strict"),
+    [
+        (CLOSED, True),
+        ({**CLOSED, "properties": {"a": CLOSED}}, True),
+        ({**CLOSED, "required": []}, False),
+        ({**CLOSED, "additionalProperties": True}, False),
+        ({**CLOSED, "properties": {"a": {"type": "object"}}}, False),
+        ({**CLOSED, "$defs": {"x": {"items": [{"properties": {}}]}}}, False),
+        ({"type": "array", "items": CLOSED}, False),
+        ({}, False),
+        ({"type": "object", "required": 5, "additionalProperties": False}, False),
+    ],
+)
+def test_a_schema_is_enforced_where_openai_can(schema: Any, is_strict: bool) -> None:
+    assert can_be_strict(schema) is is_strict
+    sent = chat_parameters(
+        LLMRequest("p", schema=schema, schema_name="pick"), "m", is_official=True
+    )
+    assert sent["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "pick", "schema": schema, "strict": is_strict},
+    }
+
+
+def test_the_usage_of_streams_is_asked_of_openai_itself_only() -> None:
+    def asks(url: str | None, **options: Any) -> bool:
+        provider = OpenAIProvider("m", api_key="sk-12345678", base_url=url, **options)
+        return "stream_options" in provider._stream_parameters()
+
+    assert asks("") and not asks("http://localhost/v1")
+    assert asks("http://localhost/v1", stream_usage=True) and not asks("", stream_usage=False)
+
+
+def streamed(*chunks: Any) -> ChatStream:
+    reader = ChatStream(LLMRequest("p"), "m")
+    for chunk in chunks:
+        text = reader.feed("", chunk if isinstance(chunk, str) else json.dumps(chunk))
+        reader.pieces.append(text)
+    return reader
+
+
+def delta(finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish_reason}]}
+
+
+def test_streams_of_other_servers_are_understood() -> None:
+    """No [DONE], usage in the last chunk, calls without ids, or all of them with index 0."""
+    reply = streamed(
+        delta(role="assistant", content=None),
+        delta(content="hi", reasoning_content="hm"),
+        {"choices": []},
+        {**delta("stop"), "usage": {"prompt_tokens": 3, "completion_tokens": 1}},
+    ).reply("openai")
+    assert isinstance(reply, LLMReply)
+    assert (reply.text, reply.usage, reply.finish_reason) == ("hi", Usage(3, 1), "stop")
+
+    def part(id: str | None, name: str | None, arguments: str, index: int | None = 0) -> Any:
+        function = {"name": name, "arguments": arguments}
+        return delta(tool_calls=[{"index": index, "id": id, "function": function}])
+
+    same_index = streamed(
+        part("a", "f", "{}"), part("b", "g", '{"x":'), part(None, None, "1}"), "[DONE]"
+    ).reply("openai")
+    no_id = streamed(part(None, "f", "", 0), part(None, "f", "[1]", 1), "[DONE]").reply("openai")
+    assert isinstance(same_index, LLMReply) and isinstance(no_id, LLMReply)
+    assert same_index.tool_calls == (ToolCall("a", "f", {}), ToolCall("b", "g", {"x": 1}))
+    assert no_id.tool_calls == (ToolCall("call_0", "f", {}), ToolCall("call_1", "f", "[1]"))
+
+
+@pytest.mark.parametrize(
+    "chunk", ["{", "[]", "7", delta(content=5), delta("stop", tool_calls=[{"index": 0}])]
+)
+def test_chunks_that_make_no_sense_are_unreadable(chunk: Any) -> None:
+    with pytest.raises(UnreadableAnswer):
+        streamed(chunk).reply("openai")
 
 
 def test_deep_json_is_refused_and_not_recursed_into() -> None:

@@ -1,295 +1,198 @@
-"""What every provider promises, run over all of them: the real SDK against the loopback server, and
-the scripted one.
-
-A harness says what the other side shall do, and what reached it.
+"""What every provider promises of a call, whole or streamed, run over all of them: the vendors'
+real SDKs against the loopback server, and the scripted one. Streams alone:
+test_streaming_contract.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from omega.errors import CODES, LLMError
-from omega.llm import LLMReply, LLMRequest, OpenAIProvider, Provider, ScriptedProvider, Usage
-from omega.testing import Fault, LoopbackServer
+from omega.errors import LLMError
+from omega.llm import LLMReply, Provider, StreamingProvider, Usage
+from tests.llm.harness import (
+    LONG_S,
+    PROMPTLY_S,
+    Harness,
+    ScriptedHarness,
+    asked,
+    checked,
+    failed,
+    harness_of,
+    run,
+)
 
-PROMPTLY_S = 5.0  # what "promptly" may take on a loaded machine
-LONG_S = 60.0  # a latency no test waits for
-
-
-class ScriptedHarness:
-    """Drives ScriptedProvider through its callable."""
-
-    def __init__(self) -> None:
-        self.reply: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
-        self.latency_s = 0.0
-        self.faults: list[str] = []
-        self.retry_after_s: float | None = None
-        self.provider = ScriptedProvider(self._answer, model="default-model")
-
-    def _answer(self, request: LLMRequest) -> dict[str, Any]:
-        rule: dict[str, Any] = {
-            "reply": self.reply(request.prompt_text).replace("\\", "\\\\"),
-            "latency_ms": self.latency_s * 1000,
-            "usage": {"input_tokens": 7, "output_tokens": 5},
-        }
-        if self.faults:
-            rule["fault"] = self.faults.pop(0)
-            if self.retry_after_s is not None:
-                rule["retry_after_ms"] = self.retry_after_s * 1000
-        return rule
-
-    def fail_with(self, *faults: str, retry_after_s: float | None = None) -> None:
-        self.faults, self.retry_after_s = list(faults), retry_after_s
-
-    def seen(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "prompt": call.request.prompt_text,
-                "turns": call.request.turns(),
-                "model": call.request.model or "default-model",
-                "system": call.request.system,
-                "temperature": call.request.temperature,
-                "max_tokens": call.request.max_tokens,
-                "stop": list(call.request.stop),
-            }
-            for call in self.provider.calls
-        ]
-
-    async def wait_active(self, count: int) -> None:
-        for _ in range(10_000):
-            if self.provider.in_flight == count:
-                return
-            await asyncio.sleep(0)
-        raise AssertionError(f"{self.provider.in_flight} in flight, expected {count}")
-
-    def peak(self) -> int:
-        return self.provider.peak
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"type": "string"}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+TOOL = {
+    "name": "weather",
+    "description": "The weather of a place.",
+    "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+}
+IMAGE = "iVBORw0KGgo="
 
 
-class OpenAIHarness:
-    """Drives OpenAIProvider against a LoopbackServer."""
-
-    def __init__(self, server: LoopbackServer) -> None:
-        self.server = server
-        self.reply: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
-        self.latency_s = 0.0
-        server.reply = lambda call: self.reply(call.prompt)
-        server.latency_s = lambda call: self.latency_s
-        self.provider = OpenAIProvider(
-            "default-model", base_url=server.base_url, api_key=server.api_key
-        )
-
-    def fail_with(self, *faults: str, retry_after_s: float | None = None) -> None:
-        if retry_after_s is None:
-            self.server.faults = list(faults)
-        else:
-            retry_after = f"{retry_after_s:g}"
-            self.server.faults = [Fault.http(int(f), retry_after=retry_after) for f in faults]
-
-    def seen(self) -> list[dict[str, Any]]:
-        seen = []
-        for call in self.server.calls:
-            turns = call.body["messages"]
-            has_system = turns[0]["role"] == "system"
-            seen.append(
-                {
-                    "prompt": call.prompt,
-                    "turns": turns[1:] if has_system else turns,
-                    "model": call.body["model"],
-                    "system": turns[0]["content"] if has_system else None,
-                    "temperature": call.body.get("temperature"),
-                    "max_tokens": call.body.get("max_tokens"),
-                    "stop": call.body.get("stop", []),
-                }
-            )
-        return seen
-
-    async def wait_active(self, count: int) -> None:
-        await asyncio.to_thread(self.server.wait_until, lambda s: s.in_flight == count)
-
-    def peak(self) -> int:
-        return self.server.snapshot().peak
-
-
-Harness = ScriptedHarness | OpenAIHarness
-
-
-@pytest.fixture(params=["scripted", "openai"])
+@pytest.fixture(params=["scripted", "openai", "anthropic"])
 def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    if request.param == "scripted":
-        yield ScriptedHarness()
-        return
-    with LoopbackServer() as server:
-        yield OpenAIHarness(server)
-    gc.collect()  # an unclosed socket must be this test's failure
+    with harness_of(request.param) as made:
+        yield made
 
 
-def run(harness: Harness, body: Callable[[], Awaitable[Any]]) -> Any:
-    """Run `body` in a fresh loop, and give the provider's connections back."""
-
-    async def main() -> Any:
-        try:
-            return await body()
-        finally:
-            await harness.provider.aclose()
-
-    return asyncio.run(main())
-
-
-def infer(harness: Harness, prompt: str, **fields: Any) -> Coroutine[Any, Any, LLMReply]:
-    return harness.provider.infer(LLMRequest(prompt, **fields), sleep=asyncio.sleep)
-
-
-def failure(harness: Harness, prompt: str = "p", **fields: Any) -> LLMError:
-    """The LLMError of one call."""
-    with pytest.raises(LLMError) as caught:
-        run(harness, lambda: infer(harness, prompt, **fields))
-    error = caught.value
-    assert error.kind in CODES and error.code
-    assert error.__cause__ is None and error.__context__ is None
-    return error
+@pytest.fixture(params=["whole", "streamed"])
+def how(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
 
 
 def test_it_is_a_provider(harness: Harness) -> None:
     assert isinstance(harness.provider, Provider)
+    assert isinstance(harness.provider, StreamingProvider)
     assert harness.provider.name.isidentifier()
 
 
-def test_plain_reply(harness: Harness) -> None:
-    reply = run(harness, lambda: infer(harness, "hello"))
-    assert reply.text == "echo: hello"
+def test_a_reply_has_its_text_its_model_and_its_usage(harness: Harness, how: str) -> None:
+    reply = run(harness, lambda: asked(harness, how, "hello you"))
+    assert reply.text == "echo: hello you"
     assert reply.model == "default-model"
-    assert reply.finish_reason == "stop"
+    assert reply.finish_reason == "stop" and reply.tool_calls == ()
+    assert reply.usage == Usage(7, 5, cached_tokens=3)
 
 
-def test_usage_is_reported(harness: Harness) -> None:
-    assert run(harness, lambda: infer(harness, "hello")).usage == Usage(7, 5)
+def test_every_parameter_is_passed_on(harness: Harness, how: str) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    fields: dict[str, Any] = {
+        "model": "other-model",
+        "system": "be brief",
+        "temperature": 0.25,
+        "max_tokens": 17,
+        "stop": ["END", "###"],
+    }
+    run(harness, lambda: asked(harness, how, "the prompt", messages=turns, **fields))
+    (seen,) = harness.seen()
+    assert seen == {
+        "prompt": "the prompt",
+        "turns": [*turns, {"role": "user", "content": "the prompt"}],
+        **fields,
+    }
 
 
-def test_every_parameter_is_passed_on(harness: Harness) -> None:
-    run(
-        harness,
-        lambda: infer(
-            harness,
-            "the prompt",
-            messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
-            model="other-model",
-            system="be brief",
-            temperature=0.25,
-            max_tokens=17,
-            stop=["END", "###"],
-        ),
-    )
-    assert harness.seen() == [
-        {
-            "prompt": "the prompt",
-            "turns": [
-                {"role": "user", "content": "a"},
-                {"role": "assistant", "content": "b"},
-                {"role": "user", "content": "the prompt"},
-            ],
-            "model": "other-model",
-            "system": "be brief",
-            "temperature": 0.25,
-            "max_tokens": 17,
-            "stop": ["END", "###"],
-        }
-    ]
-
-
-def test_parameters_left_out_are_not_sent(harness: Harness) -> None:
-    run(harness, lambda: infer(harness, "p"))
+def test_parameters_left_out_are_not_sent(harness: Harness, how: str) -> None:
+    run(harness, lambda: asked(harness, how))
     (seen,) = harness.seen()
     assert seen["system"] is seen["temperature"] is seen["max_tokens"] is None
     assert seen["stop"] == []
 
 
+def failures(harness: Harness, how: str, *faults: str, **fields: Any) -> list[LLMError]:
+    """The errors of one call for each fault, over one connection where that is possible."""
+    harness.fail_with(*faults)
+
+    async def body() -> list[LLMError]:
+        errors = []
+        for _ in faults:
+            with pytest.raises(LLMError) as caught:
+                await asked(harness, how, **fields)
+            errors.append(checked(caught.value))
+        assert (await asked(harness, how, "after")).text == "echo: after"
+        return errors
+
+    errors: list[LLMError] = run(harness, body)
+    return errors
+
+
 @pytest.mark.parametrize("seconds", [None, 0.0, 0.25, 3.0])
 def test_429_is_rate_limited_and_says_how_long_to_wait(
-    harness: Harness, seconds: float | None
+    harness: Harness, how: str, seconds: float | None
 ) -> None:
     harness.fail_with("429", retry_after_s=seconds)
-    error = failure(harness)
+    error = failed(harness, how)
     assert (error.kind, error.status, error.retryable) == ("rate-limited", 429, True)
-    assert error.retry_after_s == seconds
+    assert (error.retry_after_s, error.throttle) == (seconds, "rate")
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 529])
-def test_5xx_is_unavailable_and_retryable(harness: Harness, status: int) -> None:
-    harness.fail_with(str(status))
-    error = failure(harness)
-    assert (error.kind, error.status, error.retryable) == ("llm-unavailable", status, True)
+def test_each_status_has_its_kind(harness: Harness, how: str) -> None:
+    wanted = {
+        **dict.fromkeys((500, 502, 503, 529, 409), ("llm-unavailable", True)),
+        408: ("llm-timeout", True),
+        **dict.fromkeys((400, 401, 402, 403, 404, 413, 422), ("refused", False)),
+    }
+    errors = failures(harness, how, *map(str, wanted))
+    got = {error.status: (error.kind, error.retryable) for error in errors}
+    assert got == wanted
 
 
-@pytest.mark.parametrize("status", [408, 409])
-def test_408_and_409_are_retryable(harness: Harness, status: int) -> None:
-    harness.fail_with(str(status))
-    error = failure(harness)
-    assert (error.status, error.retryable) == (status, True)
+def test_each_kind_of_throttling_is_told(harness: Harness, how: str) -> None:
+    wanted = {
+        "429:rate": ("rate-limited", "rate"),
+        "429:concurrency": ("rate-limited", "concurrency"),
+        "429:slope": ("rate-limited", "slope"),
+        "429:quota": ("refused", "quota"),
+        "529:overload": ("llm-unavailable", "overload"),
+        "503:slope": ("llm-unavailable", "slope"),
+        "500": ("llm-unavailable", None),
+    }
+    errors = failures(harness, how, *wanted)
+    got = {fault: (e.kind, e.throttle) for fault, e in zip(wanted, errors, strict=True)}
+    assert got == wanted
+    assert [e.retryable for e in errors] == [fault != "429:quota" for fault in wanted]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-def test_4xx_is_refused_for_good(harness: Harness, status: int) -> None:
-    harness.fail_with(str(status))
-    error = failure(harness)
-    assert (error.kind, error.status, error.retryable) == ("refused", status, False)
+def test_each_reason_of_a_refusal_is_told(harness: Harness, how: str) -> None:
+    wanted = {
+        "401:key": "key",
+        "404:model": "model",
+        "400:context": "context",
+        "413": "context",
+        "400:content": "content",
+        "400:schema": "schema",
+        "400:tools": "tools",
+        "400:images": "images",
+        "400": None,
+    }
+    picture = {"type": "image", "media_type": "image/png", "data": IMAGE}
+    messages = [{"role": "user", "content": [picture]}]
+    errors = failures(harness, how, *wanted, schema=SCHEMA, tools=[TOOL], messages=messages)
+    assert {fault: e.reason for fault, e in zip(wanted, errors, strict=True)} == wanted
+    assert all(error.kind == "refused" and error.hint for error in errors)
 
 
-def test_no_answer_in_time_is_a_timeout(harness: Harness) -> None:
+def test_no_answer_in_time_is_a_timeout(harness: Harness, how: str) -> None:
     harness.fail_with("timeout")
     started = time.monotonic()
-    error = failure(harness, timeout_s=0.1)
+    error = failed(harness, how, timeout_s=0.1)
     assert (error.kind, error.retryable) == ("llm-timeout", False)
     assert "0.1 s" in error.message
     assert 0.05 < time.monotonic() - started < PROMPTLY_S
 
 
-def test_an_answer_that_is_slower_than_the_timeout_is_a_timeout(harness: Harness) -> None:
+def test_an_answer_that_is_slower_than_the_timeout_is_a_timeout(harness: Harness, how: str) -> None:
     harness.latency_s = LONG_S
-    assert failure(harness, timeout_s=0.05).kind == "llm-timeout"
+    assert failed(harness, how, timeout_s=0.05).kind == "llm-timeout"
 
 
-@pytest.mark.parametrize("fault", ["cut:0", "cut:20"])
-def test_a_cut_connection_is_unavailable_and_retryable(harness: Harness, fault: str) -> None:
-    harness.fail_with(fault)
-    error = failure(harness)
-    assert (error.kind, error.status, error.retryable) == ("llm-unavailable", None, True)
+def test_a_cut_connection_is_unavailable_and_retryable(harness: Harness, how: str) -> None:
+    for error in failures(harness, how, "cut:0", "cut:1", "cut:20"):
+        assert (error.kind, error.status, error.retryable) == ("llm-unavailable", None, True)
 
 
-def test_garbage_is_a_bad_response(harness: Harness) -> None:
-    harness.fail_with("garbage")
-    error = failure(harness)
+def test_garbage_is_a_bad_response(harness: Harness, how: str) -> None:
+    (error,) = failures(harness, how, "garbage")
     assert (error.kind, error.retryable) == ("bad-response", False)
 
 
-def test_after_any_fault_the_next_call_succeeds(harness: Harness) -> None:
-    faults = ["429", "500", "400", "cut:0", "cut:20", "garbage", "timeout"]
-    harness.fail_with(*faults)
-
-    async def body() -> list[str]:
-        kinds = []
-        for fault in faults:
-            try:
-                await infer(harness, fault, timeout_s=0.2 if fault == "timeout" else None)
-            except LLMError as error:
-                kinds.append(error.kind)
-        assert (await infer(harness, "after")).text == "echo: after"
-        return kinds
-
-    assert len(run(harness, body)) == len(faults)
-
-
-def test_cancel_ends_the_call_promptly(harness: Harness) -> None:
+def test_cancel_ends_the_call_promptly(harness: Harness, how: str) -> None:
     harness.latency_s = LONG_S
 
     async def body() -> float:
-        task = asyncio.create_task(infer(harness, "p"))
+        task = asyncio.create_task(asked(harness, how))
         await harness.wait_active(1)
         started = time.monotonic()
         task.cancel()
@@ -298,15 +201,15 @@ def test_cancel_ends_the_call_promptly(harness: Harness) -> None:
         await harness.wait_active(0)  # the other side has seen it, not only we
         took_s = time.monotonic() - started
         harness.latency_s = 0
-        assert (await infer(harness, "next")).text == "echo: next"
+        assert (await asked(harness, how, "next")).text == "echo: next"
         return took_s
 
     assert run(harness, body) < PROMPTLY_S
 
 
-def test_cancel_before_the_first_step_costs_nothing(harness: Harness) -> None:
+def test_cancel_before_the_first_step_costs_nothing(harness: Harness, how: str) -> None:
     async def body() -> None:
-        task = asyncio.create_task(infer(harness, "p"))
+        task = asyncio.create_task(asked(harness, how))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -315,12 +218,12 @@ def test_cancel_before_the_first_step_costs_nothing(harness: Harness) -> None:
     run(harness, body)
 
 
-def test_calls_overlap_without_a_limit_of_the_provider(harness: Harness) -> None:
+def test_calls_overlap_without_a_limit_of_the_provider(harness: Harness, how: str) -> None:
     harness.latency_s = LONG_S
-    count = 150
+    count = 120  # more than the SDKs keep connections
 
     async def body() -> None:
-        tasks = [asyncio.create_task(infer(harness, f"p{i}")) for i in range(count)]
+        tasks = [asyncio.create_task(asked(harness, how, f"p{i}")) for i in range(count)]
         await harness.wait_active(count)
         for task in tasks:
             task.cancel()
@@ -331,46 +234,126 @@ def test_calls_overlap_without_a_limit_of_the_provider(harness: Harness) -> None
     assert harness.peak() == count
 
 
-def test_overlapping_calls_get_their_own_answers(harness: Harness) -> None:
+def test_overlapping_calls_get_their_own_answers(harness: Harness, how: str) -> None:
     harness.latency_s = 0.02
 
     async def body() -> list[LLMReply]:
-        return await asyncio.gather(*(infer(harness, f"p{i}") for i in range(20)))
+        return await asyncio.gather(*(asked(harness, how, f"p{i}") for i in range(20)))
 
     replies = run(harness, body)
     assert [reply.text for reply in replies] == [f"echo: p{i}" for i in range(20)]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "grüße 你好 🎉 \u0000\u2028 \\1 \\g<x> \"'\r\n\t", "\ufeffbom", "x" * 1_000_000]
-)
-def test_prompts_and_answers_arrive_unchanged(harness: Harness, text: str) -> None:
+ODD_TEXTS = ["", "grüße 你好 🎉 \u0000\u2028 \\1 \\g<x> \"'\r\n\t", "\ufeffbom", "x" * 1_000_000]
+
+
+def test_prompts_and_answers_arrive_unchanged(harness: Harness, how: str) -> None:
     harness.reply = lambda prompt: prompt
-    reply = run(harness, lambda: infer(harness, text))
-    assert reply.text == text
-    assert harness.seen()[0]["prompt"] == text
+
+    async def body() -> list[str]:
+        return [(await asked(harness, how, text)).text for text in ODD_TEXTS]
+
+    assert run(harness, body) == ODD_TEXTS
+    assert [seen["prompt"] for seen in harness.seen()] == ODD_TEXTS
 
 
 def test_one_provider_serves_loop_after_loop(harness: Harness) -> None:
     for number in range(3):
-        assert run(harness, lambda: infer(harness, "p")).text == "echo: p", number
+        assert run(harness, lambda: asked(harness, "whole")).text == "echo: p", number
 
 
 def test_aclose_may_be_called_twice_and_before_any_call(harness: Harness) -> None:
     async def body() -> None:
         await harness.provider.aclose()
-        await infer(harness, "p")
+        await asked(harness, "whole")
         await harness.provider.aclose()
         await harness.provider.aclose()
-        await infer(harness, "p")
+        await asked(harness, "streamed")
 
     run(harness, body)
 
 
-def test_no_key_in_any_error(harness: Harness) -> None:
-    key = harness.server.api_key if isinstance(harness, OpenAIHarness) else "sk-"
-    for fault in ["429", "401", "500", "cut:0", "cut:20", "garbage", "timeout"]:
-        harness.fail_with(fault)
-        error = failure(harness, timeout_s=0.2 if fault == "timeout" else None)
-        shown = f"{error} {error!r} {error.hint} {error.args} {harness.provider!r}"
-        assert key not in shown
+def test_no_key_in_any_error(harness: Harness, how: str) -> None:
+    faults = ["429", "401:key", "500", "cut:0", "cut:20", "garbage"]
+    for error in failures(harness, how, *faults):
+        shown = f"{error} {error!r} {error.hint} {error.args} {vars(error)} {harness.provider!r}"
+        assert harness.key not in shown
+
+
+# -- tools, schemas, images ------------------------------------------------------------------------
+
+
+def test_tools_go_out_and_their_calls_come_back(harness: Harness, how: str) -> None:
+    """Two calls in one turn, their results as messages, one of them an error."""
+    harness.calls = lambda prompt: (
+        [] if "cold" in prompt else [("weather", {"place": "Köln"}), ("weather", {})]
+    )
+    harness.reply = lambda prompt: "so: " + prompt if "cold" in prompt else ""
+
+    async def body() -> tuple[LLMReply, LLMReply]:
+        first = await asked(harness, how, "the weather?", tools=[TOOL])
+        one, two = first.tool_calls
+        turns = [
+            {"role": "user", "content": "the weather?"},
+            first.as_message(),
+            {"role": "tool", "tool_call_id": one.id, "content": "very "},
+            {"role": "tool", "tool_call_id": two.id, "content": "cold", "is_error": True},
+        ]
+        return first, await asked(harness, how, "", messages=turns, tools=[TOOL])
+
+    first, second = run(harness, body)
+    assert (first.text, first.finish_reason) == ("", "tool_calls")
+    assert [(call.name, call.arguments) for call in first.tool_calls] == [
+        ("weather", {"place": "Köln"}),
+        ("weather", {}),
+    ]
+    assert len({call.id for call in first.tool_calls}) == 2
+    assert second.text.startswith("so: ") and second.text.endswith("cold")
+    assert second.tool_calls == ()
+
+
+def test_text_may_come_beside_tool_calls(harness: Harness, how: str) -> None:
+    harness.calls = lambda prompt: [("weather", {"place": "x"})]
+    harness.reply = lambda prompt: "let me look"
+    reply = run(harness, lambda: asked(harness, how, tools=[TOOL]))
+    assert reply.text == "let me look" and len(reply.tool_calls) == 1
+
+
+def test_a_schema_goes_out_and_json_comes_back(harness: Harness, how: str) -> None:
+    harness.reply = lambda prompt: '{"colour": "red"}'
+    reply = run(harness, lambda: asked(harness, how, schema=SCHEMA, schema_name="pick"))
+    assert reply.text == '{"colour": "red"}' and reply.tool_calls == ()
+
+
+def test_images_go_out_as_data_and_as_addresses(harness: Harness, how: str) -> None:
+    parts = [
+        {"type": "text", "text": "what is "},
+        {"type": "image", "media_type": "image/png", "data": IMAGE},
+        {"type": "image", "url": "https://example.org/x.png"},
+        {"type": "text", "text": "this?"},
+    ]
+    messages = [{"role": "user", "content": parts}]
+    assert run(harness, lambda: asked(harness, how, "", messages=messages)).text == (
+        "echo: what is this?"
+    )
+
+
+def test_what_a_vendor_tells_of_its_limits_comes_with_replies_and_errors(
+    harness: Harness, how: str
+) -> None:
+    if isinstance(harness, ScriptedHarness):
+        pytest.skip("it has none")
+    subject = {
+        "openai": ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"),
+        "anthropic": (
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-ratelimit-requests-remaining",
+        ),
+    }[harness.kind]
+    harness.server.headers = dict(zip(subject, ("60", "59"), strict=True))
+    reply = run(harness, lambda: asked(harness, how))
+    harness.fail_with("429")
+    error = failed(harness, how)
+    for limits in (reply.limits, error.limits):
+        assert (limits.requests.limit, limits.requests.remaining) == (60, 59)
+        assert limits.tokens is None

@@ -125,7 +125,6 @@ def test_turns_and_prompt_text() -> None:
     assert LLMRequest(messages=[one, two]).turns() == [one, two]
     assert LLMRequest("3", messages=[one]).turns() == [one, {"role": "user", "content": "3"}]
     assert LLMRequest(messages=[one, two]).prompt_text == "2"
-    assert LLMRequest(messages=[{"role": "user", "content": [{}]}]).prompt_text == ""
     assert LLMRequest("p", stop="x").stop == ("x",)
 
 
@@ -135,3 +134,5 @@ def test_reprs_are_short() -> None:
     assert Usage(1, 2).total_tokens == 3
     assert Usage(1, 2) == Usage(1, 2) != Usage(1, 2, is_reported=False)
     assert len({Usage(1, 2), Usage(1, 2)}) == 1
+    assert Usage(5, 2, cached_tokens=3) != Usage(5, 2)
+    assert repr(Usage(5, 2, cached_tokens=3)).endswith("output_tokens=2, cached_tokens=3)")

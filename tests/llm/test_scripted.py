@@ -5,6 +5,7 @@ file is wrong.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import json
 import statistics
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from omega.errors import LispFileError, LLMError, OmegaError
-from omega.llm import LLMReply, LLMRequest, ScriptedProvider, Usage
+from omega.llm import Limit, LLMReply, LLMRequest, RateLimits, ScriptedProvider, ToolCall, Usage
 
 
 class Virtual:
@@ -232,6 +233,140 @@ def test_the_log_keeps_the_latest_calls_only() -> None:
     assert [call.prompt for call in provider.calls] == ["b", "c"]
 
 
+# Streams, tools, data, kinds of faults
+
+
+def stream(provider: ScriptedProvider, prompt: str, **fields: Any) -> tuple[Any, list[Any]]:
+    """(the reply or the error, the pieces with the moment each came)."""
+    time = Virtual()
+    pieces: list[Any] = []
+
+    async def emit(text: str) -> None:
+        pieces.append((round(time.now_s, 6), text))
+
+    request = LLMRequest(prompt, **fields)
+    (outcome,) = time.run(provider.stream(request, sleep=time.sleep, emit=emit))
+    pieces.append((round(time.now_s, 6), None))
+    return outcome, pieces
+
+
+def test_a_stream_spreads_the_latency_over_its_words() -> None:
+    provider = ScriptedProvider([{"reply": "one two  three\nfour ", "latency_ms": 500}])
+    reply, pieces = stream(provider, "p")
+    assert reply.text == "one two  three\nfour "
+    assert pieces == [
+        (0.1, "one"),
+        (0.2, " two"),
+        (0.3, "  three"),
+        (0.4, "\nfour"),
+        (0.5, " "),
+        (0.5, None),
+    ]
+    assert ask(provider, "p")[0].usage == reply.usage
+    assert [call.outcome for call in provider.calls] == ["ok", "ok"]
+
+
+def test_an_empty_answer_takes_its_latency_too() -> None:
+    reply, pieces = stream(ScriptedProvider([{"reply": "", "latency_ms": 300}]), "p")
+    assert (reply.text, pieces) == ("", [(0.3, None)])
+
+
+@pytest.mark.parametrize(("cut", "words"), [(0, 0), (2, 2), (9, 3)])
+def test_a_cut_stream_has_its_words_and_their_tokens(cut: int, words: int) -> None:
+    rule = {"reply": "a b c", "latency_ms": 300, "fault": f"cut:{cut}"}
+    error, pieces = stream(ScriptedProvider([rule]), "p q")
+    assert error.kind == "llm-unavailable" and error.retryable
+    assert error.partial == ["", "a", "a b", "a b c"][words]
+    assert (error.usage, error.model) == (Usage(2, words), "scripted")
+    assert pieces[-1] == (min(0.1 * (cut + 1), 0.3), None)
+
+
+def test_a_stream_that_is_too_slow_keeps_what_came_in_time() -> None:
+    provider = ScriptedProvider([{"reply": "a b c d", "latency_ms": 4000}])
+    error, pieces = stream(provider, "p", timeout_s=2.5)
+    assert (error.kind, error.partial) == ("llm-timeout", "a b")
+    assert pieces[-1] == (2.5, None)
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "garbage", "timeout"])
+def test_other_faults_of_a_stream_come_after_the_latency(fault: str) -> None:
+    provider = ScriptedProvider([{"reply": "a b", "latency_ms": 400, "fault": fault}])
+    error, pieces = stream(provider, "p", timeout_s=1)
+    assert isinstance(error, LLMError)
+    assert pieces == [(1.0 if fault == "timeout" else 0.4, None)]
+
+
+def test_tool_calls_have_groups_in_their_arguments_and_ids_that_are_equal_in_equal_runs() -> None:
+    look = {"name": "look", "arguments": {"at": [r"\1", 5, None], "\\1": {"deep": r"<\1>"}}}
+    rules = [
+        {"match": r"weather in (\w+)", "tool_calls": [look, {"name": "wait"}], "latency_ms": 0},
+        {"match": "both", "tool_calls": [{"name": "f"}], "reply": "text beside", "latency_ms": 0},
+    ]
+
+    def run() -> list[LLMReply]:
+        return ask(ScriptedProvider(rules), "weather in Bonn", "weather in Bonn", "both")
+
+    first, again, both = run()
+    assert (first.text, first.finish_reason) == ("", "tool_calls")
+    assert [call.name for call in first.tool_calls] == ["look", "wait"]
+    assert first.tool_calls[0].arguments == {"at": ["Bonn", 5, None], "\\1": {"deep": "<Bonn>"}}
+    assert first.tool_calls[1].arguments == {}
+    ids = [call.id for reply in (first, again) for call in reply.tool_calls]
+    assert len(set(ids)) == 4
+    assert ids == [call.id for reply in run()[:2] for call in reply.tool_calls]
+    assert (both.text, both.tool_calls[0].name) == ("text beside", "f")
+    (seen,) = ask(ScriptedProvider([{"match": "^hot$", "reply": "put on a hat"}]), "", messages=[
+        {"role": "user", "content": "weather?"},
+        first.as_message(),
+        {"role": "tool", "tool_call_id": ids[0], "content": "hot"},
+    ])  # fmt: skip
+    assert seen.text == "put on a hat"  # rules see the result of a tool
+
+
+def test_json_is_the_answers_text() -> None:
+    rules = [
+        {"match": r"is (\w+)", "json": {"colour": r"\1", "n": [1.5, True, None]}, "latency_ms": 0},
+        {"match": "list", "json": ["ü"], "latency_ms": 0},
+        {"json": None, "latency_ms": 0},
+    ]
+    replies = ask(ScriptedProvider(rules), 'it is "red"', "it is red", "list", "x")
+    assert json.loads(replies[1].text) == {"colour": "red", "n": [1.5, True, None]}
+    assert [reply.text for reply in replies[2:]] == ['["ü"]', "null"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "throttle", "reason"),
+    [
+        ("429", "rate-limited", "rate", None),
+        ("429:slope", "rate-limited", "slope", None),
+        ("429:concurrency", "rate-limited", "concurrency", None),
+        ("429:quota", "refused", "quota", None),
+        ("529:overload", "llm-unavailable", "overload", None),
+        ("400:context", "refused", None, "context"),
+        ("400:content", "refused", None, "content"),
+        ("400:schema", "refused", None, "schema"),
+        ("404", "refused", None, "model"),
+    ],
+)
+def test_a_fault_may_say_which_kind_it_is(
+    fault: str, kind: str, throttle: str | None, reason: str | None
+) -> None:
+    rule = {"fault": fault, "retry_after_ms": 500, "latency_ms": 0}
+    (error,) = ask(ScriptedProvider([rule]), "p", model="m")
+    assert (error.kind, error.throttle, error.reason) == (kind, throttle, reason)
+    assert error.retry_after_s == (0.5 if error.retryable else None)
+    assert (error.status, error.model) == (int(fault[:3]), "m")
+
+
+def test_a_callable_may_answer_with_tool_calls_and_limits() -> None:
+    limits = RateLimits(requests=Limit(60, 3, 1.0))
+    made = LLMReply("a b", Usage(5, 2), tool_calls=[ToolCall("x", "f", {})], limits=limits)
+    provider = ScriptedProvider(lambda request: made)
+    assert ask(provider, "p") == [made]
+    reply, pieces = stream(provider, "p")
+    assert reply is made and [text for _, text in pieces] == ["a", " b", None]
+
+
 # Rules that are wrong
 
 
@@ -263,6 +398,16 @@ def test_the_log_keeps_the_latest_calls_only() -> None:
         ({"fault": 429}, "fault", "unknown fault"),
         ({"retry_after_ms": 5}, "retry_after_ms", "needs a fault"),
         ({"fault": "cut:1", "retry_after_ms": 5}, "retry_after_ms", "needs a fault"),
+        ({"fault": "429:speed"}, "fault", "unknown fault"),
+        ({"fault": "timeout:rate"}, "fault", "unknown fault"),
+        ({"json": {"a": 1}, "reply": "x"}, "json", "there is a `reply`"),
+        ({"json": {"a": [r"\1"]}}, "json", "no group 1"),
+        ({"tool_calls": {}}, "tool_calls", "must be a list"),
+        ({"tool_calls": ["f"]}, "tool_calls", "must be an object, got a string"),
+        ({"tool_calls": [{"name": 5}]}, "tool_calls", "`name` must be a string"),
+        ({"tool_calls": [{"name": "f", "arguments": "x"}]}, "tool_calls", "must be an object"),
+        ({"tool_calls": [{"name": "f", "id": "x"}]}, "tool_calls", "unknown field `id`"),
+        ({"tool_calls": [{"name": "f", "arguments": {"a": r"\g<x>"}}]}, "tool_calls", "group x"),
         ({"times": 0}, "times", "integer >= 1"),
         ({"times": 1.5}, "times", "integer >= 1"),
         ([], None, "a rule is an object, got a list"),
@@ -281,6 +426,21 @@ def test_a_wrong_rule_is_named_by_file_index_and_field(
     assert error.kind == "llm-configuration"
     assert error.message.startswith(where) and problem in error.message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"a": [float]}, "JSON data only, got type"),
+        ({1: 2}, "a key must be a string, got a number"),
+        (functools.reduce(lambda inside, _: [inside], range(500), 1), "nested more than 100 deep"),
+    ],
+)
+def test_data_from_python_is_json_data(data: Any, problem: str) -> None:
+    for rule in ({"json": data}, {"tool_calls": [{"name": "f", "arguments": {"x": data}}]}):
+        with pytest.raises(LLMError, match=problem) as caught:
+            ScriptedProvider([rule])
+        assert caught.value.message.startswith("<rules>: rule 0, field `")
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def garbage_event() -> bytes:
 
 
 def _event(data: Mapping[str, Any]) -> bytes:
-    return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
+    return f"event: {data['type']}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
 def _head(call: LoopbackCall, model: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ STATUS_KINDS = (
     *("key", "model", "context", "content", "schema", "tools", "images"),
 )
 _STATUS = re.compile(rf"([3-5][0-9]{{2}})(?::({'|'.join(STATUS_KINDS)}))?")
-_COUNTED = re.compile(r"(cut|cut-events|stall|error|garbage|slow):([0-9]{1,9})")
+_COUNTED = re.compile(r"(cut|cut-events|end|stall|error|garbage|slow):([0-9]{1,9})")
 
 
 def http_date(in_s: float = 0.0) -> str:
@@ -30,9 +30,9 @@ def http_date(in_s: float = 0.0) -> str:
 class Fault:
     """What goes wrong with one request.
 
-    kind: "status" (an error answer), "cut" (the connection ends), "stall" (nothing more comes),
-    "garbage" (no JSON), "error" (an error event in the middle of a stream), "slow" (the body comes
-    slowly, and is right).
+    kind: "status" (an error answer), "cut" (the connection ends), "end" (a stream ends as if it
+    were complete), "stall" (nothing more comes), "garbage" (no JSON), "error" (an error event in
+    the middle of a stream), "slow" (the body comes slowly, and is right).
     status, headers, body: of a status fault; without a body the vendor's own shape, of
     status_kind, code, error_type and message. after_bytes: how much of the answer's body is sent
     before a cut. after_events: how many events of a stream are sent before it goes wrong. Both
@@ -107,7 +107,7 @@ class Fault:
     @classmethod
     def parse(cls, text: str) -> Fault:
         """From words: the scripted provider's ("429", any status, "429:slope", "timeout", "cut",
-        "cut:K" bytes, "garbage"), and for streams "cut-events:K", "stall:K", "error:K",
+        "cut:K" bytes, "garbage"), and for streams "cut-events:K", "end:K", "stall:K", "error:K",
         "garbage:K" (after K events); "slow:N" (bytes a second).
         """
         if status := _STATUS.fullmatch(text):

@@ -240,7 +240,7 @@ def garbage_event() -> bytes:
 
 
 def _event(data: Mapping[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data).encode() + b"\n\n"
+    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 
 def _numbered(reply: LoopbackReply) -> list[tuple[int, tuple[str, Any]]]:

@@ -46,6 +46,7 @@ class LoopbackServer:
     limits: beyond them the answer is 429; every answer tells them in the vendor's headers.
     checks_key, models, context_words, lacks: whether a wrong key, an unknown model, a longer prompt
     and a request that uses one of "schema", "tools", "images" are refused as the vendors do.
+    streams: whether it streams when it is asked to, or answers as if it had not been.
     send_buffer_bytes: how much the server's side of a connection holds; small ones make it wait for
     slow readers soon.
     `reply`, `latency_s`, `piece_s`, `bytes_per_s`, `faults`, `headers`, `models`, `context_words`,
@@ -69,6 +70,7 @@ class LoopbackServer:
         models: Collection[str] | None = None,
         context_words: int | None = None,
         lacks: Collection[str] = (),
+        streams: bool = True,
         send_buffer_bytes: int | None = None,
     ) -> None:
         self.reply = reply
@@ -82,6 +84,7 @@ class LoopbackServer:
         self.models = models
         self.context_words = context_words
         self.lacks = lacks
+        self.streams = streams
         self.send_buffer_bytes = send_buffer_bytes
         self.api_key = "sk-loopback-0123456789abcdef"
         self.port = 0
@@ -284,7 +287,7 @@ class _Answer:
             return "fault"
         reply = server.reply_for(call, self.wire)
         headers = {**server.headers_for(call, self.wire), **reply.headers}
-        if call.is_streamed:
+        if call.is_streamed and server.streams:
             return await self._stream(reply, headers, fault)
         return await self._whole(reply, headers, fault)
 
@@ -354,6 +357,9 @@ class _Answer:
         """In the middle of a stream."""
         if fault.kind in ("cut", "stall"):
             await self._break_off(fault)
+            return "fault"
+        if fault.kind == "end":
+            await self.connection.end_stream()
             return "fault"
         made = (
             self.wire.garbage_event() if fault.kind == "garbage" else self.wire.error_event(fault)
