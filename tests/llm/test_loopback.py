@@ -235,6 +235,7 @@ def test_a_slow_body_takes_its_time() -> None:
     with LoopbackServer(reply="x" * 2000, faults=["slow:20000", None]) as server:
         assert post(server, chat("p"))[0] == 200
         slow, _ = server.calls[0], post(server, chat("p"))
+        server.wait_until(lambda s: s.replied == 2)
         assert slow.ended_s is not None and slow.ended_s - slow.arrived_s > 0.1
         assert slow.bytes_sent == server.calls[1].bytes_sent > 2000
 

@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Write one whole answer; with `only`, that many bytes of its body."""
         self._begin_answer(status, {**headers, "Content-Length": str(len(body))}, "json")
-        await self._write(body[:only], bytes_per_s)
+        await self._write(body[:only], bytes_per_s, is_end=True)
         self._is_begun = False
 
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
         await self._write(b"%x\r\n%b\r\n" % (len(part), part), bytes_per_s)
 
     async def end_stream(self) -> None:
-        await self._write(b"0\r\n\r\n", None)
+        await self._write(b"0\r\n\r\n", None, is_end=True)
         self._is_begun = False
 
     def _begin_answer(self, status: int, headers: Mapping[str, str], kind: str) -> None:
@@ -144,18 +144,19 @@ class Connection(asyncio.Protocol):
         self._is_begun = True
         self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
 
-    async def _write(self, data: bytes, bytes_per_s: float | None) -> None:
+    async def _write(self, data: bytes, bytes_per_s: float | None, *, is_end: bool = False) -> None:
+        """is_end: of an answer, which is then over: its client may have left a moment later."""
         assert self._transport is not None
-        call = self._call
         size = len(data) if bytes_per_s is None else max(1, int(bytes_per_s * SLOW_TURN_S))
         for at in range(0, len(data), size):
             part = data[at : at + size]
-            self._transport.write(part)
-            await self._writable.wait()
-            if call is not None:
-                self._host.record.sent(call, len(part), 0)
             if bytes_per_s is not None:
                 await asyncio.sleep(len(part) / bytes_per_s)
+            if self._call is not None:
+                self._host.record.sent(self._call, len(part), 0)
+            self._transport.write(part)
+            if not is_end or at + size < len(data):
+                await self._writable.wait()
 
     # -- requests ----------------------------------------------------------------------------------
 
