@@ -48,7 +48,10 @@ THIRD_PARTY = {
 # Modules of the standard library that are slow to load or belong to one owner: who may import them
 # at the top.
 LAZY = {
-    "asyncio": {"omega.testing.loopback": "the test server runs a loop of its own"},
+    "asyncio": {
+        "omega.testing.loopback.connection": "the test server runs a loop of its own",
+        "omega.testing.loopback.server": "the test server runs a loop of its own",
+    },
     "sqlite3": {},
     "lark": {},
 }
@@ -64,7 +67,8 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
             "omega.cli.repl": "one thread waits for lines, one owns the interpreter: see there",
             "omega.concurrency.replaying": "threads of the host post, and are waited for",
             "omega.concurrency.depth": "the recursion limit belongs to the whole process",
-            "omega.testing.loopback": "a real server needs a real thread",
+            "omega.testing.loopback.server": "a real server needs a real thread",
+            "omega.testing.loopback.record": "a real server's thread writes what others read",
         },
     ),
     r"time\.sleep": ("scheduler.sleep", {}),
@@ -73,13 +77,15 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         {
             "omega.concurrency.clock": "owns the monotonic clock",
             "omega.effects": "the effect `now` is the wall clock's owner",
-            "omega.llm.openai_provider": "a Retry-After may be a date",
-            "omega.testing.loopback": "a real server, in real time",
+            "omega.llm.vendor": "a Retry-After may be a date",
+            "omega.testing.loopback.anthropic_wire": "its headers tell moments",
+            "omega.testing.loopback.faults": "a Retry-After may be a date",
+            "omega.testing.loopback.record": "a real server, in real time",
         },
     ),
     r"asyncio\.(run|new_event_loop|get_event_loop)": (
         "the asyncio driver",
-        {"omega.testing.loopback": "the server's own thread and loop"},
+        {"omega.testing.loopback.server": "the server's own thread and loop"},
     ),
     r"open|io\.open|os\.open": (
         "the effect door: rt.perform('file.open-read', ...)",
