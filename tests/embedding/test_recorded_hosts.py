@@ -30,6 +30,7 @@ from omega.errors import (
 from omega.lisp.data import Char, Eof, Keyword, Symbol, to_list
 from omega.lisp.equality import is_equal
 from omega.lisp.table import HashTable
+from omega.llm import Limit, LLMReply, RateLimits, ToolCall, Usage
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
 Host = Callable[[omega.Interpreter], Any]
@@ -367,12 +368,37 @@ def test_what_has_no_end_or_no_meaning_elsewhere_is_not_written() -> None:
             encode(value)
 
 
+def test_replies_come_back_as_they_were() -> None:
+    import json
+
+    limits = RateLimits(tokens=Limit(1000, 900, None))
+    calls = [ToolCall("a", "f", {"x": [1, 2.5]}), ToolCall("b", "g", "no object")]
+    for reply in (
+        LLMReply("t", Usage(1, 2), "m", "length"),
+        LLMReply("t", Usage(9, 2, cached_tokens=4), tool_calls=calls, limits=limits),
+        LLMReply("t", limits=limits),
+    ):
+        back = decode(json.loads(json.dumps(encode(reply))))
+        for name in LLMReply.__slots__:
+            assert getattr(back, name) == getattr(reply, name), name
+    old = decode({"reply": ["t", [1, 2, True], "m", "stop"]})  # as tapes had it before
+    assert (old.text, old.usage, old.tool_calls, old.limits) == ("t", Usage(1, 2), (), None)
+
+
 def test_errors_come_back_as_the_same_conditions() -> None:
     llm = LLMError(
         "busy", kind="rate-limited", status=429, retry_after_s=1.5, retryable=True, hint="wait"
     )
+    limits = RateLimits(requests=Limit(60, 0, 1.5), input_tokens=Limit(remaining=7))
+    cut = LLMError(
+        *("cut",),
+        kind="llm-unavailable", throttle="slope", reason="context", model="m",
+        attempts=3, partial="so far", usage=Usage(5, 2, cached_tokens=3),
+        limits=limits,
+    )
     for error in (
         llm,
+        cut,
         LispFileError("cannot open x", hint="look", span=Span("f", 1, 2, 3, 4)),
         PermissionDenied("no"),
         TimeoutExpired("too late"),
@@ -383,7 +409,8 @@ def test_errors_come_back_as_the_same_conditions() -> None:
         back = decode_error(encode_error(error))
         assert type(back) is type(error)
         for name in ("message", "kind", "code", "hint", "irritants", "span", "status", "payload",
-                     "retry_after_s", "retryable", "limit", "used", "allowed"):  # fmt: skip
+                     "retry_after_s", "retryable", "limit", "used", "allowed", "throttle",
+                     "reason", "model", "attempts", "partial", "usage", "limits"):  # fmt: skip
             assert getattr(back, name, None) == getattr(error, name, None), name
     own = decode_error(encode_error(Cancelled("why", "host")))
     assert isinstance(own, Cancelled) and (own.reason, own.by) == ("why", "host")
