@@ -20,7 +20,7 @@ from omega.testing.loopback.record import LoopbackCall, Record
 
 HEAD_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 64 * 1024 * 1024
-SLOW_TURN_S = 0.02  # how often a slow body is written to
+SLOW_TURN_S = 0.05  # how often a slow body is written to
 WIRES = {wire.PATH: wire for wire in (openai_wire, anthropic_wire)}
 
 
@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self._writable = asyncio.Event()
         self._writable.set()
+        self._owed_s = 0.0  # of waiting, for what was written slowly
         self._is_begun = False  # a head was written that belongs to no finished answer
 
     # -- from the transport ------------------------------------------------------------------------
@@ -151,9 +152,12 @@ class Connection(asyncio.Protocol):
         for at in range(0, len(data), size):
             part = data[at : at + size]
             if bytes_per_s is not None:
-                await asyncio.sleep(len(part) / bytes_per_s)
+                self._owed_s += len(part) / bytes_per_s
+                if self._owed_s >= SLOW_TURN_S or is_end:  # not for every small part: timers cost
+                    owed_s, self._owed_s = self._owed_s, 0.0
+                    await asyncio.sleep(owed_s)
             if self._call is not None:
-                self._host.record.sent(self._call, len(part), 0)
+                self._call.bytes_sent += len(part)
             self._transport.write(part)
             if not is_end or at + size < len(data):
                 await self._writable.wait()

@@ -347,7 +347,7 @@ class _Answer:
                     return await self._go_wrong(fault)
                 left -= len(event)
             await connection.send_part(event, rate)
-            server.record.sent(self.call, 0, 1)
+            self.call.events_sent += 1
         if fault is not None:
             return await self._go_wrong(fault)
         await connection.end_stream()
