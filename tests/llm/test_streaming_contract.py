@@ -16,7 +16,6 @@ from omega.errors import LLMError
 from omega.llm import LLMReply, LLMRequest, Usage, stream_from
 from omega.testing import LoopbackReply
 from tests.llm.harness import (
-    LONG_S,
     PROMPTLY_S,
     Harness,
     Pieces,
@@ -260,39 +259,6 @@ def test_connections_of_streams_are_used_again(vendor: VendorHarness) -> None:
 
     run(vendor, body)
     assert vendor.server.snapshot().connections == 1
-
-
-def test_cancels_at_any_moment_of_a_stream_close_its_connection(vendor: VendorHarness) -> None:
-    """Also twice, and with readers that wait."""
-    pick = random.Random(11)
-    vendor.reply = lambda prompt: "word " * 20
-    vendor.server.piece_s = lambda got: (0, 0.0005, 0.002, LONG_S)[got.index % 4]
-
-    async def emit(text: str) -> None:
-        await asyncio.sleep(0.0005)
-
-    async def one(number: int) -> None:
-        task = asyncio.create_task(stream(vendor, emit, f"p{number}"))
-        for _ in range(pick.randrange(60)):
-            await asyncio.sleep(0)
-        await asyncio.sleep(pick.choice([0, 0.002, 0.01]))
-        task.cancel()
-        if pick.random() < 0.5:  # a second cancel, while the first is closing the connection
-            for _ in range(pick.randrange(6)):
-                await asyncio.sleep(0)
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def body() -> None:
-        await asked(vendor, "streamed", "warm")
-        for start in range(0, 120, 30):
-            await asyncio.gather(*(one(start + number) for number in range(30)))
-        await vendor.wait_active(0)
-        assert vendor.server.snapshot().early_closes > 10
-        await vendor.provider.aclose()
-        await asyncio.to_thread(vendor.server.wait_until, lambda s: s.open_connections == 0)
-
-    run(vendor, body)
 
 
 def test_the_server_sees_the_end_of_a_slow_stream_at_once(vendor: VendorHarness) -> None:
