@@ -392,8 +392,13 @@ def test_errors_come_back_as_the_same_conditions() -> None:
     limits = RateLimits(requests=Limit(60, 0, 1.5), input_tokens=Limit(remaining=7))
     cut = LLMError(
         *("cut",),
-        kind="llm-unavailable", throttle="slope", reason="context", model="m",
-        attempts=3, partial="so far", usage=Usage(5, 2, cached_tokens=3),
+        kind="llm-unavailable",
+        throttle="slope",
+        reason="context",
+        model="m",
+        attempts=3,
+        partial="so far",
+        usage=Usage(5, 2, cached_tokens=3),
         limits=limits,
     )
     for error in (

@@ -320,26 +320,6 @@ def test_input_tokens_are_all_that_was_sent(told: Any, usage: Usage) -> None:
     assert isinstance(reply, LLMReply) and reply.usage == usage
 
 
-def test_a_refusal_says_why_and_what_it_has_cost() -> None:
-    with LoopbackServer(reply=LoopbackReply("I beg", refusal="this could do harm")) as server:
-        provider, errors = provider_for(server), []
-
-        async def main() -> None:
-            for sending in (
-                provider.infer(LLMRequest("p"), sleep=asyncio.sleep),
-                provider.stream(LLMRequest("p"), sleep=asyncio.sleep, emit=Pieces()),
-            ):
-                with pytest.raises(LLMError) as caught:
-                    await sending
-                errors.append(caught.value)
-            await provider.aclose()
-
-        asyncio.run(main())
-    for error in errors:
-        assert (error.kind, error.reason, error.usage) == ("refused", "content", Usage(7, 5))
-        assert "this could do harm" in error.message and error.partial == "I beg"
-
-
 def test_an_answer_tool_keeps_objects_as_they_are() -> None:
     assert AnswerTool("x", OBJECT).schema is OBJECT
     assert AnswerTool("x", LIST).schema["properties"] == {"value": LIST}

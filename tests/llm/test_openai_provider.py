@@ -8,7 +8,6 @@ import asyncio
 import importlib.util
 import json
 import logging
-import random
 import socket
 import traceback
 from collections.abc import Callable
@@ -20,8 +19,7 @@ from omega.errors import LLMError
 from omega.llm import LLMReply, LLMRequest, OpenAIProvider, ToolCall, Usage
 from omega.llm.answers import UnreadableAnswer, parse_json, without_secrets
 from omega.llm.openai_provider import ChatStream, can_be_strict, chat_parameters, read_reply
-from omega.testing import Fault, LoopbackReply, LoopbackServer, http_date
-from tests.llm.harness import Pieces
+from omega.testing import Fault, LoopbackServer, http_date
 
 
 def provider_for(server: LoopbackServer, **fields: Any) -> OpenAIProvider:
@@ -229,31 +227,6 @@ def test_an_answer_without_text_is_empty_and_a_refusal_is_refused() -> None:
     assert isinstance(refusal, LLMError) and refusal.kind == "refused"
 
 
-def test_a_refusal_says_why_and_what_it_has_cost() -> None:
-    with LoopbackServer(reply=LoopbackReply(refusal="I will not do that")) as server:
-        provider, errors = (
-            OpenAIProvider(
-                "m", base_url=server.base_url, api_key=server.api_key, stream_usage=True
-            ),
-            [],
-        )
-
-        async def main() -> None:
-            for sending in (
-                provider.infer(LLMRequest("p"), sleep=asyncio.sleep),
-                provider.stream(LLMRequest("p"), sleep=asyncio.sleep, emit=Pieces()),
-            ):
-                with pytest.raises(LLMError) as caught:
-                    await sending
-                errors.append(caught.value)
-            await provider.aclose()
-
-        asyncio.run(main())
-    for error in errors:
-        assert (error.kind, error.reason, error.usage) == ("refused", "content", Usage(7, 5))
-        assert "I will not do that" in error.message
-
-
 CLOSED = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
 CLOSED = {**CLOSED, "additionalProperties": False}
 
@@ -342,42 +315,6 @@ def test_deep_json_is_refused_and_not_recursed_into() -> None:
             parse_json(text)
     brackets = "[{" * 10_000  # inside a string they are only text
     assert parse_json(json.dumps({"a": brackets + '"\\'}).encode()) == {"a": brackets + '"\\'}
-
-
-def test_cancels_at_any_moment_leak_no_connection() -> None:
-    """Pool slots leaked by cancelled requests: httpx #3782."""
-    pick = random.Random(7)
-    with LoopbackServer(latency_s=lambda got: (0, 0.002, 0.004, 60)[got.index % 4]) as server:
-        provider = provider_for(server)
-
-        async def one(number: int) -> None:
-            task = asyncio.create_task(
-                provider.infer(LLMRequest(f"p{number}"), sleep=asyncio.sleep)
-            )
-            for _ in range(pick.randrange(60)):
-                await asyncio.sleep(0)
-            await asyncio.sleep(pick.choice([0, 0, 0.001, 0.004]))
-            task.cancel()
-            if pick.random() < 0.5:  # a second cancel, while the first is closing the connection
-                for _ in range(pick.randrange(6)):
-                    await asyncio.sleep(0)
-                task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-        async def main() -> None:
-            await provider.infer(LLMRequest("warm"), sleep=asyncio.sleep)
-            for start in range(0, 300, 30):
-                await asyncio.gather(*(one(start + number) for number in range(30)))
-            await asyncio.to_thread(server.wait_until, lambda s: s.in_flight == 0)
-            (client,) = provider._clients.values()
-            pool = client._client._transport._pool
-            assert not pool._requests
-            assert all(connection.is_idle() for connection in pool.connections)
-            assert server.snapshot().early_closes > 0
-            await provider.aclose()
-            await asyncio.to_thread(server.wait_until, lambda s: s.open_connections == 0)
-
-        asyncio.run(main())
 
 
 def test_connections_are_kept_and_used_again() -> None:

@@ -6,6 +6,8 @@ test_streaming_contract.py.
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +15,14 @@ from typing import Any
 import pytest
 
 from omega.errors import LLMError
-from omega.llm import LLMReply, Provider, StreamingProvider, Usage
+from omega.llm import LLMReply, LLMRequest, Provider, StreamingProvider, Usage
+from omega.testing import LoopbackReply
 from tests.llm.harness import (
     LONG_S,
     PROMPTLY_S,
     Harness,
     ScriptedHarness,
+    VendorHarness,
     asked,
     checked,
     failed,
@@ -37,12 +41,20 @@ TOOL = {
     "description": "The weather of a place.",
     "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
 }
+CANCELS = int(os.environ.get("OMEGA_CANCELS", "120"))
 IMAGE = "iVBORw0KGgo="
 
 
 @pytest.fixture(params=["scripted", "openai", "anthropic"])
 def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     with harness_of(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def vendor(request: pytest.FixtureRequest) -> Iterator[VendorHarness]:
+    with harness_of(request.param) as made:
+        assert isinstance(made, VendorHarness)
         yield made
 
 
@@ -357,3 +369,58 @@ def test_what_a_vendor_tells_of_its_limits_comes_with_replies_and_errors(
     for limits in (reply.limits, error.limits):
         assert (limits.requests.limit, limits.requests.remaining) == (60, 59)
         assert limits.tokens is None
+
+
+# -- over the wire ---------------------------------------------------------------------------------
+
+
+def test_a_refusal_says_why_and_what_it_has_cost(vendor: VendorHarness, how: str) -> None:
+    vendor.server.reply = LoopbackReply(refusal="this could do harm")
+    error = failed(vendor, how)
+    assert (error.kind, error.reason) == ("refused", "content")
+    assert error.usage == Usage(7, 5, cached_tokens=3)
+    assert "this could do harm" in error.message
+
+
+def test_cancels_at_any_moment_leak_no_connection(vendor: VendorHarness, how: str) -> None:
+    """Pool slots leaked by cancelled requests: httpx #3782. Also cancelled twice, and while the
+    reader of a stream is waited for.
+    """
+    pick = random.Random(7)
+    vendor.reply = lambda prompt: "word " * 8
+    vendor.server.latency_s = lambda got: (0, 0.002, 0.004, LONG_S)[got.index % 4]
+    vendor.server.piece_s = lambda got: (0, 0.0005, 0.002, LONG_S)[got.index // 4 % 4]
+
+    async def emit(text: str) -> None:
+        await asyncio.sleep(0.0005)
+
+    async def one(number: int) -> None:
+        asking: dict[str, Any] = {"sleep": asyncio.sleep}
+        ask = vendor.provider.infer
+        if how == "streamed":
+            asking["emit"], ask = emit, vendor.provider.stream
+        task = asyncio.create_task(ask(LLMRequest(f"p{number}"), **asking))
+        for _ in range(pick.randrange(60)):
+            await asyncio.sleep(0)
+        await asyncio.sleep(pick.choice([0, 0, 0.001, 0.004, 0.01]))
+        task.cancel()
+        if pick.random() < 0.5:  # a second cancel, while the first is closing the connection
+            for _ in range(pick.randrange(6)):
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def body() -> None:
+        await asked(vendor, how, "warm")
+        for start in range(0, CANCELS, 30):
+            await asyncio.gather(*(one(start + number) for number in range(30)))
+        await vendor.wait_active(0)
+        assert vendor.server.snapshot().early_closes > CANCELS / 12
+        (client,) = vendor.provider._clients.values()
+        pool = client._client._transport._pool
+        assert not pool._requests
+        assert all(connection.is_idle() for connection in pool.connections)
+        await vendor.provider.aclose()
+        await asyncio.to_thread(vendor.server.wait_until, lambda s: s.open_connections == 0)
+
+    run(vendor, body)

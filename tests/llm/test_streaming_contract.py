@@ -5,6 +5,7 @@ the loopback server, and the scripted one.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,6 @@ from omega.errors import LLMError
 from omega.llm import LLMReply, LLMRequest, Usage, stream_from
 from omega.testing import LoopbackReply
 from tests.llm.harness import (
-    LONG_S,
     PROMPTLY_S,
     Harness,
     Pieces,
@@ -25,6 +25,8 @@ from tests.llm.harness import (
     harness_of,
     run,
 )
+
+STREAMS = int(os.environ.get("OMEGA_STREAMS", "10"))  # at once, cancelled at random moments
 
 
 @pytest.fixture(params=["scripted", "openai", "anthropic"])
@@ -259,55 +261,18 @@ def test_connections_of_streams_are_used_again(vendor: VendorHarness) -> None:
     assert vendor.server.snapshot().connections == 1
 
 
-def test_cancels_at_any_moment_of_a_stream_close_its_connection(vendor: VendorHarness) -> None:
-    """Also twice, and with readers that wait."""
-    pick = random.Random(11)
-    vendor.reply = lambda prompt: "word " * 20
-    vendor.server.piece_s = lambda got: (0, 0.0005, 0.002, LONG_S)[got.index % 4]
-
-    async def emit(text: str) -> None:
-        await asyncio.sleep(0.0005)
-
-    async def one(number: int) -> None:
-        task = asyncio.create_task(stream(vendor, emit, f"p{number}"))
-        for _ in range(pick.randrange(60)):
-            await asyncio.sleep(0)
-        await asyncio.sleep(pick.choice([0, 0.002, 0.01]))
-        task.cancel()
-        if pick.random() < 0.5:  # a second cancel, while the first is closing the connection
-            for _ in range(pick.randrange(6)):
-                await asyncio.sleep(0)
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def body() -> None:
-        await asked(vendor, "streamed", "warm")
-        for start in range(0, 120, 30):
-            await asyncio.gather(*(one(start + number) for number in range(30)))
-        await vendor.wait_active(0)
-        assert vendor.server.snapshot().early_closes > 10
-        await vendor.provider.aclose()
-        await asyncio.to_thread(vendor.server.wait_until, lambda s: s.open_connections == 0)
-
-    run(vendor, body)
-
-
 def test_the_server_sees_the_end_of_a_slow_stream_at_once(vendor: VendorHarness) -> None:
     vendor.server.bytes_per_s = 50_000
-    vendor.reply = lambda prompt: "word " * 4000
+    vendor.server.reply = LoopbackReply(pieces=["x" * 4000] * 100)  # eight seconds of it
     pick = random.Random(3)
 
     async def body() -> list[float]:
-        started = asyncio.Event()
-
-        async def emit(text: str) -> None:
-            started.set()
-
         cancelled_s: dict[str, float] = {}
-        tasks = {f"p{n}": asyncio.create_task(stream(vendor, emit, f"p{n}")) for n in range(10)}
-        await started.wait()
+        prompts = [f"p{number}" for number in range(STREAMS)]
+        tasks = {p: asyncio.create_task(stream(vendor, Pieces(), p)) for p in prompts}
+        await vendor.wait_active(STREAMS)
         for prompt, task in tasks.items():
-            await asyncio.sleep(pick.random() * 0.03)
+            await asyncio.sleep(pick.random() * 0.02)
             cancelled_s[prompt] = vendor.server.now_s()
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -316,5 +281,6 @@ def test_the_server_sees_the_end_of_a_slow_stream_at_once(vendor: VendorHarness)
         return [ends[prompt] - at_s for prompt, at_s in cancelled_s.items() if prompt in ends]
 
     took_s = run(vendor, body)
-    assert took_s and max(took_s) < PROMPTLY_S
+    print(f"{len(took_s)} closes of {STREAMS} streams, the latest after {max(took_s) * 1e3:.1f} ms")
+    assert max(took_s) < PROMPTLY_S
     assert {call.outcome for call in vendor.server.calls} == {"closed"}

@@ -20,7 +20,7 @@ from omega.testing.loopback.record import LoopbackCall, Record
 
 HEAD_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 64 * 1024 * 1024
-SLOW_TURN_S = 0.02  # how often a slow body is written to
+SLOW_TURN_S = 0.05  # how often a slow body is written to
 WIRES = {wire.PATH: wire for wire in (openai_wire, anthropic_wire)}
 
 
@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self._writable = asyncio.Event()
         self._writable.set()
+        self._owed_s = 0.0  # of waiting, for what was written slowly
         self._is_begun = False  # a head was written that belongs to no finished answer
 
     # -- from the transport ------------------------------------------------------------------------
@@ -110,12 +111,16 @@ class Connection(asyncio.Protocol):
         headers: Mapping[str, str],
         body: bytes,
         *,
+        outcome: str | None,
         only: int | None = None,
         bytes_per_s: float | None = None,
     ) -> None:
-        """Write one whole answer; with `only`, that many bytes of its body."""
+        """Write one whole answer; with `only`, that many bytes of its body.
+
+        outcome: the call's, when it is then over.
+        """
         self._begin_answer(status, {**headers, "Content-Length": str(len(body))}, "json")
-        await self._write(body[:only], bytes_per_s, is_end=True)
+        await self._write(body[:only], bytes_per_s, outcome)
         self._is_begun = False
 
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
@@ -126,8 +131,8 @@ class Connection(asyncio.Protocol):
         """Write one part; waits until the client has taken most of what was written before."""
         await self._write(b"%x\r\n%b\r\n" % (len(part), part), bytes_per_s)
 
-    async def end_stream(self) -> None:
-        await self._write(b"0\r\n\r\n", None, is_end=True)
+    async def end_stream(self, outcome: str) -> None:
+        await self._write(b"0\r\n\r\n", None, outcome)
         self._is_begun = False
 
     def _begin_answer(self, status: int, headers: Mapping[str, str], kind: str) -> None:
@@ -144,18 +149,26 @@ class Connection(asyncio.Protocol):
         self._is_begun = True
         self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
 
-    async def _write(self, data: bytes, bytes_per_s: float | None, *, is_end: bool = False) -> None:
-        """is_end: of an answer, which is then over: its client may have left a moment later."""
+    async def _write(
+        self, data: bytes, bytes_per_s: float | None, outcome: str | None = None
+    ) -> None:
+        """outcome: of a call that is over with this."""
         assert self._transport is not None
         size = len(data) if bytes_per_s is None else max(1, int(bytes_per_s * SLOW_TURN_S))
         for at in range(0, len(data), size):
             part = data[at : at + size]
             if bytes_per_s is not None:
-                await asyncio.sleep(len(part) / bytes_per_s)
+                self._owed_s += len(part) / bytes_per_s
+                if self._owed_s >= SLOW_TURN_S or outcome:  # not for every small part: timers cost
+                    owed_s, self._owed_s = self._owed_s, 0.0
+                    await asyncio.sleep(owed_s)
             if self._call is not None:
-                self._host.record.sent(self._call, len(part), 0)
+                self._call.bytes_sent += len(part)
+            is_last = outcome is not None and at + size >= len(data)
+            if is_last:
+                self.finish(outcome or "")
             self._transport.write(part)
-            if not is_end or at + size < len(data):
+            if not is_last:
                 await self._writable.wait()
 
     # -- requests ----------------------------------------------------------------------------------
@@ -208,17 +221,20 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             self._refuse(wire, 500, f"the test's own callable failed: {error!r}")
             outcome = "fault"
-        self._finish(outcome)
+        self.finish(outcome)
         self._next_request()
 
     def _leave(self) -> None:
         """The client is gone, or the server ends."""
         if self._answering is not None:
             self._answering.cancel()
-            self._finish("fault" if self._host.is_stopping else "closed")
+            self.finish("fault" if self._host.is_stopping else "closed")
 
-    def _finish(self, outcome: str) -> None:
-        """Once per request: whoever comes first, the answer or the client's leaving, decides."""
+    def finish(self, outcome: str) -> None:
+        """Once per request: whoever comes first, the answer or the client's leaving, decides.
+
+        Before the last bytes go out: a client that has its answer finds it in the record.
+        """
         if self._call is not None:
             self._host.over(self._call)
             self._host.record.ended(self._call, outcome)

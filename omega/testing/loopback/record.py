@@ -3,7 +3,8 @@
 Owns: `LoopbackCall`, `Snapshot`, and `Record`, which holds them under one lock. Refuses: to decide
 anything.
 
-Invariants: every field is written by the server's thread under `_changed`; readers copy under it.
+Invariants: every field is written by the server's thread, counters and outcomes under `_changed`;
+readers copy under it. What a call has sent so far is a number of its own, read at any time.
 `in_flight` counts requests read completely and neither answered nor left; it is 0 when nothing is
 connected.
 """
@@ -161,12 +162,6 @@ class Record:
             state.peak = max(state.peak, state.in_flight)
             self._changed.notify_all()
         return call
-
-    def sent(self, call: LoopbackCall, size: int, events: int) -> None:
-        with self._changed:
-            call.bytes_sent += size
-            call.events_sent += events
-            self._changed.notify_all()
 
     def ended(self, call: LoopbackCall, outcome: str) -> None:
         with self._changed:

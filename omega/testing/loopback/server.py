@@ -274,7 +274,7 @@ class _Answer:
     async def give(self, refusal: Refusal | None) -> str:
         """Its outcome."""
         if refusal is not None:
-            await self._status(Fault.http(429, kind=refusal.kind), refusal.headers)
+            await self._status(Fault.http(429, kind=refusal.kind), refusal.headers, "limited")
             return "limited"
         server, call = self.server, self.call
         await asyncio.sleep(_number(server.latency_s, call))
@@ -291,14 +291,18 @@ class _Answer:
             return await self._stream(reply, headers, fault)
         return await self._whole(reply, headers, fault)
 
-    async def _status(self, fault: Fault, headers: Mapping[str, str]) -> None:
+    async def _status(
+        self, fault: Fault, headers: Mapping[str, str], outcome: str = "fault"
+    ) -> None:
         body = self.wire.error_body(fault) if fault.body is None else fault.body
         told = self.server.headers_for(self.call, self.wire)
-        await self.connection.send(fault.status, {**told, **headers}, json.dumps(body).encode())
+        content = json.dumps(body).encode()
+        await self.connection.send(fault.status, {**told, **headers}, content, outcome=outcome)
 
     async def _break_off(self, fault: Fault) -> None:
         if fault.kind == "stall":
             await asyncio.Event().wait()
+        self.connection.finish("fault")
         self.connection.close()
 
     async def _whole(
@@ -310,18 +314,21 @@ class _Answer:
         body = json.dumps(answer).encode()
         rate = server.bytes_per_s
         if fault is None:
-            await self.connection.send(200, headers, body, bytes_per_s=rate)
+            await self.connection.send(200, headers, body, outcome="replied", bytes_per_s=rate)
             return "replied"
         if fault.kind == "slow":
-            await self.connection.send(200, headers, body, bytes_per_s=fault.bytes_per_s)
+            rate = fault.bytes_per_s
+            await self.connection.send(200, headers, body, outcome="replied", bytes_per_s=rate)
             return "replied"
         if fault.kind == "garbage":
-            await self.connection.send(200, headers, b'{"choices": [{"mess\xff\xfe not json')
+            garbage = b'{"choices": [{"mess\xff\xfe not json'
+            await self.connection.send(200, headers, garbage, outcome="fault")
         elif fault.kind == "error":
             await self._status(Fault.http(500, message=fault.message), fault.headers)
         else:
             only = fault.after_bytes or 0
-            await self.connection.send(200, headers, body, only=only, bytes_per_s=rate)
+            send = partial(self.connection.send, only=only, outcome=None)
+            await send(200, headers, body, bytes_per_s=rate)
             await self._break_off(fault)
         return "fault"
 
@@ -347,10 +354,10 @@ class _Answer:
                     return await self._go_wrong(fault)
                 left -= len(event)
             await connection.send_part(event, rate)
-            server.record.sent(self.call, 0, 1)
+            self.call.events_sent += 1
         if fault is not None:
             return await self._go_wrong(fault)
-        await connection.end_stream()
+        await connection.end_stream("replied")
         return "replied"
 
     async def _go_wrong(self, fault: Fault) -> str:
@@ -359,11 +366,11 @@ class _Answer:
             await self._break_off(fault)
             return "fault"
         if fault.kind == "end":
-            await self.connection.end_stream()
+            await self.connection.end_stream("fault")
             return "fault"
         made = (
             self.wire.garbage_event() if fault.kind == "garbage" else self.wire.error_event(fault)
         )
         await self.connection.send_part(made)
-        await self.connection.end_stream()
+        await self.connection.end_stream("fault")
         return "fault"
