@@ -58,13 +58,16 @@ def command_of(name: str) -> list[str]:
         return found[1].split()
     found = re.search(r"^; +omega run (.+)$", text, re.M)
     assert found, f"{name} does not say how it is run"
-    return ["-m", "omega", "run", "--virtual-time", *found[1].split()]
+    return ["-m", "omega", "run", "--no-progress", "--virtual-time", *found[1].split()]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of examples/ to run in: what an example writes stays out of the repository."""
+    """A copy of examples/ to run in: what an example writes stays out of the repository. With the
+    documentation, which some read.
+    """
     shutil.copytree(EXAMPLES, tmp_path / "examples")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
     return tmp_path
 
 

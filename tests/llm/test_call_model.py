@@ -161,7 +161,7 @@ class CallMachine(RuleBasedStateMachine):
         governor, provider = self.calls.governor, self.provider
         assert provider.open == governor.in_flight == self.s.stats().concurrent_llm_calls
         assert provider.open == len(self.s.externals)
-        assert provider.opened == self.calls.calls
+        assert provider.opened == self.calls.total.calls
         if governor.in_flight < governor.limit:
             due_s = governor.next_due_s()
             assert due_s is None or due_s + 3e-6 > self.s.driver.now(), "a slot stays empty"
