@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from omega.concurrency import (
     Task,
     VirtualDriver,
 )
-from omega.concurrency.limits import check_wall
 from omega.effects import Door, Grants
 from omega.errors import (
     Closed,
@@ -50,14 +48,13 @@ from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider
 from omega.programs import ProgramFiles, read_source
 from omega.progress import Progress, Progresses
-from omega.scheduler_host import Lookout, SchedulerHost
+from omega.scheduler_host import Lookout, SchedulerHost, metered
 
 if TYPE_CHECKING:
     from omega.llm.budget import Budget
     from omega.tape import Recording, Replay
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
-LOOP_CALL_STEPS_MAX = 100_000_000  # of a procedure called, not awaited, in an asyncio loop
 
 
 class Interpreter:
@@ -102,14 +99,8 @@ class Interpreter:
             session = Recording(record)
         self.session, make = session, CallingScheduler
         if session is not None:
-            facts: dict[str, Any] = {
-                "seed": seed,
-                "virtual_time": virtual_time,
-                "optimize": optimize,
-            }
-            facts["models"] = models.as_data()
-            facts["budget"] = None if budget is None else list(budget.limits)
-            driver = session.begin(facts, config, most, granted, models.provider)
+            facts = {"seed": seed, "virtual_time": virtual_time, "optimize": optimize}
+            driver = session.begin(facts, config, most, granted, models, budget)
             make = session.scheduler
         elif driver is None:
             driver = VirtualDriver() if virtual_time else AsyncioDriver()
@@ -130,10 +121,6 @@ class Interpreter:
             optimize=optimize,
         )
         self.runtime = self.door.rt = self._evaluator.runtime
-        files = self._evaluator.modules.files = ProgramFiles(load_path, self.door.allow_reading)
-        files.characters_max = self.limits.source_bytes
-        self._evaluator.once = self._once
-        self._module_lock = Mutex(self.scheduler, "the libraries that are being imported")
         self._seam = Seam(self.runtime, self._enter, self._enter_async)
         self.scheduler.watchdog.look = Lookout(self.runtime)
         self._closed = False
@@ -149,13 +136,17 @@ class Interpreter:
         self.on_emergency: Callable[[int], None] | None = None  # ends the process at once
         self.door.output = output
         self.progresses = Progresses()
-        if self.session is not None:
-            self.session.attach(self)
-        self._set_up()
+        self._set_up(load_path)
 
-    def _set_up(self) -> None:
+    def _set_up(self, load_path: Sequence[str]) -> None:
         from omega.bindings import install
 
+        files = self._evaluator.modules.files = ProgramFiles(load_path, self.door.allow_reading)
+        files.characters_max = self.limits.source_bytes
+        self._evaluator.once = self._once
+        self._module_lock = Mutex(self.scheduler, "the libraries that are being imported")
+        if self.session is not None:
+            self.session.attach(self)
         install(self)
         self._evaluator.load_library()
         self.scheduler.set_fuel(self.limits.fuel)
@@ -257,14 +248,14 @@ class Interpreter:
         but macros. Errors keep it from running, the others have the severity "warning".
         """
         self._check_open()
-        with self._metered("while a program is compiled"):
+        with metered(self.scheduler, self.runtime, "while a program is compiled"):
             return [self.explained(error) for error in self._evaluator.check(text, filename)]
 
     def _prepared(self, text: str, filename: str) -> Callable[[], Any]:
         if self.door.tap is not None:
             self.door.tap.text(filename, text)
         try:
-            with self._metered("while a program is compiled"):
+            with metered(self.scheduler, self.runtime, "while a program is compiled"):
                 thunk, found = self._evaluator.prepare(text, filename)
         except Exception as error:
             raise self.explained(self.runtime.conditions.as_condition(error)) from None
@@ -453,30 +444,14 @@ class Interpreter:
                 self._stack.nested -= 1
         if self.scheduler.driver.is_guest_now():
             where = f"a call of `{name}` from a running asyncio loop"
-            with self.scheduler.no_switch(where), self._metered(f"in {where}"):
+            metering = metered(self.scheduler, self.runtime, f"in {where}")
+            with self.scheduler.no_switch(where), metering:
                 return self._finish(self.task_body(lambda: self.runtime.call(function, *arguments)))
         self._check("call a procedure", "call_async")
         body = self.task_body(lambda: self.runtime.call(function, *arguments))
         return self._finish(
             lambda: self.scheduler.wait(self.scheduler.spawn(body, name=name, locals=Dynamics()))
         )
-
-    @contextmanager
-    def _metered(self, where: str) -> Iterator[None]:
-        """Outside of tasks, too, the interpreter's limits of steps and seconds are in force."""
-        scheduler, left = self.scheduler, self.runtime.metered_left()
-        if scheduler.current is not None:
-            yield
-            return
-        outermost = left is None
-        if left is None:
-            left = max(0, min(LOOP_CALL_STEPS_MAX, scheduler.fuel_end - scheduler.steps))
-        try:
-            with self.runtime.metered(left, where, lambda: check_wall(scheduler)):
-                yield
-        finally:
-            if outermost:
-                scheduler.steps += self.runtime.metered_steps
 
     async def _enter_async(self, function: Any, arguments: tuple[Any, ...], name: str) -> Any:
         self._check_open()

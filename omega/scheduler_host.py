@@ -1,21 +1,25 @@
 """The language's Host on the scheduler: what omega/lisp asks of whatever runs it.
 
-Owns: `SchedulerHost`, `Lookout`.
+Owns: `SchedulerHost`, `Lookout`, `metered` (limits where no task runs).
 Refuses: mechanism: slices and steps are the scheduler's, effects are the door's.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
 from omega.concurrency import Scheduler
+from omega.concurrency.limits import check_wall
 from omega.effects import Door
 from omega.lisp.host import Dynamics
 from omega.lisp.primitives.registry import PRIMITIVES
 from omega.lisp.runtime import Runtime
 from omega.lisp.sites import places
+
+LOOP_CALL_STEPS_MAX = 100_000_000  # of a procedure called, not awaited, in an asyncio loop
 
 
 class SchedulerHost:
@@ -73,3 +77,21 @@ class Lookout:
         if not self._names:
             self._names = {each.function.__code__: each.name for each in PRIMITIVES.values()}
         return self._names
+
+
+@contextmanager
+def metered(scheduler: Scheduler, runtime: Runtime, where: str) -> Iterator[None]:
+    """Outside of tasks, too, the interpreter's limits of steps and seconds are in force."""
+    left = runtime.metered_left()
+    if scheduler.current is not None:
+        yield
+        return
+    outermost = left is None
+    if left is None:
+        left = max(0, min(LOOP_CALL_STEPS_MAX, scheduler.fuel_end - scheduler.steps))
+    try:
+        with runtime.metered(left, where, lambda: check_wall(scheduler)):
+            yield
+    finally:
+        if outermost:
+            scheduler.steps += runtime.metered_steps

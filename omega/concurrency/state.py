@@ -68,7 +68,8 @@ class KernelState:
     """One scheduler of one thread. See the module's docstring and docs on concurrency.
 
     registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
-    depth_max: how many Python frames deep a task's stack may be.
+    depth_max: how many Python frames deep a task's stack may be. remark: what a listing adds to
+    what a task waits for, how far that has come.
     """
 
     __slots__ = (
@@ -162,7 +163,6 @@ class KernelState:
         self.chooser: Chooser | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.on_stall: Callable[[Deadlock], None] | None = None
-        # What a listing adds to what a task waits for: how far that has come.
         self.remark: Callable[[Task], str | None] | None = None
         self.stall: tuple[str, ...] = ()  # the last wait-for graph that the host was told of
         self.fuel_error: LimitExceeded | None = None  # the fuel ran out: the host gets it
@@ -187,8 +187,7 @@ class KernelState:
         self.inbox = Inbox()
         self.closed = False
         self.started = 0  # tasks that have a stack, or are about to get one
-        self._suspended = 0  # those of them in state suspended
-        self._woken = 0  # suspended tasks in `_ready`
+        self._suspended = self._woken = 0  # of them in state suspended; and of these in `_ready`
         self._interrupted = False
         self._breaking = False  # close() breaks off what did not end by itself
         self._stop = False  # a task the host waits for has ended

@@ -179,15 +179,23 @@ class RecordedProvider:
 
 
 def settings_of(
-    facts: dict[str, Any], config: SchedulerConfig, limits: Limits, grants: Any, provider: Any
+    facts: dict[str, Any],
+    config: SchedulerConfig,
+    limits: Limits,
+    grants: Any,
+    models: Models,
+    budget: Budget | None,
 ) -> dict[str, Any]:
     """What a run depends on, of what its interpreter was made with: as JSON data."""
+    provider = models.provider
     return {
         **facts,
         "scheduler": asdict(config),
         "limits": {name: getattr(limits, name) for name in Limits.__slots__},
         "grants": {"llm": grants.llm, "stdin": grants.stdin},
         "provider": [provider.name, provider.needs_real_time],
+        "models": models.as_data(),
+        "budget": None if budget is None else list(budget.limits),
     }
 
 
