@@ -457,13 +457,16 @@ class LLMError(LispError):
 
 
 class LimitExceeded(OmegaError):
-    """A limit of the host was reached. Not catchable by Lisp code inside what it limits.
+    """A limit was reached. Not catchable by Lisp code, unless it is a budget of calls of models: a
+    program that goes on without them spends nothing.
 
     limit: "fuel", "depth", "native-depth", "wall", "output", "memory", "source-size", "nesting",
-    "atomic", "size", "number-size", "tasks".
+    "atomic", "size", "number-size", "tasks"; of a budget "calls", "tokens", "usd".
+    is_final: whether handlers of the program never see it.
     """
 
     kind = "limit-exceeded"
+    is_final = True
 
     def __init__(
         self,

@@ -73,8 +73,9 @@ def budgets(b: Bindings, table: Table) -> None:
         :models, the figures of each model; :lanes, for each provider, model and key its cap, its
         queue by scope, when something can be sent next
         """
-        now_s = b.scheduler.driver.now()
-        told = calls.stats(now_s)
+        from omega.calls.seeing import stats as stats_of
+
+        told = stats_of(calls)
         b.rt.charge(20 * (1 + len(told["models"]) + len(told["lanes"])))
         return _table(told)
 

@@ -16,15 +16,16 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
-from omega.calls.spending import Spending
+from omega.calls.spending import Sent, Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
-from omega.errors import Cancelled, LLMError, OmegaError
+from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
 from omega.llm.budget import Budget
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
@@ -111,17 +112,23 @@ class Calls:
         task = self.scheduler.running_task("call a model")
         model = self.models.find(request.model)
         key = self._key(request, model)
-        found = None if key is None else self._answered(key, request, model)
-        if isinstance(found, LLMReply):
-            return found
-        is_sharer = found is not None
-        flight = found or self._begin(identity, request, model, budget, task, key, None)
-        left = self._wait(flight, task, lambda: self.scheduler.sync(flight.cell.event))
-        if left is None:
-            reply: LLMReply = flight.cell.value
-            return reply
+        while True:
+            found = None if key is None else self._answered(key, request, model)
+            if isinstance(found, LLMReply):
+                return found
+            is_sharer = found is not None
+            flight = found or self._begin(identity, request, model, budget, task, key, None)
+            left = self._wait(flight, task, partial(self.scheduler.sync, flight.cell.event))
+            if left is None:
+                reply: LLMReply = flight.cell.value
+                return reply
+            if not (is_sharer and isinstance(left, OmegaError)):
+                raise left
+            # Another's budget could not pay for it, ours may.
+            if not isinstance(left, LimitExceeded) or budget is flight.budget:
+                break
         # Who shares a failure has one of his own: places and notes are told of each.
-        raise copy.copy(left) if is_sharer and isinstance(left, OmegaError) else left
+        raise copy.copy(left)
 
     def stream(
         self,
@@ -241,11 +248,11 @@ class Calls:
             self._shared[key] = flight
         return flight
 
-    def _ask(self, flight: Flight, model: Model) -> None:
-        """Queue one call more for `flight`."""
+    def _ask(self, flight: Flight, model: Model, sent: Sent | None = None) -> None:
+        """Queue one call more for `flight`. sent: its request as it is sent, if that is settled."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
-        sent = self.spending.outgoing(flight.request, model, flight.budget)
+        sent = sent or self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent.request)
         call.reserve, call.queued_s = sent.reserve, now_s
         flight.made += 1
@@ -347,7 +354,11 @@ class Calls:
             call = self._live[refusal.call_id]
             self._forget(call)
             self._finished(call, "refused")
-            self._failed(call, self._told(call, refusal.error))
+            sent = self.spending.shorter(call, refusal.error)
+            if sent is None:
+                self._failed(call, self._told(call, refusal.error))
+            else:
+                self._ask(call.flight, call.model, sent)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -481,7 +492,11 @@ class Calls:
         return wrapped
 
     def _told(self, call: Call, error: OmegaError) -> OmegaError:
-        """`error` with what is known here: which model was asked, how often."""
+        """`error` with what is known here: which model was asked, how often; and that a program may
+        handle it, budgets too: it goes on without what it cannot pay.
+        """
+        if isinstance(error, LimitExceeded):
+            error.is_final = False
         if isinstance(error, LLMError):
             error.model = error.model or call.model.shown
             error.attempts = call.flight.attempts
@@ -497,46 +512,10 @@ class Calls:
             found = self.figures[model.shown] = Figures()
         return found
 
-    def stats(self, now_s: float) -> dict[str, Any]:
-        """What there is to see, as plain data; seconds are the driver's."""
-        whole, governor = self.total, self.governor
-        told = governor.stats(now_s)
-        lanes: dict[str, Any] = {}
-        shown = {(id(m.provider), m.model): m.shown for m in self.models.known()}
-        for key, lane in told["lanes"].items():
-            by_group = lane.pop("queued_by_group")
-            lane["queued_by_scope"] = {_group_name(each): n for each, n in by_group.items()}
-            lanes[shown.get(key, "default")] = lane
-        return {
-            "calls": whole.calls,
-            "retries": whole.retries,
-            "failures": whole.failures,
-            "in_flight": governor.in_flight,
-            "queued": governor.queued,
-            "peak": governor.peak,
-            "limit": governor.limit,
-            "next_s": told["next_s"],
-            "usd": whole.usd,
-            "models": {name: each.as_data() for name, each in self.figures.items()},
-            "lanes": lanes,
-        }
-
     @property
     def total(self) -> Figures:
         """Of all models."""
         return total(self.figures.values())
-
-    def facts(self) -> list[str]:
-        """What is told beside a progress."""
-        from omega.calls.figures import money
-
-        governor, usd = self.governor, self.total.usd
-        found = [f"{governor.in_flight} in flight"] if governor.in_flight else []
-        if governor.queued:
-            found.append(f"{governor.queued} queued")
-        if usd:
-            found.append(f"${money(usd)}")
-        return found
 
     def remark(self, task: Task) -> str | None:
         """How far the call that `task` waits for has come."""
@@ -575,15 +554,6 @@ class Calls:
         task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
-
-
-def _group_name(group: Any) -> str:
-    """A scope, as a program knows it."""
-    if group is None:
-        return "root"
-    owner = group.owner
-    of = "" if owner is None else f" of task {owner.label}"
-    return f"{group.name or 'a scope'}{of}"
 
 
 def _falls_back(error: OmegaError) -> bool:

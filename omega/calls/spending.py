@@ -5,7 +5,8 @@ Refuses: the budgets themselves (llm/budget.py) and the figures (figures.py).
 
 A budget of tokens or money is never exceeded, so what is reserved is an upper bound: of the input
 by its bytes, of the output by the request's own `max_tokens`. A request that names none is sent
-with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left.
+with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left; and
+when others have spent what it waited for it asks for less, down to what answers usually take.
 
 When a call ends without a word of what it used (it was cancelled, or cut), its input and what came
 of its output are counted as estimated, within what was reserved.
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from omega.calls.flight import CHARACTERS, Call
 from omega.calls.models import Model, Models
-from omega.errors import LLMError
-from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.errors import LLMError, OmegaError
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, BudgetExceeded
 from omega.llm.lane import Outcome
 from omega.llm.request import LLMReply, LLMRequest, Usage
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from omega.llm.tokens import TokenCounter
 
 OUTPUT_TOKENS = 4_096  # of an answer, at most, where a budget pays and the request names no limit
+OUTPUT_MIN = 16  # an answer for which less is left is not asked for
 GUESSED_OUTPUT = 256  # of an answer nobody knows anything about
 WEIGHT = 0.1  # of the latest answer in the mean length of a model's answers
 
@@ -54,8 +56,15 @@ class Spending:
         self._counter: TokenCounter | None = None
         self._lengths: dict[str, float] = {}  # model -> the mean of its answers' tokens, of late
 
-    def outgoing(self, request: LLMRequest, model: Model, budget: Budget | None) -> Sent:
-        """`request` as `model` gets it, and what is reserved for it in `budget`.
+    def outgoing(
+        self,
+        request: LLMRequest,
+        model: Model,
+        budget: Budget | None,
+        output_max: int = OUTPUT_TOKENS,
+    ) -> Sent:
+        """`request` as `model` gets it, and what is reserved for it in `budget`. output_max: tokens
+        of the answer, where the request names no limit and a budget needs one.
 
         Raises LLMError (llm-configuration) when a budget of money meets a model without a price.
         """
@@ -72,7 +81,7 @@ class Spending:
             price = self._needed_price(model, budget) if budget.needs_price else None
             asked = request.replaced(**changes) if changes else request
             most_in = self.counter.input(asked, self._name(model)).most
-            most_out = request.max_tokens or self._affordable(budget, price, most_in)
+            most_out = request.max_tokens or self._affordable(budget, price, most_in, output_max)
             if request.max_tokens is None:
                 changes["max_tokens"] = most_out
             cost = 0 if price is None else price.cost_max(most_in, most_out)
@@ -101,9 +110,27 @@ class Spending:
             self._counter = TokenCounter()
         return self._counter
 
-    def _affordable(self, budget: Budget, price: Price | None, most_in: int) -> int:
+    def shorter(self, call: Call, refused: OmegaError) -> Sent | None:
+        """`call`, which its budget did not pay, with less room for an answer. None: the request
+        names how much it needs, or what is left is less than answers usually take.
+        """
+        request, budget, before = call.flight.request, call.flight.budget, call.request.max_tokens
+        if not isinstance(refused, BudgetExceeded) or refused.limit == "calls":
+            return None
+        if request.max_tokens or budget is None or before is None:
+            return None
+        least = max(OUTPUT_MIN, round(self._lengths.get(call.model.shown, 0)))
+        if before <= least:
+            return None
+        # Half at most: a queue of many is not asked again whenever one of them has spent.
+        sent = self.outgoing(request, call.model, budget, max(before // 2, least))
+        return sent if (sent.request.max_tokens or 0) >= least else None
+
+    def _affordable(
+        self, budget: Budget, price: Price | None, most_in: int, output_max: int
+    ) -> int:
         """How many tokens an answer may have at most, in what is left when nobody else spends."""
-        most = OUTPUT_TOKENS
+        most = output_max
         if price is not None and price.output_max is not None:
             most = min(most, price.output_max)
         for level in budget.levels:

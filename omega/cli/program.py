@@ -189,9 +189,11 @@ class _Run:
 
     def _begin_bar(self, progress: Progress) -> None:
         """The first progress begins: most programs have none."""
+        from omega.calls.seeing import facts
         from omega.cli.progress import ProgressBar
 
-        self._bar = bar = ProgressBar(self.interpreter.calls.facts)
+        calls = self.interpreter.calls
+        self._bar = bar = ProgressBar(lambda: facts(calls))
         self.interpreter.watch_progress(bar)
         self.output.before = bar.hide
         bar(progress)

@@ -11,7 +11,7 @@ boundary runs the handlers before anything is undone, exactly once (`signalled`)
 always run before unwinding. R7RS 6.11.
 
 Invariant: Cancelled, GuardExit and ContinuationEscape are BaseExceptions and meet no handler;
-LimitExceeded is an Exception and is passed on untouched.
+LimitExceeded is an Exception and, but for budgets, is passed on untouched.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Conditions:
         before = dyn.handlers
         while isinstance(failure, Exception):
             failure = error = self.as_condition(failure)
-            if error.signalled or isinstance(error, (LimitExceeded, OmegaBug)):
+            if error.signalled or isinstance(error, OmegaBug) or _is_final(error):
                 break
             condition = error.condition if isinstance(error, Raised) else error
             try:
@@ -200,7 +200,7 @@ class Conditions:
             later = self.as_condition(later)
         if first is None or later is first:
             return later
-        if isinstance(first, LimitExceeded) and not isinstance(later, Cancelled):
+        if isinstance(first, LimitExceeded) and first.is_final and not isinstance(later, Cancelled):
             if not isinstance(later, LimitExceeded):
                 first.notes.append(_told("the cleanup failed, too:", _condition_of(later)))
             return first
@@ -258,7 +258,7 @@ class Conditions:
 
     def raised_again(self, error: OmegaError, frame: FrameType) -> None:
         """Have a condition that the program raises meet handlers; nobody gets hold of a limit."""
-        if isinstance(error, LimitExceeded):
+        if _is_final(error):
             raise error
         error.signalled = False
         self.raised_at(error, frame)
@@ -503,3 +503,8 @@ def no_procedure(python: str) -> tuple[str, str]:
 
 def is_procedure(value: Any) -> bool:
     return isinstance(value, FunctionType) or callable(value)
+
+
+def _is_final(failure: BaseException) -> bool:
+    """Whether it is a limit that no handler of the program sees."""
+    return isinstance(failure, LimitExceeded) and failure.is_final
