@@ -15,11 +15,13 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import Calls
 from omega.concurrency import Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
+from omega.llm import LLMRequest
 
 if TYPE_CHECKING:
     from omega.llm.budget import Budget
@@ -165,13 +167,23 @@ class Door:
     # -- models, time, chance ------------------------------------------------------------------
 
     def _llm_infer(self, request: Any) -> Any:
-        return self.calls.infer(self._paid_effect(), request, self.budget)
+        return self.calls.infer(self._paid_effect("llm.infer", request), request, self.budget)
 
-    def _llm_stream(self, request: Any, deliver: Callable[[str], None]) -> Any:
-        return self.calls.stream(self._paid_effect(), request, deliver, self.budget)
+    def _llm_stream(self, request: Any, deliver: Any) -> Any:
+        """deliver: a procedure, which is called with every piece."""
+        told = deliver
+        if not hasattr(deliver, "note"):  # a handler of the program's passes on one of its own
+            told = partial(self.rt.call, deliver)
+        identity = self._paid_effect("llm.stream", request)
+        return self.calls.stream(identity, request, told, self.budget)
 
-    def _paid_effect(self) -> tuple[str, int]:
+    def _paid_effect(self, kind: str, request: Any) -> tuple[str, int]:
         """The identity of a call of a model, which is granted."""
+        if not isinstance(request, LLMRequest):
+            raise LispTypeError(
+                f"the effect `{kind}` expected a request, got {self.rt.shorten(request)}",
+                hint=f"a handler is given one; ({kind} prompt ...) makes one",
+            )
         if not self.grants.llm:
             raise PermissionDenied(
                 "calling a model is not granted here", hint="grant it with Grants(llm=True)"

@@ -13,6 +13,7 @@ from omega.bindings.base import Bindings, Table
 from omega.bindings.budgets import budgets
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
+from omega.bindings.handled import handled
 from omega.bindings.locks import locks
 from omega.bindings.models import models
 from omega.bindings.progress import progress
@@ -38,6 +39,7 @@ def install(interpreter: Any) -> None:
         locks,
         models,
         tools,
+        handled,
         budgets,
         world,
         testing,

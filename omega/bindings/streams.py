@@ -14,6 +14,7 @@ from typing import Any
 
 from omega.bindings.base import Bindings
 from omega.concurrency import Channel, Task
+from omega.concurrency.waits import DAEMON_ENDS
 from omega.errors import Cancelled, OmegaError, TaskError, TimeoutExpired
 from omega.lisp.data import Eof
 from omega.lisp.primitives.check import wrong_type
@@ -46,13 +47,16 @@ class Stream(Channel):
     def usage(self) -> dict[str, int]:
         from omega.llm.tokens import TokenCounter, typical_tokens
 
-        usage = getattr(self.reply, "usage", None) or self._noted
-        if usage is not None and usage.is_reported:
-            return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        return {
-            "input_tokens": TokenCounter().input(self._request).typical,
-            "output_tokens": typical_tokens(self.text),
-        }
+        told = getattr(self.reply, "usage", None) or getattr(self._failure, "usage", None)
+        if told is not None and told.is_reported:
+            return {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
+        noted, got = self._noted, typical_tokens(self.text)
+        if noted is not None and noted.is_reported:
+            # What was told on the way counts the output up to then, often nothing of it.
+            got = max(got, noted.output_tokens)
+            return {"input_tokens": noted.input_tokens, "output_tokens": got}
+        put = TokenCounter().input(self._request).typical
+        return {"input_tokens": put, "output_tokens": got}
 
     def deliver(self, piece: str) -> None:
         """A piece has come: waits while the reader is behind."""
@@ -78,6 +82,7 @@ class Stream(Channel):
 
     def end(self) -> Any:
         if self._failure is not None:
+            self._failure.signalled = False  # every reader has handlers of its own
             raise self._failure
         return super().end()
 
@@ -119,7 +124,10 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
         if isinstance(failure, OmegaError):
             stream.ended(failure)
         elif isinstance(failure, Cancelled):
-            stream.ended(TaskError(f"the stream has ended early: {failure.reason or 'cancelled'}"))
+            why = failure.reason or "cancelled"
+            if why == DAEMON_ENDS:
+                why = "the scope it was opened in has ended"
+            stream.ended(TaskError(f"the stream has ended early: {why}"))
             raise failure
         elif failure is not None:
             stream.ended(b.rt.conditions.as_condition(failure))

@@ -1,9 +1,9 @@
 """The Lisp names of tools: procedures of the program that a model may ask for, and the loop that
 lets it.
 
-Owns: `tools`, `Tool`, how a procedure's definition becomes the JSON Schema of its parameters, how
-arguments of a model become those of a procedure.
-Refuses: to let a model do anything but call the procedures it was given.
+Owns: `tools`, `Tool`, how arguments of a model become those of a procedure.
+Refuses: to let a model do anything but call the procedures it was given; what it is told of them
+(tool_schemas.py).
 
 What a tool answers and what goes wrong in it both go back to the model. Limits, cancels and what a
 program raises that is no error go past it.
@@ -16,10 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options, shown
+from omega.bindings.handled import asked_for
 from omega.bindings.json_data import from_json, to_json
 from omega.bindings.models import OPTIONS, Asking, reply_text
+from omega.bindings.tool_schemas import TYPES, Parameter, described
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
-from omega.lisp.data import Keyword, Pair, Symbol, list_items
+from omega.lisp.data import Keyword, Pair, list_items
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
@@ -30,49 +32,21 @@ STEPS = 8  # calls of the model in a loop
 STEPS_MAX = 1_000
 RESULT_CHARS_MAX = 100_000  # of a tool's answer, as the model gets it
 NAME_CHARS = 64
-TYPES = ("string", "integer", "number", "boolean", "array", "object")
-
-_LINE = re.compile(r"^\s*:?(\S+?)(?:\s+\(([^)]*)\))?\s*:\s+(.*)$")
-_WORDS: dict[str, dict[str, Any]] = {
-    "list": {"type": "array"},
-    "strings": {"type": "array", "items": {"type": "string"}},
-    "integers": {"type": "array", "items": {"type": "integer"}},
-    "numbers": {"type": "array", "items": {"type": "number"}},
-}
-
-
-class Parameter:
-    """One parameter of a tool. keyword: it is given by its name. schema: of its value."""
-
-    __slots__ = ("is_keyword", "is_required", "is_rest", "name", "schema")
-
-    def __init__(self, name: str, is_required: bool, *, is_keyword: bool, is_rest: bool) -> None:
-        self.name = name
-        self.is_required, self.is_keyword, self.is_rest = is_required, is_keyword, is_rest
-        self.schema: dict[str, Any] = {"type": "array" if is_rest else "string"}
 
 
 class Tool:
     """A procedure as a model sees it. name: as the model calls it."""
 
-    __slots__ = ("description", "name", "parameters", "procedure", "schema")
+    __slots__ = ("description", "is_open", "name", "parameters", "procedure", "schema")
 
     def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
         self.procedure = procedure
-        signature, documentation = rt.signature(procedure), _documentation(procedure)
-        own, self.parameters = parameters_of(signature)
-        name = given.get("name") or own
+        known = described(rt, procedure)
+        self.parameters, self.is_open = known.parameters, known.is_open
+        name = given.get("name") or known.name
         self.name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS]
-        description, told = _told(documentation, self.parameters)
-        self.description = given.get("description") or description or f"The procedure {name}."
-        for parameter in self.parameters:
-            parameter.schema |= told.get(parameter.name, {})
-        self.schema: dict[str, Any] = given.get("parameters") or {
-            "type": "object",
-            "properties": {p.name: p.schema for p in self.parameters},
-            "required": [p.name for p in self.parameters if p.is_required],
-            "additionalProperties": False,
-        }
+        self.description = given.get("description") or known.description or f"Calls {name}."
+        self.schema: dict[str, Any] = given.get("parameters") or known.schema
 
     def as_request(self) -> dict[str, Any]:
         return {"name": self.name, "description": self.description, "parameters": self.schema}
@@ -82,10 +56,10 @@ class Tool:
         if not isinstance(given, dict):
             raise LispValueError(f"the arguments of {self.name} are no JSON object: {given[:100]}")
         known = {p.name for p in self.parameters}
-        for name in given:
-            if name not in known:
-                names = ", ".join(p.name for p in self.parameters) or "none"
-                raise LispValueError(f"{self.name} has no parameter {name}; it has: {names}")
+        more = [name for name in given if name not in known]
+        if more and not self.is_open:
+            names = ", ".join(p.name for p in self.parameters) or "none"
+            raise LispValueError(f"{self.name} has no parameter {more[0]}; it has: {names}")
         positional: list[Any] = []
         keywords: list[Any] = []
         gap: str | None = None
@@ -93,18 +67,20 @@ class Tool:
             if parameter.name not in given:
                 if parameter.is_required:
                     raise LispValueError(f"{self.name} needs the parameter {parameter.name}")
-                if not parameter.is_keyword:
+                if parameter.keyword is None:
                     gap = gap or parameter.name
                 continue
             value = self._value(parameter, given[parameter.name])
-            if parameter.is_keyword:
-                keywords += [Keyword.of(parameter.name), value]
+            if parameter.keyword is not None:
+                keywords += [parameter.keyword, value]
             elif gap is not None:
                 raise LispValueError(f"{self.name} takes {parameter.name} only with {gap}")
             elif parameter.is_rest:
-                positional += [from_json(each) for each in given[parameter.name]]
+                positional += value
             else:
                 positional.append(value)
+        for name in more:
+            keywords += [Keyword.of(name.replace("_", "-")), self._made(given[name])]
         return positional + keywords
 
     def _value(self, parameter: Parameter, value: Any) -> Any:
@@ -113,12 +89,20 @@ class Tool:
             raise LispValueError(
                 f"{self.name} expected {_article(wanted)} for {parameter.name}, got {_json(value)}"
             )
+        if wanted == "integer" and isinstance(value, float):
+            value = int(value)  # 5.0 is a whole number of JSON
         allowed = parameter.schema.get("enum")
         if allowed is not None and value not in allowed:
+            words = ", ".join(each if isinstance(each, str) else _json(each) for each in allowed)
             raise LispValueError(
-                f"{self.name} expected one of {', '.join(allowed)} for {parameter.name}, "
-                f"got {_json(value)}"
+                f"{self.name} expected one of {words} for {parameter.name}, got {_json(value)}"
             )
+        return self._made(value)
+
+    def _made(self, value: Any) -> Any:
+        """A value of the model as the procedure takes it: Python's has None, not `null`."""
+        if value is None and hasattr(self.procedure, "host_original"):
+            return None
         return from_json(value)
 
     def __repr__(self) -> str:
@@ -194,10 +178,11 @@ class _Loop:
         def called(call: ToolCall) -> dict[str, Any]:
             me = self.b.scheduler.running_task("call a tool")
             me.name, me.locals = call.name, inherited.snapshot()
-            return self._called(call)
+            message: dict[str, Any] = self.b.interpreter.task_body(lambda: self._called(call))()
+            return message
 
-        for _ in range(self.steps):
-            reply = perform("llm.infer", (request,))
+        for step in range(self.steps):
+            reply = asked_for(self.b, perform("llm.infer", (request,)), step)
             asked: Sequence[ToolCall] = getattr(reply, "tool_calls", ())
             if not asked:
                 return self._answer(request, reply)
@@ -278,89 +263,6 @@ def _said(error: OmegaError) -> str:
     from omega.lisp.report import fact
 
     return fact(error)
-
-
-def parameters_of(signature: str) -> tuple[str, list[Parameter]]:
-    """(the procedure's name, its parameters) from a shape such as `(f a (b 2) :key k . rest)`."""
-    from omega.errors import Source
-    from omega.lisp.reader import read_all
-
-    forms = read_all(Source("<signature>", signature))
-    found: list[Parameter] = []
-    if len(forms) != 1 or not isinstance(forms[0][0], Pair):
-        return signature, found
-    at: Any = forms[0][0]
-    name = at.car.name if isinstance(at.car, Symbol) else "tool"
-    at = at.cdr
-    is_keyword = False
-    while isinstance(at, Pair):
-        item, at = at.car, at.cdr
-        if isinstance(item, Keyword):
-            if item.name == "*":
-                break
-            is_keyword = True
-        elif isinstance(item, Symbol) and item.name == "...":
-            break
-        else:
-            _add(found, item, is_keyword)
-    if isinstance(at, Symbol):
-        found.append(Parameter(at.name, False, is_keyword=False, is_rest=True))
-    return name, found
-
-
-def _add(found: list[Parameter], item: Any, is_keyword: bool) -> None:
-    """A parameter: `name`, or `(name default)`, whose literal tells the type."""
-    if isinstance(item, Symbol):
-        found.append(Parameter(item.name, True, is_keyword=is_keyword, is_rest=False))
-        return
-    parts = list_items(item) if isinstance(item, Pair) else None
-    if not parts or not isinstance(parts[0], Symbol):
-        return
-    made = Parameter(parts[0].name, False, is_keyword=is_keyword, is_rest=False)
-    if len(parts) > 1:
-        default = parts[1]
-        for kind in ("boolean", "integer", "number"):
-            if _is_of(default, kind):
-                made.schema = {"type": kind, "default": default}
-                break
-        else:
-            if isinstance(default, str):
-                made.schema = {"type": "string", "default": default}
-    found.append(made)
-
-
-def _documentation(procedure: Any) -> str:
-    from omega.lisp.docstring import documentation_of
-
-    text = documentation_of(getattr(procedure, "__func__", procedure))
-    return text.partition("\n\n")[2] if text.startswith("(") else text
-
-
-def _told(text: str, parameters: list[Parameter]) -> tuple[str, dict[str, dict[str, Any]]]:
-    """(what a documentation says of the procedure, name -> what it says of a parameter).
-
-    A line such as `limit (integer): at most so many` is about a parameter.
-    """
-    names = {parameter.name for parameter in parameters}
-    lines: list[str] = []
-    told: dict[str, dict[str, Any]] = {}
-    for line in text.splitlines():
-        found = _LINE.match(line)
-        if found is None or found[1] not in names:
-            lines.append(line)
-            continue
-        told[found[1]] = {**_type(found[2]), "description": found[3].strip()}
-    return "\n".join(lines).strip(), told
-
-
-def _type(word: str | None) -> dict[str, Any]:
-    """The schema of a type's word: `integer`, `list`, `strings`, `one of a, b, c`."""
-    word = (word or "").strip()
-    if word in TYPES:
-        return {"type": word}
-    if word.startswith("one of "):
-        return {"type": "string", "enum": [each.strip() for each in word[7:].split(",")]}
-    return {**_WORDS.get(word, {})}
 
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {

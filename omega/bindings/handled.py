@@ -1,0 +1,99 @@
+"""What a program's own handlers of `llm.infer` and `llm.stream` see, and may answer.
+
+Owns: `handled`: requests and replies as tables; `asked_for`: the tools a handler asks for in a
+model's place. Refuses: to change a request that is on its way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omega.bindings.base import Bindings, Table, of_kind, shown
+from omega.bindings.json_data import from_json, to_json
+from omega.errors import LispTypeError
+from omega.lisp.data import Keyword, Pair, list_items, to_list
+from omega.lisp.table import HashTable
+from omega.llm import LLMReply, LLMRequest
+
+_TOOL_CALLS, _TEXT = Keyword.of("tool-calls"), Keyword.of("text")
+
+
+def handled(b: Bindings, table: Table) -> None:
+    of_request = of_kind(LLMRequest, "a request of a model")
+
+    def request_table(request: Any) -> HashTable:
+        """(llm.request->table request) -> what a handler of llm.infer is asked, as a hash table:
+        :prompt, the text of the last turn, :messages, :system, :model, :temperature, :max-tokens,
+        :stop, :schema, :tools; #f where it says nothing
+        """
+        asked = of_request("llm.request->table", request)
+        turns = asked.turns()
+        b.rt.charge(8 * len(turns))
+        return _table(
+            {
+                "prompt": asked.prompt_text,
+                "messages": to_list([from_json(turn) for turn in turns]),
+                "system": _or_false(asked.system),
+                "model": _or_false(asked.model),
+                "temperature": _or_false(asked.temperature),
+                "max-tokens": _or_false(asked.max_tokens),
+                "stop": to_list(list(asked.stop)),
+                "schema": False if asked.schema is None else from_json(asked.schema),
+                "tools": to_list([from_json(tool) for tool in asked.tools]),
+            }
+        )
+
+    def reply_table(reply: Any) -> HashTable:
+        """(llm.reply->table reply) -> what (effect 'llm.infer request) answered, as a hash table:
+        :text, :model, :finish-reason, :tool-calls, :input-tokens, :output-tokens
+        """
+        if isinstance(reply, str):  # of a handler further out
+            reply = LLMReply(reply)
+        got = of_kind(LLMReply, "a reply of a model")("llm.reply->table", reply)
+        return _table(
+            {
+                "text": got.text,
+                "model": got.model or False,
+                "finish-reason": got.finish_reason,
+                "tool-calls": to_list([from_json(c.as_message()) for c in got.tool_calls]),
+                "input-tokens": got.usage.input_tokens,
+                "output-tokens": got.usage.output_tokens,
+            }
+        )
+
+    table["llm.request->table"], table["llm.reply->table"] = request_table, reply_table
+
+
+def asked_for(b: Bindings, answer: Any, step: int) -> Any:
+    """A handler's answer as a reply, when it is a table that asks for tools:
+    {:text "" :tool-calls (list {:name "search" :arguments {...}})}. Others are left as they are.
+    """
+    if not isinstance(answer, HashTable) or _TOOL_CALLS not in answer:
+        return answer
+    from omega.llm.messages import ToolCall
+
+    listed = answer[_TOOL_CALLS]
+    items = list_items(listed) if isinstance(listed, Pair) else None
+    made = []
+    for at, item in enumerate(items or ()):
+        call = to_json(b, item) if isinstance(item, HashTable) else {}
+        name, arguments = call.get("name"), call.get("arguments", {})
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            raise LispTypeError(
+                f"a handler of `llm.infer` asked for a tool by {shown(item)}",
+                hint='write {:name "search" :arguments {"words" "x"}}',
+            )
+        made.append(ToolCall(call.get("id") or f"call_{step}_{at}", name, arguments))
+    text = answer.get(_TEXT, "")
+    return LLMReply(text, finish_reason="tool_calls" if made else "stop", tool_calls=made)
+
+
+def _or_false(value: Any) -> Any:
+    return False if value is None else value
+
+
+def _table(fields: dict[str, Any]) -> HashTable:
+    result = HashTable()
+    for name, value in fields.items():
+        result[Keyword.of(name)] = value
+    return result
