@@ -24,10 +24,10 @@ the whole section is one text, expectations put into it as calls around their ex
 are compiled differently (a program's procedures are known to each other), and must agree. With
 OMEGA_SPEC_NO_OPT=1 in the environment (`make fuzz`) both are run without optimisation, too. Lines
 `;%% key value` set options of their section: `only prompt` or `only program` (for what is meant to
-differ), `depth N`, `fuel N`, `llm SPEC`, `seed N`, `files yes` (a folder of the section's own may
-be read and written; its path with a slash is the string `scratch`), `refused WHAT` (this is what
-docs/conformance.md calls so). Sections that expect errors of reading, syntax or limits, or of a
-definition, run at the prompt only: those end a program.
+differ), `depth N`, `fuel N`, `llm SPEC` (a file of rules lies beside the specs), `seed N`, `files
+yes` (a folder of the section's own may be read and written; its path with a slash is the string
+`scratch`), `refused WHAT` (this is what docs/conformance.md calls so). Sections that expect errors
+of reading, syntax or limits, or of a definition, run at the prompt only: those end a program.
 """
 
 from __future__ import annotations
@@ -46,6 +46,12 @@ from omega.interpreter import Interpreter, Limits
 from omega.lisp.printer import write_string
 from omega.lisp.reader import read_all
 from tests.spec.kit import FOLDER, Expression, Section, SpecError, sections_of
+
+
+def _llm(spec: str | None) -> str | None:
+    """The option of a section; files of rules lie beside the specs."""
+    name, colon, file = (spec or "").partition(":")
+    return f"{name}:{FOLDER / file}" if colon else spec
 
 
 class Output:
@@ -73,7 +79,7 @@ class Trial:
             virtual_time=True,
             output=self.output,
             limits=Limits(**limits),
-            llm=options.get("llm"),
+            llm=_llm(options.get("llm")),
             seed=int(options.get("seed", 0)),
             grants=self._grants(),
             optimize=optimize,

@@ -520,7 +520,9 @@ class Calls:
     def remark(self, task: Task) -> str | None:
         """How far the call that `task` waits for has come."""
         flight = self._flights.get(task)
-        return None if flight is None else flight.remark(self.scheduler.driver.now())
+        if flight is None:
+            return None
+        return f"{WAITS_FOR}: {flight.remark(self.scheduler.driver.now())}"
 
     def _urge(self, flight: Flight, level: int) -> None:
         """Whoever waits for it is as urgent as `level` now: so are its calls, in their queue."""

@@ -96,7 +96,7 @@ class Flight:
         """What events call it."""
         return f"{self.identity[0]}#{self.identity[1]}"
 
-    def remark(self, now_s: float) -> str | None:
+    def remark(self, now_s: float) -> str:
         """How far it has come, for a listing of tasks."""
         sent = [call for call in self.calls if call.external is not None]
         if not sent:

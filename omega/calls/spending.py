@@ -157,12 +157,12 @@ class Spending:
         """What became of an attempt, for the governor, and the tokens it is counted with."""
         if error is None:
             assert reply is not None
-            usage = self._usage(call, reply.usage, reply.text)
+            usage = reply.usage if reply.usage.is_reported else self._so_far(call, None, reply.text)
             self._learn(call.model, usage.output_tokens)
             return self._outcome(call, usage, is_ok=True, limits=reply.limits), usage
         if not isinstance(error, LLMError):
             # Cancelled, or a provider that broke: it was sent, and whoever answers it bills it.
-            usage = self._usage(call, call.noted, None)
+            usage = self._so_far(call, call.noted, None)
             return self._outcome(call, usage), usage
         limits = {
             "throttle": error.throttle,
@@ -171,7 +171,7 @@ class Spending:
         }
         if error.usage is None and error.partial is None and not self._may_be_billed(error):
             return Outcome(used=NOTHING, input_tokens=0, output_tokens=0, **limits), None
-        usage = self._usage(call, error.usage or call.noted, error.partial)
+        usage = self._so_far(call, error.usage or call.noted, error.partial)
         return self._outcome(call, usage, **limits), usage
 
     def _may_be_billed(self, error: LLMError) -> bool:
@@ -190,15 +190,20 @@ class Spending:
             **known,
         )
 
-    def _usage(self, call: Call, told: Usage | None, text: str | None) -> Usage:
-        """The tokens of an attempt: as told, else as estimated."""
-        if told is not None and told.is_reported:
-            return told
+    def _so_far(self, call: Call, told: Usage | None, text: str | None) -> Usage:
+        """The tokens of an attempt that nobody has told all of: vendors tell the input of a stream
+        at its start, and its output at its end. What is missing is estimated.
+        """
         from omega.llm.tokens import typical_tokens
 
-        put = self.counter.input(call.request, self._name(call.model)).typical
         got = typical_tokens(text) if text is not None else round(call.flight.pieces / CHARACTERS)
-        return Usage(put, got, is_reported=False)
+        got = min(got, call.request.max_tokens or got)  # so it stays within what was reserved
+        if told is None or not told.is_reported:
+            put = self.counter.input(call.request, self._name(call.model)).typical
+            return Usage(put, got, is_reported=False)
+        if told.output_tokens >= got:
+            return told
+        return Usage(told.input_tokens, got, cached_tokens=told.cached_tokens, is_reported=False)
 
     def _learn(self, model: Model, output_tokens: int) -> None:
         mean = self._lengths.get(model.shown)

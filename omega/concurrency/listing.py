@@ -120,7 +120,7 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
         waits_for = describe(task.waiting, now_us) if waits else None
         remark = scheduler.remark(task) if waits and scheduler.remark is not None else None
         if remark is not None:
-            waits_for = f"{waits_for}: {remark}"
+            waits_for = remark
         lines.append(
             TaskLine(
                 task.id,

@@ -68,8 +68,8 @@ class KernelState:
     """One scheduler of one thread. See the module's docstring and docs on concurrency.
 
     registers: the globals of generated code; `_it` in it is kept the running task's step iterator.
-    depth_max: how many Python frames deep a task's stack may be. remark: what a listing adds to
-    what a task waits for, how far that has come.
+    depth_max: how many Python frames deep a task's stack may be. remark: what a listing tells of
+    what a task waits for, where more is known: how far it has come.
     """
 
     __slots__ = (
