@@ -151,21 +151,19 @@ def _documentation(procedure: Any) -> str:
 
 def _of_python(function: Callable[..., Any], shape: str) -> Described:
     from inspect import Parameter as Kind
-    from inspect import cleandoc, signature
 
     name = shape[1:].split()[0].rstrip(")")
-    text = cleandoc(getattr(function, "__doc__", None) or "")
+    text = _docstring(function)
     try:
-        taken = list(signature(function).parameters.values())
+        taken = list(_signature(function).parameters.values())
     except (TypeError, ValueError):  # written in C, and nothing is known of it
         return Described(name, [], True, text)
-    hints = _hints(function)
     # Behind *args come no keywords for what stands before it.
     by_place = any(each.kind is Kind.VAR_POSITIONAL for each in taken)
     found: list[Parameter] = []
     is_open = False
     for each in taken:
-        schema = _schema_of(hints.get(each.name, each.annotation))
+        schema = _schema_of(each.annotation)
         if each.kind is Kind.VAR_KEYWORD:
             is_open = True
             continue
@@ -185,14 +183,28 @@ def _of_python(function: Callable[..., Any], shape: str) -> Described:
     return Described(name, found, is_open, text)
 
 
-def _hints(function: Any) -> dict[str, Any]:
-    """Its annotations as they are meant, not as texts; none when one cannot be resolved."""
-    from typing import get_type_hints
+def _signature(function: Callable[..., Any]) -> Any:
+    """Its signature, annotations as they are meant; as texts, when one cannot be resolved."""
+    from inspect import signature
 
     try:
-        return get_type_hints(function)
-    except Exception:  # whatever its annotations do when they are evaluated; or it has none
-        return {}
+        return signature(function, eval_str=True)
+    except (TypeError, ValueError):  # written in C, and nothing is known of it
+        raise
+    except Exception:  # whatever its annotations do when they are evaluated
+        return signature(function)
+
+
+def _docstring(function: Any) -> str:
+    """What its author wrote of the call: not of the class of an object that can be called."""
+    from functools import partial
+    from inspect import cleandoc
+
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__name__"):
+        function = type(function).__call__
+    return cleandoc(getattr(function, "__doc__", None) or "")
 
 
 def _schema_of(hint: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from omega.bindings.json_data import from_json, to_json
 from omega.bindings.models import OPTIONS, Asking, reply_text
 from omega.bindings.tool_schemas import TYPES, Parameter, described
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
-from omega.lisp.data import Keyword, Pair, list_items
+from omega.lisp.data import Keyword, Pair, Symbol, list_items
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
@@ -244,7 +244,7 @@ class _Loop:
             except OmegaError as error:
                 if not is_kind(error.kind, "json-error"):
                     raise
-                text = shown(value)
+                text = _python_json(value) or shown(value)
         if len(text) > RESULT_CHARS_MAX:
             left = len(text) - RESULT_CHARS_MAX
             text = text[:RESULT_CHARS_MAX] + f"\n... ({left:,} characters more were left out)"
@@ -257,6 +257,28 @@ def _tool(b: Bindings, name: str, value: Any) -> Tool:
     if not b.rt.is_procedure(value):
         raise LispTypeError(f"`{name}` expected procedures or tools, got {shown(value)}")
     return Tool(b.rt, value, {})
+
+
+def _python_json(value: Any) -> str | None:
+    """Data that the host has made, and that holds its dicts and None, as JSON."""
+    import json
+
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Data of a program within data of the host."""
+    if isinstance(value, HashTable):
+        return {getattr(key, "name", key): item for key, item in value.items()}
+    if isinstance(value, Symbol):
+        return None if value.name == "null" else value.name
+    items = list_items(value) if isinstance(value, Pair) else None
+    if items is None:
+        raise TypeError
+    return items
 
 
 def _said(error: OmegaError) -> str:
