@@ -137,7 +137,10 @@ class _Reader:
         if "cache" in general:
             made.cache = self._beside(self._text("llm.cache", general["cache"]))
         if isinstance(general.get("prices"), dict):
+            from omega.llm.prices import PriceTable
+
             made.prices = general["prices"]
+            PriceTable.of_data(made.prices, f"{self._source}: llm.prices")
         elif "prices" in general:
             made.prices = _table_of(self._beside(self._text("llm.prices", general["prices"])))
         made.data = {**data, "llm": {**general, "prices": made.prices}}
@@ -173,7 +176,10 @@ class _Reader:
             raise self._wrong(where, "no provider", 'such as provider = "openai"')
         made.limits = self._limits(where, fields, rates)
         if "price" in fields:
+            from omega.llm.prices import price_of
+
             made.price = dict(self._table(f"{where}.price", fields["price"]))
+            price_of(f"{name}.price", made.price, self._source)  # mistakes are told at once
         fallback = fields.get("fallback", [])
         if not isinstance(fallback, list):
             raise self._wrong(f"{where}.fallback", "expected a list of names of models")
