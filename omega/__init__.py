@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from omega.calls import Model, Models
     from omega.concurrency import CancellationToken, ConcurrencyManager, SchedulerConfig, Task
     from omega.effects import Grants
     from omega.errors import (
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from omega.interpreter import Interpreter, replay
     from omega.limits import Limits
     from omega.lisp.procedure import Procedure
-    from omega.llm import LLMReply, LLMRequest, Provider
+    from omega.llm import Budget, BudgetExceeded, LLMReply, LLMRequest, Provider
 
 _HOMES = {
+    "Budget": "omega.llm",
+    "BudgetExceeded": "omega.llm",
     "CancellationToken": "omega.concurrency",
     "ConcurrencyManager": "omega.concurrency",
     "SchedulerConfig": "omega.concurrency",
@@ -50,6 +53,8 @@ _HOMES = {
     "Procedure": "omega.lisp.procedure",
     "LLMReply": "omega.llm",
     "LLMRequest": "omega.llm",
+    "Model": "omega.calls",
+    "Models": "omega.calls",
     "Provider": "omega.llm",
     "replay": "omega.interpreter",
 }

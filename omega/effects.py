@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omega.calls import Calls
+from omega.calls.calls import Calls
 from omega.concurrency import Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.llm import LLMRequest

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from omega.calls import CallingScheduler, Calls, Models
+from omega.calls import Models
+from omega.calls.calls import CallingScheduler, Calls
 from omega.concurrency import (
     AsyncioDriver,
     ConcurrencyManager,

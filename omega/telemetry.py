@@ -145,3 +145,6 @@ def _text(text: str) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+__all__ = ["trace_calls"]

@@ -40,11 +40,17 @@ def budgets(b: Bindings, table: Table) -> None:
         return value
 
     def budget_left() -> Any:
-        """(budget-left) -> a hash table: what the innermost budget still allows, :calls, :tokens
-        and :usd as far as it limits them; #f outside of budgets
+        """(budget-left) -> a hash table: what may still be spent here, :calls, :tokens and :usd as
+        far as a budget limits them, the narrowest of those around; #f outside of budgets
         """
         budget = b.door.budget
-        return False if budget is None else _table(budget.left())
+        if budget is None:
+            return False
+        found: dict[str, Any] = {}
+        for level in budget.levels:
+            for kind, left in level.left().items():
+                found[kind] = min(left, found.get(kind, left))
+        return _table({kind: found[kind] for kind in KINDS if kind in found})
 
     def budget_spent() -> Any:
         """(budget-spent) -> a hash table: :calls, :tokens and :usd that were paid from the

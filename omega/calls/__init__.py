@@ -6,7 +6,6 @@ Read `calls.py` first (what becomes of a call), then `models.py` (which model a 
 
 from __future__ import annotations
 
-from omega.calls.calls import CallingScheduler, Calls
 from omega.calls.models import Model, Models
 
-__all__ = ["CallingScheduler", "Calls", "Model", "Models"]
+__all__ = ["Model", "Models"]

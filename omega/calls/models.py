@@ -100,6 +100,16 @@ class Models:
             llm = provider_from_spec(llm or DEFAULT_SPEC)
         return cls(llm)
 
+    @classmethod
+    def from_file(cls, path: str, provider: Provider | None = None) -> Models:
+        """The models of a file such as omega.toml. provider: as of `of_settings`.
+
+        Raises LispFileError and LLMError (llm-configuration), naming file and field.
+        """
+        from omega.llm.settings import read_settings
+
+        return cls.of_settings(read_settings(path), provider)
+
     def refuse_real_time(self) -> None:
         """Raise HostError when one of the providers cannot run under virtual time."""
         for provider in self.providers():

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
-from omega.calls import CallingScheduler
+from omega.calls.calls import CallingScheduler
 from omega.concurrency import Task, limits
 
 

@@ -14,7 +14,7 @@ from io import StringIO
 from random import Random
 from typing import Any, NoReturn
 
-from omega.calls import Calls
+from omega.calls.calls import Calls
 from omega.concurrency import SchedulerConfig, Task
 from omega.concurrency.clock import now_us
 from omega.concurrency.hub import cancel_watched

@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any
 
 from omega import __version__
-from omega.calls import CallingScheduler, Models
+from omega.calls import Models
+from omega.calls.calls import CallingScheduler
 from omega.concurrency import Driver, SchedulerConfig
 from omega.concurrency.limits import all_tasks
 from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver

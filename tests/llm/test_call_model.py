@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from omega.calls import CallingScheduler, Calls
+from omega.calls.calls import CallingScheduler, Calls
 from omega.concurrency import SchedulerConfig, Task, VirtualDriver
 from omega.errors import LLMError
 from omega.llm import LLMReply, LLMRequest, RetryPolicy, Usage

@@ -1,0 +1,342 @@
+"""Several models in one interpreter: names, keys, limits, prices, budgets, fallbacks, caches; over
+real sockets where a server has to see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega import Budget, BudgetExceeded, HostError, Interpreter, LispError, Model, Models
+from omega.llm import LaneLimits, OpenAIProvider, PriceTable, Rate, ScriptedProvider, parse_settings
+from omega.testing import Fault, LoopbackServer
+
+Reply = dict[str, Any]
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer(reply=lambda call: f"{call.wire}: {call.prompt}") as running:
+        yield running
+
+
+@pytest.fixture
+def made(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Models]:
+    """The models of a text of settings, in which BASE stands for the server."""
+    monkeypatch.setenv("FIRST_KEY", "key-1")
+    monkeypatch.setenv("SECOND_KEY", "key-2")
+    monkeypatch.delenv("THIRD_KEY", raising=False)
+
+    def make(text: str) -> Models:
+        text = text.replace("BASE", f'base-url = "{server.base_url}"')
+        return Models.of_settings(
+            parse_settings(text.replace("ROOT", f'base-url = "{server.base_url[:-3]}"'))
+        )
+
+    return make
+
+
+THREE = """
+[llm]
+model = "fast"
+
+[models.fast]
+provider = "openai"
+model = "small"
+key = "FIRST_KEY"
+BASE
+max-concurrent = 2
+
+[models.other-key]
+provider = "openai"
+model = "small"
+key = "SECOND_KEY"
+BASE
+
+[models.other-vendor]
+provider = "anthropic"
+model = "large"
+key = "SECOND_KEY"
+ROOT
+"""
+
+
+def test_several_vendors_models_and_keys_at_once(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    with Interpreter(llm=made(THREE)) as omega:
+        answers = omega.eval("""
+            (par-map (lambda (model) (llm.infer "hi" :model model))
+                     '("fast" "other-key" "other-vendor" fast))""")
+        assert list(answers) == ["openai: hi", "openai: hi", "anthropic: hi", "openai: hi"]
+        assert omega.eval('(llm.infer "default")') == "openai: default"
+        names = omega.eval(
+            "(map symbol->string (map keyword->symbol (hash-keys (hash-ref (llm.stats) :models))))"
+        )
+        assert sorted(names) == ["fast", "other-key", "other-vendor"]
+    keys = {(c.wire, c.body["model"], key_of(c.headers)) for c in server.calls}
+    assert keys == {
+        ("openai", "small", "key-1"),
+        ("openai", "small", "key-2"),
+        ("anthropic", "large", "key-2"),
+    }
+
+
+def key_of(headers: dict[str, str]) -> str:
+    return headers.get("x-api-key") or headers["authorization"].removeprefix("Bearer ")
+
+
+def test_a_lane_has_its_own_cap(server: LoopbackServer, made: Callable[[str], Models]) -> None:
+    server.latency_s = 0.02
+    with Interpreter(llm=made(THREE)) as omega:
+        omega.eval('(par-map (lambda (i) (llm.infer "x")) (iota 8))')
+        assert server.snapshot().peak == 2
+        omega.eval('(par-map (lambda (i) (llm.infer "x" :model "other-key")) (iota 8))')
+    assert server.snapshot().peak > 2
+
+
+def test_a_key_that_is_throttled_holds_up_no_other(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    def faults(call: Any) -> Fault | None:
+        is_first = key_of(call.headers) == "key-1" and call.index == 0
+        return Fault.http(429, retry_after="0.3") if is_first else None
+
+    server.faults = faults
+    order: list[str] = []
+    with Interpreter(llm=made(THREE)) as omega:
+        omega.define("done", lambda name: order.append(str(name)))
+        omega.eval("""
+            (define (ask model) (llm.infer "x" :model model) (done model))
+            (define slow (async (lambda () (ask "fast"))))
+            (sleep 100)
+            (par-map ask (list "other-key" "other-key"))
+            (await slow)""")
+        assert omega.calls.total.retries == 1
+    assert order == ["other-key", "other-key", "fast"]
+
+
+FALLBACK = """
+[llm]
+model = "first"
+
+[models.first]
+provider = "openai"
+model = "first"
+key = "FIRST_KEY"
+fallback = ["second"]
+BASE
+
+[models.second]
+provider = "anthropic"
+model = "second"
+key = "SECOND_KEY"
+ROOT
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"), [("500", 5), ("401", 1), ("404", 1)], ids=["down", "key", "model"]
+)
+def test_another_model_answers_what_the_first_cannot(
+    server: LoopbackServer, made: Callable[[str], Models], fault: str, attempts: int
+) -> None:
+    server.faults = lambda call: Fault.parse(fault) if call.wire == "openai" else None
+    with Interpreter(llm=made(FALLBACK)) as omega:
+        omega.calls.retry.base_s = 0.001
+        assert omega.eval('(llm.infer "x")') == "anthropic: x"
+        pieces = omega.eval('(with-stream (s "y") (recv! s) (stream-text s))')
+        assert "anthropic: y".startswith(pieces)
+        assert omega.calls.figures["first"].calls == 2 * attempts
+        assert omega.calls.figures["second"].calls == 2
+
+
+def test_what_no_model_can_cure_is_not_asked_of_another(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    server.faults = lambda call: Fault.parse("400")
+    with Interpreter(llm=made(FALLBACK)) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x")')
+        assert caught.value.kind == "refused"
+        assert caught.value.model == "first"  # type: ignore[attr-defined]
+    assert len(server.calls) == 1
+
+
+def test_when_all_fail_the_last_failure_is_told_with_all_attempts(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    server.faults = lambda call: Fault.parse("401")
+    with Interpreter(llm=made(FALLBACK)) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x")')
+        error: Any = caught.value
+        assert (error.code, error.model, error.attempts) == ("E702", "second", 2)
+
+
+def test_a_missing_key_names_its_model_and_variable(made: Callable[[str], Models]) -> None:
+    with pytest.raises(LispError) as caught:
+        made('[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "THIRD_KEY"\n')
+    assert "`m`: the environment variable THIRD_KEY is not set" in caught.value.message
+    with pytest.raises(LispError, match="`m`: the provider `scripted` takes no key"):
+        made('[models.m]\nprovider = "scripted"\nkey = "FIRST_KEY"\n')
+
+
+def test_a_key_is_in_no_error_and_no_repr(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    server.faults = lambda call: Fault.parse("401")
+    with Interpreter(llm=made(THREE)) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x" :model "other-key")')
+        shown = (
+            str(caught.value)
+            + repr(omega.calls.models.providers())
+            + str(omega.eval("(llm.stats)"))
+        )
+    assert "key-2" not in shown
+
+
+# -- without a server ------------------------------------------------------------------------------
+
+QUICK: list[Reply] = [
+    {"reply": "ok", "latency_ms": 10, "usage": {"input_tokens": 10, "output_tokens": 5}}
+]
+PRICES = PriceTable.of_data(
+    {"models": {"scripted": {"input": 100, "output": 200}}}, "a table of the test"
+)  # a call of QUICK costs 0.002 dollars
+
+
+def scripted(**fields: Any) -> Model:
+    return Model("m", ScriptedProvider(QUICK), **fields)
+
+
+def test_a_rate_is_kept_to_the_moment() -> None:
+    limits = LaneLimits(requests=Rate.per_minute(60, 1))
+    models = Models(ScriptedProvider(QUICK), {"m": scripted(limits=limits)}, default="m")
+    with Interpreter(llm=models, virtual_time=True) as omega:
+        took = omega.eval("""
+            (define start (now))
+            (par-map (lambda (i) (llm.infer "x")) (iota 5))
+            (- (now) start)""")
+        assert 4.0 <= took < 4.1
+        assert omega.calls.total.throttled == 0
+
+
+def test_a_call_larger_than_a_second_of_tokens_is_sent_all_the_same() -> None:
+    limits = LaneLimits(tokens=Rate.per_minute(600))
+    models = Models(ScriptedProvider(QUICK), {"m": scripted(limits=limits)}, default="m")
+    with Interpreter(llm=models, virtual_time=True) as omega:
+        assert omega.eval("(llm.infer (make-string 4000 #\\a) :max-tokens 100)") == "ok"
+
+
+def test_a_name_that_is_not_configured_goes_to_the_default_provider() -> None:
+    asked: list[str | None] = []
+
+    class Watched(ScriptedProvider):
+        async def infer(self, request: Any, **options: Any) -> Any:
+            asked.append(request.model)
+            return await super().infer(request, **options)
+
+    models = Models(Watched(QUICK), {"m": scripted(model="inner")})
+    with Interpreter(llm=models, virtual_time=True) as omega:
+        omega.eval('(llm.infer "x") (llm.infer "x" :model "any-other") (llm.infer "x" :model "m")')
+    assert asked == [None, "any-other"]
+
+
+def test_wrong_names_in_models_are_told() -> None:
+    provider = ScriptedProvider(QUICK)
+    with pytest.raises(HostError, match="the default model `x` is not configured"):
+        Models(provider, default="x")
+    with pytest.raises(HostError, match="the fallback `x` of the model `m` is not configured"):
+        Models(provider, {"m": Model("m", provider, fallback=["x"])})
+    with pytest.raises(HostError, match="needs real time"):
+        Interpreter(llm=OpenAIProvider("m", api_key="k"), virtual_time=True)
+
+
+def test_a_budget_of_the_host_is_exact_to_the_cent_and_reaches_it_as_a_limit() -> None:
+    budget = Budget(usd=Decimal("0.01"), name="today")
+    with Interpreter(
+        llm=Models(ScriptedProvider(QUICK), prices=PRICES), budget=budget, virtual_time=True
+    ) as omega:
+        with pytest.raises(BudgetExceeded) as caught:
+            omega.eval("""
+                (define (ask n) (llm.infer "x" :max-tokens 5))
+                (for-each ask (iota 100))""")
+        assert caught.value.limit == "usd" and caught.value.budget == "today"
+        assert "in the budget `today`" in str(caught.value)
+        assert omega.calls.total.usd == budget.spent()["usd"]
+    spent = budget.spent()
+    assert spent["usd"] == Decimal("0.002") * spent["calls"]
+    assert Decimal("0.002") <= spent["usd"] <= Decimal("0.01")
+
+
+def test_a_program_may_handle_the_end_of_the_hosts_budget_and_spends_no_more() -> None:
+    budget = Budget(calls=2)
+    with Interpreter(llm=ScriptedProvider(QUICK), budget=budget, virtual_time=True) as omega:
+        answers = omega.eval("""
+            (map (lambda (i)
+                   (guard (e ((condition-is? e 'limit-exceeded) 'left-out)) (llm.infer "x")))
+                 (iota 5))""")
+        assert [str(each) for each in answers] == ["ok", "ok", *["left-out"] * 3]
+        left = omega.eval("(with-budget {:calls 10} (hash-ref (budget-left) :calls))")
+        assert left == 0
+    assert budget.spent()["calls"] == 2
+
+
+def test_a_budget_of_money_needs_a_price() -> None:
+    with Interpreter(llm=ScriptedProvider(QUICK), budget=Budget(usd=1), virtual_time=True) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x")')
+        assert caught.value.kind == "llm-configuration"
+        assert "no price is known for the model `scripted`" in caught.value.message
+
+
+def test_prices_of_a_configuration_stand_above_the_table() -> None:
+    text = """
+        [llm]
+        model = "m"
+        [models.m]
+        provider = "scripted"
+        price = { input = 1, output = 2 }"""
+    with Interpreter(llm=Models.of_settings(parse_settings(text)), virtual_time=True) as omega:
+        omega.eval('(llm.infer "one two three")')
+        figures = omega.calls.figures["m"]
+        wanted = Decimal(figures.input_tokens + 2 * figures.output_tokens) / 1_000_000
+        assert figures.usd == wanted > 0
+
+
+def test_answers_are_kept_in_a_file_from_one_run_to_the_next(tmp_path: Path) -> None:
+    def run() -> int:
+        models = Models.from_file(str(tmp_path / "omega.toml"))
+        with Interpreter(llm=models, virtual_time=True) as omega:
+            omega.eval(
+                '(llm.infer "x" :cache #t) (llm.infer "y" :cache #t) (llm.infer "x" :cache #t)'
+            )
+            return omega.calls.total.calls
+
+    (tmp_path / "omega.toml").write_text(
+        '[llm]\nmodel = "m"\ncache = "answers.sqlite"\n[models.m]\nprovider = "scripted"\n'
+    )
+    assert [run(), run()] == [2, 0]
+    assert (tmp_path / "answers.sqlite").exists()
+
+
+def test_a_host_is_told_of_progress_and_of_what_failed() -> None:
+    told: list[tuple[str, int, int | None, int, bool]] = []
+    with Interpreter(virtual_time=True) as omega:
+        omega.watch_progress(lambda p: told.append((p.label, p.done, p.total, p.failed, p.is_over)))
+        omega.eval("""
+            (par-map (lambda (n) (/ 1 n)) '(1 0) :progress "parts" :on-error 'keep :max-par 1)""")
+        omega.watch_progress(None)
+        omega.eval('(par-map square \'(1) :progress "unseen")')
+    assert told == [
+        ("parts", 0, 2, 0, False),
+        ("parts", 1, 2, 0, False),
+        ("parts", 2, 2, 1, False),
+        ("parts", 2, 2, 1, True),
+    ]
