@@ -74,8 +74,15 @@ class _Spans:
         """An attempt is on its way."""
         span = self._open.get(call.flight)
         if span is not None:
-            provider = call.model.provider.name
-            span.set_attribute("gen_ai.provider.name", _PROVIDERS.get(provider, provider))
+            provider, shown = call.model.provider, call.model.shown
+            # Which model it is to the vendor: a fallback's is another one than the call began with.
+            asked = call.request.model or getattr(provider, "model", None) or shown
+            span.update_name(f"chat {asked}")
+            span.set_attribute("gen_ai.request.model", asked)
+            if asked != shown:
+                span.set_attribute("omega.model", shown)
+            name = _PROVIDERS.get(provider.name, provider.name)
+            span.set_attribute("gen_ai.provider.name", name)
             span.add_event("gen_ai.attempt", {"attempt": call.attempt, "model": call.model.shown})
 
     def over(self, flight: Flight, reply: LLMReply | None, error: BaseException | None) -> None:
