@@ -8,6 +8,7 @@ Options come before the first argument: `--name value`, `--name=value`; `--` end
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,7 +112,7 @@ def budget(text: str) -> dict[str, Any]:
             number = Decimal(amount) if kind == "usd" else int(amount)
         except InvalidOperation:
             raise ValueError from None
-        if not 0 <= number <= 10**9:
+        if not (math.isfinite(number) and 0 <= number <= 10**9):
             raise ValueError
         found[kind] = amount if kind == "usd" else number  # as JSON data, for a tape
     return found

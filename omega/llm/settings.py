@@ -143,7 +143,8 @@ class _Reader:
             PriceTable.of_data(made.prices, f"{self._source}: llm.prices")
         elif "prices" in general:
             made.prices = _table_of(self._beside(self._text("llm.prices", general["prices"])))
-        made.data = {**data, "llm": {**general, "prices": made.prices}}
+        kept = {} if made.prices is None else {"prices": made.prices}
+        made.data = {**data, "llm": {**general, **kept}}
         for name, fields in self._table("models", data.get("models", {})).items():
             made.models[name] = self._model(name, self._table(f"models.{name}", fields))
         names = ", ".join(sorted(made.models)) or "none"

@@ -77,6 +77,12 @@ def test_what_is_kept_as_data_makes_the_same_settings_without_their_files(folder
             for m in again.models.values()] == [10.0, None, None]  # fmt: skip
 
 
+def test_settings_without_prices_are_kept_as_well() -> None:
+    first = parse_settings('[llm]\nmodel = "m"\n' + MODEL)
+    again = settings_of(json.loads(json.dumps(first.data)))
+    assert (again.data, again.default, again.prices) == (first.data, "m", None)
+
+
 def test_an_empty_text_says_nothing() -> None:
     settings = parse_settings("")
     assert (settings.default, settings.models, settings.prices, settings.cache) == (

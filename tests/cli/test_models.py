@@ -1,0 +1,163 @@
+"""Models on the command line: --config and omega.toml, --budget, what --stats and listings tell."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Omega
+
+SETTINGS = """
+[llm]
+model = "fast"
+
+[models.fast]
+provider = "scripted:rules.json"
+price = { input = 100, output = 200 }
+requests-per-minute = 60
+burst = 1
+
+[models.slow]
+provider = "scripted"
+"""
+RULES = """{"rules": [
+  {"match": "^story", "reply": "STORY", "latency_ms": 10000},
+  {"reply": "from the file", "latency_ms": 10, "usage": {"input_tokens": 10, "output_tokens": 5}}
+]}""".replace("STORY", " ".join(f"word{n}" for n in range(100)))
+ASK = '(displayln (llm.infer "x"))'
+THREE = "(for-each (lambda (n) (displayln (llm.infer (number->string n) :max-tokens 5))) '(1 2 3))"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    (tmp_path / "rules.json").write_text(RULES)
+    (tmp_path / "omega.toml").write_text(SETTINGS)
+    return tmp_path / "omega.toml"
+
+
+def test_the_file_beside_which_a_command_is_run_says_which_models_there_are(
+    omega: Omega, settings: Path
+) -> None:
+    for words, shown in (
+        ((), "from the file"),
+        (("--llm", "slow"), "[scripted] x"),
+        (("--llm", "scripted"), "[scripted] x"),
+        (("--config", str(settings)), "from the file"),
+    ):
+        done = omega("eval", "--virtual-time", *words, ASK)
+        assert (done.stdout, done.returncode) == (shown + "\n", 0), words
+    done = omega("eval", "--virtual-time", '(llm.infer "x" :model "slow")')
+    assert done.stdout == '"[scripted] x"\n'
+
+
+def test_a_program_that_is_not_trusted_does_not_bring_its_own(omega: Omega, settings: Path) -> None:
+    done = omega("eval", "--virtual-time", "--sandbox", ASK)
+    assert done.stdout == "[scripted] x\n"
+    done = omega("eval", "--virtual-time", "--sandbox", "--config", "omega.toml", ASK)
+    assert done.stdout == "from the file\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[models.m]\nspeed = 3", "error[E706]: omega.toml: models.m.speed: unknown field"),
+        ("x = [", "error[E706]: omega.toml is not TOML"),
+        ("[models.m]\nprovider = 'nobody'", "error[E706]: unknown LLM provider `nobody`"),
+        (
+            "[models.m]\nprovider = 'openai'\nkey = 'NO_SUCH_KEY'",
+            "error[E706]: the model `m`: the environment variable NO_SUCH_KEY is not set",
+        ),
+    ],
+)
+def test_a_mistake_in_it_is_told_before_anything_runs(
+    omega: Omega, tmp_path: Path, text: str, complaint: str
+) -> None:
+    (tmp_path / "omega.toml").write_text(text)
+    done = omega("eval", '(displayln "ran")')
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.startswith(complaint)
+
+
+def test_a_named_file_must_be_there(omega: Omega) -> None:
+    done = omega("eval", "--config", "nowhere.toml", "1")
+    assert done.returncode == 2
+    assert done.stderr == "error[E501]: cannot read nowhere.toml: no such file or directory\n"
+
+
+def test_a_budget_stops_paying_and_ends_the_program_as_a_limit_does(
+    omega: Omega, settings: Path
+) -> None:
+    for amounts, answered in (("calls=2", 2), ("calls=0", 0), ("tokens=1000,calls=1", 1)):
+        done = omega("eval", "--virtual-time", "--budget", amounts, THREE)
+        assert done.stdout == "from the file\n" * answered, amounts
+        assert done.returncode == 3
+        assert "limit exceeded: " in done.stderr and "in the budget `--budget`" in done.stderr
+    done = omega("eval", "--virtual-time", "--budget", "usd=0.02", THREE)
+    assert done.stdout == "from the file\n" * 3 and done.returncode == 0
+    done = omega("eval", "--virtual-time", "--budget", "usd=0.001", THREE)
+    assert done.stdout == "" and done.returncode == 3
+
+
+def test_money_needs_a_price(omega: Omega) -> None:
+    done = omega("eval", "--virtual-time", "--budget", "usd=1", ASK)
+    assert done.returncode == 1
+    assert "error[E706]: no price is known for the model `scripted`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "amounts", ["", "calls", "calls=x", "calls=-1", "calls=1.5", "usd=nan", "usd=inf", "usd=-1",
+                "usd=1e10", "money=1", "calls=1,calls=2", "calls=1;usd=2"]
+)  # fmt: skip
+def test_amounts_that_are_none_are_bad_usage(omega: Omega, amounts: str) -> None:
+    done = omega("eval", f"--budget={amounts}", "1")
+    assert done.returncode == 2
+    assert "--budget takes amounts such as calls=50,tokens=100000,usd=0.50" in done.stderr
+
+
+def test_stats_have_a_line_for_each_model_and_one_for_all(omega: Omega, settings: Path) -> None:
+    program = f'{THREE} (llm.infer "x" :model "slow")'
+    done = omega("eval", "--virtual-time", "--stats", program)
+    table = done.stderr.split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in table] == ["model", "fast", "slow", "all"]
+    assert re.split(r"  +", table[0]) == [
+        *("model", "calls", "retries", "failed", "queue", "first", "reply", "tokens", "USD")
+    ]
+    assert re.split(r"  +", table[1].strip()) == [
+        *("fast", "3", "0", "0", "0.660 s", "-", "0.010 s", "30 + 15", "0.0060")
+    ]
+    assert re.split(r"  +", table[2].strip())[-1] == "-"
+    assert "llm     4 calls, 0 retries, 0 failures, 1 at once at most" in done.stderr
+
+
+def test_a_program_without_calls_has_no_such_table(omega: Omega) -> None:
+    done = omega("eval", "--stats", "1")
+    assert "model" not in done.stderr
+
+
+def test_a_prompt_tells_of_calls_under_way(omega: Omega, settings: Path) -> None:
+    lines = [
+        '(define story (llm.stream "story"))',
+        "(begin (for-each (lambda (i) (recv! story)) (iota 5)) 'read)",
+        ",tasks",
+        "(close! story)",
+        '(llm.infer "x")',
+        ",stats",
+    ]
+    done = omega("repl", "--virtual-time", stdin="\n".join(lines) + "\n")
+    assert re.search(r"llm\.stream +an LLM call: about \d+ tokens, \d+/s", done.stdout), done.stdout
+    stats = done.stdout + done.stderr
+    assert re.search(r"^fast +2 +0 +0 ", stats, re.M), stats
+
+
+def test_a_run_with_models_and_a_budget_is_replayed_without_their_files(
+    omega: Omega, settings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.omega").write_text(f"(guard (e (#t (displayln 'spent))) {THREE})")
+    first = omega("run", "--virtual-time", "--budget", "calls=2", "--record", "run.tape", "p.omega")
+    assert first.stdout == "from the file\nfrom the file\nspent\n"
+    settings.unlink()
+    (tmp_path / "rules.json").unlink()
+    again = omega("replay", "run.tape")
+    assert (again.stdout, again.returncode) == (first.stdout, 0)
