@@ -18,7 +18,8 @@ from omega.errors import (
     OmegaError,
     TimeoutExpired,
 )
-from omega.lisp.data import Keyword, cons, list_items, to_list
+from omega.lisp.data import Keyword, cons, to_list
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.llm import LLMRequest
@@ -71,13 +72,18 @@ def models(b: Bindings, table: Table) -> None:
             timeout=None,
         )
         stop = given["stop"]
+        if stop is False:
+            stop = None
+        if stop is not None and not isinstance(stop, str):
+            stop = b.elements(name, ":stop", stop, "a string or a list of strings")
+        check.spend(b.rt, len(prompt) + (0 if stop is None else len(stop)))
         request = LLMRequest(
             prompt,
             model=given["model"],
             system=given["system"],
             temperature=given["temperature"],
             max_tokens=given["max_tokens"],
-            stop=() if stop is None else stop if isinstance(stop, str) else list_items(stop) or (),
+            stop=() if stop is None else stop,
         )
         limit = optional_seconds(name, ":timeout", given["timeout"])
         return lambda: _timed(lambda: _text(b.door.perform("llm.infer", (request,))), limit)
@@ -160,7 +166,9 @@ def world(b: Bindings, table: Table) -> None:
 
     def command_line() -> Any:
         """(command-line) -> the list of the script's name and its arguments"""
-        return to_list(b.door.perform("command-line", ()))
+        words = list(b.door.perform("command-line", ()))
+        check.spend_each(b.rt, len(words))
+        return to_list(words)
 
     def environment(name: Any) -> Any:
         """(get-environment-variable name) -> its value, or #f"""
@@ -189,7 +197,9 @@ def world(b: Bindings, table: Table) -> None:
 
     def environment_variables() -> Any:
         """(get-environment-variables) -> the list of (name . value), of those that are granted"""
-        return to_list([cons(*each) for each in b.door.perform("env-list", ())])
+        granted = list(b.door.perform("env-list", ()))
+        check.spend_each(b.rt, len(granted))
+        return to_list([cons(*each) for each in granted])
 
     def current_second() -> float:
         """(current-second) -> seconds since 1970, a real; as (now)"""

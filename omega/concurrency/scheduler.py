@@ -326,7 +326,7 @@ class Kernel(KernelState):
         if me.holds:
             limits.refuse_wait(me)
         if event.links:
-            deadlock.check_cycle(me, event)
+            deadlock.check_cycle(self, me, event)
         event.block(self, me, 0)
         self.park(me, event)
         if me.branch < 0:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omega.concurrency.coroutines import Coroutine
     from omega.concurrency.scheduler import Kernel
 
+CANCEL_STEPS = 2  # what it is worth to tell one task to end
 CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
 
 
@@ -214,6 +215,7 @@ def _cancel_below(scheduler: Kernel, top: Scope) -> None:
             if below.cancel is None and not hides(scheduler, below):
                 work.append(below)
     doomed.sort(key=_seq, reverse=True)
+    scheduler.owe(len(doomed), CANCEL_STEPS)
     for task in doomed:
         mark(scheduler, task)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 NO_FUEL_LIMIT = 1 << 62
 NO_TASK_LIMIT = 1 << 62
+FREE_WORK = 64  # fewer tasks, waits or branches are looked at for nothing
 SLICE_TUPLE_MAX = 100_000  # steps in a slice that are kept as a tuple
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
@@ -362,6 +363,8 @@ class KernelState:
     def wake_all(self, waiters: Waiters) -> None:
         """Wake everyone in `waiters`, in order of arrival; they look themselves what happened."""
         entries = waiters.entries
+        if len(entries) >= FREE_WORK:
+            self.owe(len(entries))
         while entries:
             task, gen, branch, _ = entries.popleft()
             if task.gen == gen:
@@ -443,6 +446,23 @@ class KernelState:
         task.left = left
         task.steps += used
         self.steps += used
+
+    def owe(self, items: int, steps_each: int = 1) -> None:
+        """Count steps for work that the running task did on so many tasks, waits or branches where
+        no slice may end; if they are too many, the slice ends at its next step. A few are free.
+        """
+        me = self.current
+        if me is None or items < FREE_WORK:
+            return
+        steps = items * steps_each
+        if me.stack is not None:
+            it = me.it
+            left = it.__length_hint__()
+            deque(islice(it, steps), 0)
+            steps -= left
+        if steps > 0:
+            me.steps += steps
+            self.steps += steps
 
     def cut_slice(self, task: Task) -> None:
         """Have `task` come to a slice end at its next step; the rest it has not taken."""

@@ -197,9 +197,13 @@ class Task:
         return path_text(self.own_path())
 
     def has_id(self, task_id: str) -> bool:
-        """`id == task_id`, mostly without building it."""
+        """`id == task_id`, mostly without building it: of siblings, the last number tells."""
         path = self.own_path()
-        return path[2] == task_id.count(".") and path_text(path) == task_id
+        return (
+            task_id.endswith(str(path[1]))
+            and path[2] == task_id.count(".")
+            and path_text(path) == task_id
+        )
 
     def short_id(self) -> str:
         """`id` for messages; of one that is very long, the end."""
