@@ -74,13 +74,8 @@ class AsyncioDriver(Driver):
         return max(0, min(POLL_SWITCHES_MAX, int(rest / self._pace_us) - 1 if self._pace_us else 0))
 
     def poll_due(self) -> bool:
-        now = clock.now_us()
+        now = self._look()
         scheduler = self.scheduler
-        held_us = now - self._seen_us
-        if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
-            self.held(held_us)
-        self._seen_us = now
-        self._seen_turns = scheduler.turns
         heap = scheduler.timers.heap
         return (
             (bool(heap) and heap[0][0] <= now)
@@ -88,6 +83,19 @@ class AsyncioDriver(Driver):
             or scheduler.inbox.filled
             or (self._needs_loop and not self._in_loop)
         )
+
+    def _look(self) -> int:
+        """What the clock shows now, at the end of a slice: how long that took, if it is known."""
+        now = clock.now_us()
+        scheduler = self.scheduler
+        held_us = now - self._seen_us
+        if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
+            self.held(held_us)
+        self._seen_us = now
+        self._seen_turns = scheduler.turns
+        return now
+
+    leaves = _look
 
     def host_returned(self, name: str) -> None:
         now = clock.now_us()
@@ -97,6 +105,9 @@ class AsyncioDriver(Driver):
         self._seen_us = now
 
     def wants_control(self) -> bool:
+        scheduler = self.scheduler
+        if scheduler.turns - self._seen_turns == 1 and not scheduler.listeners:
+            self._look()  # whoever listens has been told at the end of the turn
         return (self._in_loop and clock.now_us() >= self._batch_end_us) or (
             self._needs_loop and not self._in_loop
         )

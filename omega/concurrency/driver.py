@@ -80,9 +80,17 @@ class Driver:
     def host_returned(self, name: str) -> None:
         """The host function `name` has returned to the running task."""
 
+    def leaves(self) -> object:
+        """The running task gives up the processor, or has ended. Asked while somebody listens."""
+
     def held(self, us: int, by: str | None = None) -> None:
-        """The running task has held the processor for so long; by: in this host function."""
+        """The task that runs, or came to the hub last, has held the processor for so long; by: in
+        this host function.
+        """
         self.scheduler.watchdog.took(us, by)
+
+    def tell_held(self) -> None:
+        """Call `held` for whatever is known and was not told yet."""
 
     def wants_control(self) -> bool:
         """Asked by the hub between tasks: shall the batch end, for the driver to look at I/O?"""

@@ -387,6 +387,7 @@ class Scheduler(Kernel):
         )
 
     def stats(self) -> Stats:
+        self.driver.tell_held()
         counters = self.counters
         return Stats(
             pending_tasks=self.live - self.started,

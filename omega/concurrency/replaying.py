@@ -15,6 +15,7 @@ happened for the host (`fail`).
 from __future__ import annotations
 
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -25,7 +26,6 @@ from omega.concurrency.recording import LOOP, START, stage
 from omega.concurrency.scheduler import Kernel
 from omega.errors import HostError
 
-FAR = 1 << 30  # switches without a visit of the hub
 POST_S = 60.0  # how long a thread of the host may take to post what it posted
 
 Fact = Sequence[Any]  # kind, turns, stage, us or None, fields
@@ -37,6 +37,8 @@ _BETWEEN = frozenset(("standstill", "returned", "act", "end"))
 class Tape(Protocol):
     stop: Callable[[HostError], NoReturn]  # how the replay ends; the driver sets it
     turns: Callable[[], int]  # how many there were so far; the driver sets it
+
+    slow: deque[list[Any]]  # the next slow slices: kind, turns, steps, returns, by, us
 
     @property
     def head(self) -> Fact | None:
@@ -310,8 +312,8 @@ class ReplayDriver(_Replaying):
     def _switches_left(self) -> int:
         """How many switches until the hub is to be visited for the head."""
         head = self.tape.head
-        if head is None:
-            return FAR
+        if head is None:  # torn: beyond the facts that are left, nothing is known of any turn's end
+            return -1
         return max(0, int(head[1]) - self.scheduler.turns - 1 + int(head[2][0]))
 
     def take_head(self) -> Fact:
@@ -325,12 +327,29 @@ class ReplayDriver(_Replaying):
         self._returns += 1
         self._look_at_watchdog(name)
 
+    def leaves(self) -> None:
+        self._look_at_watchdog(None)
+
+    def tell_held(self) -> None:
+        """Also of those that were seen where this run does not look: nobody listened to the one of
+        the two, or the hub was visited there.
+        """
+        slow, scheduler = self.tape.slow, self.scheduler
+        now = [scheduler.turns, scheduler.steps_now(), self._returns]
+        if scheduler.current is None:
+            now[0] += 1  # the last turn is over
+        while slow and slow[0][1:4] < now:
+            scheduler.watchdog.took_once(slow.popleft()[5])
+
     def _look_at_watchdog(self, by: str | None) -> None:
-        fact = self.tape.peek()
-        scheduler = self.scheduler
-        now = ["slow", scheduler.turns, scheduler.steps_now(), self._returns, by]
-        if self.failure is None and fact is not None and list(fact[:5]) == now:
-            self.held(self.tape.take("slow")[5], by)
+        slow, scheduler = self.tape.slow, self.scheduler
+        if not slow or self.failure is not None:
+            return
+        now = [scheduler.turns, scheduler.steps_now(), self._returns]
+        while slow and slow[0][1:4] < now:
+            scheduler.watchdog.took_once(slow.popleft()[5])
+        if slow and slow[0][1:5] == [*now, by]:
+            self.held(slow.popleft()[5], by)
 
     def poll_due(self) -> bool:
         self._check_end()

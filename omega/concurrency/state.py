@@ -100,6 +100,7 @@ class KernelState:
         "_task_timeout",
         "_thread",
         "_woken",
+        "came",
         "chooser",
         "choosing",
         "chores",
@@ -196,7 +197,8 @@ class KernelState:
         self.in_batch = False
         self._resume: Task | None = None  # runs next, before any ready task
         self._hub: greenlet = None
-        self._last: Task | None = None  # came to the hub last, and did not wait for anything
+        self.came: Task | None = None  # had the processor when the hub was visited last
+        self._last: Task | None = None  # the same, if it did not wait for anything
         self._spare: list[greenlet] = []
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
         self._poll_at = 0  # once `turns` is greater, the hub is visited
@@ -238,8 +240,7 @@ class KernelState:
         self._passed_ready = self._new_queue(passed=True)
         self._passed_new = self._new_queue(passed=True)
         self._ready = self._new_queue()
-        # A yield goes behind every ready task: in a queue of priorities that is not the end.
-        self._append_last = getattr(self._ready, "append_last", self._ready.append)
+        self._append_last = self.appends_last()
         for task in queued:
             self._ready.append(task)
         if lending is not None and lends_anew:
@@ -249,6 +250,21 @@ class KernelState:
                     lending.begin(task, task.waiting)
         if self.finished.maxlen != config.keep_finished:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
+
+    def appends_last(self) -> Callable[[Task], None]:
+        """What queues a task that yields, behind every ready one: in a queue of priorities that is
+        not the end. While somebody would hear of a slow slice, the driver is told.
+        """
+        append: Callable[[Task], None] = getattr(self._ready, "append_last", self._ready.append)
+        if not self.listeners or self.config.slow_slice is None:
+            return append
+        leaves = self.driver.leaves
+
+        def leave_and_append(task: Task) -> None:
+            leaves()
+            append(task)
+
+        return leave_and_append
 
     def _new_queue(self, passed: bool = False) -> Ready:
         if self.chooser is not None:

@@ -31,7 +31,12 @@ from omega.tape import TapeReader, TapeWriter
 from tests.concurrency.programs import steps
 
 CONFIGS = [
-    SchedulerConfig(fairness_mode=mode, yield_every=every, max_concurrent_tasks=limit)
+    SchedulerConfig(
+        fairness_mode=mode,
+        yield_every=every,
+        max_concurrent_tasks=limit,
+        slow_slice=0.1 if every == 7 else 2e-6,  # then nearly all are slow
+    )
     for mode in ("fifo", "round-robin", "priority")
     for every, limit in ((7, 3), (100, 1), (100, 10_000))
 ]
@@ -76,7 +81,7 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
             seen.append(str(error))
 
     def act(depth: int) -> None:
-        what = rng.randrange(17)
+        what = rng.randrange(18)
         if what == 0:
             s.yield_now()
         elif what == 1:
@@ -116,6 +121,8 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
             seen.append(s.now_us())
         elif what in (15, 16):
             outside(what - 15, rng.randrange(10))
+        elif what == 17:
+            seen.append(s.stats().longest_slice_ms)
 
     def live(depth: int) -> None:
         for _ in range(rng.randrange(1, 8)):
@@ -127,12 +134,16 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
 
 
 def performed(
-    driver: Any, config: SchedulerConfig, program: Callable[[Scheduler, list[Any]], None]
+    driver: Any,
+    config: SchedulerConfig,
+    program: Callable[[Scheduler, list[Any]], None],
+    is_heard: bool = True,
 ) -> list[Any]:
-    """All that can be seen of a run."""
+    """All that can be seen of a run; without its events if nobody listens."""
     s = Scheduler(config, driver=driver)
     lines, seen = Lines(), []
-    s.listeners.append(EventWriter(lines))
+    if is_heard:
+        s.listeners.append(EventWriter(lines))
     program(s, seen)
     s.run()
     s._check()
@@ -146,17 +157,18 @@ def twice(
     config: SchedulerConfig,
     program: Callable[[Scheduler, list[Any]], None],
     virtual: bool = False,
+    heard: tuple[bool, bool] = (True, True),
 ) -> tuple[list[Any], list[Any]]:
     """A recorded run, and the replay of its tape."""
     writer = TapeWriter(path)
     writer.begin({})
     recording = (VirtualRecordingDriver if virtual else RecordingDriver)(writer)
-    first = performed(recording, config, program)
+    first = performed(recording, config, program, heard[0])
     recording.arrived("end", None)
     writer.close()
     reader = TapeReader(path)
     replaying = (VirtualReplayDriver if virtual else ReplayDriver)(reader)
-    again = performed(replaying, config, program)
+    again = performed(replaying, config, program, heard[1])
     assert replaying.failure is None and reader.is_at_end
     reader.close()
     return first, again
@@ -175,6 +187,23 @@ def test_a_replay_has_the_events_of_the_recorded_run(
             virtual,
         )
         assert again == first
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans(), st.booleans())
+def test_a_replay_is_the_same_whether_somebody_listens_or_not(
+    seed: int, config: SchedulerConfig, virtual: bool, is_first_heard: bool
+) -> None:
+    """The watchdog looks more often where somebody listens."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, again = twice(
+            str(Path(folder, "run.tape")),
+            config,
+            lambda s, seen: wild(s, random.Random(seed), seen),
+            virtual,
+            (is_first_heard, not is_first_heard),
+        )
+        assert again[1:] == first[1:]
 
 
 @settings(max_examples=8, deadline=None)
