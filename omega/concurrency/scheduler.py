@@ -94,12 +94,12 @@ class Kernel(KernelState):
             parent.children = number = parent.children + 1
             if priority is None:
                 priority = parent.priority
-            owner, doom, bound = scope or parent.inner, parent.doom, parent.terms.deadline
+            owner = parent.inner if scope is None else scopes.home(self, parent, scope)
+            doom, bound = parent.doom, parent.terms.deadline
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
         task._parent_path, task._number, task.seq = path, number, seq
-        task.name = name
-        task.priority = priority
+        task.name, task.priority = name, priority
         task.state, task.scope = PENDING, owner
         task.body = body
         task.locals, task.span = locals, span

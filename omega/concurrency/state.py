@@ -100,6 +100,8 @@ class KernelState:
         "_task_timeout",
         "_thread",
         "_woken",
+        "annexes",
+        "annexes_max",
         "came",
         "chooser",
         "choosing",
@@ -155,6 +157,7 @@ class KernelState:
         self.registers["_it"] = HUB_STEPS
         self.current: Task | None = None
         self.root = Scope(None, None, "root")
+        self.annexes: dict[Scope | Task, Scope] = {}  # group -> where its detached tasks live
         self.timers = Timers()
         self.counters = Counters()
         # Channels and locks that are looked at for leaks -> where they were made.
@@ -171,11 +174,10 @@ class KernelState:
         self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
         self.turns = 0  # the slice number: how often some task got the processor
         self.stays = 0  # turns in which the task that had the processor kept it
-        self.spawned = 0
+        self.spawned = self.ended = self.host_children = self.annexes_max = 0
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
-        self.host_children = self.ended = 0
         self.daemons = 0  # live daemon tasks
         self.choosing: Choice | None = None  # with nacks; they are told before anybody else runs
         self.externals: dict[External, None] = {}  # in flight, in starting order
@@ -184,11 +186,10 @@ class KernelState:
         self.failures: dict[Task, None] = {}
         self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
         self.inbox = Inbox()
-        self.closed = False
+        self.closed = self._interrupted = False
         self.started = 0  # tasks that have a stack, or are about to get one
         self._suspended = 0  # those of them in state suspended
         self._woken = 0  # suspended tasks in `_ready`
-        self._interrupted = False
         self._breaking = False  # close() breaks off what did not end by itself
         self._stop = False  # a task the host waits for has ended
         # KeyboardInterrupt or SystemExit of a task on its way to the host.

@@ -165,7 +165,7 @@ class Task:
     branch: int  # which branch of the wait won; negative: see state.CANCEL, state.THROW
     value: Any  # what the wake-up delivers
     since: int  # the slice in which it began to wait
-    rank: tuple[int, int, int]  # set by the queues that have ranks: key, arrival, level
+    rank: Any  # set by the queues that have ranks, each its own
     # Set by its first child, its first effect.
     children: int
     effects: int

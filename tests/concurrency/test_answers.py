@@ -158,13 +158,17 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "embedding/test_calls.py::test_priority_is_lent_along_the_queue_of_calls",
     ),
     "fair by scope": (
-        "concurrency/test_policies.py::"
+        "concurrency/test_fair_by_scope.py::"
+        "test_detached_tasks_count_to_the_group_of_their_spawner",
+        "concurrency/test_fair_by_scope.py::"
         "test_by_scope_many_children_of_one_scope_cannot_drown_a_sibling",
     ),
     "an explicit yield": (
         "concurrency/test_policies.py::test_an_explicit_yield_goes_once_behind_every_ready_task",
         "concurrency/test_lending.py::"
         "test_a_yield_goes_behind_every_ready_task_also_the_less_urgent",
+        "concurrency/test_fair_by_scope.py::"
+        "test_a_yield_goes_behind_every_ready_task_of_other_scopes_too",
     ),
 }
 
