@@ -57,6 +57,10 @@ class Driver:
         """The time, in nanoseconds; for stamps."""
         return self.now_us() * 1000
 
+    def shown_us(self) -> int:
+        """The time for whoever looks at a run: to look is no part of it."""
+        return self.now_us()
+
     def due_us(self) -> int:
         """The time as a visit of the hub has it: timers up to it are fired now."""
         return self.now_us()

@@ -195,6 +195,9 @@ class RecordingDriver(_Recording, AsyncioDriver):
     def now_ns(self) -> int:
         return self._told_us * 1000
 
+    def shown_us(self) -> int:
+        return clock.now_us()
+
     def due_us(self) -> int:
         us = clock.now_us()
         # Not the top of the heap, which may be stale: when those are swept is nobody's business.

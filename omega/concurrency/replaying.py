@@ -291,6 +291,10 @@ class ReplayDriver(_Replaying):
     def now_ns(self) -> int:
         return self._seen_us * 1000
 
+    def shown_us(self) -> int:
+        """What the clock showed last: the tape does not tell more."""
+        return self._seen_us
+
     def due_us(self) -> int:
         if self.due("timers") is None:
             return -1  # no timer was due

@@ -373,6 +373,9 @@ class KernelState:
         task.waiting = None
         self._woken += 1
         self._ready.append(task)
+        if self.listeners:
+            me = self.current
+            self.emit("TaskReady", task, by=None if me is None else me.id)
         if not self.in_batch:
             self.driver.notify()
         return True
