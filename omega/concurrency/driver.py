@@ -174,6 +174,7 @@ class VirtualDriver(Driver):
     virtual = True
 
     def __init__(self, start_s: float = 0.0) -> None:
+        self.start_s = start_s
         self._offset_us = to_us(start_s)
         self._steps_seen = 0
         self._switches_seen = 0

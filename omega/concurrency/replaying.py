@@ -87,10 +87,9 @@ class _Replaying(Driver):
     """What both do. Mixed into a driver."""
 
     cuts_slices = False
-    stay_turns = 0  # the next visit is at the position of a fact, and that is a number of turns
 
-    def __init__(self, tape: Tape) -> None:
-        super().__init__()
+    def __init__(self, tape: Tape, *settings: Any) -> None:
+        super().__init__(*settings)
         self.tape = tape
         self.failure = None  # else the replay is over because of it
         self.is_paused = False  # somebody looks at the run: what that asks for is no part of it
@@ -126,13 +125,15 @@ class _Replaying(Driver):
 
     def take_head(self) -> Fact:
         """The head, which is met now."""
-        return self.tape.take_head()
+        head = self.tape.take_head()
+        if self.tape.is_over:  # torn: at the same visit of the hub more may have come in
+            self.scheduler.add_chore(self._check_end)
+        return head
 
     def _look(self) -> None:
         """A visit of the hub begins: what is due there by itself."""
+        self._pass_marks()
         self._check_end()
-        while self.due("mark") is not None:
-            self.take_head()
         head = self.tape.head
         if head is None:
             return
@@ -140,6 +141,10 @@ class _Replaying(Driver):
             self._diverge(f"it has gone past what came from outside: {self.tape.shown(head)}")
         if self.due("interrupt") is not None:
             self.scheduler._interrupted = True
+
+    def _pass_marks(self) -> None:
+        while self.due("mark") is not None:
+            self.take_head()
 
     def heard_interrupt(self) -> None:
         if self.due("interrupt") is not None:
@@ -275,7 +280,11 @@ class _Replaying(Driver):
 
 
 class ReplayDriver(_Replaying):
-    """What was recorded in real time."""
+    """What was recorded in real time. The hub is visited where the next fact was met, and nowhere
+    else: a task that is alone stays where it is.
+    """
+
+    stay_turns = 0  # the next visit is at the position of a fact, and that is a number of turns
 
     def __init__(self, tape: Tape) -> None:
         super().__init__(tape)
@@ -321,7 +330,7 @@ class ReplayDriver(_Replaying):
         return max(0, int(head[1]) - self.scheduler.turns - 1 + int(head[2][0]))
 
     def take_head(self) -> Fact:
-        head = self.tape.take_head()
+        head = super().take_head()
         scheduler = self.scheduler
         if scheduler.in_batch:  # a visit too early would be told apart, if a stack is needed then
             scheduler._poll_at = scheduler.turns + self._switches_left()
@@ -356,10 +365,14 @@ class ReplayDriver(_Replaying):
             self.held(slow.popleft()[5], by)
 
     def poll_due(self) -> bool:
+        self._pass_marks()
         self._check_end()
         self._look_at_watchdog(None)
         head = self.tape.head
-        return head is not None and self.scheduler.turns >= head[1] + head[2][0]
+        if head is None:  # a slice end has been looked at: see _switches_left
+            self.scheduler._poll_at = self.scheduler.turns
+            return False
+        return bool(self.scheduler.turns >= head[1] + head[2][0])
 
     def wants_control(self) -> bool:
         if self.failure is not None:
@@ -408,6 +421,7 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
         return VirtualDriver.poll_switches(self)
 
     def poll_due(self) -> bool:
+        self._pass_marks()
         self._check_end()
         head = self.tape.head
         if head is not None and head[0] in ("interrupt", "posts") and self.is_here(head):
