@@ -39,7 +39,7 @@ def check_cycle(kernel: Kernel, me: Task, event: Event) -> None:
         waiting = task.waiting
         if isinstance(waiting, Scope) or (isinstance(waiting, Event) and waiting.links):
             work.extend((task, target) for target in waiting.waits_on())
-    kernel.owe(len(came_from))
+    kernel.owe(len(came_from) // 2)
 
 
 def cycle_error(me: Task, event: Event, path: list[Task]) -> Deadlock:
