@@ -16,6 +16,8 @@ from omega.concurrency import EventWriter, Task
 from omega.tape import Replay, TapeReader
 from omega.tape.session import arguments_of
 
+CROWD = 70  # as many steps are owed for them
+
 PROGRAM = """
 (define (count n) (let loop ((i 0)) (if (< i n) (loop (+ i 1)) n)))
 (define (down n) (if (= n 0) 0 (+ 1 (down (- n 1)))))
@@ -104,8 +106,19 @@ def test_stops_change_nothing(recorded: Any, task: str, step: int, moves: list[s
 
     assert replayed(tape, begin) == seen
     for id_, at in stops[:1]:
-        # The work of a primitive has no inside: the stop is before it.
-        assert id_ == task and at <= step
+        # The work of a primitive has no inside: the stop is before it; of what is owed, behind it.
+        assert id_ == task and (at <= step or at - step < CROWD)
+
+
+@pytest.mark.parametrize("step", range(60, 180, 3))
+def test_a_stop_near_steps_that_are_owed_changes_nothing(recorded: Any, step: int) -> None:
+    tape, seen = recorded
+
+    def begin(scheduler: SteppingScheduler) -> None:
+        scheduler.stop = lambda task: scheduler.go_on()
+        scheduler.stop_before("1", step)
+
+    assert replayed(tape, begin) == seen
 
 
 def test_every_step_of_a_task_is_a_place_to_stop(recorded: Any) -> None:
