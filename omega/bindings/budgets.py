@@ -12,6 +12,7 @@ from typing import Any
 from omega.bindings.base import Bindings, Table, shown
 from omega.errors import HostError, LispTypeError, LispValueError
 from omega.lisp.data import Keyword
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.llm.budget import Budget
@@ -86,7 +87,7 @@ def budgets(b: Bindings, table: Table) -> None:
             raise wrong_type("llm.tokens", 1, "a string", text)
         if len(rest) > 1 or (rest and not isinstance(rest[0], str)):
             raise wrong_type("llm.tokens", 2, "a model's name", rest[0])
-        b.rt.charge(len(text) // 4)
+        check.spend(b.rt, len(text))
         model = calls.models.find(rest[0] if rest else None)
         found: int = calls.spending.tokens(text, model)
         return found

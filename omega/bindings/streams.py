@@ -43,6 +43,11 @@ class Stream(Channel):
         """What has come so far."""
         return "".join(self._pieces)
 
+    @property
+    def characters(self) -> int:
+        """Of the prompt and of what has come."""
+        return len(self._request.prompt_text) + sum(map(len, self._pieces))
+
     def usage(self) -> dict[str, int]:
         from omega.llm.tokens import TokenCounter, typical_tokens
 

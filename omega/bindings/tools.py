@@ -20,6 +20,7 @@ from omega.bindings.json_data import from_json, to_json
 from omega.bindings.models import OPTIONS, Asking, reply_text
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
@@ -60,6 +61,7 @@ class Tool:
     def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
         self.procedure = procedure
         signature, documentation = rt.signature(procedure), _documentation(procedure)
+        check.spend(rt, len(signature) + len(documentation))
         own, self.parameters = parameters_of(signature)
         name = given.get("name") or own
         self.name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS]

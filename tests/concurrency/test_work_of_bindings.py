@@ -83,6 +83,32 @@ LONG: dict[str, tuple[str, str]] = {
     ),
     "llm.infer": ("(define s (make-string (* 64 n) #\\a))", "(llm.infer s)"),
     "llm-event": ("(define s (make-string (* 64 n) #\\a))", "(llm-event s)"),
+    "llm.chat": ("(define s (make-string (* 64 n) #\\a))", "(llm.chat (list (list 'user s)))"),
+    "llm.stream": ("(define s (make-string (* 64 n) #\\a))", "(llm.stream s)"),
+    "llm.tokens": ("(define s (make-string (* 64 n) #\\a))", "(llm.tokens s)"),
+    "as-data": ("(define s (make-string (* 64 n) #\\a))", "(as-data s)"),
+    "image-data": ("(define s (make-bytevector (* 64 n) 1))", '(image-data s "image/png")'),
+    "image-url": ("(define s (make-string (* 64 n) #\\a))", "(image-url s)"),
+    "stream-text": (
+        "(define s (llm.stream (make-string (* 64 n) #\\a))) (channel->list s)",
+        "(stream-text s)",
+    ),
+    "stream-usage": (
+        "(define s (llm.stream (make-string (* 64 n) #\\a))) (channel->list s)",
+        "(stream-usage s)",
+    ),
+    "make-tool": (
+        "(eval (list 'define '(f x) (make-string (* 64 n) #\\a) 'x))",
+        "(make-tool f)",
+    ),
+    "tool-schema": (
+        "(eval (list 'define '(f x) (make-string (* 64 n) #\\a) 'x))",
+        "(tool-schema f)",
+    ),
+    "tool-loop": (
+        "(define s (make-string (* 64 n) #\\a)) (define (t x) x)",
+        "(tool-loop s :tools (list t))",
+    ),
 }  # fmt: skip
 BY_ID = "await task-result task-state task-name task-id get-task task-event"
 # By a task's id: the tasks there are are searched.
@@ -137,6 +163,12 @@ SHORT: dict[str, str] = {
     "ivar-take": "(ivar-take ivar)",
     "ivar-event": "(ivar-event ivar)",
     "llm.stats": "(llm.stats)",
+    "%with-budget": "(with-budget {:calls 5} 1)",
+    "budget-left": "(with-budget {:calls 5} (budget-left))",
+    "budget-spent": "(with-budget {:calls 5} (budget-spent))",
+    "make-progress": '(make-progress "label" n)',
+    "progress-add!": '(progress-add! (make-progress "label" n) n)',
+    "progress-end!": '(progress-end! (make-progress "label" n))',
     "llm.usage": "(llm.usage)",
     "jiffies-per-second": "(jiffies-per-second)",
     "make-generator": "(make-generator (lambda (yield) (yield 1)))",
