@@ -78,7 +78,7 @@ class Spending:
             cost = 0 if price is None else price.cost_max(most_in, most_out)
             reserve = Amounts(1, most_in + most_out, cost)
         sent = request.replaced(**changes) if changes else request
-        put = self.counter.input(sent, self._name(model)).typical
+        put = self.counter.input(sent, exact=False).typical
         got = self._lengths.get(model.shown, GUESSED_OUTPUT)
         return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
 
@@ -169,7 +169,7 @@ class Spending:
             return told
         from omega.llm.tokens import typical_tokens
 
-        put = self.counter.input(call.request, self._name(call.model)).typical
+        put = self.counter.input(call.request, exact=False).typical
         got = typical_tokens(text) if text is not None else round(call.flight.pieces / CHARACTERS)
         return Usage(put, got, is_reported=False)
 

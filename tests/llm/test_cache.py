@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from omega.errors import HostError, LLMError
 from omega.llm.cache import ENTRY_BYTES, MemoryCache, ReplyCache, reply_from_text, reply_to_text
 from omega.llm.cache_sqlite import VERSION, SQLiteCache
+from omega.llm.messages import ToolCall
 from omega.llm.request import LLMReply, Usage
 
 
@@ -70,12 +71,9 @@ def test_unreported_usage_stays_unreported(cache: ReplyCache) -> None:
 
 
 def test_a_reply_that_asks_for_tools_is_not_kept(cache: ReplyCache) -> None:
-    class Asking(LLMReply):
-        tool_calls = ("call",)
-
     cache.put("a", reply("old"))
     cache.clear()
-    cache.put("a", Asking("x"))
+    cache.put("a", LLMReply("x", tool_calls=[ToolCall("1", "look", {})]))
     assert cache.get("a") is None
 
 

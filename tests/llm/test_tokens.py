@@ -82,7 +82,9 @@ def test_data_nested_deep_is_no_recursion() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    found = TokenCounter().input(LLMRequest(messages=[{"role": "user", "content": deep}]))
+    call = {"id": "1", "name": "look", "arguments": {"x": deep}}
+    messages = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+    found = TokenCounter().input(LLMRequest(messages=messages))
     assert found.typical > 100_000
 
 
