@@ -167,8 +167,7 @@ class KernelState:
         self.chooser: Chooser | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.on_stall: Callable[[Deadlock], None] | None = None
-        # What a listing adds to what a task waits for: how far that has come.
-        self.remark: Callable[[Task], str | None] | None = None
+        self.remark: Callable[[Task], str | None] | None = None  # on its wait, in a listing
         self.stall: tuple[str, ...] = ()  # the last wait-for graph that the host was told of
         self.fuel_error: LimitExceeded | None = None  # the fuel ran out: the host gets it
         self.wall: CancelRequest | None = None  # the wall limit was hit: every checkpoint raises it
