@@ -180,10 +180,9 @@ class KernelState:
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
-        self.daemons = 0  # live daemon tasks
         self.choosing: Choice | None = None  # with nacks; they are told before anybody else runs
         self.externals: dict[External, None] = {}  # in flight, in starting order
-        self.outside_holds = 0
+        self.daemons = self.outside_holds = 0  # live daemon tasks; sources that may yet act
         self.chores: deque[Callable[[], None]] = deque()  # for the hub
         self.failures: dict[Task, None] = {}
         self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
