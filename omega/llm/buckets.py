@@ -1,0 +1,176 @@
+"""Token buckets: how much of a rate is left, on given times.
+
+Owns: `Bucket`. Refuses: a clock (every time is the caller's, of one clock that never goes back),
+and to know what its units are: requests or tokens.
+
+A bucket holds at most `burst` units and gains `rate_s` units a second. What is taken before its
+truth is known is an estimate: `settle` gives the truth, and a truth that is larger leaves a debt
+(a level below zero) that the rate pays off before anything else fits.
+
+Two kinds of bucket:
+- a *given* one has the rate and burst somebody configured. What a vendor's headers say only makes
+  it stricter.
+- a *learned* one is unlimited until the first headers come, and is then what they say.
+
+What headers say, and what follows. `remaining` was true when the vendor counted the call that
+carried the headers; what was sent since is not in it. So at most
+
+    remaining - (taken since that call was sent)
+
+is left now. Nothing is added for the time since: nobody knows when within the call the vendor
+counted, and a bucket that guessed would promise what the vendor did not say.
+
+Invariants (tests/llm/test_buckets.py): what is taken when `ready_s` says now, within any time t,
+is at most burst + rate * t (+ what a single amount exceeds the burst by); against a vendor that
+counts as described, nothing taken so is ever refused.
+"""
+
+from __future__ import annotations
+
+SLACK_S = 1e-6  # the scheduler counts in microseconds; below that "later" is rounding
+PERIOD_S = 60.0  # of a vendor's limit, until its headers show how fast it fills up
+
+_INFINITE = float("inf")
+
+
+class Rate:
+    """A rate somebody configured. per_s: units a second, > 0. burst: units at once, > 0.
+
+    burst: None holds what comes in one second, at least one unit: the strictest window a vendor
+    that says "per minute" is known to enforce.
+    """
+
+    __slots__ = ("burst", "per_s")
+
+    def __init__(self, per_s: float, burst: float | None = None) -> None:
+        self.per_s = _positive("per_s", per_s)
+        self.burst = max(1.0, self.per_s) if burst is None else _positive("burst", burst)
+
+    @classmethod
+    def per_minute(cls, units: float, burst: float | None = None) -> Rate:
+        """`units` a minute, as vendors give their limits."""
+        return cls(_positive("units", units) / 60, burst)
+
+    def __repr__(self) -> str:
+        return f"Rate(per_s={self.per_s:g}, burst={self.burst:g})"
+
+
+def _positive(name: str, value: float) -> float:
+    from omega.errors import HostError
+
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _INFINITE:
+        raise HostError(f"a rate's {name} must be a positive number, got {value!r}")
+    return float(value)
+
+
+class Bucket:
+    """See the module. taken: everything ever taken, given back or not; a call remembers it when it
+    is sent, for `adopt`.
+    """
+
+    __slots__ = ("_at_s", "_given_burst", "_given_s", "_level", "burst", "rate_s", "taken")
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        self._given_s = self.rate_s = None if rate is None else rate.per_s
+        self._given_burst = self.burst = _INFINITE if rate is None else rate.burst
+        self._level = self.burst
+        self._at_s = -_INFINITE
+        self.taken = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a limit: a configured one, or one the vendor told."""
+        return self.rate_s is not None
+
+    def level(self, now_s: float) -> float:
+        """Units left, below zero for a debt; infinite while nothing is known."""
+        self._advance(now_s)
+        return self._level
+
+    def ready_s(self, amount: float, now_s: float) -> float:
+        """When `amount` fits: `now_s`, or later.
+
+        More than the bucket holds fits when the bucket is full, and leaves a debt: the estimate may
+        be wrong, and only the vendor can say that it never takes so much.
+        """
+        if self.rate_s is None:
+            return now_s
+        self._advance(now_s)
+        missing = min(amount, self.burst) - self._level
+        return now_s if missing <= self.rate_s * SLACK_S else now_s + missing / self.rate_s
+
+    def expected_s(self, amount: float, now_s: float) -> float:
+        """When the last of many takes that add up to `amount` fits, if nothing else is taken."""
+        if self.rate_s is None:
+            return now_s
+        self._advance(now_s)
+        return now_s + max(0.0, amount - self._level) / self.rate_s
+
+    def reserve(self, amount: float, now_s: float) -> float:
+        """Take `amount` now; answers when it fits (`ready_s`), until when whoever took it waits."""
+        ready_s = self.ready_s(amount, now_s)
+        self.taken += amount
+        self._level -= amount
+        return ready_s
+
+    def settle(self, estimate: float, truth: float, now_s: float) -> None:
+        """`estimate` units were reserved; `truth` were used."""
+        self._advance(now_s)
+        self._level = min(self.burst, self._level + estimate - truth)
+        self.taken += max(0.0, truth - estimate)
+
+    def refund(self, amount: float, now_s: float) -> None:
+        """What was reserved is not used after all.
+
+        `taken` keeps it: whoever counts what was taken since must not count too little.
+        """
+        self.settle(amount, 0.0, now_s)
+
+    def drain(self, now_s: float) -> None:
+        """The vendor said that nothing is left, without figures."""
+        if self.rate_s is not None:
+            self._advance(now_s)
+            self._level = min(self._level, 0.0)
+
+    def adopt(
+        self,
+        limit: float | None,
+        remaining: float | None,
+        reset_s: float | None,
+        *,
+        taken_before: float,
+        now_s: float,
+    ) -> None:
+        """What the headers of an answer said. Nonsense (negative, infinite) is not believed.
+
+        limit: the vendor's burst. remaining: left when it counted the call. reset_s: seconds until
+        it is full again. taken_before: `taken` as it was once the call itself had been taken.
+        """
+        limit, remaining, reset_s = _fact(limit), _fact(remaining), _fact(reset_s)
+        if limit == 0:  # a key without any allowance says so by refusing
+            limit = None
+        self._advance(now_s)
+        if limit is not None:
+            self.burst = min(self._given_burst, limit)
+            self._level = min(self._level, self.burst)
+        given_s = self._given_s
+        if limit is not None:
+            if remaining is not None and reset_s and remaining < limit:
+                shown_s = (limit - remaining) / reset_s
+                self.rate_s = shown_s if given_s is None else min(given_s, shown_s)
+            elif self.rate_s is None:
+                self.rate_s = limit / PERIOD_S
+        if remaining is not None and self.rate_s is not None:
+            left = remaining - (self.taken - taken_before)
+            self._level = min(left, self.burst if given_s is None else self._level)
+
+    def _advance(self, now_s: float) -> None:
+        if now_s > self._at_s:
+            if self.rate_s is not None and self._level < self.burst:
+                gained = self.rate_s * (now_s - self._at_s)
+                self._level = min(self.burst, self._level + gained)
+            self._at_s = now_s
+
+
+def _fact(value: float | None) -> float | None:
+    return value if value is not None and 0 <= value < _INFINITE else None
