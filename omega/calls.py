@@ -19,6 +19,7 @@ from typing import Any
 from omega.concurrency import Cell, External, Scheduler, Task
 from omega.errors import Cancelled, LLMError, OmegaError
 from omega.llm import Governor, LLMReply, LLMRequest, Provider, RetryPolicy
+from omega.llm.lane import Outcome
 
 Identity = tuple[str, int]
 
@@ -129,7 +130,10 @@ class Calls:
 
     def _admit(self) -> None:
         now_s = self.scheduler.driver.now()
-        for identity in self.governor.admit(now_s):
+        admission = self.governor.admit(now_s)
+        for refusal in admission.refused:
+            self._refused(self._live.pop(refusal.call_id), refusal.error)
+        for identity in admission.calls:
             self._start(self._live[identity])
         if self._timer is not None:
             self._timer.cancel()
@@ -164,19 +168,28 @@ class Calls:
         if error is not None and not call.abandoned and not isinstance(error, Cancelled):
             delay = self.retry.delay(call.attempt, error, self._rng.random())
         now_s = self.scheduler.driver.now()
+        told = _outcome(error)
         if delay is not None:
             assert isinstance(error, LLMError)
+            why = self.governor.requeue(call.identity, now_s + delay, told, now_s=now_s)
+            if why is not None:
+                delay = None
+                error.notes.append((f"not tried again: {_FINAL[why]}", None))
+        if delay is not None:
             self.retries += 1
-            if error.status in (429, 529) and error.retry_after_s is not None:
-                self.governor.close_gate(now_s + error.retry_after_s)
-            self.governor.requeue(call.identity, now_s + delay)
             outcome = "retry"
         else:
-            self.governor.finished(call.identity)
+            self.governor.finished(call.identity, told, now_s=now_s)
             del self._live[call.identity]
             outcome = self._deliver(call, external)
         self.scheduler.emit("LLMFinished", call.task, call=_shown(call.identity), outcome=outcome)
         self._admit()
+
+    def _refused(self, call: _Call, error: OmegaError) -> None:
+        """The governor will not let a queued call go."""
+        self.failures += 1
+        self.scheduler.emit("LLMFinished", call.task, call=_shown(call.identity), outcome="refused")
+        call.cell.fail(error)
 
     def _deliver(self, call: _Call, external: External) -> str:
         error = external.error
@@ -197,6 +210,20 @@ class Calls:
             error = wrapped
         call.cell.fail(error)
         return error.kind
+
+
+_FINAL = {
+    "retries": "too many calls fail for each of them to be repeated",
+    "deadline": "its deadline comes before",
+}
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    """What an attempt tells the governor."""
+    if not isinstance(error, LLMError):
+        return Outcome(error is None)
+    throttle = {429: "rate", 529: "overload"}.get(error.status or 0) if error.retryable else None
+    return Outcome(throttle=throttle, retry_after_s=error.retry_after_s)
 
 
 def _shown(identity: Identity) -> str:

@@ -1,110 +1,165 @@
-"""The governor: which waiting LLM calls may start now.
+"""The governor: which waiting LLM calls may be sent now.
 
-A pure state machine: no clock, no I/O, no scheduler.
-
-Whoever drives it says what happened and what time it is, and acts on the answers:
+A pure state machine: no clock, no I/O, no scheduler. Whoever drives it says what happened and what
+time it is, and acts on the answers:
 
     ask(id) --> queued --admit()--> admitted --started()--> started --finished()--> gone
                   |  ^                  |                      |
       withdraw()  |  +-----requeue()----+----------------------+
-                  v
+      or refused  v
                  gone
 
+- Admission is all or nothing, in one call of `admit`: a slot under the hard cap over all, a slot
+  under the lane's learned cap, its open gate, what the call needs of the lane's buckets, and what
+  it can use at most of its budgets.
 - A call holds a slot while admitted or started, that is from `admit` until `finished` or `requeue`:
   one of the two, once. A second release is our bug and fails an assertion. A cancelled call keeps
   its slot until its connection is closed, because its driver calls `finished` only then.
-- Order: larger priority first, then the order of `ask`. A call that is requeued for a retry keeps
-  its original place, holds no slot while it waits, and lets others pass until it is due.
-- One gate: after `close_gate(until_s)` nothing is admitted until then.
+- Order: larger priority first, then the groups of a lane in turn, then the order of `ask`
+  (`turns.py`). Of several lanes that can send, the one whose head has the older turn. A call that
+  is requeued for a retry keeps its turn, holds no slot while it waits, and lets others pass until
+  it is due. Who waits for what is in `waiting.py`.
+- A call that cannot be had is refused, by `admit`, as soon as that is certain or (for the queue
+  before it) to be expected: its deadline comes before it could be sent, the gate stays closed
+  longer than anybody waits, or its budget will never allow it. `Refusal` says which.
+- A reservation in a budget is held over a retry, unless the failed attempt used some of it.
 
-Refuses: prices, retries, providers. Buckets, budgets and a learned limit join in `_capacity` and
-`admit`, so that admission stays all or nothing in one call.
+Refuses: prices, providers, when to retry and with what delay.
 
 Invariants (`_check`):
     in_flight <= the largest limit since the oldest call in flight was admitted; never negative
-    asked == queued + in_flight + finished + withdrawn
+    asked == queued + in_flight + finished + withdrawn + refused
     admitted == in_flight + finished + requeued
-    every queued call is in exactly one heap under its live entry
+    every queued call waits in its lane, in one place
+Cost: O(log n) in the queued calls for each call and each change of it; O(lanes) for `admit` and
+`next_due_s`. A call that is refused costs its own O(log n), whenever that is.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from itertools import count
+from typing import Any, Generic, TypeVar
 
-from omega.errors import HostError
+from omega.errors import HostError, LimitExceeded, LLMError, OmegaError
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.llm.lane import Lane, LaneLimits, Outcome
+from omega.llm.turns import Key
+from omega.llm.waiting import ADMITTED, GONE, QUEUED, STARTED, Call, Waiting
 
 LIMIT_MAX = 1_000_000
-STALE_ENTRIES_MIN = 64  # heaps are rebuilt when more than this and half of their entries are dead
 
-_QUEUED, _ADMITTED, _STARTED = "queued", "admitted", "started"
+# Refused by the provider for coming too fast: the gate and the cap answer that, and a call that
+# comes later is no storm. Other retries come out of the lane's allowance.
+_PACED = ("concurrency", "rate", "slope")
 
 Id = TypeVar("Id", bound=Hashable)
 
 
-class _Call(Generic[Id]):
-    """A call the governor knows.
+class Refusal(Generic[Id]):
+    """A call that is not queued any more, and never was sent since it was last queued.
 
-    place: its turn among equals, given once. due_s: it is not admitted before.
-    entry: changes whenever the call is put in a heap; older entries for it are dead.
+    reason: "deadline" (passed), or what would have taken too long: "gate", "retry" (its due time),
+    "queue", the kind of a bucket ("requests", "tokens", ...); or "budget". wait_s: seconds from
+    `ask` until it could have been sent, as far as is known. error: what to tell whoever waits.
     """
 
-    __slots__ = ("call_id", "due_s", "entry", "place", "priority", "state")
+    __slots__ = ("call_id", "error", "reason", "wait_s")
 
-    def __init__(self, call_id: Id, priority: int, place: int) -> None:
-        self.call_id = call_id
-        self.priority = priority
-        self.place = place
-        self.state = _QUEUED
-        self.due_s = float("-inf")
-        self.entry = 0
+    def __init__(self, call_id: Id, reason: str, wait_s: float | None, error: OmegaError) -> None:
+        self.call_id, self.reason, self.wait_s, self.error = call_id, reason, wait_s, error
+
+    def __repr__(self) -> str:
+        return f"Refusal({self.call_id!r}, {self.reason!r}, wait_s={self.wait_s})"
 
 
-# (what sorts first, place, entry, call): place and entry are unique, so calls are never compared.
-_Entry = tuple[float, int, int, _Call[Id]]
+class Admission(Generic[Id]):
+    """What `admit` gives. calls: those that may be sent, in order; refused: those that must not."""
+
+    __slots__ = ("calls", "refused")
+
+    def __init__(self, calls: list[Id], refused: list[Refusal[Id]]) -> None:
+        self.calls, self.refused = calls, refused
+
+
+class _Lane(Lane, Generic[Id]):
+    """A lane and what waits for it."""
+
+    def __init__(self, key: Hashable, number: int, limits: LaneLimits, clock: Any) -> None:
+        super().__init__(key, number, limits)
+        self.waiting: Waiting[Id] = Waiting(clock)
+        self.refused = 0
 
 
 class Governor(Generic[Id]):
-    """Admits calls up to `limit` at a time.
+    """Admits calls up to `limit` at a time, over all lanes.
 
-    Call ids are any hashable values, unique among the live calls.
+    Call ids are any hashable values, unique among the live calls; so are keys of lanes.
     Counters, readable at any time: `in_flight`, `peak`, `queued` now; `asked`, `admitted`,
-    `finished_count`, `withdrawn`, `requeued` in all. Times are seconds of any one clock that never
-    goes back.
+    `finished_count`, `withdrawn`, `requeued`, `refused` in all. Times are seconds of any one clock
+    that never goes back.
     """
 
     def __init__(self, limit: int) -> None:
-        self._calls: dict[Id, _Call[Id]] = {}
-        self._ready: list[_Entry[Id]] = []  # may start as soon as there is a slot
-        self._later: list[_Entry[Id]] = []  # wait for their due time
+        self._calls: dict[Id, Call[Id]] = {}
+        self._lanes: dict[Hashable, _Lane[Id]] = {}
+        self._clock = count(1)
         self._place = 0
-        self._entry = 0
         self._now_s = float("-inf")
-        self._gate_s = float("-inf")
-        self.in_flight = 0
-        self.peak = 0
-        self.queued = 0
-        self.asked = 0
-        self.admitted = 0
-        self.finished_count = 0
-        self.withdrawn = 0
-        self.requeued = 0
+        self._refusals: list[Refusal[Id]] = []  # told by the next `admit`
+        self.in_flight = self.peak = self.queued = 0
+        self.asked = self.admitted = self.finished_count = self.withdrawn = 0
+        self.requeued = self.refused = 0
         self._limit = 0
         self.set_limit(limit)
 
     # What the program wants
 
-    def ask(self, call_id: Id, priority: int = 0, *, now_s: float = 0.0) -> None:
-        """Queue a call. Larger `priority` goes first."""
+    def lane(self, key: Hashable, limits: LaneLimits | None = None) -> Lane:
+        """The lane `key`, made with `limits` when it is new: without any, as `LaneLimits()`."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            number = len(self._lanes)
+            lane = _Lane(key, number, limits or LaneLimits(), self._clock)
+            self._lanes[key] = lane
+        return lane
+
+    def ask(
+        self,
+        call_id: Id,
+        lane: Hashable = None,
+        *,
+        priority: int = 0,
+        group: Hashable = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        deadline_s: float | None = None,
+        budget: Budget | None = None,
+        reserve: Amounts = ONE_CALL,
+        now_s: float = 0.0,
+    ) -> None:
+        """Queue a call of `lane`. Larger `priority` goes first; groups of equal priority in turn.
+
+        input_tokens, output_tokens: what it will probably count in the lane's buckets. deadline_s:
+        when it must have been sent. budget: the innermost one it is paid from, `reserve` what it
+        can use of it at most.
+        """
         assert call_id not in self._calls, f"call {call_id!r} is already known"
         self._advance(now_s)
+        self.lane(lane)
+        home = self._lanes[lane]
         self._place += 1
-        call = _Call(call_id, priority, self._place)
+        call: Call[Id] = Call(call_id, home, self._place, priority, group, self._now_s)
+        call.needs = (1, input_tokens + output_tokens, input_tokens, output_tokens)
+        call.budget, call.reserve, call.deadline_s = budget, reserve, deadline_s
         self._calls[call_id] = call
         self.asked += 1
         self.queued += 1
-        self._enqueue(call)
+        home.retries.deposit()
+        home.hedges.deposit()
+        if not self._is_hopeless(call, home):
+            home.waiting.add(call, self._now_s)
 
     def withdraw(self, call_id: Id) -> bool:
         """Forget a queued call.
@@ -112,13 +167,11 @@ class Governor(Generic[Id]):
         False when it is not queued: it holds a slot (or is unknown), and must finish.
         """
         call = self._calls.get(call_id)
-        if call is None or call.state is not _QUEUED:
+        if call is None or call.state is not QUEUED:
             return False
-        del self._calls[call_id]
-        call.entry = 0
-        self.queued -= 1
+        self._home(call).waiting.discard(call)
+        self._forget(call)
         self.withdrawn += 1
-        self._drop_stale()
         return True
 
     def set_priority(self, call_id: Id, priority: int) -> None:
@@ -126,54 +179,73 @@ class Governor(Generic[Id]):
         call = self._calls[call_id]
         if call.priority == priority:
             return
+        if call.state is QUEUED:
+            self._home(call).waiting.move(call, priority)
         call.priority = priority
-        if call.state is _QUEUED:
-            self._enqueue(call)
-            self._drop_stale()
+
+    def try_hedge(self, lane: Hashable) -> bool:
+        """Whether a second call for the same answer may be asked for, beside one in `lane`: within
+        the lane's share of hedges. True counts it.
+        """
+        self.lane(lane)
+        return self._lanes[lane].hedges.take()
 
     # What may happen
 
-    def admit(self, now_s: float) -> list[Id]:
-        """The calls that may start now, in order; each holds a slot from here on."""
+    def admit(self, now_s: float) -> Admission[Id]:
+        """The calls that may be sent now, each holding a slot from here on, and those that are
+        refused.
+        """
         self._advance(now_s)
+        for lane in self._lanes.values():
+            if lane.waiting.count:
+                lane.waiting.ripen(self._now_s)
+                self._refuse_late(lane)
         admitted: list[Id] = []
-        if self._now_s < self._gate_s:
-            return admitted
-        self._ripen()
-        while self._ready and self._capacity() > 0:
-            *_, entry, call = heapq.heappop(self._ready)
-            if call.entry != entry:
-                continue
-            call.entry = 0
-            call.state = _ADMITTED
-            self.queued -= 1
-            self.in_flight += 1
-            self.admitted += 1
-            admitted.append(call.call_id)
+        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
+        for lane in self._lanes.values():
+            self._stand(heads, lane)
+        while heads and self._capacity() > 0:
+            _, _, lane, call = heapq.heappop(heads)
+            if self._has_budget(call, lane) and not self._try_send(call, lane):
+                continue  # it waits for the lane itself, and so does everyone behind it
+            if call.state is ADMITTED:
+                admitted.append(call.call_id)
+            self._stand(heads, lane)
         self.peak = max(self.peak, self.in_flight)
-        return admitted
+        refused, self._refusals = self._refusals, []
+        return Admission(admitted, refused)
 
     def next_due_s(self) -> float | None:
-        """When time alone lets `admit` give a call; None when only `finished`, `ask` or `set_limit`
-        can.
+        """When time alone lets `admit` give something; None when only `finished`, `ask` or
+        `set_limit` can.
 
         A moment that has passed already means: call `admit` now.
         """
-        if self._capacity() <= 0:
-            return None
-        for heap in (self._ready, self._later):
-            while heap and heap[0][3].entry != heap[0][2]:
-                heapq.heappop(heap)
-        if self._ready:
-            return max(self._gate_s, self._now_s)
-        if self._later:
-            return max(self._gate_s, self._later[0][0])
-        return None
+        if self._refusals:
+            return self._now_s
+        now_s = self._now_s
+        found: list[float] = []
+        for lane in self._lanes.values():
+            if not lane.waiting.count:
+                continue
+            late = lane.waiting.earliest_deadline()
+            if late is not None and late.deadline_s is not None:
+                found.append(max(now_s, late.deadline_s))
+            if self._capacity() <= 0 or lane.is_full:
+                continue
+            first = lane.waiting.first()
+            if first is not None:
+                found.append(lane.ready_s(first[1].needs, now_s))
+            due_s = lane.waiting.next_due_s()
+            if due_s is not None:
+                found.append(max(due_s, lane.open_s(now_s)))
+        return min(found, default=None)
 
     def is_holding(self, call_id: Id) -> bool:
         """Whether the call holds a slot."""
         call = self._calls.get(call_id)
-        return call is not None and call.state is not _QUEUED
+        return call is not None and call.state is not QUEUED
 
     # What did happen
 
@@ -183,41 +255,74 @@ class Governor(Generic[Id]):
         Once per admission.
         """
         call = self._calls[call_id]
-        assert call.state is _ADMITTED, f"call {call_id!r} is {call.state}, not admitted"
-        call.state = _STARTED
+        assert call.state is ADMITTED, f"call {call_id!r} is {call.state}, not admitted"
+        call.state = STARTED
 
-    def finished(self, call_id: Id) -> None:
+    def note(self, call_id: Id, outcome: Outcome, *, now_s: float | None = None) -> None:
+        """The headers of an answer that is not over yet: of `outcome`, only its limits count."""
+        self._advance(now_s)
+        call = self._calls[call_id]
+        assert call.state is STARTED, f"call {call_id!r} is {call.state}, not started"
+        if outcome.limits is not None:
+            call.lane.adopt(outcome.limits, call.taken, self._now_s)
+
+    def finished(
+        self, call_id: Id, outcome: Outcome | None = None, *, now_s: float | None = None
+    ) -> None:
         """The call is over and its connection closed, however it went: its slot is free.
 
-        Exactly once.
+        Exactly once. Without an outcome nothing is known: a call that was started is charged what
+        it had reserved, one that was not is charged nothing.
         """
-        self._release(call_id)
+        self._advance(now_s)
+        call = self._release(call_id, outcome)
+        reservation, call.reservation = call.reservation, None
+        if reservation is not None:
+            reservation.settle(_used(call, outcome))
         del self._calls[call_id]
+        call.state = GONE
         self.finished_count += 1
 
-    def requeue(self, call_id: Id, due_s: float | None = None) -> None:
-        """Give the slot back and wait again in the original place; not before `due_s`, when
-        given.
+    def requeue(
+        self,
+        call_id: Id,
+        due_s: float | None = None,
+        outcome: Outcome | None = None,
+        *,
+        now_s: float | None = None,
+    ) -> str | None:
+        """Give the slot back and wait again, with the turn it had; not before `due_s`, when given.
+
+        None when it waits. Else the reason why it may not, "retries" (the lane's share of retries
+        is used up) or "deadline" (it comes before `due_s`), and nothing has happened: the attempt
+        is final, and the call holds its slot until it is `finished`.
         """
-        call = self._release(call_id)
-        call.state = _QUEUED
-        call.due_s = due_s if due_s is not None else self._now_s
+        self._advance(now_s)
+        call = self._calls.get(call_id)
+        assert call is not None and call.state is not QUEUED, f"call {call_id!r} holds no slot"
+        due_s = self._now_s if due_s is None else due_s
+        if call.deadline_s is not None and call.deadline_s < due_s:
+            return "deadline"
+        is_paced = outcome is not None and outcome.throttle in _PACED
+        if call.state is STARTED and not is_paced and not self._home(call).retries.take():
+            return "retries"
+        self._release(call_id, outcome)
+        if call.reservation is not None and (used := _used(call, outcome)) != NOTHING:
+            call.reservation.settle(used)
+            call.reservation = None
+        call.state = QUEUED
+        call.due_s = due_s
         self.queued += 1
         self.requeued += 1
-        self._enqueue(call)
+        self._home(call).waiting.add(call, self._now_s)
+        return None
 
-    def close_gate(self, until_s: float) -> None:
-        """Admit nothing before `until_s`.
+    def close_gate(self, until_s: float, lane: Hashable = None) -> None:
+        """Send nothing in `lane` before `until_s`; for who knows the moment from elsewhere.
 
         Gates only move later: the strictest answer of the provider counts.
         """
-        assert until_s == until_s, "a gate needs a time"
-        self._gate_s = max(self._gate_s, until_s)
-
-    @property
-    def gate_s(self) -> float:
-        """When the gate opens, or opened; -inf when it was never closed."""
-        return self._gate_s
+        self.lane(lane).gate.close_until(until_s)
 
     @property
     def limit(self) -> int:
@@ -230,53 +335,225 @@ class Governor(Generic[Id]):
             raise HostError(f"the limit of LLM calls must be 1..{LIMIT_MAX}, got {limit!r}")
         self._limit = limit
 
+    def stats(self, now_s: float) -> dict[str, Any]:
+        """What there is to see: the totals, and each lane by its key (`Lane.stats`).
+
+        next_s: the next moment something can happen by time alone, or None.
+        """
+        self._advance(now_s)
+        lanes = {}
+        for lane in self._lanes.values():
+            lanes[lane.key] = {
+                **lane.stats(self._now_s),
+                "queued": lane.waiting.count,
+                "queued_by_group": dict(lane.waiting.by_group),
+                "refused": lane.refused,
+            }
+        return {
+            "limit": self._limit,
+            "in_flight": self.in_flight,
+            "peak": self.peak,
+            "queued": self.queued,
+            "asked": self.asked,
+            "finished": self.finished_count,
+            "withdrawn": self.withdrawn,
+            "requeued": self.requeued,
+            "refused": self.refused,
+            "next_s": self.next_due_s(),
+            "lanes": lanes,
+        }
+
     # Inside
 
-    def _advance(self, now_s: float) -> None:
-        self._now_s = max(self._now_s, now_s)
+    def _advance(self, now_s: float | None) -> None:
+        if now_s is not None and now_s > self._now_s:
+            self._now_s = now_s
+
+    def _home(self, call: Call[Id]) -> _Lane[Id]:
+        lane = call.lane
+        assert isinstance(lane, _Lane)
+        return lane
 
     def _capacity(self) -> int:
         """How many more calls may be in flight now. Negative after the limit was lowered."""
         return self._limit - self.in_flight
 
-    def _release(self, call_id: Id) -> _Call[Id]:
+    def _stand(self, heads: list[tuple[Key, int, _Lane[Id], Call[Id]]], lane: _Lane[Id]) -> None:
+        """The first call of the lane stands for it, when the lane can send anything at all."""
+        if not lane.waiting.count or lane.is_full or lane.open_s(self._now_s) > self._now_s:
+            return
+        first = lane.waiting.first()
+        if first is not None:
+            heapq.heappush(heads, (first[0], lane.number, lane, first[1]))
+
+    def _has_budget(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+        """Whether its budgets can take the call. False: it now waits elsewhere, or is refused."""
+        if call.budget is None or call.reservation is not None:
+            return True
+        if lane.waiting.has_lines:
+            for level in call.budget.levels:
+                if lane.waiting.is_behind(call, level):
+                    lane.waiting.park(call, level)
+                    return False
+        try:
+            short = call.budget.shortage(call.reserve)
+        except LimitExceeded as error:
+            lane.waiting.discard(call)
+            self._refuse(call, lane, "budget", None, error)
+            return False
+        if short is not None:
+            lane.waiting.park(call, short)
+            return False
+        return True
+
+    def _try_send(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+        """Give the call, whose turn it is and which has its budgets, all that it needs.
+
+        False when it waits for a bucket. One that would wait for it beyond its deadline is refused.
+        """
+        ready_s = lane.ready_s(call.needs, self._now_s)
+        if ready_s > self._now_s:
+            if call.deadline_s is None or ready_s <= call.deadline_s:
+                return False
+            lane.waiting.discard(call)
+            self._refuse(call, lane, lane.blocker(call.needs, self._now_s), ready_s)
+            return True
+        lane.waiting.take(call)
+        if call.budget is not None and call.reservation is None:
+            call.reservation = call.budget.reserve(call.reserve)
+            assert call.reservation is not None
+        call.number, call.taken = lane.send(call.needs, self._now_s)
+        call.sent_s = self._now_s
+        call.state = ADMITTED
+        self.queued -= 1
+        self.in_flight += 1
+        self.admitted += 1
+        return True
+
+    def _release(self, call_id: Id, outcome: Outcome | None) -> Call[Id]:
         """The one place where a slot becomes free."""
         call = self._calls.get(call_id)
-        assert call is not None and call.state is not _QUEUED, f"call {call_id!r} holds no slot"
+        assert call is not None and call.state is not QUEUED, f"call {call_id!r} holds no slot"
+        lane = self._home(call)
         self.in_flight -= 1
+        if call.state is ADMITTED:
+            lane.unsend(call.needs, self._now_s)
+            return call
+        if outcome is not None:
+            duration_s = self._now_s - call.sent_s
+            lane.learn(outcome, call.number, call.taken, duration_s, self._now_s)
+        lane.release(call.needs, outcome, self._now_s)
         return call
 
-    def _enqueue(self, call: _Call[Id]) -> None:
-        self._entry += 1
-        call.entry = self._entry
-        if call.due_s > self._now_s:
-            heapq.heappush(self._later, (call.due_s, call.place, call.entry, call))
-        else:
-            heapq.heappush(self._ready, (-call.priority, call.place, call.entry, call))
+    def _forget(self, call: Call[Id]) -> None:
+        """A queued call is gone; what a retry still held in a budget is free."""
+        del self._calls[call.call_id]
+        call.state = GONE
+        self.queued -= 1
+        reservation, call.reservation = call.reservation, None
+        if reservation is not None:
+            reservation.refund()
 
-    def _ripen(self) -> None:
-        """Move the calls whose time has come to where their priority and place count."""
-        while self._later and self._later[0][0] <= self._now_s:
-            *_, entry, call = heapq.heappop(self._later)
-            if call.entry == entry:
-                self._enqueue(call)
+    def _refuse(
+        self,
+        call: Call[Id],
+        lane: _Lane[Id],
+        reason: str,
+        start_s: float | None,
+        error: OmegaError | None = None,
+    ) -> None:
+        """The call, which does not wait any more, is not to be."""
+        self._forget(call)
+        self.refused += 1
+        lane.refused += 1
+        wait_s = None if start_s is None else start_s - call.asked_s
+        if error is None:
+            error = _too_late(call, lane, reason, wait_s)
+        self._refusals.append(Refusal(call.call_id, reason, wait_s, error))
 
-    def _drop_stale(self) -> None:
-        size = len(self._ready) + len(self._later)
-        if size - self.queued > max(STALE_ENTRIES_MIN, size // 2):
-            self._ready = [entry for entry in self._ready if entry[3].entry == entry[2]]
-            self._later = [entry for entry in self._later if entry[3].entry == entry[2]]
-            heapq.heapify(self._ready)
-            heapq.heapify(self._later)
+    def _is_hopeless(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+        """Refuse a new call that can never fit its budget, or is not expected to make its deadline.
+
+        It does not wait yet.
+        """
+        if call.budget is not None:
+            try:
+                call.budget.shortage(call.reserve)
+            except LimitExceeded as error:
+                self._refuse(call, lane, "budget", None, error)
+                return True
+        if call.deadline_s is None:
+            return False
+        ahead = lane.waiting.ahead_of(call.priority, call.group)
+        share = ahead / lane.waiting.count if lane.waiting.count else 0.0
+        _, tokens, put, got = lane.waiting.needs
+        before = (ahead, int(tokens * share), int(put * share), int(got * share))
+        start_s, reason = lane.expected_s(call.needs, ahead, before, self._limit, self._now_s)
+        if start_s <= call.deadline_s:
+            return False
+        self._refuse(call, lane, reason, start_s)
+        return True
+
+    def _refuse_late(self, lane: _Lane[Id]) -> None:
+        """Refuse who cannot be sent before its deadline, or would wait too long for the gate."""
+        now_s, waiting = self._now_s, lane.waiting
+        if lane.gate.until_s - now_s > lane.limits.gate_wait_s_max:
+            for call in waiting.everyone():
+                waiting.discard(call)
+                self._refuse(call, lane, "gate", lane.gate.until_s)
+        start_s = lane.open_s(now_s)
+        while (late := waiting.earliest_deadline()) is not None:
+            assert late.deadline_s is not None
+            if late.deadline_s >= start_s and late.deadline_s > now_s:
+                break
+            waiting.discard(late)
+            if late.deadline_s <= now_s:
+                self._refuse(late, lane, "deadline", now_s)
+            else:
+                reason = "gate" if lane.gate.until_s >= start_s else "requests"
+                self._refuse(late, lane, reason, start_s)
 
     def _check(self) -> None:
         """Assert the invariants. For tests, after every step."""
         states = [call.state for call in self._calls.values()]
-        assert self.queued == states.count(_QUEUED) >= 0
+        assert self.queued == states.count(QUEUED) >= 0
         assert self.in_flight == len(states) - self.queued >= 0
-        assert self.asked == self.queued + self.in_flight + self.finished_count + self.withdrawn
+        gone = self.finished_count + self.withdrawn + self.refused
+        assert self.asked == self.queued + self.in_flight + gone
         assert self.admitted == self.in_flight + self.finished_count + self.requeued
         assert self.peak >= self.in_flight
-        live = [e[3].call_id for e in self._ready + self._later if e[3].entry == e[2]]
-        waiting = [c.call_id for c in self._calls.values() if c.state is _QUEUED]
-        assert len(live) == len(waiting) and set(live) == set(waiting)
+        assert self.queued == sum(lane.waiting.count for lane in self._lanes.values())
+        assert self.in_flight == sum(lane.in_flight for lane in self._lanes.values())
+        for lane in self._lanes.values():
+            lane.waiting._check()
+            assert all(self._calls[call.call_id] is call for call in lane.waiting.everyone())
+
+
+def _used(call: Call[Any], outcome: Outcome | None) -> Amounts:
+    """What an attempt is charged."""
+    if call.state is ADMITTED:
+        return NOTHING
+    if outcome is None or outcome.used is None:
+        return call.reserve
+    return outcome.used
+
+
+_WAITS_FOR = {
+    "gate": "the provider wants nothing sent before",
+    "queue": "the calls before it take about as long",
+    "deadline": "it was still waiting then",
+}
+
+
+def _too_late(call: Call[Any], lane: Lane, reason: str, wait_s: float | None) -> LLMError:
+    what = _WAITS_FOR.get(reason, f"the limit of its {reason.replace('_', ' ')} allows no sooner")
+    took = "" if wait_s is None else f" in {wait_s:.3g} s"
+    if call.deadline_s is None:
+        allowed = f"{lane.limits.gate_wait_s_max:g} s, the longest a call waits for that"
+    else:
+        allowed = f"{call.deadline_s - call.asked_s:.3g} s, its deadline"
+    return LLMError(
+        f"the call could be sent{took} at the earliest, not within {allowed}: {what}",
+        kind="rate-limited" if call.deadline_s is None else "llm-timeout",
+        hint="allow more time, ask for less at once, or ask another model",
+    )

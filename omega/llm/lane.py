@@ -1,0 +1,331 @@
+"""A lane: one provider, model and key, and what it takes before a call may be sent there.
+
+Owns: `LaneLimits` (configuration), `Outcome` (what became of an attempt), `Lane`: the gate, the
+learned cap, the buckets, the allowances and the counters of one lane. Refuses: a clock, the calls
+that wait (`waiting.py`), the order among lanes (`governor.py`).
+
+What a refusal of the provider changes, by its kind:
+
+    concurrency   too many at once: the cap falls, the gate closes
+    rate          too many in a time: the gate closes, buckets without headers are drained; the cap
+                  falls only where no bucket is known, since nothing else could learn from it
+    slope         growing too fast: the cap falls, the gate closes
+    overload      the provider has too much to do, whoever asks: the cap falls, the gate closes
+    quota         no waiting cures it: nothing changes
+
+A closed gate opens with a ramp (`learned.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+from omega.errors import HostError
+from omega.llm.allowance import Allowance
+from omega.llm.buckets import Bucket, Rate
+from omega.llm.budget import Amounts
+from omega.llm.gate import GUESS_S, GUESS_S_MAX, Gate
+from omega.llm.learned import CAP_MAX, LearnedCap
+
+GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
+DURATIONS_MIN = 5  # answers before their mean duration is believed
+DURATION_WEIGHT = 0.1  # of the latest answer in that mean
+
+THROTTLES = ("concurrency", "rate", "slope", "overload", "quota")
+KINDS = ("requests", "tokens", "input_tokens", "output_tokens")
+
+
+class LaneLimits:
+    """What a host configures for a lane. None: unknown, learned from the vendor's headers.
+
+    requests, tokens (input and output together), input_tokens, output_tokens: rates.
+    cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
+    until a call is throttled. retry_share, retry_constant: retries per call, and in all without
+    any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
+    longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
+    gate are refused at once.
+    """
+
+    __slots__ = (
+        "cap_ceiling",
+        "cap_decrease",
+        "cap_floor",
+        "cap_start",
+        "gate_s",
+        "gate_s_max",
+        "gate_wait_s_max",
+        "hedge_constant",
+        "hedge_share",
+        "rates",
+        "retry_constant",
+        "retry_share",
+    )
+
+    def __init__(
+        self,
+        *,
+        requests: Rate | None = None,
+        tokens: Rate | None = None,
+        input_tokens: Rate | None = None,
+        output_tokens: Rate | None = None,
+        cap_start: int | None = None,
+        cap_floor: int = 1,
+        cap_ceiling: int = CAP_MAX,
+        cap_decrease: float = 0.5,
+        retry_share: float = 0.2,
+        retry_constant: int = 10,
+        hedge_share: float = 0.05,
+        hedge_constant: int = 1,
+        gate_s: float = GUESS_S,
+        gate_s_max: float = GUESS_S_MAX,
+        gate_wait_s_max: float = GATE_WAIT_S_MAX,
+    ) -> None:
+        self.rates = (requests, tokens, input_tokens, output_tokens)
+        self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
+        self.cap_decrease = cap_decrease
+        self.retry_share, self.retry_constant = retry_share, retry_constant
+        self.hedge_share, self.hedge_constant = hedge_share, hedge_constant
+        self.gate_s, self.gate_s_max, self.gate_wait_s_max = gate_s, gate_s_max, gate_wait_s_max
+        if not gate_wait_s_max >= 0:
+            raise HostError(f"gate_wait_s_max must not be negative, got {gate_wait_s_max}")
+        self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
+
+    def learned_cap(self) -> LearnedCap:
+        return LearnedCap(self.cap_start, self.cap_floor, self.cap_ceiling, self.cap_decrease)
+
+    def gate(self) -> Gate:
+        return Gate(self.gate_s, self.gate_s_max)
+
+    def retries(self) -> Allowance:
+        return Allowance(self.retry_share, self.retry_constant)
+
+    def hedges(self) -> Allowance:
+        return Allowance(self.hedge_share, self.hedge_constant)
+
+
+class Told(Protocol):
+    """What a vendor's headers said about one kind; None where they said nothing.
+
+    reset_s: seconds until `remaining` is `limit` again.
+    """
+
+    @property
+    def limit(self) -> float | None: ...
+    @property
+    def remaining(self) -> float | None: ...
+    @property
+    def reset_s(self) -> float | None: ...
+
+
+class ToldLimits(Protocol):
+    """What a vendor's headers said, by the names of KINDS."""
+
+    @property
+    def requests(self) -> Told | None: ...
+    @property
+    def tokens(self) -> Told | None: ...
+    @property
+    def input_tokens(self) -> Told | None: ...
+    @property
+    def output_tokens(self) -> Told | None: ...
+
+
+class Outcome:
+    """What became of one attempt, or what is known of it so far.
+
+    is_ok: answered. used: what it cost; None when nobody knows: an attempt that was sent is then
+    charged what it reserved. input_tokens, output_tokens: as the vendor's rate limit counts them;
+    None keeps the estimate. throttle: one of THROTTLES. limits: what the vendor's headers said.
+    """
+
+    __slots__ = (
+        "input_tokens",
+        "is_ok",
+        "limits",
+        "output_tokens",
+        "retry_after_s",
+        "throttle",
+        "used",
+    )
+
+    def __init__(
+        self,
+        is_ok: bool = False,
+        *,
+        used: Amounts | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        throttle: str | None = None,
+        retry_after_s: float | None = None,
+        limits: ToldLimits | None = None,
+    ) -> None:
+        assert throttle is None or throttle in THROTTLES, throttle
+        self.is_ok, self.used, self.throttle = is_ok, used, throttle
+        self.input_tokens, self.output_tokens = input_tokens, output_tokens
+        self.retry_after_s, self.limits = retry_after_s, limits
+
+
+Needs = tuple[int, int, int, int]  # in the order of KINDS
+
+
+class Lane:
+    """See the module. number: in the order lanes were made. sent: the number of the last call sent.
+
+    duration_s: the mean time from sending to answer, of late; None before DURATIONS_MIN answers.
+    """
+
+    def __init__(self, key: Hashable, number: int, limits: LaneLimits) -> None:
+        self.key, self.number, self.limits = key, number, limits
+        self.cap = limits.learned_cap()
+        self.gate = limits.gate()
+        self.retries = limits.retries()
+        self.hedges = limits.hedges()
+        self.buckets = tuple(Bucket(rate) for rate in limits.rates)
+        self.in_flight = 0
+        self.sent = 0
+        self.answered = 0
+        self.throttled = dict.fromkeys(THROTTLES, 0)
+        self._duration_s = 0.0
+
+    # May a call be sent?
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= self.cap.limit()
+
+    def open_s(self, now_s: float) -> float:
+        """When time alone lets any call be sent, whatever it needs: `now_s`, or later."""
+        return max(now_s, self.gate.until_s, self.buckets[0].ready_s(1, now_s))
+
+    def ready_s(self, needs: Needs, now_s: float) -> float:
+        """When time alone lets a call with these needs be sent."""
+        ready_s = max(now_s, self.gate.until_s)
+        for bucket, need in zip(self.buckets, needs, strict=True):
+            ready_s = max(ready_s, bucket.ready_s(need, now_s))
+        return ready_s
+
+    def blocker(self, needs: Needs, now_s: float) -> str:
+        """What a call with these needs waits for longest: "gate", or one of KINDS."""
+        ready = [
+            (bucket.ready_s(need, now_s), kind)
+            for kind, bucket, need in zip(KINDS, self.buckets, needs, strict=True)
+        ]
+        return max([(self.gate.until_s, "gate"), *ready])[1]
+
+    def expected_s(
+        self, needs: Needs, ahead: int, tokens_ahead: Needs, hard_limit: int, now_s: float
+    ) -> tuple[float, str]:
+        """When a call is expected to be sent with `ahead` others before it, and what it waits for.
+
+        A guess from the mean of what waits and the mean duration; without enough answers to know
+        that, the slots are not counted.
+        """
+        found = (max(now_s, self.gate.until_s), "gate")
+        for kind, bucket, need, before in zip(
+            KINDS, self.buckets, needs, tokens_ahead, strict=True
+        ):
+            found = max(found, (bucket.expected_s(need + before, now_s), kind))
+        free = min(hard_limit, self.cap.limit()) - self.in_flight
+        if self.duration_s is not None and ahead >= free:
+            rounds = (ahead - free + 1) / min(hard_limit, self.cap.limit())
+            found = max(found, (now_s + rounds * self.duration_s, "queue"))
+        return found
+
+    @property
+    def duration_s(self) -> float | None:
+        return self._duration_s if self.answered >= DURATIONS_MIN else None
+
+    # What happens to a call
+
+    def send(self, needs: Needs, now_s: float) -> tuple[int, tuple[float, ...]]:
+        """A call takes a slot and what it needs. Its number, and what had then been taken."""
+        self.in_flight += 1
+        self.sent += 1
+        for bucket, need in zip(self.buckets, needs, strict=True):
+            bucket.reserve(need, now_s)
+        self.cap.sent(self.sent, self.in_flight)
+        return self.sent, tuple([bucket.taken for bucket in self.buckets])
+
+    def unsend(self, needs: Needs, now_s: float) -> None:
+        """It was never sent after all."""
+        self.in_flight -= 1
+        for bucket, need in zip(self.buckets, needs, strict=True):
+            bucket.refund(need, now_s)
+
+    def release(self, needs: Needs, outcome: Outcome | None, now_s: float) -> None:
+        """It is over, and its slot free."""
+        self.in_flight -= 1
+        if outcome is None:
+            return
+        put, got = outcome.input_tokens, outcome.output_tokens
+        known = put is not None and got is not None
+        truths = (None, (put or 0) + (got or 0) if known else None, put, got)
+        for bucket, need, truth in zip(self.buckets, needs, truths, strict=True):
+            if truth is not None:
+                bucket.settle(need, truth, now_s)
+
+    def learn(
+        self,
+        outcome: Outcome,
+        sent: int,
+        taken_before: tuple[float, ...],
+        duration_s: float,
+        now_s: float,
+    ) -> None:
+        """What an answer tells. While the call still counts as in flight, once per attempt."""
+        if outcome.is_ok:
+            self.gate.succeeded(sent)
+            self.cap.succeeded(sent)
+            self.answered += 1
+            weight = max(DURATION_WEIGHT, 1 / self.answered)
+            self._duration_s += weight * (duration_s - self._duration_s)
+        if outcome.limits is not None:
+            self.adopt(outcome.limits, taken_before, now_s)
+        if outcome.throttle is not None:
+            self._throttle(outcome, outcome.throttle, sent, now_s)
+
+    def adopt(self, limits: ToldLimits, taken_before: tuple[float, ...], now_s: float) -> None:
+        """What headers say about the buckets."""
+        for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
+            told: Told | None = getattr(limits, kind)
+            if told is not None:
+                bucket.adopt(
+                    told.limit, told.remaining, told.reset_s, taken_before=taken, now_s=now_s
+                )
+
+    def _throttle(self, outcome: Outcome, throttle: str, sent: int, now_s: float) -> None:
+        self.throttled[throttle] += 1
+        if throttle == "quota":
+            return
+        known = {kind: b for kind, b in zip(KINDS, self.buckets, strict=True) if b.is_known}
+        if throttle == "rate":
+            for kind, bucket in known.items():
+                if getattr(outcome.limits, kind, None) is None:
+                    bucket.drain(now_s)
+        if throttle != "rate" or not known:
+            self.cap.throttled(sent, self.sent, self.in_flight)
+        self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
+        self.cap.gate_closed(self.sent)
+
+    def stats(self, now_s: float) -> dict[str, Any]:
+        """Its figures now. Levels only of buckets that have a limit."""
+        levels = {
+            kind: {"level": bucket.level(now_s), "burst": bucket.burst, "per_s": bucket.rate_s}
+            for kind, bucket in zip(KINDS, self.buckets, strict=True)
+            if bucket.is_known
+        }
+        return {
+            "cap": self.cap.limit(),
+            "in_flight": self.in_flight,
+            "sent": self.sent,
+            "answered": self.answered,
+            "gate_s": self.gate.until_s if self.gate.is_closed(now_s) else None,
+            "buckets": levels,
+            "retries": self.retries.taken,
+            "retries_refused": self.retries.refused,
+            "hedges": self.hedges.taken,
+            "hedges_refused": self.hedges.refused,
+            "throttled": {kind: count for kind, count in self.throttled.items() if count},
+            "duration_s": self.duration_s,
+        }
