@@ -109,15 +109,23 @@ class Bucket:
     def reserve(self, amount: float, now_s: float) -> float:
         """Take `amount` now; answers when it fits (`ready_s`), until when whoever took it waits."""
         ready_s = self.ready_s(amount, now_s)
-        self.taken += amount
-        self._level -= amount
+        self.take(amount, now_s)
         return ready_s
+
+    def take(self, amount: float, now_s: float) -> None:
+        """Take `amount`, whether it fits or not."""
+        self.taken += amount
+        if self.rate_s is not None:
+            self._advance(now_s)
+            self._level -= amount
 
     def settle(self, estimate: float, truth: float, now_s: float) -> None:
         """`estimate` units were reserved; `truth` were used."""
-        self._advance(now_s)
-        self._level = min(self.burst, self._level + estimate - truth)
-        self.taken += max(0.0, truth - estimate)
+        if truth > estimate:
+            self.taken += truth - estimate
+        if self.rate_s is not None:
+            self._advance(now_s)
+            self._level = min(self.burst, self._level + estimate - truth)
 
     def refund(self, amount: float, now_s: float) -> None:
         """What was reserved is not used after all.

@@ -197,15 +197,15 @@ class Governor(Generic[Id]):
         refused.
         """
         self._advance(now_s)
+        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
         for lane in self._lanes.values():
             if lane.waiting.count:
                 lane.waiting.ripen(self._now_s)
                 self._refuse_late(lane)
-        admitted: list[Id] = []
-        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
         for lane in self._lanes.values():
             self._stand(heads, lane)
-        while heads and self._capacity() > 0:
+        admitted: list[Id] = []
+        while heads:
             _, _, lane, call = heapq.heappop(heads)
             if self._has_budget(call, lane) and not self._try_send(call, lane):
                 continue  # it waits for the lane itself, and so does everyone behind it
@@ -379,7 +379,10 @@ class Governor(Generic[Id]):
         return self._limit - self.in_flight
 
     def _stand(self, heads: list[tuple[Key, int, _Lane[Id], Call[Id]]], lane: _Lane[Id]) -> None:
-        """The first call of the lane stands for it, when the lane can send anything at all."""
+        """The first call of the lane stands for it, if anything of the lane can be sent at all."""
+        if self.in_flight >= self._limit:
+            heads.clear()  # nor can anything of another
+            return
         if not lane.waiting.count or lane.is_full or lane.open_s(self._now_s) > self._now_s:
             return
         first = lane.waiting.first()
@@ -501,8 +504,9 @@ class Governor(Generic[Id]):
             for call in waiting.everyone():
                 waiting.discard(call)
                 self._refuse(call, lane, "gate", lane.gate.until_s)
-        start_s = lane.open_s(now_s)
-        while (late := waiting.earliest_deadline()) is not None:
+        late = waiting.earliest_deadline()
+        start_s = now_s if late is None else lane.open_s(now_s)
+        while late is not None:
             assert late.deadline_s is not None
             if late.deadline_s >= start_s and late.deadline_s > now_s:
                 break
@@ -512,6 +516,7 @@ class Governor(Generic[Id]):
             else:
                 reason = "gate" if lane.gate.until_s >= start_s else "requests"
                 self._refuse(late, lane, reason, start_s)
+            late = waiting.earliest_deadline()
 
     def _check(self) -> None:
         """Assert the invariants. For tests, after every step."""

@@ -196,13 +196,16 @@ class Lane:
 
     def open_s(self, now_s: float) -> float:
         """When time alone lets any call be sent, whatever it needs: `now_s`, or later."""
-        return max(now_s, self.gate.until_s, self.buckets[0].ready_s(1, now_s))
+        ready_s = max(now_s, self.gate.until_s)
+        requests = self.buckets[0]
+        return ready_s if requests.rate_s is None else max(ready_s, requests.ready_s(1, now_s))
 
     def ready_s(self, needs: Needs, now_s: float) -> float:
         """When time alone lets a call with these needs be sent."""
         ready_s = max(now_s, self.gate.until_s)
-        for bucket, need in zip(self.buckets, needs, strict=True):
-            ready_s = max(ready_s, bucket.ready_s(need, now_s))
+        for kind, bucket in enumerate(self.buckets):
+            if bucket.rate_s is not None:
+                ready_s = max(ready_s, bucket.ready_s(needs[kind], now_s))
         return ready_s
 
     def blocker(self, needs: Needs, now_s: float) -> str:
@@ -242,10 +245,14 @@ class Lane:
         """A call takes a slot and what it needs. Its number, and what had then been taken."""
         self.in_flight += 1
         self.sent += 1
-        for bucket, need in zip(self.buckets, needs, strict=True):
-            bucket.reserve(need, now_s)
+        requests, tokens, put, got = self.buckets
+        requests.take(needs[0], now_s)
+        if needs[1]:
+            tokens.take(needs[1], now_s)
+            put.take(needs[2], now_s)
+            got.take(needs[3], now_s)
         self.cap.sent(self.sent, self.in_flight)
-        return self.sent, tuple([bucket.taken for bucket in self.buckets])
+        return self.sent, (requests.taken, tokens.taken, put.taken, got.taken)
 
     def unsend(self, needs: Needs, now_s: float) -> None:
         """It was never sent after all."""
@@ -259,11 +266,13 @@ class Lane:
         if outcome is None:
             return
         put, got = outcome.input_tokens, outcome.output_tokens
-        known = put is not None and got is not None
-        truths = (None, (put or 0) + (got or 0) if known else None, put, got)
-        for bucket, need, truth in zip(self.buckets, needs, truths, strict=True):
-            if truth is not None:
-                bucket.settle(need, truth, now_s)
+        _, tokens, puts, gots = self.buckets
+        if put is not None and got is not None:
+            tokens.settle(needs[1], put + got, now_s)
+        if put is not None:
+            puts.settle(needs[2], put, now_s)
+        if got is not None:
+            gots.settle(needs[3], got, now_s)
 
     def learn(
         self,
