@@ -35,7 +35,11 @@ THIRD_PARTY = {
     "lisp": {"lark": "in functions: the warm path never loads it"},
     "concurrency": {"greenlet": "anywhere"},
     "regex": {},
-    "llm": {"openai": "in functions", "anthropic": "in functions"},
+    "llm": {
+        "openai": "in functions",
+        "anthropic": "in functions",
+        "tiktoken": "in functions: found by its name, if it is installed",
+    },
     "testing": {},
     "bindings": {},
     "exploration": {},

@@ -18,11 +18,13 @@ upper bounds. It is what was paid, so it counts. (tests/llm/test_budget.py)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omega.errors import HostError, LimitExceeded
+
+if TYPE_CHECKING:  # 2 ms that only who limits money needs
+    from decimal import Decimal
+    from fractions import Fraction
 
 PICO = 10**12  # pico-dollars in a dollar
 USD_MAX = 10**9
@@ -48,6 +50,9 @@ def pico_dollars(usd: int | float | Decimal | Fraction, what: str = "an amount o
 
     Raises HostError, naming `what`, for anything but a number from 0 to USD_MAX.
     """
+    from decimal import Decimal, InvalidOperation
+    from fractions import Fraction
+
     number: Fraction | None = None
     if isinstance(usd, (int, float, Decimal, Fraction)) and not isinstance(usd, bool):
         try:
@@ -61,6 +66,8 @@ def pico_dollars(usd: int | float | Decimal | Fraction, what: str = "an amount o
 
 def dollars(pico: int) -> Decimal:
     """Exactly `pico` pico-dollars, in dollars."""
+    from decimal import Decimal
+
     return Decimal(pico).scaleb(-12)
 
 

@@ -6,20 +6,19 @@ that wait (`waiting.py`), the order among lanes (`governor.py`).
 
 What a refusal of the provider changes, by its kind:
 
-    concurrency   too many at once: the cap falls, the gate closes
-    rate          too many in a time: the gate closes, buckets without headers are drained; the cap
-                  falls only where no bucket is known, since nothing else could learn from it
-    slope         growing too fast: the cap falls, the gate closes
-    overload      the provider has too much to do, whoever asks: the cap falls, the gate closes
+    concurrency   too many at once: the gate closes, the cap falls, the ramp begins
+    slope         growing too fast: the same
+    overload      the provider has too much to do, whoever asks: the same
+    rate          too many in a time: the gate closes, and buckets the headers say nothing of are
+                  drained. The same as above only where the rate of requests is unknown: otherwise
+                  the bucket paces what comes, and a cap below what the rate needs would waste it
     quota         no waiting cures it: nothing changes
-
-A closed gate opens with a ramp (`learned.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.errors import HostError
 from omega.llm.allowance import Allowance
@@ -104,31 +103,32 @@ class LaneLimits:
         return Allowance(self.hedge_share, self.hedge_constant)
 
 
-class Told(Protocol):
-    """What a vendor's headers said about one kind; None where they said nothing.
+if TYPE_CHECKING:
 
-    reset_s: seconds until `remaining` is `limit` again.
-    """
+    class Told(Protocol):
+        """What a vendor's headers said about one kind; None where they said nothing.
 
-    @property
-    def limit(self) -> float | None: ...
-    @property
-    def remaining(self) -> float | None: ...
-    @property
-    def reset_s(self) -> float | None: ...
+        reset_s: seconds until `remaining` is `limit` again.
+        """
 
+        @property
+        def limit(self) -> float | None: ...
+        @property
+        def remaining(self) -> float | None: ...
+        @property
+        def reset_s(self) -> float | None: ...
 
-class ToldLimits(Protocol):
-    """What a vendor's headers said, by the names of KINDS."""
+    class ToldLimits(Protocol):
+        """What a vendor's headers said, by the names of KINDS."""
 
-    @property
-    def requests(self) -> Told | None: ...
-    @property
-    def tokens(self) -> Told | None: ...
-    @property
-    def input_tokens(self) -> Told | None: ...
-    @property
-    def output_tokens(self) -> Told | None: ...
+        @property
+        def requests(self) -> Told | None: ...
+        @property
+        def tokens(self) -> Told | None: ...
+        @property
+        def input_tokens(self) -> Told | None: ...
+        @property
+        def output_tokens(self) -> Told | None: ...
 
 
 class Outcome:
@@ -290,31 +290,38 @@ class Lane:
             weight = max(DURATION_WEIGHT, 1 / self.answered)
             self._duration_s += weight * (duration_s - self._duration_s)
         if outcome.limits is not None:
-            self.adopt(outcome.limits, taken_before, now_s)
+            self.adopt(outcome.limits, taken_before, now_s - duration_s, now_s)
         if outcome.throttle is not None:
             self._throttle(outcome, outcome.throttle, sent, now_s)
 
-    def adopt(self, limits: ToldLimits, taken_before: tuple[float, ...], now_s: float) -> None:
-        """What headers say about the buckets."""
+    def adopt(
+        self, limits: ToldLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
+    ) -> None:
+        """What the headers of a call that was sent at `sent_s` say about the buckets."""
         for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
             told: Told | None = getattr(limits, kind)
             if told is not None:
                 bucket.adopt(
-                    told.limit, told.remaining, told.reset_s, taken_before=taken, now_s=now_s
+                    told.limit,
+                    told.remaining,
+                    told.reset_s,
+                    taken_before=taken,
+                    sent_s=sent_s,
+                    now_s=now_s,
                 )
 
     def _throttle(self, outcome: Outcome, throttle: str, sent: int, now_s: float) -> None:
         self.throttled[throttle] += 1
         if throttle == "quota":
             return
-        known = {kind: b for kind, b in zip(KINDS, self.buckets, strict=True) if b.is_known}
+        self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
         if throttle == "rate":
-            for kind, bucket in known.items():
+            for kind, bucket in zip(KINDS, self.buckets, strict=True):
                 if getattr(outcome.limits, kind, None) is None:
                     bucket.drain(now_s)
-        if throttle != "rate" or not known:
-            self.cap.throttled(sent, self.sent, self.in_flight)
-        self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
+            if self.buckets[0].is_known:
+                return
+        self.cap.throttled(sent, self.sent, self.in_flight)
         self.cap.gate_closed(self.sent)
 
     def stats(self, now_s: float) -> dict[str, Any]:

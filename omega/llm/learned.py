@@ -5,6 +5,8 @@ Owns: `LearnedCap`, for one lane. Refuses: a clock; rounds are told by the numbe
 AIMD, as TCP does it (Chiu and Jain 1989; RFC 5681, RFC 6582):
 - a success of a call during which the cap was reached adds 1/cap: about one per round. A cap that
   is not used is not tested, so it does not grow.
+- until the first call is throttled, every such success adds one: the cap doubles per round from
+  where it starts (slow start).
 - a throttled call lowers the cap to a share of what was in flight, once per round trip: calls that
   were sent before the last decrease tell of the old cap, however many of them fail.
 - after the gate was closed, a ramp starts at 1 and gains one with every success of a call sent
@@ -77,7 +79,8 @@ class LearnedCap:
                 self._ramp += 1
                 self._meet()
         elif sent > self._mark:
-            self._cap = min(float(self.ceiling), self._cap + 1 / self._cap)
+            gained = 1 / self._cap if self._mark else 1.0
+            self._cap = min(float(self.ceiling), self._cap + gained)
 
     def throttled(self, sent: int, last: int, in_flight: int) -> bool:
         """The provider took too many; `in_flight` counts the call with the number `sent`. True when

@@ -46,7 +46,7 @@ def test_nothing_known_is_no_limit_until_the_vendor_speaks() -> None:
     assert not bucket.is_known and bucket.ready_s(1e9, 5) == 5
     bucket.reserve(1, 5)
     bucket.reserve(1, 5)
-    bucket.adopt(20, 17, 0.015, taken_before=1, now_s=5)
+    bucket.adopt(20, 17, 0.015, taken_before=1, sent_s=5, now_s=5)
     assert bucket.is_known and bucket.burst == 20
     assert bucket.level(5) == 16, "one of the 17 was taken since"
     assert bucket.rate_s == pytest.approx(200)
@@ -54,27 +54,46 @@ def test_nothing_known_is_no_limit_until_the_vendor_speaks() -> None:
 
 def test_a_limit_without_a_deficit_is_taken_as_per_minute() -> None:
     bucket = Bucket()
-    bucket.adopt(600, 600, 0, taken_before=0, now_s=0)
+    bucket.adopt(600, 600, 0, taken_before=0, sent_s=0, now_s=0)
     assert bucket.rate_s == 10
 
 
 def test_a_configured_bucket_is_only_ever_made_stricter() -> None:
     bucket = Bucket(Rate(1, burst=10))
-    bucket.adopt(1000, 900, 1, taken_before=0, now_s=0)
+    bucket.adopt(1000, 900, 1, taken_before=0, sent_s=0, now_s=0)
     assert (bucket.level(0), bucket.burst, bucket.rate_s) == (10, 10, 1)
-    bucket.adopt(5, 2, 6, taken_before=0, now_s=0)
+    bucket.adopt(5, 2, 6, taken_before=0, sent_s=0, now_s=0)
     assert (bucket.level(0), bucket.burst, bucket.rate_s) == (2, 5, 0.5)
-    bucket.adopt(1000, 900, 1, taken_before=0, now_s=2)
+    bucket.adopt(1000, 400, 1, taken_before=0, sent_s=2, now_s=2)
     assert (bucket.level(2), bucket.burst, bucket.rate_s) == (3, 10, 1), "it takes that back"
+
+
+def test_what_came_back_while_a_call_was_under_way_is_counted_up_to_what_the_vendor_said() -> None:
+    bucket = Bucket(Rate(10, burst=100))
+    for _ in range(8):
+        bucket.reserve(1, 0)
+    bucket.adopt(100, 50, 5, taken_before=1, sent_s=0, now_s=0.3)
+    assert bucket.level(0.3) == pytest.approx(50 - 7 + 3)
+    bucket.adopt(100, 20, 8, taken_before=1, sent_s=0, now_s=0.9)
+    assert bucket.level(0.9) == 20, "nothing is known to have come back beyond that"
+
+
+def test_a_rate_is_not_learned_from_a_deficit_that_rounding_explains() -> None:
+    bucket = Bucket()
+    bucket.adopt(100, 0, 10, taken_before=0, sent_s=0, now_s=0)
+    bucket.adopt(100, 99, 1, taken_before=0, sent_s=0, now_s=0)
+    assert bucket.rate_s == 10
+    bucket.adopt(100, 40, 3, taken_before=0, sent_s=0, now_s=0)
+    assert bucket.rate_s == 20
 
 
 @pytest.mark.parametrize("nonsense", [-1.0, float("nan"), float("inf"), None])
 def test_nonsense_in_headers_is_not_believed(nonsense: float | None) -> None:
     bucket = Bucket()
-    bucket.adopt(nonsense, nonsense, nonsense, taken_before=0, now_s=0)
+    bucket.adopt(nonsense, nonsense, nonsense, taken_before=0, sent_s=0, now_s=0)
     assert not bucket.is_known
     bucket = Bucket(Rate(1, burst=10))
-    bucket.adopt(nonsense, nonsense, nonsense, taken_before=0, now_s=0)
+    bucket.adopt(nonsense, nonsense, nonsense, taken_before=0, sent_s=0, now_s=0)
     assert bucket.level(0) == 10
 
 
@@ -205,8 +224,8 @@ def test_a_bucket_that_believes_headers_is_never_refused_after_the_first_answer(
     vendor = _Vendor(rate, burst)
     bucket = Bucket(None if configured is None else Rate(rate * configured, burst * configured))
     now_s = 0.0
-    # (when its headers come, number, the headers, what was taken when it was sent)
-    answers: list[tuple[float, int, tuple[float, float, float], float]] = []
+    # (when its headers come, number, the headers, what was taken when it was sent, when that was)
+    answers: list[tuple[float, int, tuple[float, float, float], float, float]] = []
     is_known = False
     for number, pause_s in enumerate(pauses):
         now_s += pause_s
@@ -217,7 +236,14 @@ def test_a_bucket_that_believes_headers_is_never_refused_after_the_first_answer(
             for answer in sorted(due):
                 answers.remove(answer)
                 limit, remaining, reset_s = answer[2]
-                bucket.adopt(limit, remaining, reset_s, taken_before=answer[3], now_s=now_s)
+                bucket.adopt(
+                    limit,
+                    remaining,
+                    reset_s,
+                    taken_before=answer[3],
+                    sent_s=answer[4],
+                    now_s=now_s,
+                )
                 is_known = True
             ready_s = bucket.ready_s(1, now_s)
             soonest = min([answer[0] for answer in answers], default=ready_s)
@@ -228,4 +254,4 @@ def test_a_bucket_that_believes_headers_is_never_refused_after_the_first_answer(
         is_taken, headers = vendor.arrive(now_s + up_s)
         assert is_taken or not is_known
         latency_s = up_s + latencies[number % len(latencies)]
-        answers.append((now_s + latency_s, number, headers, bucket.taken))
+        answers.append((now_s + latency_s, number, headers, bucket.taken, now_s))

@@ -251,9 +251,10 @@ def test_a_large_call_waits_for_its_tokens_and_smaller_ones_do_not_overtake_it_f
 # -- refusals of the provider --------------------------------------------------------------------
 
 
-def test_a_refused_call_closes_the_gate_of_its_lane_and_the_ramp_follows() -> None:
+def rounds_after_a_burst_is_refused(limits: LaneLimits) -> list[int]:
+    """40 calls are sent at once, and all of them refused; how many go in each round afterwards."""
     governor: Governor[int] = Governor(100)
-    governor.lane("A", LaneLimits(requests=Rate(1000, burst=1000)))
+    governor.lane("A", limits)
     for number in range(40):
         governor.ask(number, "A", now_s=0)
     governor.ask(99, "B", now_s=0)
@@ -262,13 +263,25 @@ def test_a_refused_call_closes_the_gate_of_its_lane_and_the_ramp_follows() -> No
         governor.requeue(number, 0.1, RATE, now_s=0.05)
     assert sent(governor, 2.0) == [] and governor.next_due_s() == 2.05
     now_s, rounds = 2.05, []
-    while batch := sent(governor, now_s):
+    while governor.queued:
+        batch = sent(governor, now_s)
         rounds.append(len(batch))
         now_s += 0.1
         for number in batch:
             governor.finished(number, OK, now_s=now_s)
-    assert rounds == [1, 2, 4, 8, 16, 9]
     assert governor.stats(now_s)["lanes"]["A"]["throttled"] == {"rate": 40}
+    return rounds
+
+
+def test_a_refused_burst_closes_the_gate_of_its_lane_and_a_ramp_follows() -> None:
+    assert rounds_after_a_burst_is_refused(LaneLimits()) == [1, 2, 4, 8, 16, 9]
+
+
+def test_where_the_rate_is_known_the_bucket_paces_what_follows() -> None:
+    known = LaneLimits(requests=Rate(100, burst=1000))
+    assert rounds_after_a_burst_is_refused(known) == [40], "2 s later 200 have come back"
+    known = LaneLimits(requests=Rate(5, burst=100))
+    assert rounds_after_a_burst_is_refused(known)[:5] == [10, 0, 1, 0, 1]
 
 
 def test_headers_of_the_vendor_become_the_buckets_of_the_lane() -> None:
@@ -475,6 +488,17 @@ def test_a_call_waits_for_what_others_reserved_and_calls_of_other_budgets_pass()
     governor.finished("a", Outcome(True, used=Amounts(1, 40)))
     assert sent(governor, 0) == ["b", "c"]
     governor._check()
+
+
+def test_a_call_whose_budget_another_lane_took_does_not_hold_up_its_own() -> None:
+    governor: Governor[str] = Governor(10)
+    governor.lane("A", LaneLimits(tokens=Rate(1, burst=10)))
+    shared = Budget(calls=1)
+    governor.ask("first", "A", input_tokens=5, now_s=0)
+    governor.ask("large", "A", input_tokens=9, budget=shared, now_s=0)
+    governor.ask("small", "A", input_tokens=1, now_s=0)
+    governor.ask("other", "B", budget=shared, now_s=0)
+    assert sent(governor, 0) == ["first", "other", "small"]
 
 
 def test_a_budget_used_up_tells_everybody_who_waits_for_it() -> None:

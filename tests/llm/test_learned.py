@@ -47,9 +47,18 @@ class Flight:
         return count
 
 
-def test_the_cap_grows_by_about_one_per_round_that_uses_it() -> None:
-    flight = Flight(LearnedCap(4, ceiling=8))
-    assert [flight.round() for _ in range(8)] == [4, 4, 5, 6, 7, 8, 8, 8]
+def test_until_something_is_throttled_the_cap_doubles_per_round() -> None:
+    flight = Flight(LearnedCap(4, ceiling=30))
+    assert [flight.round() for _ in range(5)] == [4, 8, 16, 30, 30]
+
+
+def test_after_that_it_grows_by_about_one_per_round_that_uses_it() -> None:
+    flight = Flight(LearnedCap(8))
+    flight.fill()
+    flight.throttle()
+    for _ in range(7):
+        flight.succeed()
+    assert [flight.round() for _ in range(6)] == [4, 4, 5, 6, 7, 8]
 
 
 def test_a_cap_that_is_not_used_does_not_grow() -> None:
@@ -84,10 +93,11 @@ def test_the_floor_holds() -> None:
 
 
 def test_after_the_gate_the_ramp_doubles_per_round_until_the_cap() -> None:
-    flight = Flight(LearnedCap(20))
+    flight = Flight(LearnedCap(40))
     flight.fill()
+    flight.throttle()
     flight.cap.gate_closed(flight.last)
-    for _ in range(20):
+    for _ in range(39):
         flight.succeed()  # sent before: they tell nothing of what comes after
     assert [flight.round() for _ in range(7)] == [1, 2, 4, 8, 16, 20, 21]
 
@@ -146,7 +156,8 @@ class _CapModel(RuleBasedStateMachine):
                 if self.ramp >= self.exact:
                     self.ramp = None
         elif call not in self.old:
-            self.exact = min(9.0, self.exact + 1 / self.exact)
+            gained = 1 / self.exact if self.old else 1.0
+            self.exact = min(9.0, self.exact + gained)
 
     @precondition(lambda self: self.flight.open)
     @rule(closes=st.booleans())

@@ -1,0 +1,219 @@
+"""What calls cost: a dated table of prices, and the user's own above it.
+
+Owns: `Price`, `PriceTable`, the format of such a table, its error messages. Refuses: to guess. A
+model without a price costs nobody knows what: `find` says None, and `need`, for whoever limits
+money, a condition that tells what to do.
+
+A table is JSON:
+
+    {"as_of": "2025-10-31",
+     "models": {"gpt-4o": {"input": 2.5, "cached_input": 1.25, "output": 10,
+                           "context": 128000, "output_max": 16384}}}
+
+input, output: USD per million tokens, at most six decimals (then a token costs a whole number of
+pico-dollars). cached_input: of input read from the vendor's cache; absent: as input. context,
+output_max: tokens, where known. as_of: the day the table was right; models: by the vendor's name.
+
+A name is looked up as it is; then, when it ends with a date or "latest", without that end: vendors
+call `gpt-4o-2024-08-06` what they sell as `gpt-4o`. Nothing else is cut off: `gpt-4o-audio-preview`
+has another price.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from omega.errors import LLMError
+from omega.llm.budget import PICO
+from omega.llm.failures import misconfigured
+
+TOKENS_PRICED = 1_000_000  # prices are per so many tokens
+USD_MAX = 1_000_000  # per million tokens: more is a mistake of units
+TOKENS_MAX = 10**9  # of a context
+HINT = 'a price table is {"as_of": "2025-10-31", "models": {"NAME": {"input": 2.5, "output": 10}}}'
+
+_DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest)\Z")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FIELDS = ("input", "cached_input", "output", "context", "output_max")
+_PICO_PER_TOKEN = PICO // TOKENS_PRICED  # what a price of 1 USD per million makes of one token
+
+
+class Price:
+    """Of one model. input, cached_input, output: pico-dollars per token. context, output_max:
+    tokens, None where unknown.
+    """
+
+    __slots__ = ("cached_input", "context", "input", "model", "output", "output_max")
+
+    def __init__(
+        self,
+        model: str,
+        input: int,
+        output: int,
+        *,
+        cached_input: int | None = None,
+        context: int | None = None,
+        output_max: int | None = None,
+    ) -> None:
+        self.model, self.input, self.output = model, input, output
+        self.cached_input = input if cached_input is None else cached_input
+        self.context, self.output_max = context, output_max
+
+    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
+        """Pico-dollars. cached_tokens: how many of the input came from the vendor's cache."""
+        cached = min(cached_tokens, input_tokens)
+        fresh = input_tokens - cached
+        return fresh * self.input + cached * self.cached_input + output_tokens * self.output
+
+    def cost_max(self, input_tokens: int, output_tokens: int) -> int:
+        """Pico-dollars at most, whatever the cache does."""
+        dearest = max(self.input, self.cached_input)
+        return input_tokens * dearest + output_tokens * self.output
+
+    def __repr__(self) -> str:
+        return f"Price({self.model!r}, {self.input}, {self.output})"
+
+
+class PriceTable:
+    """Prices by model. as_of: the day of the newest part."""
+
+    __slots__ = ("_prices", "as_of", "source")
+
+    def __init__(self, prices: Mapping[str, Price], as_of: str, source: str) -> None:
+        self._prices, self.as_of, self.source = dict(prices), as_of, source
+
+    def find(self, model: str) -> Price | None:
+        """The price of `model`, or of what it is a dated version of; None when there is none."""
+        price = self._prices.get(model)
+        if price is None and (dated := _DATED.search(model)):
+            price = self._prices.get(model[: dated.start()])
+        return price
+
+    def need(self, model: str, budget: str) -> Price:
+        """The price of `model`, which `budget` limits the money of.
+
+        Raises LLMError (llm-configuration) that says how to give one.
+        """
+        price = self.find(model)
+        if price is None:
+            raise _unpriced(model, budget, self)
+        return price
+
+    def with_own(self, own: PriceTable) -> PriceTable:
+        """This table, and `own` above it."""
+        return PriceTable({**self._prices, **own._prices}, max(self.as_of, own.as_of), own.source)
+
+    @property
+    def models(self) -> list[str]:
+        return sorted(self._prices)
+
+    @classmethod
+    def read(cls, text: str, source: str) -> PriceTable:
+        """A table from JSON. source: its file, for messages.
+
+        Raises LLMError (llm-configuration) that names the file and the field.
+        """
+        try:
+            data = json.loads(text, parse_float=Decimal, parse_int=_integer)
+        except ValueError as error:
+            raise misconfigured(f"{source}: no JSON: {error}", HINT) from None
+        except RecursionError:
+            raise misconfigured(f"{source}: nested too deep", HINT) from None
+        table = _object(data, source, ("as_of", "models"), needed=("models",))
+        as_of = table.get("as_of", "")
+        if as_of != "" and not (isinstance(as_of, str) and _DAY.fullmatch(as_of)):
+            raise misconfigured(f'{source}: as_of: expected a day such as "2025-10-31"', HINT)
+        models = _object(table["models"], f"{source}: models", None)
+        prices = {name: _price(name, entry, source) for name, entry in models.items()}
+        return cls(prices, as_of, source)
+
+    @classmethod
+    def from_file(cls, path: str, read_text: Callable[[str], str]) -> PriceTable:
+        """The table in a file. read_text: path -> text, and the owner of that file's errors."""
+        return cls.read(read_text(path), path)
+
+
+@cache
+def standard_prices() -> PriceTable:
+    """The table Omega comes with."""
+    from importlib.resources import files  # 10 ms, and only who counts money needs it
+
+    text = files("omega.llm").joinpath("prices.json").read_text("utf-8")
+    return PriceTable.read(text, "omega/llm/prices.json")
+
+
+def _unpriced(model: str, budget: str, table: PriceTable) -> LLMError:
+    return misconfigured(
+        f"no price is known for the model `{model}`, and the budget `{budget}` limits money"
+        f" (prices as of {table.as_of})",
+        f'give one in a price table, {{"models": {{"{model}": {{"input": USD, "output": USD}}}}}}'
+        " per million tokens, or limit calls or tokens",
+    )
+
+
+def _price(name: str, entry: object, source: str) -> Price:
+    where = f"{source}: models.{name}"
+    fields = _object(entry, where, _FIELDS, needed=("input", "output"))
+    cached = fields.get("cached_input")
+    return Price(
+        name,
+        _per_token(fields["input"], f"{where}.input"),
+        _per_token(fields["output"], f"{where}.output"),
+        cached_input=None if cached is None else _per_token(cached, f"{where}.cached_input"),
+        context=_tokens(fields.get("context"), f"{where}.context"),
+        output_max=_tokens(fields.get("output_max"), f"{where}.output_max"),
+    )
+
+
+def _object(
+    value: object, where: str, known: tuple[str, ...] | None, needed: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise misconfigured(f"{where}: expected an object", HINT)
+    for field in value:
+        if known is not None and field not in known:
+            raise misconfigured(f"{where}: unknown field `{field}`", f"known: {', '.join(known)}")
+    for field in needed:
+        if field not in value:
+            raise misconfigured(f"{where}: needs `{field}`", HINT)
+    return value
+
+
+def _per_token(value: object, where: str) -> int:
+    """Pico-dollars per token."""
+    is_number = isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= USD_MAX:  # type: ignore[operator]
+        raise misconfigured(
+            f"{where}: expected USD per million tokens, a number from 0 to {USD_MAX:,},"
+            f" got {_shown(value)}"
+        )
+    assert isinstance(value, (int, Decimal))
+    pico = Decimal(value) * _PICO_PER_TOKEN
+    if pico != int(pico):
+        raise misconfigured(f"{where}: at most six decimals, got {_shown(value)}")
+    return int(pico)
+
+
+def _tokens(value: object, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= TOKENS_MAX:
+        raise misconfigured(
+            f"{where}: expected a whole number of tokens, at least 1, got {_shown(value)}"
+        )
+    return value
+
+
+def _integer(text: str) -> int | Decimal:
+    """JSON's integers may be longer than int() reads."""
+    return int(text) if len(text) < 30 else Decimal(text)
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, Decimal) else json.dumps(value, default=str)
+    return text if len(text) <= 40 else text[:37] + "..."

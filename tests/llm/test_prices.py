@@ -1,0 +1,126 @@
+"""Prices: the table Omega comes with, a user's own, and what a mistake in one says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from omega.errors import LLMError
+from omega.llm.budget import PICO, dollars
+from omega.llm.prices import PriceTable, standard_prices
+
+
+def table(text: str) -> PriceTable:
+    return PriceTable.read(text, "own.json")
+
+
+def test_the_standard_table_is_dated_and_complete() -> None:
+    prices = standard_prices()
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", prices.as_of)
+    assert len(prices.models) >= 25
+    for model in prices.models:
+        price = prices.find(model)
+        assert price is not None and 0 < price.cached_input <= price.input < price.output
+        assert price.context is not None and price.output_max is not None
+        assert price.output_max <= price.context
+
+
+def test_the_cost_of_a_call_is_exact() -> None:
+    price = standard_prices().find("gpt-4o-mini")  # 0.15, 0.075, 0.60 USD per million
+    assert price is not None
+    assert dollars(price.cost(1_000_000, 1_000_000)) * 100 == 75
+    assert price.cost(1000, 10, cached_tokens=400) == 600 * 150_000 + 400 * 75_000 + 10 * 600_000
+    assert price.cost(5, 0, cached_tokens=9) == 5 * 75_000, "no more is cached than there is"
+    assert price.cost_max(1000, 10) >= price.cost(1000, 10, cached_tokens=400)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-4o", "gpt-4o"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o-mini"),
+        ("gpt-4-0613", "gpt-4"),
+        ("claude-3-5-haiku-20241022", "claude-3-5-haiku"),
+        ("claude-3-7-sonnet-latest", "claude-3-7-sonnet"),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-20250514", "claude-sonnet-4"),
+        ("gpt-4o-audio-preview", None),
+        ("gpt-4o-mini-2", None),
+        ("ft:gpt-4o-2024-08-06:acme", None),
+        ("GPT-4o", None),
+        ("", None),
+    ],
+)
+def test_a_dated_name_has_the_price_of_its_model_and_nothing_else_is_guessed(
+    name: str, model: str | None
+) -> None:
+    found = standard_prices().find(name)
+    assert (found.model if found is not None else None) == model
+
+
+def test_a_model_without_a_price_is_a_condition_that_says_what_to_do() -> None:
+    with pytest.raises(LLMError) as caught:
+        standard_prices().need("llama-9", "triage")
+    error = caught.value
+    assert error.kind == "llm-configuration"
+    assert "`llama-9`" in error.message and "`triage`" in error.message
+    assert "2025-" in error.message and '"llama-9": {"input"' in str(error.hint)
+    assert standard_prices().need("gpt-4o", "triage").model == "gpt-4o"
+
+
+def test_an_own_table_lies_above_the_standard_one(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text(
+        '{"as_of": "2026-01-01", "models": {"gpt-4o": {"input": 1, "output": 2},'
+        ' "llama-9": {"input": 0.0375, "cached_input": 0, "output": 1e-3, "context": 8192}}}'
+    )
+    own = PriceTable.from_file(str(path), lambda name: Path(name).read_text("utf-8"))
+    both = standard_prices().with_own(own)
+    mine, other = both.find("gpt-4o"), both.find("gpt-4o-mini")
+    assert mine is not None and mine.input == PICO // 1_000_000 and mine.cached_input == mine.input
+    assert other is not None and both.as_of == "2026-01-01"
+    llama = both.need("llama-9", "b")
+    assert (llama.input, llama.cached_input, llama.output) == (37_500, 0, 1_000)
+    assert (llama.context, llama.output_max) == (8192, None)
+    assert standard_prices().find("llama-9") is None, "the standard table is as it was"
+
+
+MODEL = '{"models": {"m": {"input": 1, "output": 1, %s}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "own.json: no JSON"),
+        ("{", "own.json: no JSON"),
+        ("[" * 100_000, "own.json: nested too deep"),
+        ("[]", "own.json: expected an object"),
+        ("{}", "own.json: needs `models`"),
+        ('{"models": []}', "own.json: models: expected an object"),
+        ('{"models": {}, "modles": {}}', "own.json: unknown field `modles`"),
+        ('{"models": {}, "as_of": "today"}', "own.json: as_of: expected a day"),
+        ('{"models": {"m": 3}}', "own.json: models.m: expected an object"),
+        ('{"models": {"m": {"input": 3}}}', "own.json: models.m: needs `output`"),
+        (MODEL % '"inptu": 1', "own.json: models.m: unknown field `inptu`"),
+        ('{"models": {"m": {"input": "3", "output": 1}}}', 'models.m.input: expected USD .* "3"'),
+        ('{"models": {"m": {"input": true, "output": 1}}}', "models.m.input: .* true"),
+        ('{"models": {"m": {"input": 1, "output": -1}}}', "models.m.output: .* -1"),
+        ('{"models": {"m": {"input": NaN, "output": 1}}}', "models.m.input: .* NaN"),
+        ('{"models": {"m": {"input": 1e999999999, "output": 1}}}', "models.m.input: expected"),
+        (f'{{"models": {{"m": {{"input": {"9" * 5000}, "output": 1}}}}}}', "m.input: expected"),
+        ('{"models": {"m": {"input": 0.0000001, "output": 1}}}', "at most six decimals"),
+        (MODEL % '"cached_input": []', "models.m.cached_input: expected USD"),
+        (MODEL % '"context": 0', "models.m.context: expected a whole number"),
+        (MODEL % '"context": 1.5', "models.m.context: expected a whole number"),
+        (MODEL % '"output_max": true', "models.m.output_max: expected a whole number"),
+    ],
+)
+def test_a_mistake_in_a_table_names_its_file_and_field(text: str, says: str) -> None:
+    with pytest.raises(LLMError, match=says) as caught:
+        table(text)
+    assert caught.value.kind == "llm-configuration"
+    assert len(caught.value.message) < 300
