@@ -222,8 +222,7 @@ def _outcome(error: BaseException | None) -> Outcome:
     """What an attempt tells the governor."""
     if not isinstance(error, LLMError):
         return Outcome(error is None)
-    throttle = {429: "rate", 529: "overload"}.get(error.status or 0) if error.retryable else None
-    return Outcome(throttle=throttle, retry_after_s=error.retry_after_s)
+    return Outcome(throttle=error.throttle, retry_after_s=error.retry_after_s)
 
 
 def _shown(identity: Identity) -> str:

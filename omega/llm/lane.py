@@ -18,7 +18,7 @@ What a refusal of the provider changes, by its kind:
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import HostError
 from omega.llm.allowance import Allowance
@@ -26,6 +26,9 @@ from omega.llm.buckets import Bucket, Rate
 from omega.llm.budget import Amounts
 from omega.llm.gate import GUESS_S, GUESS_S_MAX, Gate
 from omega.llm.learned import CAP_MAX, LearnedCap
+
+if TYPE_CHECKING:
+    from omega.llm.rate_limits import Limit, RateLimits
 
 GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
 DURATIONS_MIN = 5  # answers before their mean duration is believed
@@ -103,34 +106,6 @@ class LaneLimits:
         return Allowance(self.hedge_share, self.hedge_constant)
 
 
-if TYPE_CHECKING:
-
-    class Told(Protocol):
-        """What a vendor's headers said about one kind; None where they said nothing.
-
-        reset_s: seconds until `remaining` is `limit` again.
-        """
-
-        @property
-        def limit(self) -> float | None: ...
-        @property
-        def remaining(self) -> float | None: ...
-        @property
-        def reset_s(self) -> float | None: ...
-
-    class ToldLimits(Protocol):
-        """What a vendor's headers said, by the names of KINDS."""
-
-        @property
-        def requests(self) -> Told | None: ...
-        @property
-        def tokens(self) -> Told | None: ...
-        @property
-        def input_tokens(self) -> Told | None: ...
-        @property
-        def output_tokens(self) -> Told | None: ...
-
-
 class Outcome:
     """What became of one attempt, or what is known of it so far.
 
@@ -158,7 +133,7 @@ class Outcome:
         output_tokens: int | None = None,
         throttle: str | None = None,
         retry_after_s: float | None = None,
-        limits: ToldLimits | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         assert throttle is None or throttle in THROTTLES, throttle
         self.is_ok, self.used, self.throttle = is_ok, used, throttle
@@ -295,11 +270,11 @@ class Lane:
             self._throttle(outcome, outcome.throttle, sent, now_s)
 
     def adopt(
-        self, limits: ToldLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
+        self, limits: RateLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
     ) -> None:
         """What the headers of a call that was sent at `sent_s` say about the buckets."""
         for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
-            told: Told | None = getattr(limits, kind)
+            told: Limit | None = getattr(limits, kind)
             if told is not None:
                 bucket.adopt(
                     told.limit,
