@@ -168,9 +168,11 @@ class Calls:
         if error is not None and not call.abandoned and not isinstance(error, Cancelled):
             delay = self.retry.delay(call.attempt, error, self._rng.random())
         now_s = self.scheduler.driver.now()
-        told = _outcome(error)
+        told = Outcome(error is None)
         if delay is not None:
             assert isinstance(error, LLMError)
+            if error.status in (429, 529) and error.retry_after_s is not None:
+                self.governor.close_gate(now_s + error.retry_after_s)
             why = self.governor.requeue(call.identity, now_s + delay, told, now_s=now_s)
             if why is not None:
                 delay = None
@@ -216,13 +218,6 @@ _FINAL = {
     "retries": "too many calls fail for each of them to be repeated",
     "deadline": "its deadline comes before",
 }
-
-
-def _outcome(error: BaseException | None) -> Outcome:
-    """What an attempt tells the governor."""
-    if not isinstance(error, LLMError):
-        return Outcome(error is None)
-    return Outcome(throttle=error.throttle, retry_after_s=error.retry_after_s)
 
 
 def _shown(identity: Identity) -> str:

@@ -43,7 +43,8 @@ class LaneLimits:
 
     requests, tokens (input and output together), input_tokens, output_tokens: rates.
     cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
-    until a call is throttled. retry_share, retry_constant: retries per call, and in all without
+    until a call is throttled. cap_decrease: the share that is left then. cap_ramp: how many may be
+    in flight when a gate opens. retry_share, retry_constant: retries per call, and in all without
     any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
     longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
     gate are refused at once.
@@ -53,6 +54,7 @@ class LaneLimits:
         "cap_ceiling",
         "cap_decrease",
         "cap_floor",
+        "cap_ramp",
         "cap_start",
         "gate_s",
         "gate_s_max",
@@ -75,6 +77,7 @@ class LaneLimits:
         cap_floor: int = 1,
         cap_ceiling: int = CAP_MAX,
         cap_decrease: float = 0.5,
+        cap_ramp: int = 1,
         retry_share: float = 0.2,
         retry_constant: int = 10,
         hedge_share: float = 0.05,
@@ -85,7 +88,7 @@ class LaneLimits:
     ) -> None:
         self.rates = (requests, tokens, input_tokens, output_tokens)
         self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
-        self.cap_decrease = cap_decrease
+        self.cap_decrease, self.cap_ramp = cap_decrease, cap_ramp
         self.retry_share, self.retry_constant = retry_share, retry_constant
         self.hedge_share, self.hedge_constant = hedge_share, hedge_constant
         self.gate_s, self.gate_s_max, self.gate_wait_s_max = gate_s, gate_s_max, gate_wait_s_max
@@ -94,7 +97,8 @@ class LaneLimits:
         self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
 
     def learned_cap(self) -> LearnedCap:
-        return LearnedCap(self.cap_start, self.cap_floor, self.cap_ceiling, self.cap_decrease)
+        start, decrease, ramp = self.cap_start, self.cap_decrease, self.cap_ramp
+        return LearnedCap(start, self.cap_floor, self.cap_ceiling, decrease, ramp)
 
     def gate(self) -> Gate:
         return Gate(self.gate_s, self.gate_s_max)
