@@ -18,7 +18,7 @@ What a refusal of the provider changes, by its kind:
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import HostError
 from omega.llm.allowance import Allowance
@@ -26,6 +26,9 @@ from omega.llm.buckets import Bucket, Rate
 from omega.llm.budget import Amounts
 from omega.llm.gate import GUESS_S, GUESS_S_MAX, Gate
 from omega.llm.learned import CAP_MAX, LearnedCap
+
+if TYPE_CHECKING:
+    from omega.llm.rate_limits import Limit, RateLimits
 
 GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
 DURATIONS_MIN = 5  # answers before their mean duration is believed
@@ -40,7 +43,8 @@ class LaneLimits:
 
     requests, tokens (input and output together), input_tokens, output_tokens: rates.
     cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
-    until a call is throttled. retry_share, retry_constant: retries per call, and in all without
+    until a call is throttled. cap_decrease: the share that is left then. cap_ramp: how many may be
+    in flight when a gate opens. retry_share, retry_constant: retries per call, and in all without
     any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
     longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
     gate are refused at once.
@@ -50,6 +54,7 @@ class LaneLimits:
         "cap_ceiling",
         "cap_decrease",
         "cap_floor",
+        "cap_ramp",
         "cap_start",
         "gate_s",
         "gate_s_max",
@@ -72,6 +77,7 @@ class LaneLimits:
         cap_floor: int = 1,
         cap_ceiling: int = CAP_MAX,
         cap_decrease: float = 0.5,
+        cap_ramp: int = 1,
         retry_share: float = 0.2,
         retry_constant: int = 10,
         hedge_share: float = 0.05,
@@ -82,7 +88,7 @@ class LaneLimits:
     ) -> None:
         self.rates = (requests, tokens, input_tokens, output_tokens)
         self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
-        self.cap_decrease = cap_decrease
+        self.cap_decrease, self.cap_ramp = cap_decrease, cap_ramp
         self.retry_share, self.retry_constant = retry_share, retry_constant
         self.hedge_share, self.hedge_constant = hedge_share, hedge_constant
         self.gate_s, self.gate_s_max, self.gate_wait_s_max = gate_s, gate_s_max, gate_wait_s_max
@@ -91,7 +97,8 @@ class LaneLimits:
         self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
 
     def learned_cap(self) -> LearnedCap:
-        return LearnedCap(self.cap_start, self.cap_floor, self.cap_ceiling, self.cap_decrease)
+        start, decrease, ramp = self.cap_start, self.cap_decrease, self.cap_ramp
+        return LearnedCap(start, self.cap_floor, self.cap_ceiling, decrease, ramp)
 
     def gate(self) -> Gate:
         return Gate(self.gate_s, self.gate_s_max)
@@ -101,34 +108,6 @@ class LaneLimits:
 
     def hedges(self) -> Allowance:
         return Allowance(self.hedge_share, self.hedge_constant)
-
-
-if TYPE_CHECKING:
-
-    class Told(Protocol):
-        """What a vendor's headers said about one kind; None where they said nothing.
-
-        reset_s: seconds until `remaining` is `limit` again.
-        """
-
-        @property
-        def limit(self) -> float | None: ...
-        @property
-        def remaining(self) -> float | None: ...
-        @property
-        def reset_s(self) -> float | None: ...
-
-    class ToldLimits(Protocol):
-        """What a vendor's headers said, by the names of KINDS."""
-
-        @property
-        def requests(self) -> Told | None: ...
-        @property
-        def tokens(self) -> Told | None: ...
-        @property
-        def input_tokens(self) -> Told | None: ...
-        @property
-        def output_tokens(self) -> Told | None: ...
 
 
 class Outcome:
@@ -158,7 +137,7 @@ class Outcome:
         output_tokens: int | None = None,
         throttle: str | None = None,
         retry_after_s: float | None = None,
-        limits: ToldLimits | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         assert throttle is None or throttle in THROTTLES, throttle
         self.is_ok, self.used, self.throttle = is_ok, used, throttle
@@ -295,11 +274,11 @@ class Lane:
             self._throttle(outcome, outcome.throttle, sent, now_s)
 
     def adopt(
-        self, limits: ToldLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
+        self, limits: RateLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
     ) -> None:
         """What the headers of a call that was sent at `sent_s` say about the buckets."""
         for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
-            told: Told | None = getattr(limits, kind)
+            told: Limit | None = getattr(limits, kind)
             if told is not None:
                 bucket.adopt(
                     told.limit,

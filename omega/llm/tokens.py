@@ -122,10 +122,9 @@ class TokenCounter:
             for field, value in turn.items():
                 if field not in ("role", "content"):
                     walk.data(value)
-        tools, schema = getattr(request, "tools", ()), getattr(request, "schema", None)
-        if tools or schema is not None:
+        if request.tools or request.schema is not None:
             walk.add(TOOLS)
-            walk.data([*tools, schema])
+            walk.data([*request.tools, request.schema])
         return TokenCount(walk.typical, walk.most, walk.is_exact)
 
     def _count_for(self, model: str) -> Count | None:

@@ -102,6 +102,18 @@ def test_after_the_gate_the_ramp_doubles_per_round_until_the_cap() -> None:
     assert [flight.round() for _ in range(7)] == [1, 2, 4, 8, 16, 20, 21]
 
 
+def test_a_ramp_may_start_higher_and_is_none_where_the_cap_is_not_above_it() -> None:
+    flight = Flight(LearnedCap(40, ceiling=40, ramp=8))
+    flight.fill()
+    flight.cap.gate_closed(flight.last)
+    for _ in range(40):
+        flight.succeed()
+    assert [flight.round() for _ in range(4)] == [8, 16, 32, 40]
+    small = LearnedCap(8, ramp=8)
+    small.gate_closed(0)
+    assert not small.is_ramping and small.limit() == 8
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -112,6 +124,7 @@ def test_after_the_gate_the_ramp_doubles_per_round_until_the_cap() -> None:
         {"ceiling": 10**9},
         {"decrease": 1},
         {"decrease": 0},
+        {"ramp": 0},
     ],
 )
 def test_a_cap_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
