@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omega.calls import seeing
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
@@ -499,27 +500,7 @@ class Calls:
 
     def stats(self, now_s: float) -> dict[str, Any]:
         """What there is to see, as plain data; seconds are the driver's."""
-        whole, governor = self.total, self.governor
-        told = governor.stats(now_s)
-        lanes: dict[str, Any] = {}
-        shown = {(id(m.provider), m.model): m.shown for m in self.models.known()}
-        for key, lane in told["lanes"].items():
-            by_group = lane.pop("queued_by_group")
-            lane["queued_by_scope"] = {_group_name(each): n for each, n in by_group.items()}
-            lanes[shown.get(key, "default")] = lane
-        return {
-            "calls": whole.calls,
-            "retries": whole.retries,
-            "failures": whole.failures,
-            "in_flight": governor.in_flight,
-            "queued": governor.queued,
-            "peak": governor.peak,
-            "limit": governor.limit,
-            "next_s": told["next_s"],
-            "usd": whole.usd,
-            "models": {name: each.as_data() for name, each in self.figures.items()},
-            "lanes": lanes,
-        }
+        return seeing.stats(self, now_s)
 
     @property
     def total(self) -> Figures:
@@ -528,15 +509,7 @@ class Calls:
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""
-        from omega.calls.figures import money
-
-        governor, usd = self.governor, self.total.usd
-        found = [f"{governor.in_flight} in flight"] if governor.in_flight else []
-        if governor.queued:
-            found.append(f"{governor.queued} queued")
-        if usd:
-            found.append(f"${money(usd)}")
-        return found
+        return seeing.facts(self)
 
     def remark(self, task: Task) -> str | None:
         """How far the call that `task` waits for has come."""
@@ -575,15 +548,6 @@ class Calls:
         task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
-
-
-def _group_name(group: Any) -> str:
-    """A scope, as a program knows it."""
-    if group is None:
-        return "root"
-    owner = group.owner
-    of = "" if owner is None else f" of task {owner.label}"
-    return f"{group.name or 'a scope'}{of}"
 
 
 def _falls_back(error: OmegaError) -> bool:
