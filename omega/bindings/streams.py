@@ -51,13 +51,15 @@ class Stream(Channel):
     def usage(self) -> dict[str, int]:
         from omega.llm.tokens import TokenCounter, typical_tokens
 
-        usage = getattr(self.reply, "usage", None) or self._noted
+        usage, noted = getattr(self.reply, "usage", None), self._noted
         if usage is not None and usage.is_reported:
             return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        return {
-            "input_tokens": TokenCounter().input(self._request).typical,
-            "output_tokens": typical_tokens(self.text),
-        }
+        got = typical_tokens(self.text)
+        if noted is not None and noted.is_reported:  # before its end, that tells of the input only
+            put, got = noted.input_tokens, max(noted.output_tokens, got)
+        else:
+            put = TokenCounter().input(self._request, exact=False).typical
+        return {"input_tokens": put, "output_tokens": got}
 
     def deliver(self, piece: str) -> None:
         """A piece has come: waits while the reader is behind."""
@@ -102,8 +104,13 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
         stream.deliver(piece)
 
     send.note = stream.note  # type: ignore[attr-defined]
+    is_tied = me.parent_id is not None  # else the host opened it
+    if is_tied:
+        send.is_wanted = lambda: me.doom is None  # type: ignore[attr-defined]
 
     def call() -> None:
+        if is_tied and me.doom is not None:
+            raise TaskError(f"the stream has ended early: {me.doom.reason or 'cancelled'}")
         reply = b.door.perform("llm.stream", (request, send))
         if isinstance(reply, str) and not stream.text:
             stream.deliver(reply)  # a handler of the program's own gave all of it at once
@@ -134,7 +141,7 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
     stream.pump = pump = scheduler.spawn(
         body, name="llm.stream", daemon=True, locals=b.rt.host.dynamics().snapshot()
     )
-    if me.parent_id is not None:
+    if is_tied:
         me.watch(stream, lambda _: _end(b, pump))
     return stream
 

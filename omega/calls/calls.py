@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omega.calls import seeing
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
@@ -34,6 +35,7 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
+NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
@@ -130,14 +132,16 @@ class Calls:
         deliver: Callable[[str], None],
         budget: Budget | None = None,
     ) -> LLMReply:
-        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have a
-        method `note(usage)`, which is told the tokens known so far.
+        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have
+        methods: `note(usage)` is told the tokens known so far, `is_wanted()` asked before the call
+        is sent.
         """
         task = self.scheduler.running_task("call a model")
         parts = Parts(self.scheduler, PIECES)
         model = self.models.find(request.model)
         flight = self._begin(identity, request, model, budget, task, None, parts)
         note = getattr(deliver, "note", None)
+        flight.is_wanted = getattr(deliver, "is_wanted", None)
 
         def handed_on() -> None:
             if note is not None and flight.calls and flight.calls[0].noted is not None:
@@ -241,13 +245,13 @@ class Calls:
             self._shared[key] = flight
         return flight
 
-    def _ask(self, flight: Flight, model: Model) -> None:
-        """Queue one call more for `flight`."""
+    def _ask(self, flight: Flight, model: Model, attempt: int = 0) -> None:
+        """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
         sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent.request)
-        call.reserve, call.queued_s = sent.reserve, now_s
+        call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
         flight.made += 1
         flight.calls.append(call)
         self._live[call.id] = call
@@ -340,14 +344,25 @@ class Calls:
 
     def _admit(self) -> None:
         now_s = self.scheduler.driver.now()
-        admission = self.governor.admit(now_s)
-        for call_id in admission.calls:
-            self._start(self._live[call_id], now_s)
-        for refusal in admission.refused:
-            call = self._live[refusal.call_id]
-            self._forget(call)
-            self._finished(call, "refused")
-            self._failed(call, self._told(call, refusal.error))
+        has_left_out = True
+        while has_left_out:
+            admission, has_left_out = self.governor.admit(now_s), False
+            for call_id in admission.calls:
+                call = self._live[call_id]
+                if call.flight.is_given_up:  # its slot is for another
+                    self.governor.finished(call_id, now_s=now_s)
+                    self._left_out(call)
+                    has_left_out = True
+                else:
+                    self._start(call, now_s)
+            for refusal in admission.refused:
+                call = self._live[refusal.call_id]
+                self._forget(call)
+                self._finished(call, "refused")
+                if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
+                    self._ask(call.flight, call.model, call.attempt)
+                else:
+                    self._failed(call, self._told(call, refusal.error))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -355,6 +370,17 @@ class Calls:
         if due_s is not None:
             # The scheduler counts in microseconds: a call before the moment would be for nothing.
             self._timer = self.scheduler.call_at(max(due_s, now_s) + 2e-6, self._admit)
+
+    def _left_out(self, call: Call) -> None:
+        """It was not sent: whoever waited for it was cancelled before."""
+        flight = call.flight
+        self._forget(call)
+        self._finished(call, "withdrawn")
+        if flight.is_given_up and not flight.calls:
+            self._over(flight, None, None)
+            flight.cell.fail(LLMError(NOT_SENT))
+        elif not flight.is_given_up and not call.is_unwanted:  # another one joined it meanwhile
+            self._ask(flight, call.model)
 
     def _start(self, call: Call, now_s: float) -> None:
         flight, scheduler = call.flight, self.scheduler
@@ -382,11 +408,13 @@ class Calls:
         if hedge_s is not None and flight.attempts == 1:
             flight.timer = scheduler.call_at(now_s + hedge_s, lambda: self._hedge(flight))
 
-    def _attempt(self, call: Call, external: External) -> Coroutine[Any, Any, LLMReply]:
-        """The coroutine of one attempt."""
+    async def _attempt(self, call: Call, external: External) -> LLMReply:
+        """One attempt."""
         driver, provider = self.scheduler.driver, call.model.provider
+        if call.flight.is_given_up:
+            raise Cancelled(NOT_SENT)
         if call.flight.parts is None:
-            return provider.infer(call.request, sleep=driver.sleep)
+            return await provider.infer(call.request, sleep=driver.sleep)
 
         async def emit(piece: str) -> None:
             await driver.tell(external, piece)
@@ -395,7 +423,7 @@ class Calls:
             driver.report_part(external, (usage, limits))
 
         emit.note = note  # type: ignore[attr-defined]
-        return stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
+        return await stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
 
     def _part(self, call: Call, part: Any) -> None:
         """A piece of a stream's text has come, or what is known of it."""
@@ -420,6 +448,9 @@ class Calls:
         now_s = self.scheduler.driver.now()
         figures = self.figures_of(call.model)
         reply, error = external.value, external.error
+        call.is_sent = external.begun and not (
+            isinstance(error, Cancelled) and error.reason == NOT_SENT
+        )
         outcome, usage = self.spending.outcome(call, reply, error)
         if usage is not None:
             assert outcome.used is not None
@@ -432,6 +463,10 @@ class Calls:
                 self._finished(call, "late")
             else:
                 self._finished(call, "ok", lambda: self._succeeded(call, reply))
+        elif not call.is_sent:
+            figures.calls -= 1
+            self.governor.finished(call.id, outcome, now_s=now_s)
+            self._left_out(call)
         elif call.is_unwanted:
             self._done(call, outcome, now_s)
             self._finished(call, "cancelled")
@@ -499,27 +534,7 @@ class Calls:
 
     def stats(self, now_s: float) -> dict[str, Any]:
         """What there is to see, as plain data; seconds are the driver's."""
-        whole, governor = self.total, self.governor
-        told = governor.stats(now_s)
-        lanes: dict[str, Any] = {}
-        shown = {(id(m.provider), m.model): m.shown for m in self.models.known()}
-        for key, lane in told["lanes"].items():
-            by_group = lane.pop("queued_by_group")
-            lane["queued_by_scope"] = {_group_name(each): n for each, n in by_group.items()}
-            lanes[shown.get(key, "default")] = lane
-        return {
-            "calls": whole.calls,
-            "retries": whole.retries,
-            "failures": whole.failures,
-            "in_flight": governor.in_flight,
-            "queued": governor.queued,
-            "peak": governor.peak,
-            "limit": governor.limit,
-            "next_s": told["next_s"],
-            "usd": whole.usd,
-            "models": {name: each.as_data() for name, each in self.figures.items()},
-            "lanes": lanes,
-        }
+        return seeing.stats(self, now_s)
 
     @property
     def total(self) -> Figures:
@@ -528,15 +543,7 @@ class Calls:
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""
-        from omega.calls.figures import money
-
-        governor, usd = self.governor, self.total.usd
-        found = [f"{governor.in_flight} in flight"] if governor.in_flight else []
-        if governor.queued:
-            found.append(f"{governor.queued} queued")
-        if usd:
-            found.append(f"${money(usd)}")
-        return found
+        return seeing.facts(self)
 
     def remark(self, task: Task) -> str | None:
         """How far the call that `task` waits for has come."""
@@ -575,15 +582,6 @@ class Calls:
         task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
-
-
-def _group_name(group: Any) -> str:
-    """A scope, as a program knows it."""
-    if group is None:
-        return "root"
-    owner = group.owner
-    of = "" if owner is None else f" of task {owner.label}"
-    return f"{group.name or 'a scope'}{of}"
 
 
 def _falls_back(error: OmegaError) -> bool:

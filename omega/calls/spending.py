@@ -7,8 +7,8 @@ A budget of tokens or money is never exceeded, so what is reserved is an upper b
 by its bytes, of the output by the request's own `max_tokens`. A request that names none is sent
 with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left.
 
-When a call ends without a word of what it used (it was cancelled, or cut), its input and what came
-of its output are counted as estimated, within what was reserved.
+When a call is cancelled, or cut, nobody tells in the end what it used: what was told so far counts,
+and what came of its text as estimated, within what was reserved.
 """
 
 from __future__ import annotations
@@ -82,6 +82,16 @@ class Spending:
         got = self._lengths.get(model.shown, GUESSED_OUTPUT)
         return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
 
+    def may_ask_for_less(self, call: Call) -> bool:
+        """Whether its budget, which does not allow it any more, allows a shorter answer: others
+        have spent since its bound was set.
+        """
+        flight = call.flight
+        if flight.budget is None or flight.request.max_tokens is not None:
+            return False
+        less = self.outgoing(flight.request, call.model, flight.budget).request.max_tokens
+        return (less or 0) < (call.request.max_tokens or 0)
+
     def _needed_price(self, model: Model, budget: Budget) -> Price:
         price = self._models.price(model)
         if price is None:
@@ -130,12 +140,16 @@ class Spending:
         """What became of an attempt, for the governor, and the tokens it is counted with."""
         if error is None:
             assert reply is not None
-            usage = self._usage(call, reply.usage, reply.text)
+            usage = reply.usage
+            if not usage.is_reported:
+                usage = self._so_far(call, usage, reply.text)
             self._learn(call.model, usage.output_tokens)
             return self._outcome(call, usage, is_ok=True, limits=reply.limits), usage
+        if not call.is_sent:
+            return Outcome(used=NOTHING, input_tokens=0, output_tokens=0), None
         if not isinstance(error, LLMError):
             # Cancelled, or a provider that broke: it was sent, and whoever answers it bills it.
-            usage = self._usage(call, call.noted, None)
+            usage = self._so_far(call, call.noted, None)
             return self._outcome(call, usage), usage
         limits = {
             "throttle": error.throttle,
@@ -144,7 +158,9 @@ class Spending:
         }
         if error.usage is None and error.partial is None and not self._may_be_billed(error):
             return Outcome(used=NOTHING, input_tokens=0, output_tokens=0, **limits), None
-        usage = self._usage(call, error.usage or call.noted, error.partial)
+        usage = error.usage
+        if usage is None or not usage.is_reported or error.reason != "content":
+            usage = self._so_far(call, usage or call.noted, error.partial)
         return self._outcome(call, usage, **limits), usage
 
     def _may_be_billed(self, error: LLMError) -> bool:
@@ -163,14 +179,18 @@ class Spending:
             **known,
         )
 
-    def _usage(self, call: Call, told: Usage | None, text: str | None) -> Usage:
-        """The tokens of an attempt: as told, else as estimated."""
-        if told is not None and told.is_reported:
-            return told
+    def _so_far(self, call: Call, told: Usage | None, text: str | None) -> Usage:
+        """The tokens of an attempt whose end nobody told. Vendors count the output at the end: what
+        they told before is the input, and hardly more.
+        """
         from omega.llm.tokens import typical_tokens
 
-        put = self.counter.input(call.request, exact=False).typical
         got = typical_tokens(text) if text is not None else round(call.flight.pieces / CHARACTERS)
+        got = min(got, call.request.max_tokens or got)
+        if told is not None and told.is_reported:
+            most = max(told.output_tokens, got)
+            return Usage(told.input_tokens, most, cached_tokens=told.cached_tokens)
+        put = self.counter.input(call.request, exact=False).typical
         return Usage(put, got, is_reported=False)
 
     def _learn(self, model: Model, output_tokens: int) -> None:
