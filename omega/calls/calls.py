@@ -35,6 +35,7 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
+NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
 NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
@@ -490,7 +491,7 @@ class Calls:
                 self._finished(call, "retry")
                 return
             if why == "retries":
-                error.hint = "so many calls failed of late that this one was not made again"
+                error.notes.append((NOT_AGAIN, None))
         self._done(call, outcome, now_s)
         self._finished(call, error.kind, lambda: self._failed(call, self._told(call, error)))
 
