@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from omega.calls.calls import Calls
 from omega.concurrency import Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
+from omega.lisp.primitives.check import spend_each
 from omega.llm import LLMRequest
 
 if TYPE_CHECKING:
@@ -127,12 +128,16 @@ class Door:
         """The reply to an effect, or a raised condition."""
         dyn = self.rt.host.dynamics()
         entry = dyn.effects
+        passed = 0
         while entry is not None:
             handlers, tag, outer = entry
             handler = handlers.get(kind)
             if handler is not None:
+                spend_each(self.rt, passed)
                 return self._handled(dyn, handler, tag, outer, arguments)
             entry = outer
+            passed += 1
+        spend_each(self.rt, passed)
         act = self._effects.get(kind)
         if act is None:
             raise LispError(

@@ -94,17 +94,15 @@ class Interpreter:
         if virtual_time if driver is None else driver.virtual:
             models.refuse_real_time()
         config, granted = scheduler or SchedulerConfig(), grants or Grants()
+        if driver is None:
+            driver = VirtualDriver() if virtual_time else AsyncioDriver()
         if record is not None:
-            from omega.tape import Recording
-
-            session = Recording(record)
+            session = _recording(record, driver)
         self.session, make = session, CallingScheduler
         if session is not None:
-            facts = {"seed": seed, "virtual_time": virtual_time, "optimize": optimize}
-            driver = session.begin(facts, config, most, granted, models, budget)
+            facts = {"seed": seed, "optimize": optimize}
+            driver = session.begin(facts, driver, config, most, granted, models, budget)
             make = session.scheduler
-        elif driver is None:
-            driver = VirtualDriver() if virtual_time else AsyncioDriver()
         self.scheduler = make(config, driver=driver, registers={}, depth_max=most.depth)
         rng = random.Random(seed)
         self.calls = self.scheduler.calls = Calls(
@@ -576,6 +574,15 @@ def replay(path: str, *, output: Any = None) -> Interpreter:
 
     tape = TapeReader(path)
     return Interpreter(**arguments_of(tape.header), output=output, session=Replay(tape))
+
+
+def _recording(path: str, driver: Driver) -> Recording:
+    """What records a run by `driver`. Raises HostError, before there is a file, if it cannot be."""
+    from omega.concurrency.recording import check_recordable
+    from omega.tape import Recording
+
+    check_recordable(driver)
+    return Recording(path)
 
 
 def _raise(error: BaseException) -> Any:

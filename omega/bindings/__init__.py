@@ -25,30 +25,37 @@ from omega.bindings.waits import events, scopes
 from omega.bindings.world import Exit, world
 from omega.lisp.primitives.registry import Native
 
+PARTS = (
+    tasks,
+    groups,
+    scopes,
+    generators,
+    events,
+    locks,
+    models,
+    tools,
+    handled,
+    budgets,
+    world,
+    testing,
+    exploring,
+    seeing,
+    progress,
+)
+
+
+def table_of(bindings: Bindings) -> Table:
+    """Every name of this package and its procedure."""
+    table: Table = {}
+    for part in PARTS:
+        part(bindings, table)
+    return table
+
 
 def install(interpreter: Any) -> None:
-    """Put every name of this module into the interpreter's library."""
+    """Put every name of this package into the interpreter's library."""
     bindings = Bindings(interpreter)
-    table: Table = {}
-    for part in (
-        tasks,
-        groups,
-        scopes,
-        generators,
-        events,
-        locks,
-        models,
-        tools,
-        handled,
-        budgets,
-        world,
-        testing,
-        exploring,
-        seeing,
-        progress,
-    ):
-        part(bindings, table)
-    for name, function in table.items():
+    for name, function in table_of(bindings).items():
         function.__qualname__ = function.__name__ = name
         bindings.rt.install(name, function, Native(name))
     bindings.rt.set_up_ports()

@@ -19,11 +19,15 @@ from omega.errors import (
     LispTypeError,
     LispValueError,
 )
-from omega.lisp.data import list_items
+from omega.lisp.data import Nil
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 
 Table = dict[str, Callable[..., Any]]
+# What work on one task is worth, in steps of about half a microsecond.
+GROUP_STEPS = 4  # to wait for it with others, and give its value
+SPAWN_STEPS = 8  # to make it, start it and end it
+SHOW_STEPS = 8  # to show it in a list
 NEED_A_TASK = frozenset({"await-any", "await-any/values", "await-first"})
 
 
@@ -70,11 +74,21 @@ class Bindings:
         )
         return task
 
+    def spend(self, items: int, steps_each: int = 1) -> None:
+        """Charge for work on so many tasks or waits; a few are free. May end the slice."""
+        if items > check.FREE_ITEMS:
+            self.rt.charge(items * steps_each)
+
+    def spend_on_all(self, steps_each: int = 1) -> None:
+        """Charge for looking at every task there is, before it is done."""
+        self.spend(self.scheduler.live, steps_each)
+
     def task(self, name: str, value: Any, position: int = 1) -> Task:
         """A task from a task or its id."""
         if isinstance(value, Task):
             return value
         if isinstance(value, str):
+            self.spend(self.scheduler.live + len(self.scheduler.finished))
             found: Task = self.scheduler.find_task(value)
             return found
         raise wrong_type(name, position, "a task or a task's id", value)
@@ -83,12 +97,20 @@ class Bindings:
         """Tasks from a list of them, a vector, or several arguments."""
         items: Any = arguments
         if len(arguments) == 1 and not isinstance(arguments[0], (Task, str)):
-            items = arguments[0] if type(arguments[0]) is list else list_items(arguments[0])
-            if items is None:
-                raise wrong_type(name, 1, "a list of tasks", arguments[0])
+            items = self.elements(name, 1, arguments[0], "a list of tasks")
         if not items and name in NEED_A_TASK:
             raise LispValueError(f"`{name}` needs at least one task")
+        self.spend(len(items), GROUP_STEPS)
         return [self.task(name, item, i + 1) for i, item in enumerate(items)]
+
+    def elements(self, name: str, position: int | str, value: Any, expected: str) -> list[Any]:
+        """The elements of a list, or a vector; the walk is charged for."""
+        if type(value) is list:
+            return value
+        items, end = check.walked(value, self.rt)
+        if end is not Nil:
+            raise wrong_type(name, position, expected, value)
+        return items
 
     def made(self, thing: Any) -> Any:
         """A channel or lock, just made for the program; where, is told if it is left behind."""

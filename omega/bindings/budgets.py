@@ -12,6 +12,7 @@ from typing import Any
 from omega.bindings.base import Bindings, Table, shown
 from omega.errors import HostError, LispTypeError, LispValueError
 from omega.lisp.data import Keyword
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.llm.budget import Budget
@@ -79,9 +80,8 @@ def budgets(b: Bindings, table: Table) -> None:
         :models, the figures of each model; :lanes, for each provider, model and key its cap, its
         queue by scope, when something can be sent next
         """
-        from omega.calls.seeing import stats as stats_of
-
-        told = stats_of(calls)
+        now_s = b.scheduler.driver.now()
+        told = calls.stats(now_s)
         b.rt.charge(20 * (1 + len(told["models"]) + len(told["lanes"])))
         return _table(told)
 
@@ -93,7 +93,7 @@ def budgets(b: Bindings, table: Table) -> None:
             raise wrong_type("llm.tokens", 1, "a string", text)
         if len(rest) > 1 or (rest and not isinstance(rest[0], str)):
             raise wrong_type("llm.tokens", 2, "a model's name", rest[0])
-        b.rt.charge(len(text) // 4)
+        check.spend(b.rt, len(text))
         model = calls.models.find(rest[0] if rest else None)
         found: int = calls.spending.tokens(text, model)
         return found

@@ -23,6 +23,7 @@ from omega.errors import (
     TimeoutExpired,
 )
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.llm import LLMRequest
@@ -98,13 +99,17 @@ def models(b: Bindings, table: Table) -> None:
 
     def stream_text(stream: Any) -> str:
         """(stream-text stream) -> the text that has come so far, whatever became of the call"""
-        return of_stream("stream-text", stream).text
+        text = of_stream("stream-text", stream).text
+        check.spend(b.rt, len(text))
+        return text
 
     def stream_usage(stream: Any) -> HashTable:
         """(stream-usage stream) -> a hash table: input and output tokens so far, as the model's
         server told them, else as estimated
         """
-        return _table(**of_stream("stream-usage", stream).usage())
+        found = of_stream("stream-usage", stream)
+        check.spend(b.rt, found.characters)
+        return _table(**found.usage())
 
     def as_data(text: Any, *rest: Any) -> str:
         """(as-data text [:name "data"]) -> text between marks that do not occur in it, for a
@@ -117,13 +122,14 @@ def models(b: Bindings, table: Table) -> None:
             raise LispTypeError(f"`as-data` expected a word for :name, got {shown(name)}")
         from omega.llm.fence import fenced
 
-        b.rt.host.charge(len(text) // 16)
+        check.spend(b.rt, len(text))
         return fenced(text, name)
 
     def image_url(url: Any) -> HashTable:
         """(image-url url) -> an image for a message of llm.chat"""
         if not isinstance(url, str):
             raise wrong_type("image-url", 1, "a string", url)
+        check.spend(b.rt, len(url))
         return from_json({"type": "image", "url": url})  # type: ignore[no-any-return]
 
     def image_data(bytes_: Any, media_type: Any) -> HashTable:
@@ -136,7 +142,7 @@ def models(b: Bindings, table: Table) -> None:
             raise wrong_type("image-data", 2, 'a string such as "image/png"', media_type)
         from base64 import b64encode
 
-        b.rt.host.charge(len(bytes_) // 16)
+        check.spend(b.rt, len(bytes_))
         data = b64encode(bytes_).decode()
         part = {"type": "image", "media_type": media_type, "data": data}
         return from_json(part)  # type: ignore[no-any-return]
@@ -213,9 +219,14 @@ class Asking:
     def request(self, name: str, prompt: Any, given: dict[str, Any], **more: Any) -> LLMRequest:
         """The request that the options ask for. prompt: a text, or a list of messages."""
         stop, schema, hedge = given["stop"], given["schema"], given["hedge_after"]
+        if stop is False:
+            stop = None
+        if stop is not None and not isinstance(stop, str):
+            stop = self._b.elements(name, ":stop", stop, "a string or a list of strings")
         messages: Any = ()
         if not isinstance(prompt, str):
             messages, prompt = self.messages(name, prompt), ""
+        check.spend(self._b.rt, len(prompt) + (0 if stop is None else len(stop)))
         cache = given["cache"]
         return LLMRequest(
             prompt,
@@ -224,7 +235,7 @@ class Asking:
             system=given["system"],
             temperature=given["temperature"],
             max_tokens=given["max_tokens"],
-            stop=() if stop is None else stop if isinstance(stop, str) else list_items(stop) or (),
+            stop=() if stop is None else stop,
             schema=None if schema is None else self._json(name, ":schema", schema),
             cache=None if cache is None else cache is not False,
             hedge_after_s=None if hedge is None else optional_seconds(name, ":hedge-after", hedge),
@@ -233,9 +244,7 @@ class Asking:
 
     def messages(self, name: str, given: Any) -> list[dict[str, Any]]:
         """The messages of a conversation, from a program's list of them."""
-        items = given if type(given) is list else list_items(given)
-        if items is None:
-            raise wrong_type(name, 1, "a string or a list of messages", given)
+        items = self._b.elements(name, 1, given, "a string or a list of messages")
         if not items:
             raise LispValueError(f"`{name}` needs at least one message")
         return [self._message(name, item) for item in items]
@@ -250,6 +259,7 @@ class Asking:
                 f'`{name}` expected messages such as (user "text"), got {shown(item)}',
                 hint=f"roles are {', '.join(ROLES)}; texts and images follow",
             )
+        check.spend(self._b.rt, sum(len(part) for part in parts[1:] if isinstance(part, str)))
         content = [self._part(name, part) for part in parts[1:]]
         if len(content) == 1 and isinstance(parts[1], str):
             return {"role": role.name, "content": parts[1]}

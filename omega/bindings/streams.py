@@ -44,6 +44,11 @@ class Stream(Channel):
         """What has come so far."""
         return "".join(self._pieces)
 
+    @property
+    def characters(self) -> int:
+        """Of the prompt and of what has come."""
+        return len(self._request.prompt_text) + sum(map(len, self._pieces))
+
     def usage(self) -> dict[str, int]:
         from omega.llm.tokens import TokenCounter, typical_tokens
 
@@ -51,11 +56,10 @@ class Stream(Channel):
         if told is not None and told.is_reported:
             return {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
         noted, got = self._noted, typical_tokens(self.text)
-        if noted is not None and noted.is_reported:
-            # What was told on the way counts the output up to then, often nothing of it.
-            got = max(got, noted.output_tokens)
-            return {"input_tokens": noted.input_tokens, "output_tokens": got}
-        put = TokenCounter().input(self._request).typical
+        if noted is not None and noted.is_reported:  # before its end, that tells of the input only
+            put, got = noted.input_tokens, max(noted.output_tokens, got)
+        else:
+            put = TokenCounter().input(self._request, exact=False).typical
         return {"input_tokens": put, "output_tokens": got}
 
     def deliver(self, piece: str) -> None:
@@ -102,8 +106,13 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
         stream.deliver(piece)
 
     send.note = stream.note  # type: ignore[attr-defined]
+    is_tied = me.parent_id is not None  # else the host opened it
+    if is_tied:
+        send.is_wanted = lambda: me.doom is None  # type: ignore[attr-defined]
 
     def call() -> None:
+        if is_tied and me.doom is not None:
+            raise TaskError(f"the stream has ended early: {me.doom.reason or 'cancelled'}")
         reply = b.door.perform("llm.stream", (request, send))
         if isinstance(reply, str) and not stream.text:
             stream.deliver(reply)  # a handler of the program's own gave all of it at once
@@ -137,7 +146,7 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
     stream.pump = pump = scheduler.spawn(
         body, name="llm.stream", daemon=True, locals=b.rt.host.dynamics().snapshot()
     )
-    if me.parent_id is not None:
+    if is_tied:
         me.watch(stream, lambda _: _end(b, pump))
     return stream
 

@@ -5,10 +5,19 @@ Owns: `tasks`, `groups`. Refuses: mechanism; each entry checks, converts and cal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from omega.bindings.base import Bindings, Table, optional_seconds, options, seconds, shown
+from omega.bindings.base import (
+    GROUP_STEPS,
+    SPAWN_STEPS,
+    Bindings,
+    Table,
+    optional_seconds,
+    options,
+    seconds,
+    shown,
+)
 from omega.concurrency import Task
 from omega.concurrency.supervision import RESTARTS, STRATEGIES
 from omega.errors import (
@@ -19,7 +28,7 @@ from omega.errors import (
     PermissionDenied,
     TasksFailed,
 )
-from omega.lisp.data import Keyword, Pair, Symbol, Values, list_items, to_list
+from omega.lisp.data import Keyword, Nil, Pair, Symbol, Values, to_list
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 from omega.progress import Progress
@@ -29,6 +38,9 @@ BOUNDED = frozenset(
     {"max_concurrent_llm_calls", "max_concurrent_tasks", "max_started_tasks", "yield_every",
      "keep_finished"}
 )  # fmt: skip
+
+CHILD = 'a procedure without arguments, or (list "name" procedure)'
+PIECE = 64  # tasks that are made between two charges
 
 # -- tasks -----------------------------------------------------------------------------------------
 
@@ -143,7 +155,9 @@ def _task_views(b: Bindings, table: Table) -> None:
 
     def task_id(task: Any) -> str:
         """(task-id task) -> its spawn path, such as "1.2" """
-        return b.task("task-id", task).id
+        found = b.task("task-id", task)
+        b.spend(found.own_path()[2])
+        return found.id
 
     def task_name(task: Any) -> Any:
         """(task-name task) -> its name, or #f"""
@@ -155,6 +169,7 @@ def _task_views(b: Bindings, table: Table) -> None:
 
     def tasks() -> Any:
         """(tasks) -> the tasks that have not ended, in the order they were made"""
+        b.spend_on_all()
         return to_list(scheduler.all_tasks())
 
     def get_task(task_id: Any) -> Task:
@@ -192,6 +207,7 @@ def _task_views(b: Bindings, table: Table) -> None:
                     f"`configure-scheduler!` may set :{name.replace('_', '-')} to {most:,} at most",
                     hint="the host allows more with Grants(scheduler=True)",
                 )
+        b.spend_on_all()  # the queues are made anew
         scheduler.configure(**changes)
 
     table["task-state"], table["task-id"], table["task-name"], table["task?"] = (
@@ -225,18 +241,18 @@ def groups(b: Bindings, table: Table) -> None:
             raise LispValueError(
                 f"`await-all` has no mode {mode}", hint="modes are all, fail-fast and settle"
             )
-        results = _telling(lambda: scheduler.await_all(tasks, cast(Any, mode)))
+        results = _telling(b, lambda: scheduler.await_all(tasks, cast(Any, mode)))
         return to_list([_outcome(r) for r in results] if mode == "settle" else results)
 
     def await_any(*arguments: Any) -> Any:
         """(await-any tasks) -> the value of the first to complete; the others run on"""
         tasks = split("await-any", arguments)[0]
-        return _telling(lambda: scheduler.await_any(tasks))[1]
+        return _telling(b, lambda: scheduler.await_any(tasks))[1]
 
     def await_any_values(*arguments: Any) -> Values:
         """(await-any/values tasks) -> two values: that of the first to complete, and its task"""
         tasks = split("await-any/values", arguments)[0]
-        task, value = _telling(lambda: scheduler.await_any(tasks))
+        task, value = _telling(b, lambda: scheduler.await_any(tasks))
         return Values((value, task))
 
     def await_first(*arguments: Any) -> Task:
@@ -251,13 +267,14 @@ def groups(b: Bindings, table: Table) -> None:
         """
         items = thunks
         if len(thunks) == 1 and isinstance(thunks[0], Pair):
-            items = tuple(thunks[0])
+            items = tuple(b.elements("race", 1, thunks[0], "a list of procedures"))
         if not items:
             raise LispValueError("`race` needs at least one procedure")
         for i, thunk in enumerate(items):
             if not b.rt.is_procedure(thunk):
                 raise wrong_type("race", i + 1, "a procedure without arguments", thunk)
-        return _telling(lambda: scheduler.race([_in_task(b, thunk) for thunk in items]))
+        b.spend(len(items), SPAWN_STEPS)
+        return _telling(b, lambda: scheduler.race([_in_task(b, thunk) for thunk in items]))
 
     def par_map(f: Any, items: Any, *rest: Any) -> Any:
         """(par-map f items [:max-par n] [:on-error 'keep] [:progress "label"]) -> the values of f
@@ -268,9 +285,7 @@ def groups(b: Bindings, table: Table) -> None:
         )
         if not b.rt.is_procedure(f):
             raise wrong_type("par-map", 1, "a procedure", f)
-        elements = items if type(items) is list else list_items(items)
-        if elements is None:
-            raise wrong_type("par-map", 2, "a list or a vector", items)
+        elements = list(b.elements("par-map", 2, items, "a list or a vector"))
         most, on_error = given["max_par"], str(given["on_error"])
         if most is not None and (type(most) is not int or most < 1):
             raise LispTypeError(
@@ -289,7 +304,7 @@ def groups(b: Bindings, table: Table) -> None:
             progress = b.interpreter.progresses.begin(label, len(elements))
             body = _counted(body, progress)
         try:
-            results = scheduler.par_map(body, elements, most, cast(Any, on_error))
+            results = scheduler.par_map(body, _paid_for(b, elements), most, cast(Any, on_error))
         finally:
             if progress is not None:
                 progress.end()
@@ -341,6 +356,7 @@ def groups(b: Bindings, table: Table) -> None:
         children = _children(b, arguments[:at])
         return to_list(
             _telling(
+                b,
                 lambda: scheduler.supervise(
                     children,
                     strategy=cast(Any, str(given["strategy"])),
@@ -360,22 +376,32 @@ def groups(b: Bindings, table: Table) -> None:
 def _children(b: Bindings, arguments: tuple[Any, ...]) -> list[tuple[str, Callable[[], Any]]]:
     """(name, body) of what `supervise` was given: children, or one list of them."""
     items: Any = arguments
-    listed = list_items(arguments[0]) if len(arguments) == 1 else None
+    listed = None
+    if len(arguments) == 1 and (arguments[0] is Nil or isinstance(arguments[0], Pair)):
+        listed = b.elements("supervise", 1, arguments[0], "a list of children")
     if listed is not None and not (listed and isinstance(listed[0], (str, Symbol))):
         items = listed
     children = []
+    b.spend(len(items), SPAWN_STEPS)
     for i, item in enumerate(items):
-        parts = list_items(item) if isinstance(item, Pair) else None
+        parts = b.elements("supervise", i + 1, item, CHILD) if isinstance(item, Pair) else None
         name, thunk = parts if parts is not None and len(parts) == 2 else (None, item)
         named = name is None or isinstance(name, (str, Symbol))
         if not named or not b.rt.is_procedure(thunk):
-            wanted = 'a procedure without arguments, or (list "name" procedure)'
-            raise wrong_type("supervise", i + 1, wanted, item)
+            raise wrong_type("supervise", i + 1, CHILD, item)
         children.append((str(i + 1 if name is None else name), _in_task(b, thunk)))
     return children
 
 
-def _telling(run: Callable[[], Any], which: str = "first") -> Any:
+def _paid_for(b: Bindings, items: list[Any]) -> Iterator[Any]:
+    """`items`, each charged for as a task that is made of it, in pieces."""
+    for start in range(0, len(items), PIECE):
+        piece = items[start : start + PIECE]
+        b.spend(len(piece), SPAWN_STEPS)
+        yield from piece
+
+
+def _telling(b: Bindings, run: Callable[[], Any], which: str = "first") -> Any:
     """What `run()` answers. If tasks failed, the condition tells every outcome as its irritants,
     and where the failure it shows was.
     """
@@ -384,6 +410,7 @@ def _telling(run: Callable[[], Any], which: str = "first") -> Any:
         return run()
     except TasksFailed as raised:
         failure = raised
+    b.spend(len(failure.outcomes), GROUP_STEPS)
     failure.irritants = [_outcome(outcome) for outcome in failure.outcomes]
     shown_one = failure.__cause__
     if isinstance(shown_one, OmegaError) and shown_one.span is not None:

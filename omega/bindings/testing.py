@@ -13,7 +13,8 @@ from typing import Any
 
 from omega.bindings.base import Bindings, Table
 from omega.errors import CODES, LispError, LispValueError, OmegaError, Span, is_kind
-from omega.lisp.data import Symbol, list_items
+from omega.lisp.data import Symbol
+from omega.lisp.primitives import check
 
 VALUE_MAX = 500  # characters of a value that are shown
 SEPARATOR = " > "
@@ -39,7 +40,7 @@ def testing(b: Bindings, table: Table) -> None:
     tests = rt.tests = Tests()
 
     def path_text(path: Any) -> str:
-        return SEPARATOR.join(reversed(list_items(path) or []))
+        return SEPARATOR.join(reversed(check.walked(path, rt)[0]))
 
     def shown(value: Any) -> str:
         from omega.lisp.printer import shorten
@@ -47,6 +48,7 @@ def testing(b: Bindings, table: Table) -> None:
         return shorten(value, VALUE_MAX)
 
     def tell(text: str) -> None:
+        check.spend(rt, len(text))
         if tests.tell is not None:
             tests.tell(text)
         else:
@@ -129,7 +131,7 @@ def testing(b: Bindings, table: Table) -> None:
 
     def end(path: Any) -> None:
         """(%test-end path)"""
-        is_outermost = len(list_items(path) or ()) == 1
+        is_outermost = len(check.walked(path, rt)[0]) == 1
         if tests.tell is None and is_outermost and not tests.is_clean:
             count = tests.failed + tests.errors
             tests.failed = tests.errors = 0

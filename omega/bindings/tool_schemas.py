@@ -64,12 +64,15 @@ class Parameter:
 
 
 class Described:
-    """A procedure. is_open: whether it takes keywords that it does not name."""
+    """A procedure. is_open: whether it takes keywords that it does not name. characters: that were
+    read for it.
+    """
 
-    __slots__ = ("description", "is_open", "name", "parameters")
+    __slots__ = ("characters", "description", "is_open", "name", "parameters")
 
     def __init__(self, name: str, parameters: list[Parameter], is_open: bool, text: str) -> None:
         self.name, self.parameters, self.is_open = name, parameters, is_open
+        self.characters = len(text) + sum(len(p.name) for p in parameters)
         self.description, told = _told(text, {p.name for p in parameters})
         for parameter in parameters:
             for word, value in told.get(parameter.name, {}).items():

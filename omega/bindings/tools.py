@@ -22,6 +22,7 @@ from omega.bindings.models import OPTIONS, Asking, reply_text
 from omega.bindings.tool_schemas import TYPES, Parameter, described
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
@@ -42,6 +43,7 @@ class Tool:
     def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
         self.procedure = procedure
         known = described(rt, procedure)
+        check.spend(rt, known.characters)
         self.parameters, self.is_open = known.parameters, known.is_open
         name = given.get("name") or known.name
         self.name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS]

@@ -55,7 +55,8 @@ def scopes(b: Bindings, table: Table) -> None:
         dyn = b.rt.host.dynamics()
         outer, outer_tag = dyn.effects, dyn.abort
         tag = object()
-        named = {str(entry.car): entry.cdr for entry in handlers}
+        entries = b.elements("with-handler", 1, handlers, "a list of handlers")
+        named = {str(entry.car): entry.cdr for entry in entries}
         dyn.effects = (named, tag, outer)
         failure: BaseException | None = None
         try:
@@ -143,6 +144,7 @@ def events(b: Bindings, table: Table) -> None:
 
     def choose_(*events: Any) -> Event:
         """(choose event ...) -> the event of whichever happens first"""
+        b.spend(len(events))
         return choose(*(_event("choose", i + 1, e) for i, e in enumerate(events)))
 
     def wrap_(event: Any, f: Any) -> Event:

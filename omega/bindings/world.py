@@ -13,6 +13,7 @@ from omega.errors import (
     HostError,
 )
 from omega.lisp.data import cons, to_list
+from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 
 JIFFIES_PER_SECOND = 1_000_000
@@ -51,7 +52,9 @@ def world(b: Bindings, table: Table) -> None:
 
     def command_line() -> Any:
         """(command-line) -> the list of the script's name and its arguments"""
-        return to_list(b.door.perform("command-line", ()))
+        words = list(b.door.perform("command-line", ()))
+        check.spend_each(b.rt, len(words))
+        return to_list(words)
 
     def environment(name: Any) -> Any:
         """(get-environment-variable name) -> its value, or #f"""
@@ -80,7 +83,9 @@ def world(b: Bindings, table: Table) -> None:
 
     def environment_variables() -> Any:
         """(get-environment-variables) -> the list of (name . value), of those that are granted"""
-        return to_list([cons(*each) for each in b.door.perform("env-list", ())])
+        granted = list(b.door.perform("env-list", ()))
+        check.spend_each(b.rt, len(granted))
+        return to_list([cons(*each) for each in granted])
 
     def current_second() -> float:
         """(current-second) -> seconds since 1970, a real; as (now)"""

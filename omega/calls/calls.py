@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omega.calls import seeing
+from omega.calls.failures import as_error, falls_back, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
-from omega.calls.spending import Sent, Spending
+from omega.calls.spending import Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
 from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
@@ -35,13 +37,11 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
+NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
+NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
-
-# Another model may answer what this one could not for such a reason.
-_FALLS_BACK = frozenset(("rate-limited", "llm-unavailable", "llm-timeout"))
-_FALLS_BACK_REASONS = frozenset(("key", "model", "context", "schema", "tools", "images"))
 
 # Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
 _closing: set[Any] = set()
@@ -137,14 +137,16 @@ class Calls:
         deliver: Callable[[str], None],
         budget: Budget | None = None,
     ) -> LLMReply:
-        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have a
-        method `note(usage)`, which is told the tokens known so far.
+        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have
+        methods: `note(usage)` is told the tokens known so far, `is_wanted()` asked before the call
+        is sent.
         """
         task = self.scheduler.running_task("call a model")
         parts = Parts(self.scheduler, PIECES)
         model = self.models.find(request.model)
         flight = self._begin(identity, request, model, budget, task, None, parts)
         note = getattr(deliver, "note", None)
+        flight.is_wanted = getattr(deliver, "is_wanted", None)
 
         def handed_on() -> None:
             if note is not None and flight.calls and flight.calls[0].noted is not None:
@@ -248,13 +250,13 @@ class Calls:
             self._shared[key] = flight
         return flight
 
-    def _ask(self, flight: Flight, model: Model, sent: Sent | None = None) -> None:
-        """Queue one call more for `flight`. sent: its request as it is sent, if that is settled."""
+    def _ask(self, flight: Flight, model: Model, attempt: int = 0) -> None:
+        """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
-        sent = sent or self.spending.outgoing(flight.request, model, flight.budget)
+        sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent.request)
-        call.reserve, call.queued_s = sent.reserve, now_s
+        call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
         flight.made += 1
         flight.calls.append(call)
         self._live[call.id] = call
@@ -333,7 +335,7 @@ class Calls:
         flight = call.flight
         if flight.calls:
             return  # a hedge may still answer
-        if flight.fallbacks and not flight.pieces and _falls_back(error):
+        if flight.fallbacks and not flight.pieces and falls_back(error):
             try:
                 self._ask(flight, flight.fallbacks.pop(0))
                 return
@@ -347,18 +349,25 @@ class Calls:
 
     def _admit(self) -> None:
         now_s = self.scheduler.driver.now()
-        admission = self.governor.admit(now_s)
-        for call_id in admission.calls:
-            self._start(self._live[call_id], now_s)
-        for refusal in admission.refused:
-            call = self._live[refusal.call_id]
-            self._forget(call)
-            self._finished(call, "refused")
-            sent = self.spending.shorter(call, refusal.error)
-            if sent is None:
-                self._failed(call, self._told(call, refusal.error))
-            else:
-                self._ask(call.flight, call.model, sent)
+        has_left_out = True
+        while has_left_out:
+            admission, has_left_out = self.governor.admit(now_s), False
+            for call_id in admission.calls:
+                call = self._live[call_id]
+                if call.flight.is_given_up:  # its slot is for another
+                    self.governor.finished(call_id, now_s=now_s)
+                    self._left_out(call)
+                    has_left_out = True
+                else:
+                    self._start(call, now_s)
+            for refusal in admission.refused:
+                call = self._live[refusal.call_id]
+                self._forget(call)
+                self._finished(call, "refused")
+                if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
+                    self._ask(call.flight, call.model, call.attempt)
+                else:
+                    self._failed(call, told(call, refusal.error))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -366,6 +375,17 @@ class Calls:
         if due_s is not None:
             # The scheduler counts in microseconds: a call before the moment would be for nothing.
             self._timer = self.scheduler.call_at(max(due_s, now_s) + 2e-6, self._admit)
+
+    def _left_out(self, call: Call) -> None:
+        """It was not sent: whoever waited for it was cancelled before."""
+        flight = call.flight
+        self._forget(call)
+        self._finished(call, "withdrawn")
+        if flight.is_given_up and not flight.calls:
+            self._over(flight, None, None)
+            flight.cell.fail(LLMError(NOT_SENT))
+        elif not flight.is_given_up and not call.is_unwanted:  # another one joined it meanwhile
+            self._ask(flight, call.model)
 
     def _start(self, call: Call, now_s: float) -> None:
         flight, scheduler = call.flight, self.scheduler
@@ -393,11 +413,13 @@ class Calls:
         if hedge_s is not None and flight.attempts == 1:
             flight.timer = scheduler.call_at(now_s + hedge_s, lambda: self._hedge(flight))
 
-    def _attempt(self, call: Call, external: External) -> Coroutine[Any, Any, LLMReply]:
-        """The coroutine of one attempt."""
+    async def _attempt(self, call: Call, external: External) -> LLMReply:
+        """One attempt."""
         driver, provider = self.scheduler.driver, call.model.provider
+        if call.flight.is_given_up:
+            raise Cancelled(NOT_SENT)
         if call.flight.parts is None:
-            return provider.infer(call.request, sleep=driver.sleep)
+            return await provider.infer(call.request, sleep=driver.sleep)
 
         async def emit(piece: str) -> None:
             await driver.tell(external, piece)
@@ -406,7 +428,7 @@ class Calls:
             driver.report_part(external, (usage, limits))
 
         emit.note = note  # type: ignore[attr-defined]
-        return stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
+        return await stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
 
     def _part(self, call: Call, part: Any) -> None:
         """A piece of a stream's text has come, or what is known of it."""
@@ -431,6 +453,9 @@ class Calls:
         now_s = self.scheduler.driver.now()
         figures = self.figures_of(call.model)
         reply, error = external.value, external.error
+        call.is_sent = external.begun and not (
+            isinstance(error, Cancelled) and error.reason == NOT_SENT
+        )
         outcome, usage = self.spending.outcome(call, reply, error)
         if usage is not None:
             assert outcome.used is not None
@@ -443,12 +468,16 @@ class Calls:
                 self._finished(call, "late")
             else:
                 self._finished(call, "ok", lambda: self._succeeded(call, reply))
+        elif not call.is_sent:
+            figures.calls -= 1
+            self.governor.finished(call.id, outcome, now_s=now_s)
+            self._left_out(call)
         elif call.is_unwanted:
             self._done(call, outcome, now_s)
             self._finished(call, "cancelled")
         else:
             figures.throttled += outcome.throttle not in (None, "quota")
-            self._retry(call, self._as_error(call, error), outcome, now_s)
+            self._retry(call, as_error(call, error), outcome, now_s)
         self._admit()
 
     def _retry(self, call: Call, error: OmegaError, outcome: Outcome, now_s: float) -> None:
@@ -466,9 +495,9 @@ class Calls:
                 self._finished(call, "retry")
                 return
             if why == "retries":
-                error.hint = "so many calls failed of late that this one was not made again"
+                error.notes.append((NOT_AGAIN, None))
         self._done(call, outcome, now_s)
-        self._finished(call, error.kind, lambda: self._failed(call, self._told(call, error)))
+        self._finished(call, error.kind, lambda: self._failed(call, told(call, error)))
 
     def _done(self, call: Call, outcome: Outcome, now_s: float) -> None:
         self.governor.finished(call.id, outcome, now_s=now_s)
@@ -481,29 +510,6 @@ class Calls:
         flight = call.flight
         self.scheduler.emit("LLMFinished", flight.task, call=flight.shown, outcome=outcome)
 
-    def _as_error(self, call: Call, error: BaseException) -> OmegaError:
-        if isinstance(error, OmegaError):
-            return error
-        name = call.model.provider.name
-        if isinstance(error, Cancelled):
-            return LLMError(f"the call of the provider `{name}` was cancelled", kind="llm-error")
-        wrapped = LLMError(f"the provider `{name}` raised {type(error).__name__}: {error}")
-        wrapped.__cause__ = error
-        return wrapped
-
-    def _told(self, call: Call, error: OmegaError) -> OmegaError:
-        """`error` with what is known here: which model was asked, how often; and that a program may
-        handle it, budgets too: it goes on without what it cannot pay.
-        """
-        if isinstance(error, LimitExceeded):
-            error.is_final = False
-        if isinstance(error, LLMError):
-            error.model = error.model or call.model.shown
-            error.attempts = call.flight.attempts
-            if call.flight.attempts > 1 and "attempts" not in error.message:
-                error.message += f" ({call.flight.attempts} attempts)"
-        return error
-
     # -- seeing and setting --------------------------------------------------------------------
 
     def figures_of(self, model: Model) -> Figures:
@@ -512,10 +518,18 @@ class Calls:
             found = self.figures[model.shown] = Figures()
         return found
 
+    def stats(self, now_s: float) -> dict[str, Any]:
+        """What there is to see, as plain data; seconds are the driver's."""
+        return seeing.stats(self, now_s)
+
     @property
     def total(self) -> Figures:
         """Of all models."""
         return total(self.figures.values())
+
+    def facts(self) -> list[str]:
+        """What is told beside a progress."""
+        return seeing.facts(self)
 
     def remark(self, task: Task) -> str | None:
         """How far the call that `task` waits for has come."""
@@ -556,14 +570,3 @@ class Calls:
         task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
-
-
-def _falls_back(error: OmegaError) -> bool:
-    """Whether another model might answer."""
-    if not isinstance(error, LLMError):
-        return False
-    return (
-        error.kind in _FALLS_BACK
-        or error.throttle == "quota"
-        or error.reason in _FALLS_BACK_REASONS
-    )

@@ -9,6 +9,7 @@ fallback one after it. Equal requests may share a flight.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from omega.calls.models import Model
@@ -36,12 +37,13 @@ class Call:
 
     request: as it is sent. queued_s: when it last began to wait for a slot. sent_s: when its
     attempt was sent, first_s: when the first piece of its answer came. noted: the tokens told so
-    far. is_unwanted: nobody waits for it any more.
+    far. is_unwanted: nobody waits for it any more. is_sent: its attempt has reached the provider;
+    known when that is over.
     """
 
     __slots__ = (
-        *("attempt", "external", "first_s", "flight", "id", "is_unwanted", "model", "noted"),
-        *("queued_s", "request", "reserve", "sent_s"),
+        *("attempt", "external", "first_s", "flight", "id", "is_sent", "is_unwanted"),
+        *("model", "noted", "queued_s", "request", "reserve", "sent_s"),
     )
 
     def __init__(self, call_id: CallId, flight: Flight, model: Model, request: LLMRequest) -> None:
@@ -52,19 +54,19 @@ class Call:
         self.queued_s = self.sent_s = 0.0
         self.first_s: float | None = None
         self.noted: Usage | None = None
-        self.is_unwanted = False
+        self.is_sent = self.is_unwanted = False
 
 
 class Flight:
     """key: of those who share it, None when nobody may. waiters: how many tasks wait for it.
 
-    attempts: sent in all, for whatever call. pieces: characters of a stream that have come. timer:
-    of its hedge.
+    attempts: sent in all, for whatever call. pieces: characters of a stream that have come.
+    is_wanted: asked besides, where a task waits for another one's sake. timer: of its hedge.
     """
 
     __slots__ = (
-        *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "key", "made", "parts"),
-        *("pieces", "request", "task", "timer", "waiters"),
+        *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "is_wanted"),
+        *("key", "made", "parts", "pieces", "request", "task", "timer", "waiters"),
     )
 
     def __init__(
@@ -85,11 +87,19 @@ class Flight:
         self.attempts = 0
         self.fallbacks: list[Model] = []
         self.pieces = 0
+        self.is_wanted: Callable[[], bool] | None = None
         self.timer: Any = None
 
     @property
     def is_over(self) -> bool:
         return self.cell.full
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether all who waited for it are cancelled, and have not run since."""
+        if not self.waiters or self.is_over:
+            return False
+        return not self.cell.waiters or (self.is_wanted is not None and not self.is_wanted())
 
     @property
     def shown(self) -> str:

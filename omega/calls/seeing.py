@@ -1,25 +1,27 @@
-"""What there is to see of an interpreter's calls: for `(llm.stats)`, and beside a progress.
+"""What there is to see of the calls of models: for programs, and beside a progress.
 
-Owns: `stats`, `facts`: plain data and texts. Refuses: to count (figures.py, llm/governor.py do).
+Owns: `stats`, `facts`: plain data and texts. Refuses: to change anything.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omega.calls.calls import Calls
 from omega.calls.figures import money
 
+if TYPE_CHECKING:
+    from omega.calls.calls import Calls
 
-def stats(calls: Calls) -> dict[str, Any]:
-    """Plain data; seconds are the driver's."""
+
+def stats(calls: Calls, now_s: float) -> dict[str, Any]:
+    """All of it, as plain data; seconds are the driver's."""
     whole, governor = calls.total, calls.governor
-    told = governor.stats(calls.scheduler.driver.now())
+    told = governor.stats(now_s)
     lanes: dict[str, Any] = {}
-    shown = {model.lane: model.shown for model in calls.models.known()}
+    shown = {(id(m.provider), m.model): m.shown for m in calls.models.known()}
     for key, lane in told["lanes"].items():
         by_group = lane.pop("queued_by_group")
-        lane["queued_by_scope"] = {_scope_name(each): n for each, n in by_group.items()}
+        lane["queued_by_scope"] = {_group_name(each): n for each, n in by_group.items()}
         lanes[shown.get(key, "default")] = lane
     return {
         "calls": whole.calls,
@@ -47,7 +49,7 @@ def facts(calls: Calls) -> list[str]:
     return found
 
 
-def _scope_name(group: Any) -> str:
+def _group_name(group: Any) -> str:
     """A scope, as a program knows it."""
     if group is None:
         return "root"

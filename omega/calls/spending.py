@@ -5,11 +5,10 @@ Refuses: the budgets themselves (llm/budget.py) and the figures (figures.py).
 
 A budget of tokens or money is never exceeded, so what is reserved is an upper bound: of the input
 by its bytes, of the output by the request's own `max_tokens`. A request that names none is sent
-with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left; and
-when others have spent what it waited for it asks for less, down to what answers usually take.
+with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left.
 
-When a call ends without a word of what it used (it was cancelled, or cut), its input and what came
-of its output are counted as estimated, within what was reserved.
+When a call is cancelled, or cut, nobody tells in the end what it used: what was told so far counts,
+and what came of its text as estimated, within what was reserved.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from omega.calls.flight import CHARACTERS, Call
 from omega.calls.models import Model, Models
-from omega.errors import LLMError, OmegaError
-from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, BudgetExceeded
+from omega.errors import LLMError
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
 from omega.llm.lane import Outcome
 from omega.llm.request import LLMReply, LLMRequest, Usage
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from omega.llm.tokens import TokenCounter
 
 OUTPUT_TOKENS = 4_096  # of an answer, at most, where a budget pays and the request names no limit
-OUTPUT_MIN = 16  # an answer for which less is left is not asked for
 GUESSED_OUTPUT = 256  # of an answer nobody knows anything about
 WEIGHT = 0.1  # of the latest answer in the mean length of a model's answers
 
@@ -56,15 +54,8 @@ class Spending:
         self._counter: TokenCounter | None = None
         self._lengths: dict[str, float] = {}  # model -> the mean of its answers' tokens, of late
 
-    def outgoing(
-        self,
-        request: LLMRequest,
-        model: Model,
-        budget: Budget | None,
-        output_max: int = OUTPUT_TOKENS,
-    ) -> Sent:
-        """`request` as `model` gets it, and what is reserved for it in `budget`. output_max: tokens
-        of the answer, where the request names no limit and a budget needs one.
+    def outgoing(self, request: LLMRequest, model: Model, budget: Budget | None) -> Sent:
+        """`request` as `model` gets it, and what is reserved for it in `budget`.
 
         Raises LLMError (llm-configuration) when a budget of money meets a model without a price.
         """
@@ -81,15 +72,25 @@ class Spending:
             price = self._needed_price(model, budget) if budget.needs_price else None
             asked = request.replaced(**changes) if changes else request
             most_in = self.counter.input(asked, self._name(model)).most
-            most_out = request.max_tokens or self._affordable(budget, price, most_in, output_max)
+            most_out = request.max_tokens or self._affordable(budget, price, most_in)
             if request.max_tokens is None:
                 changes["max_tokens"] = most_out
             cost = 0 if price is None else price.cost_max(most_in, most_out)
             reserve = Amounts(1, most_in + most_out, cost)
         sent = request.replaced(**changes) if changes else request
-        put = self.counter.input(sent, self._name(model)).typical
+        put = self.counter.input(sent, exact=False).typical
         got = self._lengths.get(model.shown, GUESSED_OUTPUT)
         return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
+
+    def may_ask_for_less(self, call: Call) -> bool:
+        """Whether its budget, which does not allow it any more, allows a shorter answer: others
+        have spent since its bound was set.
+        """
+        flight = call.flight
+        if flight.budget is None or flight.request.max_tokens is not None:
+            return False
+        less = self.outgoing(flight.request, call.model, flight.budget).request.max_tokens
+        return (less or 0) < (call.request.max_tokens or 0)
 
     def _needed_price(self, model: Model, budget: Budget) -> Price:
         price = self._models.price(model)
@@ -110,27 +111,9 @@ class Spending:
             self._counter = TokenCounter()
         return self._counter
 
-    def shorter(self, call: Call, refused: OmegaError) -> Sent | None:
-        """`call`, which its budget did not pay, with less room for an answer. None: the request
-        names how much it needs, or what is left is less than answers usually take.
-        """
-        request, budget, before = call.flight.request, call.flight.budget, call.request.max_tokens
-        if not isinstance(refused, BudgetExceeded) or refused.limit == "calls":
-            return None
-        if request.max_tokens or budget is None or before is None:
-            return None
-        least = max(OUTPUT_MIN, round(self._lengths.get(call.model.shown, 0)))
-        if before <= least:
-            return None
-        # Half at most: a queue of many is not asked again whenever one of them has spent.
-        sent = self.outgoing(request, call.model, budget, max(before // 2, least))
-        return sent if (sent.request.max_tokens or 0) >= least else None
-
-    def _affordable(
-        self, budget: Budget, price: Price | None, most_in: int, output_max: int
-    ) -> int:
+    def _affordable(self, budget: Budget, price: Price | None, most_in: int) -> int:
         """How many tokens an answer may have at most, in what is left when nobody else spends."""
-        most = output_max
+        most = OUTPUT_TOKENS
         if price is not None and price.output_max is not None:
             most = min(most, price.output_max)
         for level in budget.levels:
@@ -157,9 +140,13 @@ class Spending:
         """What became of an attempt, for the governor, and the tokens it is counted with."""
         if error is None:
             assert reply is not None
-            usage = reply.usage if reply.usage.is_reported else self._so_far(call, None, reply.text)
+            usage = reply.usage
+            if not usage.is_reported:
+                usage = self._so_far(call, usage, reply.text)
             self._learn(call.model, usage.output_tokens)
             return self._outcome(call, usage, is_ok=True, limits=reply.limits), usage
+        if not call.is_sent:
+            return Outcome(used=NOTHING, input_tokens=0, output_tokens=0), None
         if not isinstance(error, LLMError):
             # Cancelled, or a provider that broke: it was sent, and whoever answers it bills it.
             usage = self._so_far(call, call.noted, None)
@@ -171,7 +158,9 @@ class Spending:
         }
         if error.usage is None and error.partial is None and not self._may_be_billed(error):
             return Outcome(used=NOTHING, input_tokens=0, output_tokens=0, **limits), None
-        usage = self._so_far(call, error.usage or call.noted, error.partial)
+        usage = error.usage
+        if usage is None or not usage.is_reported or error.reason != "content":
+            usage = self._so_far(call, usage or call.noted, error.partial)
         return self._outcome(call, usage, **limits), usage
 
     def _may_be_billed(self, error: LLMError) -> bool:
@@ -191,19 +180,18 @@ class Spending:
         )
 
     def _so_far(self, call: Call, told: Usage | None, text: str | None) -> Usage:
-        """The tokens of an attempt that nobody has told all of: vendors tell the input of a stream
-        at its start, and its output at its end. What is missing is estimated.
+        """The tokens of an attempt whose end nobody told. Vendors count the output at the end: what
+        they told before is the input, and hardly more.
         """
         from omega.llm.tokens import typical_tokens
 
         got = typical_tokens(text) if text is not None else round(call.flight.pieces / CHARACTERS)
-        got = min(got, call.request.max_tokens or got)  # so it stays within what was reserved
-        if told is None or not told.is_reported:
-            put = self.counter.input(call.request, self._name(call.model)).typical
-            return Usage(put, got, is_reported=False)
-        if told.output_tokens >= got:
-            return told
-        return Usage(told.input_tokens, got, cached_tokens=told.cached_tokens, is_reported=False)
+        got = min(got, call.request.max_tokens or got)
+        if told is not None and told.is_reported:
+            most = max(told.output_tokens, got)
+            return Usage(told.input_tokens, most, cached_tokens=told.cached_tokens)
+        put = self.counter.input(call.request, exact=False).typical
+        return Usage(put, got, is_reported=False)
 
     def _learn(self, model: Model, output_tokens: int) -> None:
         mean = self._lengths.get(model.shown)

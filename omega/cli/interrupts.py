@@ -35,14 +35,15 @@ def leave_now() -> None:
 
 
 class Watch:
-    """Ends the process unless `heeded` is called within HEED_S of `start`."""
+    """Ends the process by `leave` unless `heeded` is called within HEED_S of `start`."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], object]) -> None:
         self._has_timer = hasattr(signal, "setitimer")
+        self._leave = leave
 
     def start(self) -> None:
         if self._has_timer:
-            signal.signal(signal.SIGALRM, lambda number, frame: leave_now())
+            signal.signal(signal.SIGALRM, lambda number, frame: self._leave())
             signal.setitimer(signal.ITIMER_REAL, HEED_S)
 
     def heeded(self) -> None:
@@ -54,19 +55,23 @@ class Interrupts:
     """A context manager: while inside, Ctrl-C calls `cancel` on the scheduler's hub.
 
     The scheduler may belong to another thread; signals come to the main one, which enters this.
-    insist: called in the signal handler; what it raises is raised in the main thread.
+    insist: called in the signal handler for the second, and leave, which ends the process; what
+    they raise is raised in the main thread.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
         cancel: Callable[[], object],
-        insist: Callable[[], object] = leave_now,
+        insist: Callable[[], object] | None = None,
+        leave: Callable[[], object] | None = None,
     ) -> None:
+        leave = leave or leave_now
         self.count = 0
-        self._scheduler, self._cancel, self._insist = scheduler, cancel, insist
+        self._scheduler, self._cancel = scheduler, cancel
+        self._insist, self._leave = insist or leave, leave
         self._last_s = 0.0
-        self._watch = Watch()
+        self._watch = Watch(leave)
         self._before: Any = None
 
     def __enter__(self) -> Interrupts:
@@ -85,7 +90,7 @@ class Interrupts:
         now_s = now_us() / 1e6
         self.count += 1
         if self.count > 2:
-            leave_now()
+            self._leave()
         if self.count == 2 and now_s - self._last_s <= AGAIN_S:
             self._watch.heeded()
             self._insist()

@@ -22,7 +22,7 @@ from omega.bindings import Exit
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
-from omega.cli.interrupts import Interrupts
+from omega.cli.interrupts import Interrupts, leave_now
 from omega.cli.models import budget_of, models_of
 from omega.cli.options import JSON
 from omega.concurrency import SchedulerConfig
@@ -155,22 +155,37 @@ class _Run:
         shown: Callable[[Interpreter, Any], str] | None,
     ) -> int:
         self.interpreter.door.arguments = arguments
-        self._open_seen()
         self.interpreter.only_text()
         if self.session is not None and self.session.is_replay:  # its tape tells of Ctrl-C
             self.scheduler.on_interrupt = self._interrupt
-            status = self._whole(text, filename, shown)
+            status = self._seen_whole(text, filename, shown)
         else:
-            with Interrupts(self.scheduler, self._interrupt) as interrupts:
-                status = self._whole(text, filename, shown)
+            ways = Interrupts(self.scheduler, self._interrupt, leave=self._leave_now)
+            with ways as interrupts:
+                status = self._seen_whole(text, filename, shown)
             self._interrupted = bool(interrupts.count)
         if self._interrupted:
             status = INTERRUPTED
         status = self._end_session(status)
+        return self._lost_seen(status)
+
+    def _seen_whole(
+        self, text: str, filename: str, shown: Callable[[Interpreter, Any], str] | None
+    ) -> int:
+        """`_whole`, with what --events and --trace write: whole files, however it ends."""
+        self._open_seen()
+        try:
+            return self._whole(text, filename, shown)
+        finally:
+            for file in self.seen:
+                file.close()
+
+    def _lost_seen(self, status: int) -> int:
+        """Report the files of --events and --trace that could not be written; the status."""
         for file in self.seen:
-            lost = file.close()
-            if lost is not None:
-                status = status or self._failed(lost)
+            if file.lost is not None:
+                code = self._failed(file.lost)
+                status = status or code
         return status
 
     _bar: ProgressBar | None = None
@@ -189,11 +204,9 @@ class _Run:
 
     def _begin_bar(self, progress: Progress) -> None:
         """The first progress begins: most programs have none."""
-        from omega.calls.seeing import facts
         from omega.cli.progress import ProgressBar
 
-        calls = self.interpreter.calls
-        self._bar = bar = ProgressBar(lambda: facts(calls))
+        self._bar = bar = ProgressBar(self.interpreter.calls.facts)
         self.interpreter.watch_progress(bar)
         self.output.before = bar.hide
         bar(progress)
@@ -395,7 +408,19 @@ class _Run:
             self.output.flush()
         except (Exit, LispFileError):
             pass
-        os._exit(self._end_session(status))
+        status = self._end_session(status)
+        for file in self.seen:
+            file.close()
+        os._exit(self._lost_seen(status))
+
+    def _leave_now(self) -> None:
+        """Ctrl-C was pressed again, or not heeded: in the handler of the signal."""
+        for file in self.seen:
+            try:
+                file.close()
+            except Exception:  # it was being written to
+                pass
+        leave_now()
 
     def _reader_left(self) -> BaseException:
         """Whoever read our output has gone: end quietly."""
@@ -439,7 +464,7 @@ class _Run:
             from omega.concurrency.tracing import TraceWriter
 
             self.seen.append(_SeenFile(self.given["trace"]))
-            writer = TraceWriter(self.seen[-1], self.scheduler.now_us)
+            writer = TraceWriter(self.seen[-1], self.scheduler.driver.shown_us)
             self.seen[-1].finish = writer.close
             listeners.append(writer)
 
@@ -448,14 +473,14 @@ class _Run:
 
 
 class _SeenFile:
-    """The file of --events or --trace. Trouble with it never reaches the scheduler: `close` tells
-    of it. finish: called before it is closed.
+    """The file of --events or --trace. Trouble with it never reaches the scheduler: `lost` tells of
+    it. finish: called before it is closed.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.finish: Callable[[], None] = lambda: None
-        self._lost: LispFileError | None = None
+        self.lost: LispFileError | None = None
         try:
             self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115
         except (OSError, ValueError) as error:
@@ -464,19 +489,18 @@ class _SeenFile:
     def write(self, text: str) -> None:
         self._try(lambda: self._file.write(text))
 
-    def close(self) -> LispFileError | None:
-        """What went wrong since it was opened."""
+    def close(self) -> None:
+        """Write what is left. What comes later is no part of it."""
         self.finish()
         self._try(self._file.close)
-        return self._lost
 
     def _try(self, act: Callable[[], object]) -> None:
-        if self._lost is not None:
+        if self.lost is not None or self._file.closed:
             return
         try:
             act()
         except OSError as error:
-            self._lost = self._failure(error)
+            self.lost = self._failure(error)
 
     def _failure(self, error: Exception) -> LispFileError:
         reason = getattr(error, "strerror", None) or str(error)

@@ -25,8 +25,9 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     command = tape.header.get("command")
     if command is None:
         raise HostError(
-            f"{path} was recorded by a host, which has to do again what it did",
-            hint="omega.replay(path) gives it an interpreter for that",
+            f"{path} was recorded by a Python program, a host, which has to do again what it did",
+            hint="omega.replay(path) gives that program an interpreter, in place of "
+            "Interpreter(record=path); omega replay takes what omega run --record wrote",
         )
     breaks = given.get("break")
     if breaks is None:

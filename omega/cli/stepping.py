@@ -143,6 +143,23 @@ class SteppingScheduler(CallingScheduler):
         if me is not None and self.current is me:
             self._cut(me)
 
+    def owe(self, items: int, steps_each: int = 1) -> None:
+        """As `charge`, but there is no stopping here: the stop is behind it. What is owed comes out
+        of the held steps as well.
+        """
+        me = self.current
+        held = 0 if me is None else self._held.get(me, 0)
+        if me is None or not held:
+            super().owe(items, steps_each)
+            return
+        before, left = self.taken(me), int(me.it.__length_hint__())
+        super().owe(items, steps_each)
+        owed, paid = self.taken(me) - before, left - int(me.it.__length_hint__())
+        self._held[me] = max(0, held - (owed - paid))
+        if self._wanted is not None and me.has_id(self._wanted[0]):
+            self._wanted = (self._wanted[0], max(self._wanted[1], self.taken(me) + 1))
+        self._cut(me)
+
     def yield_now(self) -> None:
         me = self.current
         if self._is_at_stop_in(me):

@@ -26,19 +26,20 @@ BATCH_US = 200  # how long tasks run before the loop gets its turn
 CALLS_BATCH_US = 50  # the same while calls of ours are in flight: their I/O is waited for
 SKIPS_MAX = 3  # rounds of the loop left to its other callbacks: a completion takes several of them
 POLL_SWITCHES_MAX = 64  # switches between two visits of the hub
+BLOCKING_MAX = 16  # threads for blocking calls
 WAIT_S_MAX = 3600.0  # a longer wait is cut into several
 
 
 class AsyncioDriver(Driver):
     """Real time. blocking_max: threads for blocking calls."""
 
-    def __init__(self, blocking_max: int = 16) -> None:
+    def __init__(self, blocking_max: int = BLOCKING_MAX) -> None:
+        self.blocking_max = blocking_max
         self._alarm = allocate_lock()
         self._alarm.acquire()
         self._runner: Any = None
         self._loop: Any = None  # the loop we are guest of, while one is known
         self._needs_loop = False
-        self._deferred: list[External] = []  # externals that wait for a loop to be started in
         self._in_loop = False  # batches run from loop callbacks
         self._pump_handle: Any = None  # of the call of `_pump` that is due in the loop
         self._timer: Any = None
@@ -75,13 +76,8 @@ class AsyncioDriver(Driver):
         return max(0, min(POLL_SWITCHES_MAX, int(rest / self._pace_us) - 1 if self._pace_us else 0))
 
     def poll_due(self) -> bool:
-        now = clock.now_us()
+        now = self._look()
         scheduler = self.scheduler
-        held_us = now - self._seen_us
-        if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
-            self.held(held_us)
-        self._seen_us = now
-        self._seen_turns = scheduler.turns
         heap = scheduler.timers.heap
         return (
             (bool(heap) and heap[0][0] <= now)
@@ -89,6 +85,19 @@ class AsyncioDriver(Driver):
             or scheduler.inbox.filled
             or (self._needs_loop and not self._in_loop)
         )
+
+    def _look(self) -> int:
+        """What the clock shows now, at the end of a slice: how long that took, if it is known."""
+        now = clock.now_us()
+        scheduler = self.scheduler
+        held_us = now - self._seen_us
+        if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
+            self.held(held_us)
+        self._seen_us = now
+        self._seen_turns = scheduler.turns
+        return now
+
+    leaves = _look
 
     def host_returned(self, name: str) -> None:
         now = clock.now_us()
@@ -98,6 +107,9 @@ class AsyncioDriver(Driver):
         self._seen_us = now
 
     def wants_control(self) -> bool:
+        scheduler = self.scheduler
+        if scheduler.turns - self._seen_turns == 1 and not scheduler.listeners:
+            self._look()  # whoever listens has been told at the end of the turn
         return (self._in_loop and clock.now_us() >= self._batch_end_us) or (
             self._needs_loop and not self._in_loop
         )
@@ -131,16 +143,16 @@ class AsyncioDriver(Driver):
             WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - clock.now_us()) / 1e6)
         )
         if seconds > 0:
-            self._alarm.acquire(timeout=seconds)
+            self._rest(seconds)
         return True
 
-    def _drive_private(self, done: Callable[[], bool]) -> None:
-        import asyncio
+    def _rest(self, seconds: float) -> None:
+        """Wait, until `wake` at the longest."""
+        self._alarm.acquire(timeout=seconds)
 
-        if self._runner is None:
-            self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        loop = self._runner.get_loop()
-        self._use_loop(loop)
+    def _drive_private(self, done: Callable[[], bool]) -> None:
+        loop = self._own_loop()
+        self._needs_loop = False
         entry = (done, None)
         self._waits.append(entry)
         outer, self._closed_world = self._closed_world, True
@@ -155,20 +167,27 @@ class AsyncioDriver(Driver):
         if failure is not None:
             raise failure
 
+    def _own_loop(self) -> Any:
+        """The private loop, which is used from now on."""
+        import asyncio
+
+        if self._runner is None:
+            self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        loop = self._runner.get_loop()
+        self._use_loop(loop)
+        return loop
+
     def _use_loop(self, loop: Any) -> None:
         if self._loop is loop:
             return
-        if self._loop is not None and any(external.begun for external in self.scheduler.externals):
+        in_flight = (each for each in self.scheduler.externals if each.handle is not None)
+        if self._loop is not None and any(in_flight):
             raise HostError(
                 "calls in flight belong to another asyncio loop",
                 hint="finish them in their own loop",
             )
         self._leave_loop()
         self._loop = loop
-        for external in self._deferred:
-            self.scheduler.add_chore(external.begin)
-        self._deferred.clear()
-        self._needs_loop = False
 
     def _leave_loop(self) -> None:
         """Nothing of ours is left to be called by it: it may go on without us."""
@@ -297,14 +316,13 @@ class AsyncioDriver(Driver):
     # ------------------------------------------------------------------ externals
 
     def start(self, external: External) -> None:
-        if running_loop() is None:
-            self._needs_loop = True
-            external.begun = False
-            self._deferred.append(external)
-            return
         import asyncio
 
         assert external.start is not None
+        loop = running_loop()
+        if loop is None:  # the batch ends, and the next one runs in the private loop
+            loop = self._own_loop()
+            self._needs_loop = True
         made: Any = None
         failure: BaseException | None = None
         try:
@@ -315,7 +333,7 @@ class AsyncioDriver(Driver):
             self.report(external, None, failure)
             return
         # Not loop.create_task: a host's eager task factory would run it inside this very batch.
-        task = asyncio.Task(made, loop=asyncio.get_running_loop(), context=external.context)
+        task = asyncio.Task(made, loop=loop, context=external.context)
         external.handle = task
         task.add_done_callback(lambda ended: self._ended(external, ended))
 

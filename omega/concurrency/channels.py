@@ -102,6 +102,7 @@ class Channel:
         self.closed = True
         for waiters in (self.receivers, self.senders):
             entries = waiters.entries
+            self.scheduler.owe(len(entries))
             while entries:
                 task, gen, branch, _ = entries.popleft()
                 if task.gen == gen:

@@ -22,7 +22,7 @@ CYCLE_WALK_MAX = 10_000  # tasks looked at for a cycle; a longer one is found at
 GRAPH_LINES_MAX = 100
 
 
-def check_cycle(me: Task, event: Event) -> None:
+def check_cycle(kernel: Kernel, me: Task, event: Event) -> None:
     """Raise Deadlock if waiting for `event` would close a cycle of waits."""
     came_from: dict[Task, Task] = {}
     work = [(me, target) for target in event.waits_on()]
@@ -39,6 +39,7 @@ def check_cycle(me: Task, event: Event) -> None:
         waiting = task.waiting
         if isinstance(waiting, Scope) or (isinstance(waiting, Event) and waiting.links):
             work.extend((task, target) for target in waiting.waits_on())
+    kernel.owe(len(came_from) // 2)
 
 
 def cycle_error(me: Task, event: Event, path: list[Task]) -> Deadlock:

@@ -57,6 +57,10 @@ class Driver:
         """The time, in nanoseconds; for stamps."""
         return self.now_us() * 1000
 
+    def shown_us(self) -> int:
+        """The time for whoever looks at a run: to look is no part of it."""
+        return self.now_us()
+
     def due_us(self) -> int:
         """The time as a visit of the hub has it: timers up to it are fired now."""
         return self.now_us()
@@ -80,9 +84,17 @@ class Driver:
     def host_returned(self, name: str) -> None:
         """The host function `name` has returned to the running task."""
 
+    def leaves(self) -> object:
+        """The running task gives up the processor, or has ended. Asked while somebody listens."""
+
     def held(self, us: int, by: str | None = None) -> None:
-        """The running task has held the processor for so long; by: in this host function."""
+        """The task that runs, or came to the hub last, has held the processor for so long; by: in
+        this host function.
+        """
         self.scheduler.watchdog.took(us, by)
+
+    def tell_held(self) -> None:
+        """Call `held` for whatever is known and was not told yet."""
 
     def wants_control(self) -> bool:
         """Asked by the hub between tasks: shall the batch end, for the driver to look at I/O?"""
@@ -190,6 +202,7 @@ class VirtualDriver(Driver):
     virtual = True
 
     def __init__(self, start_s: float = 0.0) -> None:
+        self.start_s = start_s
         self._offset_us = to_us(start_s)
         self._steps_seen = 0
         self._switches_seen = 0

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from omega.concurrency.scheduler import Kernel
 
 
-EVENTS_STEP = 64  # parts of a composed event that are taken apart for one step
+PARTS = 64  # parts of a composed event that are taken apart between two charges
+PART_STEPS = 2  # what one is worth, with what is done with it later
 
 
 class _Unready:
@@ -355,13 +356,13 @@ def flatten(scheduler: Kernel, event: Event, choice: Choice) -> None:
     done = 0
     while work:
         done += 1
-        if done % EVENTS_STEP == 0:
-            scheduler.charge(1)
+        if done % PARTS == 0:
+            scheduler.charge(PARTS * PART_STEPS)
         at, functions, nacks = work.pop()
         while isinstance(at, (Wrap, Guard)):
             done += 1
-            if done % EVENTS_STEP == 0:
-                scheduler.charge(1)
+            if done % PARTS == 0:
+                scheduler.charge(PARTS * PART_STEPS)
             if isinstance(at, Wrap):
                 functions = (at.function, functions)
                 at = at.event

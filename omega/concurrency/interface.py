@@ -26,7 +26,7 @@ from omega.concurrency import (
 from omega.concurrency.channels import Channel
 from omega.concurrency.clock import to_us
 from omega.concurrency.combinators import Mode
-from omega.concurrency.config import PENDING, RUNNING, SUSPENDED, Stats
+from omega.concurrency.config import Stats
 from omega.concurrency.events import Cell, TaskEvent
 from omega.concurrency.interrupts import Interrupts
 from omega.concurrency.leaks import Leak
@@ -387,12 +387,12 @@ class Scheduler(Kernel):
         )
 
     def stats(self) -> Stats:
-        tasks = self.all_tasks()
+        self.driver.tell_held()
         counters = self.counters
         return Stats(
-            pending_tasks=sum(task.state is PENDING for task in tasks),
-            running_tasks=sum(task.state is RUNNING for task in tasks),
-            suspended_tasks=sum(task.state is SUSPENDED for task in tasks),
+            pending_tasks=self.live - self.started,
+            running_tasks=self.running_count(),
+            suspended_tasks=self._suspended,
             completed_tasks=self.ended - counters.cancelled - counters.failed,
             cancelled_tasks=counters.cancelled,
             failed_tasks=counters.failed,

@@ -81,6 +81,9 @@ def _counts(kernel: Kernel, live: list[Task]) -> Iterator[str]:
     running = len([task for task in live if task.state is RUNNING])
     if running != kernel.running_count():
         yield f"{kernel.running_count()} tasks are counted as running, and {running} are"
+    waiting = len([task for task in live if task.state is SUSPENDED])
+    if waiting != kernel._suspended:
+        yield f"{kernel._suspended} tasks are counted as suspended, and {waiting} are"
     woken = len([task for task in live if task.is_ready])
     if woken != kernel.woken_count():
         yield f"{kernel.woken_count()} tasks are counted as woken, and {woken} are"

@@ -137,8 +137,10 @@ class Lending:
 
     def _spread(self, changes: list[_Change]) -> None:
         """Make `changes`, and those they lead to. Flat for chains of any length."""
+        done = 0
         while changes:
             key, old, new = changes.pop()
+            done += 1
             if isinstance(key, Task) and key.is_done:
                 continue
             node = self.nodes.get(key)
@@ -159,6 +161,7 @@ class Lending:
                 if isinstance(key, Task) and level is not None:
                     self._hurry(key, level)
             self._drop_if_idle(key, node)
+        self._kernel.owe(done, 2)
 
     def _drop_if_idle(self, key: Any, node: Node) -> None:
         is_task = isinstance(key, Task)

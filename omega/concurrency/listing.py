@@ -138,13 +138,12 @@ def tasks(scheduler: Kernel, listed: list[Task]) -> list[TaskLine]:
 def tree(lines: list[TaskLine]) -> str:
     """The lines as a table, each task below the one that made it."""
     rows = [("ID", "STATE", "STEPS", "NAME", "WAITS FOR")]
-    known = {line.id for line in lines}
+    above: list[str] = []  # those the next one may be below, outermost first
     for line in sorted(lines, key=lambda line: [int(n) for n in line.id.split(".")]):
-        above = line.id
-        depth = 0
-        while "." in above:
-            above = above.rpartition(".")[0]
-            depth += above in known
+        while above and not line.id.startswith(above[-1]):
+            above.pop()
+        depth = len(above)
+        above.append(line.id + ".")
         waits = "" if line.waits_for is None else _cut(line.waits_for)
         if line.since_slice is not None and waits:
             waits += f" (since slice {line.since_slice:,})"

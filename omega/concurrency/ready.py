@@ -154,25 +154,41 @@ class ScopeQueue:
     """Round-robin over groups first, then over the tasks of a group, each O(1).
 
     A group is what lives in one scope opened right below the root, at any depth; a task of the root
-    itself is a group of its own. Why: docs/decisions/0024-fair-by-scope.md.
+    itself is a group of its own. What a task spawns into the root counts to its own group. Why:
+    docs/decisions/0024-fair-by-scope.md.
+
+    An explicit yield (`append_last`) goes behind everyone who is ready, of whatever group: it is
+    put aside until all who were queued before it have been taken. An *age* is what was queued
+    between two yields: `_ages` counts, oldest first, how many of each are queued still.
     """
 
     def __init__(self) -> None:
         self._groups: dict[Scope | Task, deque[Task]] = {}  # none is empty
         self._turns: deque[Scope | Task] = deque()  # the same groups, whose turn it is first
         self._count = 0
+        self._ages = deque((0,))
+        self._oldest = 0  # the age of _ages[0]
+        self._yielded: deque[Task] = deque()  # in order; the first belongs to the oldest age
 
     def append(self, task: Task) -> None:
-        group = task.scope.group or task
-        tasks = self._groups.get(group)
-        if tasks is None:
-            self._groups[group] = deque((task,))
-            self._turns.append(group)
-        else:
-            tasks.append(task)
+        task.rank = self._oldest + len(self._ages) - 1
+        self._ages[-1] += 1
         self._count += 1
+        self._queue(task)
+
+    def append_last(self, task: Task) -> None:
+        """Behind every task that is in the queue now."""
+        if not self._count:
+            self.append(task)
+            return
+        self._count += 1
+        self._yielded.append(task)
+        self._ages.append(0)
 
     def appendleft(self, task: Task) -> None:
+        task.rank = self._oldest
+        self._ages[0] += 1
+        self._count += 1
         group = task.scope.group or task
         tasks = self._groups.get(group)
         if tasks is None:
@@ -180,7 +196,6 @@ class ScopeQueue:
             self._turns.appendleft(group)
         else:
             tasks.appendleft(task)
-        self._count += 1
 
     def popleft(self) -> Task:
         group = self._turns.popleft()
@@ -191,10 +206,28 @@ class ScopeQueue:
         else:
             del self._groups[group]
         self._count -= 1
+        ages = self._ages
+        ages[task.rank - self._oldest] -= 1
+        while self._yielded and not ages[0]:
+            ages.popleft()
+            self._oldest += 1
+            last = self._yielded.popleft()
+            last.rank = self._oldest
+            ages[0] += 1
+            self._queue(last)
         return task
+
+    def _queue(self, task: Task) -> None:
+        group = task.scope.group or task
+        tasks = self._groups.get(group)
+        if tasks is None:
+            self._groups[group] = deque((task,))
+            self._turns.append(group)
+        else:
+            tasks.append(task)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Task]:
-        return chain.from_iterable(self._groups.values())
+        return chain(chain.from_iterable(self._groups.values()), self._yielded)

@@ -48,6 +48,7 @@ from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.driver import Driver, VirtualDriver, refuse_running_loop
 from omega.concurrency.outside import External, Inbox
 from omega.concurrency.scheduler import Kernel
+from omega.errors import HostError
 
 MARK_US = 100_000  # how far a killed run may have come beyond what its tape tells
 
@@ -87,10 +88,9 @@ class _Recording(Driver):
     """What both do. Mixed into a driver."""
 
     cuts_slices = False
-    stay_turns = 0  # visits come where a replay can have them
 
-    def __init__(self, log: Log) -> None:
-        super().__init__()
+    def __init__(self, log: Log, *settings: Any) -> None:
+        super().__init__(*settings)
         self.log = log
         self._marked_us = 0
         self._returns = 0  # of functions of the host: several may come between two steps
@@ -123,13 +123,20 @@ class _Recording(Driver):
         super().host_returned(name)
 
     def poll_switches(self) -> int:
-        switches = super().poll_switches()
+        self._mark()
+        return super().poll_switches()
+
+    def poll_due(self) -> bool:
+        self._mark()
+        return super().poll_due()
+
+    def _mark(self) -> None:
+        """Now and then, at the end of a turn. The hub is not visited for it."""
         now = clock.now_us()
         if now - self._marked_us > MARK_US:
             self._marked_us = now
             self.arrived("mark")
             self.log.flush()
-        return switches
 
     def resolve_idle(self, closed: bool) -> bool:
         self.arrived("standstill", closed)
@@ -190,8 +197,8 @@ class _Recording(Driver):
 class RecordingDriver(_Recording, AsyncioDriver):
     """Real time. The clock that the program sees stands still but for what is written."""
 
-    def __init__(self, log: Log) -> None:
-        super().__init__(log)
+    def __init__(self, log: Log, *settings: Any) -> None:
+        super().__init__(log, *settings)
         self._told_us = 0  # the last time that was written
 
     def now_us(self) -> int:
@@ -201,6 +208,9 @@ class RecordingDriver(_Recording, AsyncioDriver):
 
     def now_ns(self) -> int:
         return self._told_us * 1000
+
+    def shown_us(self) -> int:
+        return clock.now_us()
 
     def due_us(self) -> int:
         us = clock.now_us()
@@ -217,9 +227,9 @@ class RecordingDriver(_Recording, AsyncioDriver):
         self.log.write("wall", self.scheduler.turns, self.scheduler.steps_now())
         return True
 
-    def drive(self, done: Callable[[], bool]) -> None:
-        self._needs_loop = True  # from the start: a call that waits for a loop would begin twice
-        super().drive(done)
+    def _rest(self, seconds: float) -> None:
+        self.log.flush()  # nothing runs now
+        super()._rest(seconds)
 
     def _pump(self) -> None:
         super()._pump()
@@ -248,3 +258,25 @@ class _RecordedInbox(Inbox):
         calls = super().take()
         self._driver.arrived("posts", len(calls))
         return [partial(self._driver.make_post, call) for call in calls]
+
+
+def check_recordable(driver: Driver) -> None:
+    """Raise HostError for a driver of the host's own kind: what such a one does to a scheduler,
+    nobody could do again.
+    """
+    if type(driver) not in (AsyncioDriver, VirtualDriver):
+        raise HostError(
+            f"a run by a driver of the host's own cannot be recorded: {type(driver).__name__}",
+            hint="give an AsyncioDriver or a VirtualDriver, or none",
+        )
+    if hasattr(driver, "scheduler"):
+        raise HostError("a driver serves one scheduler; make a new one")
+
+
+def recording_like(driver: Driver, log: Log) -> RecordingDriver | VirtualRecordingDriver:
+    """A driver that does what `driver` would have done, and writes it down."""
+    check_recordable(driver)
+    if isinstance(driver, VirtualDriver):
+        return VirtualRecordingDriver(log, driver.start_s)
+    assert isinstance(driver, AsyncioDriver)
+    return RecordingDriver(log, driver.blocking_max)

@@ -15,6 +15,7 @@ happened for the host (`fail`).
 from __future__ import annotations
 
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -25,7 +26,6 @@ from omega.concurrency.recording import LOOP, START, stage
 from omega.concurrency.scheduler import Kernel
 from omega.errors import HostError
 
-FAR = 1 << 30  # switches without a visit of the hub
 POST_S = 60.0  # how long a thread of the host may take to post what it posted
 
 Fact = Sequence[Any]  # kind, turns, stage, us or None, fields
@@ -38,6 +38,8 @@ _OF_CALLS = ("ended", "part")
 class Tape(Protocol):
     stop: Callable[[HostError], NoReturn]  # how the replay ends; the driver sets it
     turns: Callable[[], int]  # how many there were so far; the driver sets it
+
+    slow: deque[list[Any]]  # the next slow slices: kind, turns, steps, returns, by, us
 
     @property
     def head(self) -> Fact | None:
@@ -86,10 +88,9 @@ class _Replaying(Driver):
     """What both do. Mixed into a driver."""
 
     cuts_slices = False
-    stay_turns = 0  # the next visit is at the position of a fact, and that is a number of turns
 
-    def __init__(self, tape: Tape) -> None:
-        super().__init__()
+    def __init__(self, tape: Tape, *settings: Any) -> None:
+        super().__init__(*settings)
         self.tape = tape
         self.failure = None  # else the replay is over because of it
         self.is_paused = False  # somebody looks at the run: what that asks for is no part of it
@@ -125,13 +126,15 @@ class _Replaying(Driver):
 
     def take_head(self) -> Fact:
         """The head, which is met now."""
-        return self.tape.take_head()
+        head = self.tape.take_head()
+        if self.tape.is_over:  # torn: at the same visit of the hub more may have come in
+            self.scheduler.add_chore(self._check_end)
+        return head
 
     def _look(self) -> None:
         """A visit of the hub begins: what is due there by itself."""
+        self._pass_marks()
         self._check_end()
-        while self.due("mark") is not None:
-            self.take_head()
         head = self.tape.head
         if head is None:
             return
@@ -139,6 +142,10 @@ class _Replaying(Driver):
             self._diverge(f"it has gone past what came from outside: {self.tape.shown(head)}")
         if self.due("interrupt") is not None:
             self.scheduler._interrupted = True
+
+    def _pass_marks(self) -> None:
+        while self.due("mark") is not None:
+            self.take_head()
 
     def heard_interrupt(self) -> None:
         if self.due("interrupt") is not None:
@@ -284,7 +291,11 @@ class _Replaying(Driver):
 
 
 class ReplayDriver(_Replaying):
-    """What was recorded in real time."""
+    """What was recorded in real time. The hub is visited where the next fact was met, and nowhere
+    else: a task that is alone stays where it is.
+    """
+
+    stay_turns = 0  # the next visit is at the position of a fact, and that is a number of turns
 
     def __init__(self, tape: Tape) -> None:
         super().__init__(tape)
@@ -299,6 +310,10 @@ class ReplayDriver(_Replaying):
 
     def now_ns(self) -> int:
         return self._seen_us * 1000
+
+    def shown_us(self) -> int:
+        """What the clock showed last: the tape does not tell more."""
+        return self._seen_us
 
     def due_us(self) -> int:
         if self.due("timers") is None:
@@ -321,12 +336,12 @@ class ReplayDriver(_Replaying):
     def _switches_left(self) -> int:
         """How many switches until the hub is to be visited for the head."""
         head = self.tape.head
-        if head is None:
-            return FAR
+        if head is None:  # torn: beyond the facts that are left, nothing is known of any turn's end
+            return -1
         return max(0, int(head[1]) - self.scheduler.turns - 1 + int(head[2][0]))
 
     def take_head(self) -> Fact:
-        head = self.tape.take_head()
+        head = super().take_head()
         scheduler = self.scheduler
         if scheduler.in_batch:  # a visit too early would be told apart, if a stack is needed then
             scheduler._poll_at = scheduler.turns + self._switches_left()
@@ -336,18 +351,39 @@ class ReplayDriver(_Replaying):
         self._returns += 1
         self._look_at_watchdog(name)
 
+    def leaves(self) -> None:
+        self._look_at_watchdog(None)
+
+    def tell_held(self) -> None:
+        """Also of those that were seen where this run does not look: nobody listened to the one of
+        the two, or the hub was visited there.
+        """
+        slow, scheduler = self.tape.slow, self.scheduler
+        now = [scheduler.turns, scheduler.steps_now(), self._returns]
+        if scheduler.current is None:
+            now[0] += 1  # the last turn is over
+        while slow and slow[0][1:4] < now:
+            scheduler.watchdog.took_once(slow.popleft()[5])
+
     def _look_at_watchdog(self, by: str | None) -> None:
-        fact = self.tape.peek()
-        scheduler = self.scheduler
-        now = ["slow", scheduler.turns, scheduler.steps_now(), self._returns, by]
-        if self.failure is None and fact is not None and list(fact[:5]) == now:
-            self.held(self.tape.take("slow")[5], by)
+        slow, scheduler = self.tape.slow, self.scheduler
+        if not slow or self.failure is not None:
+            return
+        now = [scheduler.turns, scheduler.steps_now(), self._returns]
+        while slow and slow[0][1:4] < now:
+            scheduler.watchdog.took_once(slow.popleft()[5])
+        if slow and slow[0][1:5] == [*now, by]:
+            self.held(slow.popleft()[5], by)
 
     def poll_due(self) -> bool:
+        self._pass_marks()
         self._check_end()
         self._look_at_watchdog(None)
         head = self.tape.head
-        return head is not None and self.scheduler.turns >= head[1] + head[2][0]
+        if head is None:  # a slice end has been looked at: see _switches_left
+            self.scheduler._poll_at = self.scheduler.turns
+            return False
+        return bool(self.scheduler.turns >= head[1] + head[2][0])
 
     def wants_control(self) -> bool:
         if self.failure is not None:
@@ -396,6 +432,7 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
         return VirtualDriver.poll_switches(self)
 
     def poll_due(self) -> bool:
+        self._pass_marks()
         self._check_end()
         head = self.tape.head
         if head is not None and head[0] in ("interrupt", "posts") and self.is_here(head):

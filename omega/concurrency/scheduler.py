@@ -36,6 +36,7 @@ from omega.concurrency.events import UNREADY, Event
 from omega.concurrency.scopes import CancelRequest, Scope
 from omega.concurrency.state import HUB_STEPS, KernelState
 from omega.concurrency.task import PLAIN, Task
+from omega.concurrency.watchdog import CHARGED_STEPS
 from omega.errors import Closed, OmegaBug
 
 SPARE_STACKS_MAX = 10_000  # idle worker stacks kept for the next tasks
@@ -93,12 +94,12 @@ class Kernel(KernelState):
             parent.children = number = parent.children + 1
             if priority is None:
                 priority = parent.priority
-            owner, doom, bound = scope or parent.inner, parent.doom, parent.terms.deadline
+            owner = parent.inner if scope is None else scopes.home(self, parent, scope)
+            doom, bound = parent.doom, parent.terms.deadline
         stamp = self._stamp  # a local: methods are looked up, slots are read
         task = Task()
         task._parent_path, task._number, task.seq = path, number, seq
-        task.name = name
-        task.priority = priority
+        task.name, task.priority = name, priority
         task.state, task.scope = PENDING, owner
         task.body = body
         task.locals, task.span = locals, span
@@ -295,6 +296,7 @@ class Kernel(KernelState):
         me.since = self.turns
         self._suspended += 1
         if self.listeners:
+            self.driver.leaves()
             self.emit("TaskSuspended", me, waits_for=listing.stream_text(self, event))
         if self._passed and self.lending is not None:
             self.lending.begin(me, event)
@@ -326,7 +328,7 @@ class Kernel(KernelState):
         if me.holds:
             limits.refuse_wait(me)
         if event.links:
-            deadlock.check_cycle(me, event)
+            deadlock.check_cycle(self, me, event)
         event.block(self, me, 0)
         self.park(me, event)
         if me.branch < 0:
@@ -370,6 +372,8 @@ class Kernel(KernelState):
 
     def go_behind(self, me: Task) -> None:
         """Queue the running task behind those that are ready; returns when it runs again."""
+        if self.listeners:
+            self.driver.leaves()
         self._ready.append(me)
         self._leave(me)
 
@@ -421,6 +425,8 @@ class Kernel(KernelState):
         self.steps += steps - left
         me.steps += steps - left
         self._end_slice(me)
+        if steps >= CHARGED_STEPS:
+            self.watchdog.charged()
 
     def _end_slice(self, me: Task) -> None:
         used = me.left - me.it.__length_hint__()
@@ -493,6 +499,8 @@ class Kernel(KernelState):
         if terms is not PLAIN:
             endings.end_terms(self, task, terms)
         if self.listeners:
+            if task is self.current:
+                self.driver.leaves()
             listing.emit_end(self, task)
         if task.waiters is not None:
             self.wake_all(task.waiters)
@@ -512,6 +520,7 @@ class Kernel(KernelState):
             raise OmegaBug("a batch inside a batch")
         self.in_batch = True
         self._stop = False
+        self._append_last = self.appends_last()
         self._hub = getcurrent()
         entered = False
         try:
@@ -553,7 +562,7 @@ class Kernel(KernelState):
                 self._stacks[stack] = None
         self._enter(task)
         stack.switch(given)
-        last = self.current
+        last = self.came = self.current
         self._last = last if last is not None and last.state is RUNNING else None
         self.current = None
         self.registers["_it"] = HUB_STEPS

@@ -138,6 +138,7 @@ def _verdict(scheduler: Kernel, scope: Scope, failure: BaseException | None, val
     if failure is None or own:
         failed = [task for task in scope.failures or () if not task.observed]
         if failed:
+            scheduler.owe(len(failed))
             raise endings.failure_of_scope(failed) from None
     if own and scope.cancel is not None and scope.cancel.kind == "timeout":
         scheduler.counters.timeouts += 1

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from omega.concurrency.coroutines import Coroutine
     from omega.concurrency.scheduler import Kernel
 
+CANCEL_STEPS = 2  # what it is worth to tell one task to end
+ANNEXES_MIN = 64  # so many are kept, though they may be empty
 CLEANUP_S = 5.0  # how long cleanup may take once its task is cancelled
 
 
@@ -90,8 +92,9 @@ class Scope:
     def __init__(self, parent: Scope | None, owner: Task | None, name: str | None = None) -> None:
         self.name = name
         self.parent = parent
-        # The outermost scope it is in, below the root; None for the root itself.
-        self.group: Scope | None = None if parent is None else parent.group or self
+        # What its tasks take turns with others as, where that is fair by scope: the outermost scope
+        # it is in, below the root, or a task of the root; None for the root itself. See `annex`.
+        self.group: Scope | Task | None = None if parent is None else parent.group or self
         self.owner = owner  # the task whose stack is in it; None for the root
         self.tasks: dict[Task, None] = {}  # live ones, in spawn order
         self.scopes: dict[Scope, None] | None = None  # open ones below, in opening order
@@ -121,6 +124,33 @@ class Scope:
 
     def urge(self, level: int) -> None:
         return None
+
+
+def home(kernel: Kernel, spawner: Task, scope: Scope) -> Scope:
+    """The owner of a task that `spawner` makes in `scope`."""
+    return annex(kernel, spawner) if scope is kernel.root else scope
+
+
+def annex(kernel: Kernel, spawner: Task) -> Scope:
+    """Where tasks live that `spawner` makes in the root: a scope as much the interpreter's own as
+    the root is, in which they, and what they make, count to the group of their spawner.
+    """
+    group = spawner.scope.group or spawner
+    annexes = kernel.annexes
+    found = annexes.get(group)
+    if found is None:
+        root = kernel.root
+        if root.scopes is None:
+            root.scopes = {}
+        if len(annexes) >= kernel.annexes_max:
+            for of, old in list(annexes.items()):
+                if not (old.tasks or old.coroutines or old.scopes):
+                    del annexes[of], root.scopes[old]
+            kernel.annexes_max = max(ANNEXES_MIN, 2 * len(annexes))
+        found = annexes[group] = Scope(root, None, "root")
+        found.group, found.explicit = group, False
+        root.scopes[found] = None
+    return found
 
 
 def doom_of(scheduler: Kernel, task: Task) -> CancelRequest | None:
@@ -216,6 +246,7 @@ def _cancel_below(scheduler: Kernel, top: Scope) -> None:
             if below.cancel is None and not hides(scheduler, below):
                 work.append(below)
     doomed.sort(key=_seq, reverse=True)
+    scheduler.owe(len(doomed), CANCEL_STEPS)
     for task in doomed:
         mark(scheduler, task)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 DEPTH_RESERVE = 10_000  # frames above depth_max: the kernel's own, and the host's below the hub
 NO_FUEL_LIMIT = 1 << 62
 NO_TASK_LIMIT = 1 << 62
+FREE_WORK = 64  # fewer tasks, waits or branches are looked at for nothing
 SLICE_TUPLE_MAX = 100_000  # steps in a slice that are kept as a tuple
 CANCEL = -1  # branch of a wake-up that makes the waiter raise its doom
 THROW = -2  # branch of a wake-up whose value is an exception to raise
@@ -100,6 +101,9 @@ class KernelState:
         "_task_timeout",
         "_thread",
         "_woken",
+        "annexes",
+        "annexes_max",
+        "came",
         "chooser",
         "choosing",
         "chores",
@@ -155,6 +159,7 @@ class KernelState:
         self.registers["_it"] = HUB_STEPS
         self.current: Task | None = None
         self.root = Scope(None, None, "root")
+        self.annexes: dict[Scope | Task, Scope] = {}  # group -> where its detached tasks live
         self.timers = Timers()
         self.counters = Counters()
         # Channels and locks that are looked at for leaks -> where they were made.
@@ -172,23 +177,21 @@ class KernelState:
         self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
         self.turns = 0  # the slice number: how often some task got the processor
         self.stays = 0  # turns in which the task that had the processor kept it
-        self.spawned = 0
+        self.spawned = self.ended = self.host_children = self.annexes_max = 0
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
-        self.host_children = self.ended = 0
-        self.daemons = 0  # live daemon tasks
         self.choosing: Choice | None = None  # with nacks; they are told before anybody else runs
         self.externals: dict[External, None] = {}  # in flight, in starting order
-        self.outside_holds = 0
+        self.daemons = self.outside_holds = 0  # live daemon tasks; sources that may yet act
         self.chores: deque[Callable[[], None]] = deque()  # for the hub
         self.failures: dict[Task, None] = {}
         self.finished: deque[Task] = deque(maxlen=self.config.keep_finished)
         self.inbox = Inbox()
-        self.closed = False
+        self.closed = self._interrupted = False
         self.started = 0  # tasks that have a stack, or are about to get one
-        self._suspended = self._woken = 0  # of them in state suspended; and of these in `_ready`
-        self._interrupted = False
+        self._suspended = 0  # those of them in state suspended
+        self._woken = 0  # suspended tasks in `_ready`
         self._breaking = False  # close() breaks off what did not end by itself
         self._stop = False  # a task the host waits for has ended
         # KeyboardInterrupt or SystemExit of a task on its way to the host.
@@ -197,7 +200,8 @@ class KernelState:
         self.in_batch = False
         self._resume: Task | None = None  # runs next, before any ready task
         self._hub: greenlet = None
-        self._last: Task | None = None  # came to the hub last, and did not wait for anything
+        self.came: Task | None = None  # had the processor when the hub was visited last
+        self._last: Task | None = None  # the same, if it did not wait for anything
         self._spare: list[greenlet] = []
         self._stacks: dict[greenlet, None] = {}  # every stack ever started and not ended, in order
         self._poll_at = 0  # once `turns` is greater, the hub is visited
@@ -239,8 +243,7 @@ class KernelState:
         self._passed_ready = self._new_queue(passed=True)
         self._passed_new = self._new_queue(passed=True)
         self._ready = self._new_queue()
-        # A yield goes behind every ready task: in a queue of priorities that is not the end.
-        self._append_last = getattr(self._ready, "append_last", self._ready.append)
+        self._append_last = self.appends_last()
         for task in queued:
             self._ready.append(task)
         if lending is not None and lends_anew:
@@ -250,6 +253,21 @@ class KernelState:
                     lending.begin(task, task.waiting)
         if self.finished.maxlen != config.keep_finished:
             self.finished = deque(self.finished, maxlen=config.keep_finished)
+
+    def appends_last(self) -> Callable[[Task], None]:
+        """What queues a task that yields, behind every ready one: in a queue of priorities that is
+        not the end. While somebody would hear of a slow slice, the driver is told.
+        """
+        append: Callable[[Task], None] = getattr(self._ready, "append_last", self._ready.append)
+        if not self.listeners or self.config.slow_slice is None:
+            return append
+        leaves = self.driver.leaves
+
+        def leave_and_append(task: Task) -> None:
+            leaves()
+            append(task)
+
+        return leave_and_append
 
     def _new_queue(self, passed: bool = False) -> Ready:
         if self.chooser is not None:
@@ -357,6 +375,9 @@ class KernelState:
         task.waiting = None
         self._woken += 1
         self._ready.append(task)
+        if self.listeners:
+            me = self.current
+            self.emit("TaskReady", task, by=None if me is None else me.id)
         if not self.in_batch:
             self.driver.notify()
         return True
@@ -364,6 +385,8 @@ class KernelState:
     def wake_all(self, waiters: Waiters) -> None:
         """Wake everyone in `waiters`, in order of arrival; they look themselves what happened."""
         entries = waiters.entries
+        if len(entries) >= FREE_WORK:
+            self.owe(len(entries))
         while entries:
             task, gen, branch, _ = entries.popleft()
             if task.gen == gen:
@@ -445,6 +468,23 @@ class KernelState:
         task.left = left
         task.steps += used
         self.steps += used
+
+    def owe(self, items: int, steps_each: int = 1) -> None:
+        """Count steps for work that the running task did on so many tasks, waits or branches where
+        no slice may end; if they are too many, the slice ends at its next step. A few are free.
+        """
+        me = self.current
+        if me is None or items < FREE_WORK:
+            return
+        steps = items * steps_each
+        if me.stack is not None:
+            it = me.it
+            left = it.__length_hint__()
+            deque(islice(it, steps), 0)
+            steps -= left
+        if steps > 0:
+            me.steps += steps
+            self.steps += steps
 
     def cut_slice(self, task: Task) -> None:
         """Have `task` come to a slice end at its next step; the rest it has not taken."""

@@ -30,6 +30,7 @@ Thunk = Callable[[], Any]
 
 STRATEGIES = ("one-for-one", "all")
 RESTARTS = ("on-failure", "always")
+RESTART_STEPS = 10  # what it is worth to stop one child, and to start it again
 ERRORS_KEPT = 10  # the last failures, for the error of who gives up
 
 
@@ -174,6 +175,7 @@ class Supervisor:
 
     def stop_all(self, reason: str) -> None:
         """Every child that runs ends, newest first; what it comes to is not looked at."""
+        self.scheduler.owe(len(self.children), RESTART_STEPS)
         tasks = [child.task for child in self.running if child.task is not None]
         for child in self.running:
             child.task = None

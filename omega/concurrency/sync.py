@@ -234,6 +234,7 @@ class ArrivalEvent(Event):
             other, gen, branch, _ = entries.popleft()
             if other.gen == gen and scheduler.claim(other, gen, branch, order):
                 order += 1
+        scheduler.owe(order)
         return order
 
     def block(self, scheduler: Kernel, task: Task, branch: int) -> None:

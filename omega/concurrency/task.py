@@ -165,7 +165,7 @@ class Task:
     branch: int  # which branch of the wait won; negative: see state.CANCEL, state.THROW
     value: Any  # what the wake-up delivers
     since: int  # the slice in which it began to wait
-    rank: tuple[int, int, int]  # set by the queues that have ranks: key, arrival, level
+    rank: Any  # set by the queues that have ranks, each its own
     # Set by its first child, its first effect.
     children: int
     effects: int
@@ -197,9 +197,13 @@ class Task:
         return path_text(self.own_path())
 
     def has_id(self, task_id: str) -> bool:
-        """`id == task_id`, mostly without building it."""
+        """`id == task_id`, mostly without building it: of siblings, the last number tells."""
         path = self.own_path()
-        return path[2] == task_id.count(".") and path_text(path) == task_id
+        return (
+            task_id.endswith(str(path[1]))
+            and path[2] == task_id.count(".")
+            and path_text(path) == task_id
+        )
 
     def short_id(self) -> str:
         """`id` for messages; of one that is very long, the end."""

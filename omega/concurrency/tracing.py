@@ -5,9 +5,10 @@ Refuses: files (whoever opens one closes it), and to know what a task does.
 Source: the Trace Event Format, JSON array form. An event is a line, so a trace that was broken off
 can be read as well.
 
-What is shown: a span for each state of a task (pending, running, what it waits for), an arrow from
-where it was made to where it starts, calls of models as spans of their own with the wait for a slot
-before them, how many are in flight, and a mark for each cancel, failure, timeout and deadlock.
+What is shown: a span for each state of a task (pending, running, what it waits for, and ready, when
+that has happened and it waits for its turn), an arrow from where it was made to where it starts,
+calls of models as spans of their own with the wait for a slot before them, how many are in flight,
+and a mark for each cancel, failure, timeout and deadlock.
 "Running" means started and not waiting: that tasks take turns on one processor shows in the steps
 that a span has taken.
 """
@@ -58,6 +59,8 @@ class TraceWriter:
             self._span(task, "running", now, event["steps"])
         elif name == "TaskResumed":
             self._span(task, "running", now, event["steps"])
+        elif name == "TaskReady":
+            self._span(task, "ready", now, event["steps"])
         elif name == "TaskSuspended":
             self._span(task, f"waits for {details['waits_for']}", now, event["steps"])
         elif name in _ENDS:

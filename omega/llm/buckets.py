@@ -13,12 +13,13 @@ Two kinds of bucket:
 - a *learned* one is unlimited until the first headers come, and is then what they say.
 
 What headers say, and what follows. `remaining` was true when the vendor counted the call that
-carried the headers; what was sent since is not in it. So at most
+carried the headers: what was sent since is not in it, nor what came back since. So
 
-    remaining - (taken since that call was sent)
+    remaining - (taken since that call was sent) + rate * (time since it was sent)
 
-is left now. Nothing is added for the time since: nobody knows when within the call the vendor
-counted, and a bucket that guessed would promise what the vendor did not say.
+is left for a call that is sent now, if the vendor counts a call when it arrives and all take
+equally long to get there. But never more than `remaining`: a vendor that counts at the end of a
+call has added that time already, and subtracted what was taken.
 
 Invariants (tests/llm/test_buckets.py): what is taken when `ready_s` says now, within any time t,
 is at most burst + rate * t (+ what a single amount exceeds the burst by); against a vendor that
@@ -68,13 +69,23 @@ class Bucket:
     is sent, for `adopt`.
     """
 
-    __slots__ = ("_at_s", "_given_burst", "_given_s", "_level", "burst", "rate_s", "taken")
+    __slots__ = (
+        "_at_s",
+        "_given_burst",
+        "_given_s",
+        "_is_told",
+        "_level",
+        "burst",
+        "rate_s",
+        "taken",
+    )
 
     def __init__(self, rate: Rate | None = None) -> None:
         self._given_s = self.rate_s = None if rate is None else rate.per_s
         self._given_burst = self.burst = _INFINITE if rate is None else rate.burst
         self._level = self.burst
         self._at_s = -_INFINITE
+        self._is_told = False  # the rate by headers
         self.taken = 0.0
 
     @property
@@ -147,12 +158,14 @@ class Bucket:
         reset_s: float | None,
         *,
         taken_before: float,
+        sent_s: float,
         now_s: float,
     ) -> None:
         """What the headers of an answer said. Nonsense (negative, infinite) is not believed.
 
         limit: the vendor's burst. remaining: left when it counted the call. reset_s: seconds until
-        it is full again. taken_before: `taken` as it was once the call itself had been taken.
+        it is full again. taken_before: `taken` as it was once the call itself had been taken, at
+        `sent_s`.
         """
         limit, remaining, reset_s = _fact(limit), _fact(remaining), _fact(reset_s)
         if limit == 0:  # a key without any allowance says so by refusing
@@ -161,16 +174,24 @@ class Bucket:
         if limit is not None:
             self.burst = min(self._given_burst, limit)
             self._level = min(self._level, self.burst)
-        given_s = self._given_s
         if limit is not None:
-            if remaining is not None and reset_s and remaining < limit:
-                shown_s = (limit - remaining) / reset_s
-                self.rate_s = shown_s if given_s is None else min(given_s, shown_s)
-            elif self.rate_s is None:
-                self.rate_s = limit / PERIOD_S
+            self._learn_rate(limit, remaining, reset_s)
         if remaining is not None and self.rate_s is not None:
-            left = remaining - (self.taken - taken_before)
-            self._level = min(left, self.burst if given_s is None else self._level)
+            since = self.taken - taken_before
+            left = remaining - max(0.0, since - self.rate_s * max(0.0, now_s - sent_s))
+            self._level = min(left, self.burst if self._given_s is None else self._level)
+
+    def _learn_rate(self, limit: float, remaining: float | None, reset_s: float | None) -> None:
+        """What is missing comes back in `reset_s`. When little is missing, rounding is most of it:
+        then only a bucket that knows nothing better believes it.
+        """
+        missing = 0.0 if remaining is None else limit - remaining
+        if missing > 0 and reset_s and (2 * missing >= limit or not self._is_told):
+            told_s = missing / reset_s
+            self.rate_s = told_s if self._given_s is None else min(self._given_s, told_s)
+            self._is_told = True
+        elif self.rate_s is None:
+            self.rate_s = limit / PERIOD_S
 
     def _advance(self, now_s: float) -> None:
         if now_s > self._at_s:

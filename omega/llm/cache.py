@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.errors import HostError
 from omega.llm.request import LLMReply, Usage
+
+if TYPE_CHECKING:
+    from omega.llm.messages import ToolCall
 
 MEMORY_BYTES = 64 * 1024 * 1024
 ENTRY_BYTES = 300  # what an entry costs beside its text: key, dictionary, links
@@ -65,8 +68,6 @@ class MemoryCache:
 
     def put(self, key: str, reply: LLMReply) -> None:
         self._forget(key)
-        if not is_kept(reply):
-            return
         text = reply_to_text(reply).encode()
         size = _size(key, text)
         if size > self.bytes_max or self._is_closed:  # it would drive out all others for nothing
@@ -98,11 +99,6 @@ def _size(key: str, text: bytes) -> int:
     return len(key) + len(text) + ENTRY_BYTES
 
 
-def is_kept(reply: LLMReply) -> bool:
-    """Whether a cache keeps such a reply: one that asks for tools is a step, not an answer."""
-    return not getattr(reply, "tool_calls", ())
-
-
 def reply_to_text(reply: LLMReply) -> str:
     """A reply as JSON that any encoding of text can hold."""
     usage = reply.usage
@@ -114,8 +110,10 @@ def reply_to_text(reply: LLMReply) -> str:
         "output_tokens": usage.output_tokens,
         "is_reported": usage.is_reported,
     }
-    if cached_tokens := getattr(usage, "cached_tokens", 0):
-        data["cached_tokens"] = cached_tokens
+    if usage.cached_tokens:
+        data["cached_tokens"] = usage.cached_tokens
+    if reply.tool_calls:
+        data["tool_calls"] = [call.as_message() for call in reply.tool_calls]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
@@ -127,8 +125,15 @@ def reply_to_text(reply: LLMReply) -> str:
 def reply_from_text(text: str) -> LLMReply:
     """The reply written as `text`. Raises ValueError, KeyError or TypeError for any other text."""
     data = json.loads(text)
-    more = {name: data[name] for name in ("cached_tokens",) if name in data}
     usage = Usage(
-        data["input_tokens"], data["output_tokens"], is_reported=data["is_reported"], **more
+        data["input_tokens"],
+        data["output_tokens"],
+        cached_tokens=data.get("cached_tokens", 0),
+        is_reported=data["is_reported"],
     )
-    return LLMReply(data["text"], usage, data["model"], data["finish_reason"])
+    calls: list[ToolCall] = []
+    if "tool_calls" in data:
+        from omega.llm.messages import ToolCall
+
+        calls = [ToolCall(**call) for call in data["tool_calls"]]
+    return LLMReply(data["text"], usage, data["model"], data["finish_reason"], tool_calls=calls)

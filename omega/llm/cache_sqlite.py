@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from omega.errors import LLMError
-from omega.llm.cache import is_kept, reply_from_text, reply_to_text
+from omega.llm.cache import reply_from_text, reply_to_text
 from omega.llm.failures import misconfigured, shortened
 from omega.llm.request import LLMReply
 
@@ -85,7 +85,7 @@ class SQLiteCache:
         return reply
 
     def put(self, key: str, reply: LLMReply) -> None:
-        if self._db is None or not is_kept(reply):
+        if self._db is None:
             return
         insert = "INSERT OR REPLACE INTO replies (key, reply) VALUES (?, ?)"
         if self._run(insert, key, reply_to_text(reply)) is None:
@@ -118,8 +118,12 @@ class SQLiteCache:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Make the table, or make sure that it is ours, before anything is changed."""
-        if not self._is_ours(db):
-            # Two processes may get here at once: the second one finds what the first one made.
+        # Several processes may be here at once: each looks at one state of the file, and the second
+        # to write finds what the first one made.
+        db.execute("BEGIN")
+        is_ours = self._is_ours(db)
+        db.execute("COMMIT")
+        if not is_ours:
             db.execute("BEGIN IMMEDIATE")
             if not self._is_ours(db):
                 db.execute(_TABLE)

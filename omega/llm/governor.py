@@ -197,21 +197,16 @@ class Governor(Generic[Id]):
         refused.
         """
         self._advance(now_s)
-        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
         for lane in self._lanes.values():
             if lane.waiting.count:
                 lane.waiting.ripen(self._now_s)
                 self._refuse_late(lane)
-        for lane in self._lanes.values():
-            self._stand(heads, lane)
         admitted: list[Id] = []
-        while heads:
-            _, _, lane, call = heapq.heappop(heads)
-            if self._has_budget(call, lane) and not self._try_send(call, lane):
-                continue  # it waits for the lane itself, and so does everyone behind it
-            if call.state is ADMITTED:
-                admitted.append(call.call_id)
-            self._stand(heads, lane)
+        stalled = list(self._lanes.values())
+        while stalled:
+            before, stalled = len(admitted), self._admit_from(stalled, admitted)
+            if len(admitted) == before:
+                break
         self.peak = max(self.peak, self.in_flight)
         refused, self._refusals = self._refusals, []
         return Admission(admitted, refused)
@@ -264,7 +259,7 @@ class Governor(Generic[Id]):
         call = self._calls[call_id]
         assert call.state is STARTED, f"call {call_id!r} is {call.state}, not started"
         if outcome.limits is not None:
-            call.lane.adopt(outcome.limits, call.taken, self._now_s)
+            call.lane.adopt(outcome.limits, call.taken, call.sent_s, self._now_s)
 
     def finished(
         self, call_id: Id, outcome: Outcome | None = None, *, now_s: float | None = None
@@ -377,6 +372,27 @@ class Governor(Generic[Id]):
     def _capacity(self) -> int:
         """How many more calls may be in flight now. Negative after the limit was lowered."""
         return self._limit - self.in_flight
+
+    def _admit_from(self, lanes: list[_Lane[Id]], admitted: list[Id]) -> list[_Lane[Id]]:
+        """Admit what these lanes have, best first.
+
+        Gives the lanes whose head waits for a bucket and has a budget: what was admitted after it
+        was looked at may have taken that, and then it does not hold up its lane.
+        """
+        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
+        for lane in lanes:
+            self._stand(heads, lane)
+        stalled = []
+        while heads:
+            _, _, lane, call = heapq.heappop(heads)
+            if self._has_budget(call, lane) and not self._try_send(call, lane):
+                if call.budget is not None:  # it holds up its lane, and everyone behind it
+                    stalled.append(lane)
+                continue
+            if call.state is ADMITTED:
+                admitted.append(call.call_id)
+            self._stand(heads, lane)
+        return stalled
 
     def _stand(self, heads: list[tuple[Key, int, _Lane[Id], Call[Id]]], lane: _Lane[Id]) -> None:
         """The first call of the lane stands for it, if anything of the lane can be sent at all."""

@@ -6,20 +6,19 @@ that wait (`waiting.py`), the order among lanes (`governor.py`).
 
 What a refusal of the provider changes, by its kind:
 
-    concurrency   too many at once: the cap falls, the gate closes
-    rate          too many in a time: the gate closes, buckets without headers are drained; the cap
-                  falls only where no bucket is known, since nothing else could learn from it
-    slope         growing too fast: the cap falls, the gate closes
-    overload      the provider has too much to do, whoever asks: the cap falls, the gate closes
+    concurrency   too many at once: the gate closes, the cap falls, the ramp begins
+    slope         growing too fast: the same
+    overload      the provider has too much to do, whoever asks: the same
+    rate          too many in a time: the gate closes, and buckets the headers say nothing of are
+                  drained. The same as above only where the rate of requests is unknown: otherwise
+                  the bucket paces what comes, and a cap below what the rate needs would waste it
     quota         no waiting cures it: nothing changes
-
-A closed gate opens with a ramp (`learned.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import HostError
 from omega.llm.allowance import Allowance
@@ -27,6 +26,9 @@ from omega.llm.buckets import Bucket, Rate
 from omega.llm.budget import Amounts
 from omega.llm.gate import GUESS_S, GUESS_S_MAX, Gate
 from omega.llm.learned import CAP_MAX, LearnedCap
+
+if TYPE_CHECKING:
+    from omega.llm.rate_limits import Limit, RateLimits
 
 GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
 DURATIONS_MIN = 5  # answers before their mean duration is believed
@@ -41,7 +43,8 @@ class LaneLimits:
 
     requests, tokens (input and output together), input_tokens, output_tokens: rates.
     cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
-    until a call is throttled. retry_share, retry_constant: retries per call, and in all without
+    until a call is throttled. cap_decrease: the share that is left then. cap_ramp: how many may be
+    in flight when a gate opens. retry_share, retry_constant: retries per call, and in all without
     any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
     longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
     gate are refused at once.
@@ -51,6 +54,7 @@ class LaneLimits:
         "cap_ceiling",
         "cap_decrease",
         "cap_floor",
+        "cap_ramp",
         "cap_start",
         "gate_s",
         "gate_s_max",
@@ -73,6 +77,7 @@ class LaneLimits:
         cap_floor: int = 1,
         cap_ceiling: int = CAP_MAX,
         cap_decrease: float = 0.5,
+        cap_ramp: int = 1,
         retry_share: float = 0.2,
         retry_constant: int = 10,
         hedge_share: float = 0.05,
@@ -83,7 +88,7 @@ class LaneLimits:
     ) -> None:
         self.rates = (requests, tokens, input_tokens, output_tokens)
         self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
-        self.cap_decrease = cap_decrease
+        self.cap_decrease, self.cap_ramp = cap_decrease, cap_ramp
         self.retry_share, self.retry_constant = retry_share, retry_constant
         self.hedge_share, self.hedge_constant = hedge_share, hedge_constant
         self.gate_s, self.gate_s_max, self.gate_wait_s_max = gate_s, gate_s_max, gate_wait_s_max
@@ -92,7 +97,8 @@ class LaneLimits:
         self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
 
     def learned_cap(self) -> LearnedCap:
-        return LearnedCap(self.cap_start, self.cap_floor, self.cap_ceiling, self.cap_decrease)
+        start, decrease, ramp = self.cap_start, self.cap_decrease, self.cap_ramp
+        return LearnedCap(start, self.cap_floor, self.cap_ceiling, decrease, ramp)
 
     def gate(self) -> Gate:
         return Gate(self.gate_s, self.gate_s_max)
@@ -102,34 +108,6 @@ class LaneLimits:
 
     def hedges(self) -> Allowance:
         return Allowance(self.hedge_share, self.hedge_constant)
-
-
-if TYPE_CHECKING:
-
-    class Told(Protocol):
-        """What a vendor's headers said about one kind; None where they said nothing.
-
-        reset_s: seconds until `remaining` is `limit` again.
-        """
-
-        @property
-        def limit(self) -> float | None: ...
-        @property
-        def remaining(self) -> float | None: ...
-        @property
-        def reset_s(self) -> float | None: ...
-
-    class ToldLimits(Protocol):
-        """What a vendor's headers said, by the names of KINDS."""
-
-        @property
-        def requests(self) -> Told | None: ...
-        @property
-        def tokens(self) -> Told | None: ...
-        @property
-        def input_tokens(self) -> Told | None: ...
-        @property
-        def output_tokens(self) -> Told | None: ...
 
 
 class Outcome:
@@ -159,7 +137,7 @@ class Outcome:
         output_tokens: int | None = None,
         throttle: str | None = None,
         retry_after_s: float | None = None,
-        limits: ToldLimits | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         assert throttle is None or throttle in THROTTLES, throttle
         self.is_ok, self.used, self.throttle = is_ok, used, throttle
@@ -291,31 +269,38 @@ class Lane:
             weight = max(DURATION_WEIGHT, 1 / self.answered)
             self._duration_s += weight * (duration_s - self._duration_s)
         if outcome.limits is not None:
-            self.adopt(outcome.limits, taken_before, now_s)
+            self.adopt(outcome.limits, taken_before, now_s - duration_s, now_s)
         if outcome.throttle is not None:
             self._throttle(outcome, outcome.throttle, sent, now_s)
 
-    def adopt(self, limits: ToldLimits, taken_before: tuple[float, ...], now_s: float) -> None:
-        """What headers say about the buckets."""
+    def adopt(
+        self, limits: RateLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
+    ) -> None:
+        """What the headers of a call that was sent at `sent_s` say about the buckets."""
         for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
-            told: Told | None = getattr(limits, kind)
+            told: Limit | None = getattr(limits, kind)
             if told is not None:
                 bucket.adopt(
-                    told.limit, told.remaining, told.reset_s, taken_before=taken, now_s=now_s
+                    told.limit,
+                    told.remaining,
+                    told.reset_s,
+                    taken_before=taken,
+                    sent_s=sent_s,
+                    now_s=now_s,
                 )
 
     def _throttle(self, outcome: Outcome, throttle: str, sent: int, now_s: float) -> None:
         self.throttled[throttle] += 1
         if throttle == "quota":
             return
-        known = {kind: b for kind, b in zip(KINDS, self.buckets, strict=True) if b.is_known}
+        self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
         if throttle == "rate":
-            for kind, bucket in known.items():
+            for kind, bucket in zip(KINDS, self.buckets, strict=True):
                 if getattr(outcome.limits, kind, None) is None:
                     bucket.drain(now_s)
-        if throttle != "rate" or not known:
-            self.cap.throttled(sent, self.sent, self.in_flight)
-        self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
+            if self.buckets[0].is_known:
+                return
+        self.cap.throttled(sent, self.sent, self.in_flight)
         self.cap.gate_closed(self.sent)
 
     def stats(self, now_s: float) -> dict[str, Any]:

@@ -5,9 +5,11 @@ Owns: `LearnedCap`, for one lane. Refuses: a clock; rounds are told by the numbe
 AIMD, as TCP does it (Chiu and Jain 1989; RFC 5681, RFC 6582):
 - a success of a call during which the cap was reached adds 1/cap: about one per round. A cap that
   is not used is not tested, so it does not grow.
+- until the first call is throttled, every such success adds one: the cap doubles per round from
+  where it starts (slow start).
 - a throttled call lowers the cap to a share of what was in flight, once per round trip: calls that
   were sent before the last decrease tell of the old cap, however many of them fail.
-- after the gate was closed, a ramp starts at 1 and gains one with every success of a call sent
+- after the gate was closed, a ramp starts at `ramp` and gains one with every success of a call sent
   since (1, 2, 4, ... per round), until it meets the cap.
 
 Invariants: floor <= cap <= ceiling; limit() >= 1; at most one decrease for each last number sent.
@@ -27,7 +29,17 @@ class LearnedCap:
     left then.
     """
 
-    __slots__ = ("_cap", "_full", "_mark", "_ramp", "_ramp_mark", "ceiling", "decrease", "floor")
+    __slots__ = (
+        "_cap",
+        "_full",
+        "_mark",
+        "_ramp",
+        "_ramp_mark",
+        "ceiling",
+        "decrease",
+        "floor",
+        "ramp",
+    )
 
     def __init__(
         self,
@@ -35,15 +47,17 @@ class LearnedCap:
         floor: int = 1,
         ceiling: int = CAP_MAX,
         decrease: float = 0.5,
+        ramp: int = 1,
     ) -> None:
         first = ceiling if start is None else start
-        if not 1 <= floor <= first <= ceiling <= CAP_MAX or not 0 < decrease < 1:
+        is_ordered = 1 <= floor <= first <= ceiling <= CAP_MAX
+        if not is_ordered or not 0 < decrease < 1 or not 1 <= ramp <= CAP_MAX:
             raise HostError(
-                f"a learned cap needs 1 <= floor <= start <= ceiling <= {CAP_MAX:,} and"
+                f"a learned cap needs 1 <= floor <= start <= ceiling <= {CAP_MAX:,}, ramp >= 1 and"
                 f" 0 < decrease < 1, got floor {floor}, start {start}, ceiling {ceiling},"
-                f" decrease {decrease}"
+                f" ramp {ramp}, decrease {decrease}"
             )
-        self.floor, self.ceiling, self.decrease = floor, ceiling, decrease
+        self.floor, self.ceiling, self.decrease, self.ramp = floor, ceiling, decrease, ramp
         self._cap = float(first)
         self._ramp = _INFINITE
         self._mark = 0  # the last number sent at the last decrease
@@ -77,7 +91,8 @@ class LearnedCap:
                 self._ramp += 1
                 self._meet()
         elif sent > self._mark:
-            self._cap = min(float(self.ceiling), self._cap + 1 / self._cap)
+            gained = 1 / self._cap if self._mark else 1.0
+            self._cap = min(float(self.ceiling), self._cap + gained)
 
     def throttled(self, sent: int, last: int, in_flight: int) -> bool:
         """The provider took too many; `in_flight` counts the call with the number `sent`. True when
@@ -92,7 +107,7 @@ class LearnedCap:
 
     def gate_closed(self, last: int) -> None:
         """What is sent from now on goes slowly at first."""
-        self._ramp = 1.0
+        self._ramp = float(self.ramp)
         self._ramp_mark = last
         self._meet()
 

@@ -192,8 +192,8 @@ def _object(
 
 def _per_token(value: object, where: str) -> int:
     """Pico-dollars per token."""
-    if isinstance(value, float):  # the decimal it is written as
-        value = Decimal(repr(value)) if value == value else None
+    if isinstance(value, float) and value == value:
+        value = Decimal(repr(value))  # the decimal it is written as
     is_number = isinstance(value, (int, Decimal)) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= USD_MAX:  # type: ignore[operator]
         raise misconfigured(

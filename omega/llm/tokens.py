@@ -105,9 +105,13 @@ class TokenCounter:
         exact = count(text)
         return TokenCount(exact, exact, True)
 
-    def input(self, request: LLMRequest, model: str | None = None) -> TokenCount:
-        """The input tokens of a call. model: the one that is asked, when the request names none."""
-        walk = _Walk(self, request.model or model)
+    def input(
+        self, request: LLMRequest, model: str | None = None, *, exact: bool = True
+    ) -> TokenCount:
+        """The input tokens of a call. model: the one that is asked, when the request names none.
+        exact: False estimates, which takes no time, and loads no tokenizer.
+        """
+        walk = _Walk(self, (request.model or model) if exact else None)
         walk.add(REQUEST)
         if request.system:
             walk.add(MESSAGE)
@@ -118,10 +122,9 @@ class TokenCounter:
             for field, value in turn.items():
                 if field not in ("role", "content"):
                     walk.data(value)
-        tools, schema = getattr(request, "tools", ()), getattr(request, "schema", None)
-        if tools or schema is not None:
+        if request.tools or request.schema is not None:
             walk.add(TOOLS)
-            walk.data([*tools, schema])
+            walk.data([*request.tools, request.schema])
         return TokenCount(walk.typical, walk.most, walk.is_exact)
 
     def _count_for(self, model: str) -> Count | None:

@@ -5,7 +5,8 @@ Owns: `TapeWriter`, `TapeReader`, the format:
   line 1      an object: what the run was started with (`header`)
   then        a list for each fact: its kind, then its fields. Those with a position begin with
               kind, turns, stage, us (see concurrency/recording.py), the others are asked for by
-              the program in the order in which they stand
+              the program in the order in which they stand (but for `slow`, which tells where it
+              belongs)
   last        ["end", turns, stage, us, status]. A tape without it is torn: the run was
               killed. A last line that is not whole is ignored
 
@@ -24,13 +25,14 @@ from omega.errors import HostError, LispFileError, ReplayDivergence, Span, TapeE
 from omega.tape.values import Unwritable, decode, decode_error, digest, encode, encode_error
 
 FORMAT = 1
-STEP_MODEL = 1  # raised when programs come to take other numbers of steps: older tapes are refused
+STEP_MODEL = 2  # raised when programs come to take other numbers of steps: older tapes are refused
 FLUSH_BYTES = 1 << 16
 CLOCKS_MAX = 1_000  # times in a line
 
 # The facts that have a position.
 PLACED = frozenset(("interrupt", "posts", "post", "timers", "ended", "part", "slept", "standstill",
                     "act", "returned", "mark", "end"))  # fmt: skip
+SLOW = "slow"  # a slice that took long: has a position of its own, and nothing follows from it
 FILE = "file"  # the text of a program's file, or where it was found; in no order
 
 
@@ -140,6 +142,7 @@ class TapeReader:
             raise _cannot("open", path, error) from None
         self._line = 0
         self._inside: deque[list[Any]] = deque()  # those before the head
+        self.slow: deque[list[Any]] = deque()
         self._clocks: deque[int] = deque()
         self._us = 0
         self._head: list[Any] | None = None
@@ -185,7 +188,9 @@ class TapeReader:
             if fact[0] in PLACED:
                 self._head = fact
                 return
-            if fact[0] != FILE:
+            if fact[0] == SLOW:
+                self.slow.append(fact)
+            elif fact[0] != FILE:
                 self._inside.append(fact)
 
     # ------------------------------------------------------------------ facts with a position

@@ -17,9 +17,9 @@ from typing import Any
 from omega import __version__
 from omega.calls import Models
 from omega.calls.calls import CallingScheduler
-from omega.concurrency import Driver, SchedulerConfig
+from omega.concurrency import Driver, SchedulerConfig, VirtualDriver
 from omega.concurrency.limits import all_tasks
-from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver
+from omega.concurrency.recording import recording_like
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
 from omega.effects import Grants, Tap
 from omega.errors import HostError, OmegaBug, Span
@@ -47,13 +47,12 @@ class Recording:
         self._about = about or {}
         self._driver: Any = None
 
-    def begin(self, facts: dict[str, Any], *parts: Any) -> Driver:
-        """Write what the interpreter is made with; its driver."""
+    def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Driver:
+        """Write what the interpreter is made with; its driver, in place of `driver`."""
+        self._driver = recording_like(driver, self.tape)
         python = ".".join(map(str, sys.version_info[:3]))
-        settings = settings_of(facts, *parts)
+        settings = settings_of(facts, driver, *parts)
         self.tape.begin({"version": __version__, "python": python, **settings, **self._about})
-        make = VirtualRecordingDriver if facts["virtual_time"] else RecordingDriver
-        self._driver = make(self.tape)
         return self._driver  # type: ignore[no-any-return]
 
     def attach(self, interpreter: Any) -> None:
@@ -99,20 +98,22 @@ class Replay:
         """Those of the recorded run, as far as they decide anything: none of them is asked."""
         return models_of(self.tape.header)
 
-    def begin(self, facts: dict[str, Any], *parts: Any) -> Driver:
-        """The interpreter's driver. Raises HostError when it is made in another way than the
-        recorded one.
+    def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Driver:
+        """The interpreter's driver, in place of `driver`. Raises HostError when it is made in
+        another way than the recorded one.
         """
         recorded = self.tape.header
-        for name, value in json.loads(json.dumps(settings_of(facts, *parts))).items():
+        for name, value in json.loads(json.dumps(settings_of(facts, driver, *parts))).items():
             if recorded.get(name) != value:
                 raise HostError(
                     f"{self.tape.path} was recorded with {name} {json.dumps(recorded.get(name))}, "
                     f"not {json.dumps(value)}",
                     hint="omega.replay(path) makes an interpreter as it was",
                 )
-        make = VirtualReplayDriver if facts["virtual_time"] else ReplayDriver
-        self._driver = make(self.tape)
+        if isinstance(driver, VirtualDriver):
+            self._driver = VirtualReplayDriver(self.tape, driver.start_s)
+        else:
+            self._driver = ReplayDriver(self.tape)
         return self._driver
 
     def attach(self, interpreter: Any) -> None:
@@ -181,6 +182,7 @@ class RecordedProvider:
 
 def settings_of(
     facts: dict[str, Any],
+    driver: Driver,
     config: SchedulerConfig,
     limits: Limits,
     grants: Any,
@@ -191,6 +193,8 @@ def settings_of(
     provider = models.provider
     return {
         **facts,
+        "virtual_time": driver.virtual,
+        "start_s": driver.start_s if isinstance(driver, VirtualDriver) else 0.0,
         "scheduler": asdict(config),
         "limits": {name: getattr(limits, name) for name in Limits.__slots__},
         "grants": {"llm": grants.llm, "stdin": grants.stdin},
@@ -209,7 +213,7 @@ def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
         "scheduler": SchedulerConfig(**header["scheduler"]),
         "limits": Limits(**header["limits"]),
         "seed": header["seed"],
-        "virtual_time": header["virtual_time"],
+        "driver": VirtualDriver(header["start_s"]) if header["virtual_time"] else None,
         "optimize": header["optimize"],
     }
 

@@ -1,4 +1,5 @@
-"""Rows: programs.omega beside programs.py, tail calls, deep recursion, the step counter's price.
+"""Rows: programs.omega beside programs.py and everyday.py, tail calls, deep recursion, the step
+counter's price.
 
 Owns: the interpreters the rows share, with steps and limits as a program meets them by default.
 They are embedded in this process, so CPython's collector is what Python has set: nothing frozen,
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench import programs
+from tests.bench import everyday, programs
 from tests.bench.kit import Bench, Case, Row, Skipped, geometric_mean, timed
 
 PROGRAMS = Path(__file__).with_name("programs.omega")
@@ -77,16 +78,22 @@ def program(bench: Bench, name: str) -> Callable[[int], Any]:
     return found
 
 
+def in_python(name: str) -> Callable[[int], Any] | None:
+    found: Callable[[int], Any] | None = getattr(programs, name, getattr(everyday, name, None))
+    return found
+
+
 def language_row(name: str) -> Case:
     title, full, quick = {**PROGRAM_ROWS, **MORE_ROWS}[name]
 
     def run(bench: Bench) -> Row:
         n = quick if bench.quick else full
-        ours, plain = program(bench, name), getattr(programs, f"bench_{name}")
+        ours, plain = program(bench, name), in_python(f"bench_{name}")
+        assert plain is not None, f"bench_{name} is missing"
         assert ours(n) == plain(n), f"{name} disagrees with Python"
         omega, python, ratio = bench.pairs(timed(lambda: ours(n)), timed(lambda: plain(n)))
         bench.once("language ratios", dict)[name] = ratio
-        idiomatic = getattr(programs, f"idiomatic_{name}", None)
+        idiomatic = in_python(f"idiomatic_{name}")
         note = ""
         if idiomatic is not None:
             took = bench.best(timed(lambda: idiomatic(n)))

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from omega import Interpreter
 from omega.testing import Fault, LoopbackCall, LoopbackServer
 from tests.cli.conftest import Omega
 
@@ -329,7 +330,7 @@ def test_a_tape_that_was_changed_is_refused(omega: Omega, program: Program, tmp_
     tape.write_text(whole.replace("(sleep 1)", "(sleep 2)"))
     again = omega("replay", "run.tape")
     assert again.returncode == 2 and "is not the one it was recorded with" in again.stderr
-    tape.write_text(whole.replace('"step-model": 1', '"step-model": 0'))
+    tape.write_text(whole.replace('"step-model": ', '"step-model": 9'))
     assert "cannot replay" in omega("replay", "run.tape").stderr
     tape.write_text("something else")
     assert "is no tape" in omega("replay", "run.tape").stderr
@@ -445,3 +446,13 @@ def test_what_explores_schedules_is_replayed_also_where_a_stop_is_waited_for(
     assert "stopped before step 2 of task 1.1" in behind.stderr, behind.stderr
     missed = omega("replay", "run.tape", "--break", "task=9", "step=1")
     assert missed.stdout == first.stdout and "never came to step 1 of task 9" in missed.stderr
+
+
+def test_a_tape_of_a_host_is_refused_with_what_to_do(omega: Omega, tmp_path: Path) -> None:
+    with Interpreter(record=str(tmp_path / "host.tape")) as interpreter:
+        interpreter.eval("(+ 1 2)")
+    for words in (("host.tape",), ("host.tape", "--break", "task=1")):
+        done = omega("replay", *words)
+        assert done.returncode == 2
+        assert "host.tape was recorded by a Python program, a host" in done.stderr
+        assert "omega.replay(path)" in done.stderr

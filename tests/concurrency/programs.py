@@ -45,3 +45,12 @@ def run_python(code):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done.stdout.strip()
+
+
+def bad(error):
+    """A body that raises `error`."""
+
+    def body():
+        raise error
+
+    return body

@@ -44,7 +44,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "concurrency/test_scopes.py::test_a_scope_ends_after_its_tasks",
         "concurrency/test_scopes.py::"
         "test_children_belong_to_the_current_scope_and_detached_ones_to_the_root",
-        "concurrency/test_scopes.py::test_cancelling_a_task_goes_down_into_its_scopes_at_once",
+        "concurrency/test_cancellation.py::test_cancelling_a_task_goes_down_into_its_scopes_at_once",
     ),
     "failures nobody waits for": (
         "concurrency/test_scopes.py::"
@@ -53,15 +53,15 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "cli/test_exit_codes.py::test_failures_nobody_observed_are_all_reported_in_spawn_order",
     ),
     "cancellation": (
-        "concurrency/test_scopes.py::test_cancel_is_level_triggered",
-        "concurrency/test_scopes.py::test_cancel_carries_who_why_when",
-        "concurrency/test_scopes.py::test_cleanup_is_shielded_with_a_deadline",
-        "concurrency/test_scopes.py::test_cancel_of_a_completed_task_is_false",
+        "concurrency/test_cancellation.py::test_cancel_is_level_triggered",
+        "concurrency/test_cancellation.py::test_cancel_carries_who_why_when",
+        "concurrency/test_cancellation.py::test_cleanup_is_shielded_with_a_deadline",
+        "concurrency/test_cancellation.py::test_cancel_of_a_completed_task_is_false",
         "spec/tasks.omega::cancel",
         "spec/tasks.omega::a cancel goes on, whatever its cleanup does",
     ),
     "cancel of a pending task": (
-        "concurrency/test_scopes.py::test_cancel_of_a_pending_task_ends_it_at_once",
+        "concurrency/test_cancellation.py::test_cancel_of_a_pending_task_ends_it_at_once",
         "spec/waits.omega::one sync over channels, tasks, timers and models",
     ),
     "cancel of a suspended task": (
@@ -76,10 +76,10 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "concurrency/test_waits.py::test_awaiting_a_cancelled_task_raises_and_the_waiter_lives_on",
     ),
     "timeouts": (
-        "concurrency/test_scopes.py::test_a_deadline_given_to_a_task_bounds_its_children_as_well",
-        "concurrency/test_scopes.py::test_queue_timeout_counts_until_the_start",
-        "concurrency/test_scopes.py::test_each_limit_converts_only_its_own_cancel",
-        "concurrency/test_scopes.py::"
+        "concurrency/test_timeouts.py::test_a_deadline_given_to_a_task_bounds_its_children_as_well",
+        "concurrency/test_timeouts.py::test_queue_timeout_counts_until_the_start",
+        "concurrency/test_timeouts.py::test_each_limit_converts_only_its_own_cancel",
+        "concurrency/test_timeouts.py::"
         "test_a_committed_result_beats_the_timeout_and_the_overrun_is_reported",
         "concurrency/test_contract.py::test_task_timeout_counts_from_the_start",
     ),
@@ -97,10 +97,12 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "concurrency/test_asyncio.py::test_a_deadlock_inside_a_host_loop_is_an_event_and_a_report",
     ),
     "(atomic body ...)": (
-        "concurrency/test_scopes.py::"
+        "concurrency/test_cancellation.py::"
         "test_atomic_sections_are_not_sliced_not_cancelled_and_may_not_wait",
     ),
-    "shielding": ("concurrency/test_scopes.py::test_shield_delays_cancellation_until_it_ends",),
+    "shielding": (
+        "concurrency/test_cancellation.py::test_shield_delays_cancellation_until_it_ends",
+    ),
     "channels": (
         "concurrency/test_channels.py::test_channel_capacity_0_is_a_rendezvous",
         "concurrency/test_channels.py::test_channel_is_fifo_and_bounded",
@@ -114,7 +116,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "concurrency/test_sync.py::test_semaphore_serializer_barrier_ivar",
     ),
     "host callbacks": (
-        "concurrency/test_scopes.py::"
+        "concurrency/test_cancellation.py::"
         "test_no_switch_keeps_the_processor_and_names_the_host_function",
         "concurrency/test_limits.py::test_wall_deadline_reaches_into_a_barrier",
     ),
@@ -133,7 +135,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "ids": (
         "concurrency/test_seeing.py::test_ids_are_spawn_paths_and_effects_are_numbered_per_task",
         "concurrency/test_contract.py::test_every_operation_takes_a_task_or_its_id",
-        "concurrency/test_scopes.py::test_cancel_by_id_and_unknown_ids",
+        "concurrency/test_cancellation.py::test_cancel_by_id_and_unknown_ids",
     ),
     "supervision": (
         "concurrency/test_supervision.py::test_one_for_one_restarts_only_what_failed",
@@ -158,13 +160,17 @@ ANSWERS: dict[str, tuple[str, ...]] = {
         "embedding/test_calls.py::test_priority_is_lent_along_the_queue_of_calls",
     ),
     "fair by scope": (
-        "concurrency/test_policies.py::"
+        "concurrency/test_fair_by_scope.py::"
+        "test_detached_tasks_count_to_the_group_of_their_spawner",
+        "concurrency/test_fair_by_scope.py::"
         "test_by_scope_many_children_of_one_scope_cannot_drown_a_sibling",
     ),
     "an explicit yield": (
         "concurrency/test_policies.py::test_an_explicit_yield_goes_once_behind_every_ready_task",
         "concurrency/test_lending.py::"
         "test_a_yield_goes_behind_every_ready_task_also_the_less_urgent",
+        "concurrency/test_fair_by_scope.py::"
+        "test_a_yield_goes_behind_every_ready_task_of_other_scopes_too",
     ),
 }
 

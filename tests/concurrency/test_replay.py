@@ -32,7 +32,12 @@ from omega.tape import TapeReader, TapeWriter
 from tests.concurrency.programs import steps
 
 CONFIGS = [
-    SchedulerConfig(fairness_mode=mode, yield_every=every, max_concurrent_tasks=limit)
+    SchedulerConfig(
+        fairness_mode=mode,
+        yield_every=every,
+        max_concurrent_tasks=limit,
+        slow_slice=0.1 if every == 7 else 2e-6,  # then nearly all are slow
+    )
     for mode in ("fifo", "round-robin", "priority")
     for every, limit in ((7, 3), (100, 1), (100, 10_000))
 ]
@@ -100,13 +105,13 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
                 s.sleep(slow)
 
     def act(depth: int) -> None:
-        what = rng.randrange(18)
+        what = rng.randrange(19)
         if what == 0:
             s.yield_now()
         elif what == 1:
             s.sleep(rng.randrange(4) / 1000)
         elif what == 2:
-            steps(s, rng.randrange(1, 300))
+            steps(s, rng.choice((rng.randrange(1, 300), 3_000)))
         elif what == 3 and depth < 4:
             options: dict[str, Any] = {"priority": rng.randrange(3), "daemon": rng.random() < 0.1}
             if rng.random() < 0.2:
@@ -146,6 +151,8 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
                 s.with_timeout(0.002, lambda: stream(9, *pauses))
             else:
                 stream(rng.randrange(5), *pauses)
+        elif what == 18:
+            seen.append(s.stats().longest_slice_ms)
 
     def live(depth: int) -> None:
         for _ in range(rng.randrange(1, 8)):
@@ -156,13 +163,25 @@ def wild(s: Scheduler, rng: random.Random, seen: list[Any]) -> None:
         tasks.append(s.spawn(lambda: live(0)))
 
 
+class Marking(RecordingDriver):
+    """As if the machine were slow: marks at every turn."""
+
+    def _mark(self) -> None:
+        self._marked_us = 0
+        super()._mark()
+
+
 def performed(
-    driver: Any, config: SchedulerConfig, program: Callable[[Scheduler, list[Any]], None]
+    driver: Any,
+    config: SchedulerConfig,
+    program: Callable[[Scheduler, list[Any]], None],
+    is_heard: bool = True,
 ) -> list[Any]:
-    """All that can be seen of a run."""
+    """All that can be seen of a run; without its events if nobody listens."""
     s = Scheduler(config, driver=driver)
     lines, seen = Lines(), []
-    s.listeners.append(EventWriter(lines))
+    if is_heard:
+        s.listeners.append(EventWriter(lines))
     program(s, seen)
     s.run()
     s._check()
@@ -176,17 +195,19 @@ def twice(
     config: SchedulerConfig,
     program: Callable[[Scheduler, list[Any]], None],
     virtual: bool = False,
+    heard: tuple[bool, bool] = (True, True),
+    real: type[RecordingDriver] = RecordingDriver,
 ) -> tuple[list[Any], list[Any]]:
     """A recorded run, and the replay of its tape."""
     writer = TapeWriter(path)
     writer.begin({})
-    recording = (VirtualRecordingDriver if virtual else RecordingDriver)(writer)
-    first = performed(recording, config, program)
+    recording = (VirtualRecordingDriver if virtual else real)(writer)
+    first = performed(recording, config, program, heard[0])
     recording.arrived("end", None)
     writer.close()
     reader = TapeReader(path)
     replaying = (VirtualReplayDriver if virtual else ReplayDriver)(reader)
-    again = performed(replaying, config, program)
+    again = performed(replaying, config, program, heard[1])
     assert replaying.failure is None and reader.is_at_end
     reader.close()
     return first, again
@@ -205,6 +226,23 @@ def test_a_replay_has_the_events_of_the_recorded_run(
             virtual,
         )
         assert again == first
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans(), st.booleans())
+def test_a_replay_is_the_same_whether_somebody_listens_or_not(
+    seed: int, config: SchedulerConfig, virtual: bool, is_first_heard: bool
+) -> None:
+    """The watchdog looks more often where somebody listens."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, again = twice(
+            str(Path(folder, "run.tape")),
+            config,
+            lambda s, seen: wild(s, random.Random(seed), seen),
+            virtual,
+            (is_first_heard, not is_first_heard),
+        )
+        assert again[1:] == first[1:]
 
 
 @settings(max_examples=8, deadline=None)
@@ -253,19 +291,81 @@ def test_posts_and_interrupts_come_in_where_they_came_in(
         assert again == first
 
 
-def test_a_replay_ends_where_a_torn_tape_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("virtual", [False, True])
+def test_a_task_that_is_alone_stays_where_it_is(
+    tmp_path: Path, virtual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visit of the hub takes time in proportion to the stack, on CPython 3.12. Both sides visit
+    it where a timer is due, and at the ends of tasks.
+    """
+    visits: list[int] = []
+    run_from_hub = Scheduler._run_from_hub
+    monkeypatch.setattr(
+        Scheduler, "_run_from_hub", lambda s, task: visits.append(1) or run_from_hub(s, task)
+    )
+    counts: list[int] = []
+
+    def program(s: Scheduler, seen: list[Any]) -> None:
+        def alone() -> None:
+            s.sleep(0.000_01)
+            steps(s, 1_000_000)
+            seen.append(s.now_us())
+
+        counts.append(len(visits))
+        s.spawn(alone)
+
+    first, again = twice(str(tmp_path / "run.tape"), SchedulerConfig(), program, virtual)
+    assert first == again
+    assert counts[1] - counts[0] < 10 and len(visits) - counts[1] < 10
+
+
+def test_what_a_killed_run_has_done_alone_is_in_its_tape(tmp_path: Path) -> None:
+    """Marks are written although the hub is not visited, and passed in a replay without a visit."""
+    path = str(tmp_path / "run.tape")
+    marks: list[int] = []
+
+    def program(s: Scheduler, seen: list[Any]) -> None:
+        s.spawn(lambda: (steps(s, 2_000), seen.append(s.now_us()), steps(s, 2_000)))
+
+    writer = TapeWriter(path)
+    writer.begin({})
+    driver = Marking(writer)
+    first = performed(driver, CONFIGS[2], program)
+    driver.arrived("end", None)
+    writer.close()
+    text = Path(path).read_text()
+    marks = [int(line.split(",")[1]) for line in text.splitlines() if line.startswith('["mark"')]
+    assert len(set(marks)) > 30, "about one for each slice"
+    reader = TapeReader(path)
+    assert performed(ReplayDriver(reader), CONFIGS[2], program) == first
+    reader.close()
+    torn = text[: text.index(f'["mark",{marks[len(marks) // 2]}')]
+    Path(path).write_text(torn)
+    reader = TapeReader(path)
+    s = Scheduler(CONFIGS[2], driver=ReplayDriver(reader))
+    program(s, [])
+    with pytest.raises(TapeEnded):
+        s.run()
+    assert marks[len(marks) // 2] - 2 <= s.turns <= marks[len(marks) // 2]
+    s.close()
+    reader.close()
+
+
+@pytest.mark.parametrize("real", [RecordingDriver, Marking])
+def test_a_replay_ends_where_a_torn_tape_ends(tmp_path: Path, real: type[RecordingDriver]) -> None:
     path = str(tmp_path / "run.tape")
 
     def program(s: Scheduler, seen: list[Any]) -> None:
         wild(s, random.Random(4), seen)
 
-    first, _ = twice(path, CONFIGS[0], program)
+    config = SchedulerConfig(yield_every=7, max_concurrent_tasks=3, slow_slice=None)
+    first, _ = twice(path, config, program, real=real)
     whole = Path(path).read_bytes()
     end = whole.rindex(b'["act"') - 1  # from there on it is closed
     for cut in range(whole.index(b"\n") + 1, end, len(whole) // 40):
         Path(path).write_bytes(whole[:cut])
         reader = TapeReader(path)
-        s = Scheduler(CONFIGS[0], driver=ReplayDriver(reader))
+        s = Scheduler(config, driver=ReplayDriver(reader))
         lines, seen = Lines(), []
         s.listeners.append(EventWriter(lines))
         with pytest.raises(TapeEnded):

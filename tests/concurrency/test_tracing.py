@@ -5,22 +5,11 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections import Counter
 
-from omega import Interpreter
+from omega import Interpreter, SchedulerConfig
 from omega.concurrency.tracing import TraceWriter
+from tests.concurrency.traces import check, spans
 
-REQUIRED = {
-    "M": {"name", "pid", "tid", "args"},
-    "B": {"name", "pid", "tid", "ts", "cat"},
-    "E": {"pid", "tid", "ts"},
-    "b": {"name", "pid", "tid", "ts", "id", "cat"},
-    "e": {"name", "pid", "tid", "ts", "id", "cat"},
-    "s": {"name", "pid", "tid", "ts", "id", "cat"},
-    "f": {"name", "pid", "tid", "ts", "id", "cat", "bp"},
-    "i": {"name", "pid", "tid", "ts", "s"},
-    "C": {"name", "pid", "tid", "ts", "args"},
-}
 PROGRAM = """
 (define m (make-mutex :name "the lock"))
 (define (busy n) (with-mutex m (sleep n) (for-each void (iota 50))) n)
@@ -34,35 +23,6 @@ PROGRAM = """
 """
 
 
-def check(events):
-    """Raises where `events` are not as the format has them."""
-    open_spans, async_spans, starts, last = {}, {}, Counter(), {}
-    for event in events:
-        kind = event["ph"]
-        missing = REQUIRED[kind] - set(event)
-        assert not missing, f"{event} has no {missing}"
-        assert type(event["pid"]) is int and type(event["tid"]) is int
-        lane = (event["pid"], event["tid"])
-        if "ts" in event:
-            assert event["ts"] >= last.get(lane, 0), f"{event} is before what came before it"
-            last[lane] = event["ts"]
-        if kind == "B":
-            open_spans.setdefault(lane, []).append(event["name"])
-        elif kind == "E":
-            assert open_spans[lane].pop()
-        elif kind == "b":
-            async_spans.setdefault((event["cat"], event["id"]), []).append(event["name"])
-        elif kind == "e":
-            assert async_spans[event["cat"], event["id"]].pop() == event["name"]
-        elif kind == "s":
-            starts[event["id"]] += 1
-        elif kind == "f":
-            assert starts[event["id"]] == 1, "an arrow without a start"
-        elif kind == "C":
-            assert all(type(value) in (int, float) for value in event["args"].values())
-    assert not any(open_spans.values()) and not any(async_spans.values())
-
-
 def traced(program, **options):
     file = io.StringIO()
     with Interpreter(virtual_time=True, **options) as omega:
@@ -74,21 +34,6 @@ def traced(program, **options):
     return json.loads(file.getvalue())
 
 
-def spans(events, lane):
-    """(name, from, to) of each span in a lane of tasks, by the lane's name."""
-    (tid,) = [e["tid"] for e in events if e.get("args") == {"name": lane}]
-    found, open_ = [], []
-    for event in events:
-        if (event["pid"], event["tid"]) != (1, tid):
-            continue
-        if event["ph"] == "B":
-            open_.append(event)
-        elif event["ph"] == "E":
-            began = open_.pop()
-            found.append((began["name"], began["ts"], event["ts"]))
-    return found
-
-
 def test_a_trace_is_as_the_format_has_it_and_shows_what_was_waited_for():
     events = traced(PROGRAM)
     check(events)
@@ -97,14 +42,17 @@ def test_a_trace_is_as_the_format_has_it_and_shows_what_was_waited_for():
         "pending",
         "running",
         "waits for sleep",
+        "ready",
         "running",
     ]
     assert [name for name, _, _ in second] == [
         "pending",
         "running",
         "waits for mutex the lock",
+        "ready",
         "running",
         "waits for sleep",
+        "ready",
         "running",
     ]
     assert all(end == begin for (_, _, end), (_, begin, _) in itertools.pairwise(second))
@@ -141,3 +89,27 @@ def test_a_trace_that_was_broken_off_has_whole_lines():
     assert lines[0] == "[" and len(lines) > 50
     for line in lines[1:]:
         json.loads(line.removesuffix(","))
+
+
+def test_who_has_been_woken_and_waits_for_its_turn_is_ready():
+    """As long as others have the processor, or no slot is free."""
+    program = """
+    (define (busy n) (let loop ((i 0)) (when (< i n) (loop (+ i 1)))))
+    (define ch (make-channel))
+    (define getter (async (lambda () (recv! ch)) :name "getter"))
+    (define others (map (lambda (i) (async (lambda () (busy 1000)))) (iota 10)))
+    (sleep 1)
+    (send! ch 1)
+    (busy 2000)
+    (await getter)
+    """
+    events = traced(program, scheduler=SchedulerConfig(yield_every=1000))
+    check(events)
+    found = spans(events, '1.1 "getter"')
+    assert [name for name, _, _ in found][2:] == [
+        "waits for a value from a channel",
+        "ready",
+        "running",
+    ]
+    (_, since, until) = found[3]
+    assert until - since >= 1000, "a slice of the one that sent, at least"

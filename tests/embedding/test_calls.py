@@ -184,3 +184,18 @@ def test_priority_is_lent_along_the_queue_of_calls() -> None:
     with Interpreter(llm=provider, scheduler=config, virtual_time=True) as omega:
         omega.eval(program)
     assert [call.prompt for call in provider.calls] == ["middle", "other", "first", "low"]
+
+
+def test_when_all_calls_fail_only_a_share_is_tried_again_and_the_rest_say_so() -> None:
+    """60 calls to a server that is down: 60 + 10 + 20 % attempts, not five times 60."""
+    provider = ScriptedProvider([{"fault": "500", "latency_ms": 1}])
+    with Interpreter(llm=provider, virtual_time=True) as omega:
+        errors = list(
+            omega.eval("""
+              (par-map (lambda (i) (guard (e (#t e)) (llm.infer (number->string i)))) (iota 60))""")
+        )
+        whole = omega.calls.total
+        assert (whole.calls, whole.retries, whole.failures) == (82, 22, 60)
+    notes = [text for error in errors for text, _ in error.notes]
+    assert set(notes) == {"not tried again: too many calls fail for each of them to be repeated"}
+    assert all(error.kind == "llm-unavailable" for error in errors)

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omega
-from omega.concurrency import EventWriter
+from omega.concurrency import AsyncioDriver, EventWriter, VirtualDriver
 from omega.errors import (
     Cancelled,
+    HostError,
     LimitExceeded,
     LispFileError,
     LLMError,
@@ -425,3 +426,78 @@ def test_errors_come_back_as_the_same_conditions() -> None:
         assert str(back) == str(foreign)
     gone = decode_error(encode_error(FileNotFoundError(2, "gone")))
     assert isinstance(gone, FileNotFoundError) and gone.strerror == "gone"
+
+
+# -- drivers given by the host ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: VirtualDriver(start_s=3600),
+        lambda: VirtualDriver(),
+        lambda: AsyncioDriver(blocking_max=1),
+    ],
+)
+def test_a_driver_given_by_the_host_is_recorded(tape: Path, make: Callable[[], Any]) -> None:
+    running: list[int] = []
+    most: list[int] = []
+
+    def blocked() -> int:
+        running.append(1)
+        most.append(len(running))
+        running.pop()
+        return len(most)
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("blocked", blocked, blocking=True)
+        return [
+            *interpreter.eval("(list (current-jiffy) (begin (sleep 5) (now)) (random 1000))"),
+            *interpreter.eval("(par-map (lambda (i) (sleep i) (blocked)) (iota 5))"),
+            interpreter.scheduler.driver.virtual,
+        ]
+
+    first, again = both(tape, host, driver=make())
+    assert first == again
+    if make().virtual:
+        assert first[0][0] // 1_000_000 == make().start_s and first[0][-1]
+    assert set(most) == {1}
+
+
+def test_a_driver_of_the_hosts_own_kind_is_refused(tape: Path) -> None:
+    class Own(VirtualDriver):
+        pass
+
+    with pytest.raises(HostError, match="driver of the host's own cannot be recorded: Own"):
+        omega.Interpreter(record=str(tape), driver=Own())
+    assert not tape.exists(), "nothing is written over"
+    used = VirtualDriver()
+    with (
+        omega.Interpreter(driver=used),
+        pytest.raises(HostError, match="a driver serves one scheduler"),
+    ):
+        omega.Interpreter(record=str(tape), driver=used)
+
+
+def test_a_call_is_started_once_although_there_is_no_loop_yet(tape: Path) -> None:
+    """And one that fails at once, or is aborted at once, has its place."""
+    begun: list[str] = []
+
+    async def answer(what: str) -> str:
+        begun.append(what)
+        await asyncio.sleep(0.001)
+        return what
+
+    def host(interpreter: omega.Interpreter) -> Any:
+        interpreter.define("answer", answer)
+        return list(
+            interpreter.eval(
+                """(list (answer "first") (guard (e (#t 'late)) (with-timeout 0 (answer "second")))
+                     (race (lambda () (answer "third")) (lambda () 'at-once))
+                     (guard (e (#t 'wrong)) (answer)))"""
+            )
+        )
+
+    first, again = both(tape, host)
+    assert first == again
+    assert begun.count("first") == 1

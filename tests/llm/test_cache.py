@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from omega.errors import HostError, LLMError
 from omega.llm.cache import ENTRY_BYTES, MemoryCache, ReplyCache, reply_from_text, reply_to_text
 from omega.llm.cache_sqlite import VERSION, SQLiteCache
+from omega.llm.messages import ToolCall
 from omega.llm.request import LLMReply, Usage
 
 
@@ -69,14 +70,12 @@ def test_unreported_usage_stays_unreported(cache: ReplyCache) -> None:
     assert found is not None and not found.usage.is_reported
 
 
-def test_a_reply_that_asks_for_tools_is_not_kept(cache: ReplyCache) -> None:
-    class Asking(LLMReply):
-        tool_calls = ("call",)
-
-    cache.put("a", reply("old"))
-    cache.clear()
-    cache.put("a", Asking("x"))
-    assert cache.get("a") is None
+def test_tool_calls_and_cached_tokens_are_kept(cache: ReplyCache) -> None:
+    calls = [ToolCall("1", "search", {"query": "é"}), ToolCall("2", "fetch", "no JSON")]
+    usage = Usage(9, 3, cached_tokens=5)
+    cache.put("a", LLMReply("", usage, "gpt-4o", "tool_calls", tool_calls=calls))
+    found = cache.get("a")
+    assert found is not None and found.tool_calls == tuple(calls) and found.usage == usage
 
 
 def test_clear_forgets_and_close_ends(cache: ReplyCache) -> None:
@@ -194,11 +193,9 @@ def test_several_processes_make_and_fill_one_file(tmp_path: Path) -> None:
         subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for number in range(4)
     ]
-    dropped = 0
-    for writer in writers:
-        out, err = writer.communicate(timeout=60)
-        assert writer.returncode == 0, err.decode()
-        dropped += int(out)
+    told = [writer.communicate(timeout=60) for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 4, told
+    dropped = sum(int(out) for out, _ in told)
     cache = SQLiteCache(path)
     assert len(cache) == 800 - dropped and dropped < 400
     cache.close()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.llm import LLMRequest
-from omega.llm.tokens import IMAGE, TokenCounter, most_tokens, typical_tokens
+from omega.llm.tokens import IMAGE, TOOLS, TokenCounter, most_tokens, typical_tokens
 
 PROSE = (
     "The committee met on Tuesday to consider the proposal, which had been circulated a week"
@@ -61,11 +61,15 @@ def test_everything_in_a_request_that_becomes_tokens_counts() -> None:
     turns = [{"role": "user", "content": PROSE}, {"role": "assistant", "content": PROSE}]
     longer = counter.input(LLMRequest("hello", messages=turns))
     assert longer.typical >= bare.typical + 2 * typical_tokens(PROSE)
-    calls = [{"id": "1", "name": "search", "arguments": {"query": PROSE}}]
-    asked = [{"role": "user", "content": "?"}, {"role": "assistant", "content": ""}]
-    without = counter.input(LLMRequest("hello", messages=asked))
-    asked[1]["tool_calls"] = calls  # type: ignore[assignment]
-    assert counter.input(LLMRequest("hello", messages=asked)).most >= without.most + len(PROSE)
+    call = {"id": "1", "name": "search", "arguments": {"query": PROSE}}
+    answer = {"role": "tool", "tool_call_id": "1", "content": PROSE}
+    asked = [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}, answer]
+    assert counter.input(LLMRequest(messages=asked)).most >= 2 * len(PROSE)
+    tool = {"name": "search", "description": PROSE, "parameters": {"type": "object"}}
+    with_tool = counter.input(LLMRequest("hello", tools=[tool]))
+    assert with_tool.typical >= bare.typical + TOOLS[0] + typical_tokens(PROSE)
+    schema = {"type": "object", "description": PROSE}
+    assert counter.input(LLMRequest("hello", schema=schema)).most >= bare.most + len(PROSE)
 
 
 def test_an_image_is_not_counted_as_its_text() -> None:
@@ -79,10 +83,10 @@ def test_an_image_is_not_counted_as_its_text() -> None:
 
 
 def test_data_nested_deep_is_no_recursion() -> None:
-    deep: list[object] = []
+    deep: dict[str, object] = {}
     for _ in range(100_000):
-        deep = [deep]
-    found = TokenCounter().input(LLMRequest(messages=[{"role": "user", "content": deep}]))
+        deep = {"a": deep}
+    found = TokenCounter().input(LLMRequest("x", schema=deep))
     assert found.typical > 100_000
 
 
