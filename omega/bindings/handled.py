@@ -27,19 +27,17 @@ def handled(b: Bindings, table: Table) -> None:
         :stop, :schema, :tools; #f where it says nothing
         """
         asked = of_request("llm.request->table", request)
-        turns = asked.turns()
-        b.rt.charge(8 * len(turns))
         return _table(
             {
                 "prompt": asked.prompt_text,
-                "messages": to_list([from_json(turn) for turn in turns]),
+                "messages": to_list([from_json(turn, b.rt.charge) for turn in asked.turns()]),
                 "system": _or_false(asked.system),
                 "model": _or_false(asked.model),
                 "temperature": _or_false(asked.temperature),
                 "max-tokens": _or_false(asked.max_tokens),
                 "stop": to_list(list(asked.stop)),
-                "schema": False if asked.schema is None else from_json(asked.schema),
-                "tools": to_list([from_json(tool) for tool in asked.tools]),
+                "schema": False if asked.schema is None else from_json(asked.schema, b.rt.charge),
+                "tools": to_list([from_json(tool, b.rt.charge) for tool in asked.tools]),
             }
         )
 
@@ -55,7 +53,9 @@ def handled(b: Bindings, table: Table) -> None:
                 "text": got.text,
                 "model": got.model or False,
                 "finish-reason": got.finish_reason,
-                "tool-calls": to_list([from_json(c.as_message()) for c in got.tool_calls]),
+                "tool-calls": to_list(
+                    [from_json(call.as_message(), b.rt.charge) for call in got.tool_calls]
+                ),
                 "input-tokens": got.usage.input_tokens,
                 "output-tokens": got.usage.output_tokens,
             }

@@ -5,6 +5,7 @@ Owns: `to_json`, `from_json`. Refuses: texts; those are the primitives'.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omega.lisp.primitives.json import format_json, parse_json
@@ -23,8 +24,14 @@ def to_json(b: Bindings, value: Any) -> Any:
     return json.loads(text)
 
 
-def from_json(value: Any) -> Any:
-    """Python's JSON data as a program has it: hash tables with string keys, vectors, `null`."""
+def from_json(value: Any, charge: Callable[[int], None] | None = None) -> Any:
+    """Python's JSON data as a program has it: hash tables with string keys, vectors, `null`.
+    charge: called with the steps it is worth.
+    """
     import json
 
-    return parse_json(json.dumps(value))
+    text = json.dumps(value)
+    if charge is None:
+        return parse_json(text)
+    charge(len(text) // 64)  # as for all that is copied
+    return parse_json(text, charge)

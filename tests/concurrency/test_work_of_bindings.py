@@ -89,6 +89,12 @@ LONG: dict[str, tuple[str, str]] = {
     "as-data": ("(define s (make-string (* 64 n) #\\a))", "(as-data s)"),
     "image-data": ("(define s (make-bytevector (* 64 n) 1))", '(image-data s "image/png")'),
     "image-url": ("(define s (make-string (* 64 n) #\\a))", "(image-url s)"),
+    "llm.request->table": (
+        """(define r #f)
+        (with-handler ((llm.infer (lambda (request) (set! r request) "")))
+          (llm.infer (make-string (* 64 n) #\\a)))""",
+        "(llm.request->table r)",
+    ),
     "stream-text": (
         "(define s (llm.stream (make-string (* 64 n) #\\a))) (channel->list s)",
         "(stream-text s)",
@@ -162,6 +168,7 @@ SHORT: dict[str, str] = {
     "make-ivar": "(make-ivar)",
     "ivar-take": "(ivar-take ivar)",
     "ivar-event": "(ivar-event ivar)",
+    "llm.reply->table": '(llm.reply->table "said")',
     "llm.stats": "(llm.stats)",
     "%with-budget": "(with-budget {:calls 5} 1)",
     "budget-left": "(with-budget {:calls 5} (budget-left))",
