@@ -52,12 +52,11 @@ class ModelSettings:
 
 
 class Settings:
-    """default: the name of a model, or None. prices: a table of them, or None. cache: a path. data:
-    all of it, as JSON data; the table of prices in place of its path. source: the file, for
-    messages.
+    """default: the name of a model, or None. prices: a table of them, or None. cache: a path.
+    source: the file, for messages.
     """
 
-    __slots__ = ("cache", "data", "default", "models", "prices", "source")
+    __slots__ = ("cache", "default", "models", "prices", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -65,7 +64,6 @@ class Settings:
         self.prices: dict[str, Any] | None = None
         self.cache: str | None = None
         self.models: dict[str, ModelSettings] = {}
-        self.data: dict[str, Any] = {}
 
 
 def read_settings(path: str) -> Settings:
@@ -79,6 +77,7 @@ def read_settings(path: str) -> Settings:
 
 def parse_settings(text: str, source: str = FILE, folder: str = "") -> Settings:
     """The settings in a text. folder: what paths in it are relative to."""
+    import os
     import tomllib
 
     try:
@@ -86,15 +85,8 @@ def parse_settings(text: str, source: str = FILE, folder: str = "") -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         problem = str(error)
     else:
-        return settings_of(data, source, folder)
+        return _Reader(source, lambda path: os.path.join(folder, path)).settings(data)
     raise misconfigured(f"{source} is not TOML: {problem}", "toml.io shows how it is written")
-
-
-def settings_of(data: Mapping[str, Any], source: str = FILE, folder: str = "") -> Settings:
-    """The settings in data, such as another's `Settings.data`."""
-    import os
-
-    return _Reader(source, lambda path: os.path.join(folder, path)).settings(data)
 
 
 def _text_of(path: str) -> str:
@@ -143,8 +135,6 @@ class _Reader:
             PriceTable.of_data(made.prices, f"{self._source}: llm.prices")
         elif "prices" in general:
             made.prices = _table_of(self._beside(self._text("llm.prices", general["prices"])))
-        kept = {} if made.prices is None else {"prices": made.prices}
-        made.data = {**data, "llm": {**general, **kept}}
         for name, fields in self._table("models", data.get("models", {})).items():
             made.models[name] = self._model(name, self._table(f"models.{name}", fields))
         names = ", ".join(sorted(made.models)) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import omega
+from omega import Budget, Model, Models
 from omega.concurrency import AsyncioDriver, EventWriter, VirtualDriver
 from omega.errors import (
     Cancelled,
@@ -31,7 +33,17 @@ from omega.errors import (
 from omega.lisp.data import Char, Eof, Keyword, Symbol, to_list
 from omega.lisp.equality import is_equal
 from omega.lisp.table import HashTable
-from omega.llm import Limit, LLMReply, RateLimits, ToolCall, Usage
+from omega.llm import (
+    LaneLimits,
+    Limit,
+    LLMReply,
+    PriceTable,
+    Rate,
+    RateLimits,
+    ScriptedProvider,
+    ToolCall,
+    Usage,
+)
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
 Host = Callable[[omega.Interpreter], Any]
@@ -501,3 +513,47 @@ def test_a_call_is_started_once_although_there_is_no_loop_yet(tape: Path) -> Non
     first, again = both(tape, host)
     assert first == again
     assert begun.count("first") == 1
+
+
+class Strict(ScriptedProvider):
+    has_schemas = True
+
+
+def of_three_lanes() -> Models:
+    """Two providers with models of one name, limits, prices of their own, a fallback."""
+    quick = {"latency_ms": 10, "usage": {"input_tokens": 10, "output_tokens": 5}}
+    price = PriceTable.of_data({"models": {"same": {"input": 100, "output": 200}}}, "a test")
+    slow = LaneLimits(requests=Rate.per_minute(60, 1), cap_ceiling=3)
+    one, other = Strict([{"json": {"a": 1}, **quick}]), ScriptedProvider([{"fault": "401:key"}])
+    return Models(
+        ScriptedProvider([{"json": {"a": 2}, **quick}]),
+        {
+            "one": Model("one", one, "same", limits=slow),
+            "other": Model("other", other, "same", fallback=["one"]),
+        },
+        default="one",
+        prices=price,
+    )
+
+
+def test_models_made_by_the_host_are_replayed_with_their_lanes_limits_and_prices(
+    tmp_path: Path,
+) -> None:
+    program = """
+        (define (ask model)
+          (guard (e (#t (condition-kind e)))
+            (llm.infer "x" :model model :max-tokens 5 :schema {"type" "object"})))
+        (define got (par-map ask '("one" "other" "one" "other" "one" "unknown" "other")))
+        (json-write (list (map symbol->string (filter symbol? got))
+                          (length (filter hash-table? got)) (now)
+                          (hash-ref (llm.usage) :usd)))"""
+
+    tape = str(tmp_path / "run.tape")
+    budget = Budget(usd=Decimal("0.03"))
+    with omega.Interpreter(
+        llm=of_three_lanes(), budget=budget, record=tape, virtual_time=True
+    ) as recorded:
+        first = recorded.eval(program)
+    assert "limit-exceeded" in first and "llm-configuration" in first
+    with omega.replay(tape) as again:
+        assert again.eval(program) == first

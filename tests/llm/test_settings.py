@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from omega.errors import LispFileError, LLMError
-from omega.llm.settings import RATES, Settings, parse_settings, read_settings, settings_of
+from omega.llm.settings import RATES, Settings, parse_settings, read_settings
 
 WHOLE = """
 [llm]
@@ -65,22 +65,6 @@ def test_every_field_is_read(folder: Path) -> None:
     slow = settings.models["slow"]
     assert (slow.model, slow.key, slow.base_url, slow.limits, slow.price) == (None,) * 5
     assert slow.fallback == ()
-
-
-def test_what_is_kept_as_data_makes_the_same_settings_without_their_files(folder: Path) -> None:
-    first = read_settings(str(folder / "omega.toml"))
-    (folder / "prices.json").unlink()
-    again = settings_of(json.loads(json.dumps(first.data)), "kept", str(folder))
-    assert again.data == first.data
-    assert again.prices == first.prices
-    assert [m.limits and m.limits.rates[0] and m.limits.rates[0].per_s
-            for m in again.models.values()] == [10.0, None, None]  # fmt: skip
-
-
-def test_settings_without_prices_are_kept_as_well() -> None:
-    first = parse_settings('[llm]\nmodel = "m"\n' + MODEL)
-    again = settings_of(json.loads(json.dumps(first.data)))
-    assert (again.data, again.default, again.prices) == (first.data, "m", None)
 
 
 def test_an_empty_text_says_nothing() -> None:
