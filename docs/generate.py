@@ -110,7 +110,14 @@ SECTIONS = (
     ),
     ("Schedules", ("bindings.exploring.exploring",), "omega task"),
     ("Progress", ("bindings.progress.progress",), "omega task"),
-    ("Models", ("bindings.world.models",), "omega llm"),
+    (
+        "Models",
+        (
+            *("bindings.models.models", "bindings.tools.tools", "bindings.budgets.budgets"),
+            "bindings.handled.handled",
+        ),
+        "omega llm",
+    ),
     ("Clock, chance, the program's surroundings", ("bindings.world.world",), "omega world"),
     ("Ports: input and output", ("lisp.primitives.ports",), "omega port"),
     ("Files and CSV", ("lisp.primitives.files",), "omega file"),

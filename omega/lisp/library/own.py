@@ -84,6 +84,11 @@ OWN: dict[str, str] = {
         take! take-right take-while take-while! tenth third unfold unfold-right unzip1 unzip2
         unzip3 unzip4 unzip5 xcons zip
         """,
+    "(omega llm)": """
+        as-data budget-left budget-spent image-data image-url llm-event llm.chat llm.infer
+        llm.reply->table llm.request->table llm.stats llm.stream llm.tokens llm.usage make-tool
+        stream-text stream-usage tool-loop tool-schema
+        """,
     "(omega mit)": """
         except-last-pair except-last-pair! fluid-let hash-table/get hash-table/put!
         parallel-execute real-time runtime stream-first stream-rest
