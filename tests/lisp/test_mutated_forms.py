@@ -82,6 +82,8 @@ FORMS = """
 (shield (+ 1 2))
 (atomic (+ 1 2))
 (with-timeout 1000 (+ 1 2))
+(with-budget {:calls 5} (+ 1 2))
+(with-stream (s "x") (stream-text s))
 (with-mutex (make-mutex) (+ 1 2))
 (with-semaphore (make-semaphore 1) (+ 1 2))
 (with-handler ((ask (lambda (x) (* x 2))) (tell (lambda (x) x))) (effect 'ask 5))
