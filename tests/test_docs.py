@@ -8,6 +8,7 @@ Fenced blocks of README.md and docs/, by the first word after the fence:
 - `omega`: a whole program, in an interpreter of its own.
 - `python`: a whole program, in a process of its own, in a copy of the repository's examples/.
 - `sh`: each line that begins with `omega ` runs in that copy. Lines that begin with `#` are notes.
+- `toml`: settings of models, read as `omega.toml` is, beside a table of prices.
 - `output`, right after one of these: what it printed, to the letter.
 - `console`, `text`, `json` and the like are not run, nor is what says `not-run` (sparingly: what
   needs a key, a network, or a minute).
@@ -30,11 +31,12 @@ import pytest
 import omega
 from omega.errors import CODES, OmegaError
 from omega.lisp.library import PARTS
+from omega.llm import read_settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))]
-RUN = ("lisp", "omega", "python", "sh")
+RUN = ("lisp", "omega", "python", "sh", "toml")
 NOT_RUN = ("", "text", "console", "json", "output", "diff")
 TIMEOUT_S = 60
 
@@ -186,6 +188,15 @@ def test_commands_do_what_they_say(block: Block, checkout: Path) -> None:
         printed += done.stdout
     if block.output is not None:
         assert printed == block.output
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=repr)
+def test_settings_are_read(block: Block, tmp_path: Path) -> None:
+    table = '{"models": {"mine": {"input": 1, "output": 2}}}'
+    (tmp_path / "prices.json").write_text(table, encoding="utf-8")
+    (tmp_path / "omega.toml").write_text(block.text, encoding="utf-8")
+    settings = read_settings(str(tmp_path / "omega.toml"))
+    assert settings.models, f"{block}: no models"
 
 
 # -- links -----------------------------------------------------------------------------------------
