@@ -243,7 +243,10 @@ def test_every_form_is_documented_and_every_documented_form_exists() -> None:
     assert len(table) == len(set(table)), "a form is listed twice"
 
 
-PUBLIC = ("omega", "omega.concurrency", "omega.llm", "omega.testing")
+PUBLIC = (
+    *("omega", "omega.calls", "omega.concurrency", "omega.llm", "omega.telemetry"),
+    "omega.testing",
+)
 
 
 def test_every_public_name_is_documented_and_every_documented_name_is_public() -> None:
