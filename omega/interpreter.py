@@ -105,10 +105,9 @@ class Interpreter:
             facts = {
                 "seed": seed,
                 "optimize": optimize,
-                "models": models.as_data(),
                 "budget": None if budget is None else list(budget.limits),
             }
-            driver = session.begin(facts, driver, config, most, granted, models.provider)
+            driver = session.begin(facts, driver, config, most, granted, models)
             make = session.scheduler
         self.scheduler = make(config, driver=driver, registers={}, depth_max=most.depth)
         rng = random.Random(seed)

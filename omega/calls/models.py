@@ -58,7 +58,7 @@ class Model:
 
 class Models:
     """provider: the default one. named: the models of the configuration. default: the name of the
-    one that a call without a model means. prices: of tokens.
+    one that a call without a model means. prices: of tokens; None is the standard table.
     """
 
     def __init__(
@@ -68,13 +68,11 @@ class Models:
         *,
         default: str | None = None,
         prices: PriceTable | None = None,
-        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.provider = provider
         self.named = dict(named or {})
         self.default = default
-        self._prices = prices
-        self.settings = dict(settings or {})  # as JSON data, for a tape
+        self.own_prices = prices
         self.cache_file: str | None = None
         self._found: dict[str | None, Model] = {}
         for model in self.named.values():
@@ -148,7 +146,7 @@ class Models:
         if settings.prices is not None:
             own = PriceTable.of_data(settings.prices, settings.source)
             prices = standard_prices().with_own(own)
-        made_of = cls(provider, named, default=default, prices=prices, settings=settings.data)
+        made_of = cls(provider, named, default=default, prices=prices)
         made_of.cache_file = settings.cache
         return made_of
 
@@ -165,14 +163,10 @@ class Models:
                 self._found[name] = found
         return found
 
-    def as_data(self) -> dict[str, Any]:
-        """What decides what becomes of calls, but the providers: as JSON data, for a tape."""
-        return {"settings": self.settings, "default": self.default}
-
     def wrapped(self, wrap: Callable[[Provider], Provider]) -> Models:
         """The same models, each reached through what `wrap` makes of its provider."""
         made = {id(each): wrap(each) for each in self.providers()}
-        other = Models(made[id(self.provider)], default=None, prices=self._prices)
+        other = Models(made[id(self.provider)], default=None, prices=self.own_prices)
         for name, model in self.named.items():
             other.named[name] = Model(
                 name,
@@ -182,7 +176,7 @@ class Models:
                 price=model.price,
                 fallback=model.fallback,
             )
-        other.default, other.settings = self.default, self.settings
+        other.default = self.default
         return other
 
     def known(self) -> list[Model]:
@@ -194,11 +188,11 @@ class Models:
 
     @property
     def prices(self) -> PriceTable:
-        if self._prices is None:
-            from omega.llm.prices import standard_prices
+        if self.own_prices is not None:
+            return self.own_prices
+        from omega.llm.prices import standard_prices
 
-            self._prices = standard_prices()
-        return self._prices
+        return standard_prices()
 
     def price(self, model: Model) -> Price | None:
         """What its tokens cost; None: nobody knows."""

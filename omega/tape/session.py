@@ -21,13 +21,12 @@ from omega.concurrency.limits import all_tasks
 from omega.concurrency.recording import recording_like
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
 from omega.effects import Grants, Tap
-from omega.errors import HostError, OmegaBug, Span
+from omega.errors import HostError, Span
 from omega.limits import Limits
 from omega.lisp.sites import places
-from omega.llm import LLMReply, LLMRequest
 from omega.llm.budget import PICO, Budget
-from omega.llm.settings import settings_of as settings_from
 from omega.tape.files import TapeReader, TapeWriter
+from omega.tape.models import data_of, models_of
 from omega.tape.taps import Recorder, Replayer
 
 
@@ -95,7 +94,7 @@ class Replay:
     @property
     def models(self) -> Models:
         """Those of the recorded run, as far as they decide anything: none of them is asked."""
-        return models_of(self.tape.header)
+        return models_of(self.tape.header["models"], self.tape.path)
 
     def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Driver:
         """The interpreter's driver, in place of `driver`. Raises HostError when it is made in
@@ -166,26 +165,13 @@ class Replay:
         return name, None
 
 
-class RecordedProvider:
-    """In place of the provider of a recorded run, which is asked nothing."""
-
-    def __init__(self, name: str, needs_real_time: bool) -> None:
-        self.name, self.needs_real_time = name, needs_real_time
-
-    async def infer(self, request: LLMRequest, *, sleep: Any) -> LLMReply:
-        raise OmegaBug("a replay asked a provider")
-
-    async def aclose(self) -> None:
-        """It has no connections."""
-
-
 def settings_of(
     facts: dict[str, Any],
     driver: Driver,
     config: SchedulerConfig,
     limits: Limits,
     grants: Any,
-    provider: Any,
+    models: Models,
 ) -> dict[str, Any]:
     """What a run depends on, of what its interpreter was made with: as JSON data."""
     return {
@@ -194,15 +180,15 @@ def settings_of(
         "start_s": driver.start_s if isinstance(driver, VirtualDriver) else 0.0,
         "scheduler": asdict(config),
         "limits": {name: getattr(limits, name) for name in Limits.__slots__},
+        "models": data_of(models),
         "grants": {"llm": grants.llm, "stdin": grants.stdin},
-        "provider": [provider.name, provider.needs_real_time],
     }
 
 
 def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
     """With what arguments to make the interpreter that a tape was recorded with."""
     return {
-        "llm": models_of(header),
+        "llm": models_of(header["models"], "the tape"),
         "budget": budget_of(header),
         "grants": Grants(**header["grants"]),
         "scheduler": SchedulerConfig(**header["scheduler"]),
@@ -211,17 +197,6 @@ def arguments_of(header: dict[str, Any]) -> dict[str, Any]:
         "driver": VirtualDriver(header["start_s"]) if header["virtual_time"] else None,
         "optimize": header["optimize"],
     }
-
-
-def models_of(header: dict[str, Any]) -> Models:
-    """The models of a recorded run, in which a recorded provider stands for each."""
-    provider = RecordedProvider(*header["provider"])
-    kept = header["models"]
-    if not kept["settings"]:
-        return Models(provider)
-    models = Models.of_settings(settings_from(kept["settings"]), provider, lambda _: provider)
-    models.default = kept["default"]
-    return models
 
 
 def budget_of(header: dict[str, Any]) -> Budget | None:
