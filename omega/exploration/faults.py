@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from omega.effects import FILE_HINT, Act, Tap
 from omega.errors import LispFileError, LLMError
 from omega.exploration.weather import FILES, LLM, OUTAGE, SLOW, SLOW_S, Weather
-from omega.llm import LLMReply, LLMRequest, Provider
+from omega.llm import LLMReply, LLMRequest, Provider, Usage
 from omega.llm.failures import connection_failure, http_failure, timeout_failure
-from omega.llm.provider import Sleep
+from omega.llm.provider import Emit, Sleep, note_on, stream_from
+from omega.llm.rate_limits import RateLimits
 
 LATENCIES = ("fast", SLOW)
 # "cut" comes when the answer was on its way: it has taken as long as an answer does.
 LLM_FAULTS = ("429", "500", "timeout", "cut", OUTAGE)
+CUTS = {"cut0": 0, "cut1": 1, "cut4": 4}  # of a stream, after so many pieces; "cut" after the last
 RETRY_AFTER_S = 2.0
 # Of what is done to a file, as errno has it.
 FILE_FAULTS = {
@@ -44,18 +47,41 @@ class WeatheredProvider:
         return self._provider.name
 
     async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
-        service = request.model or self.name
-        what = self._weather.befalls(LLM, request.prompt_text, self._choices, service)
-        if what == SLOW:
-            await sleep(SLOW_S)
-        fault = self._fault(what, request)
-        if fault is not None and what != "cut":
-            await sleep(request.timeout_s or SLOW_S if what == "timeout" else 0.0)
-            raise fault
+        what, fault = await self._befallen(request, sleep, self._choices)
         reply = await self._provider.infer(request, sleep=_at_once if what == "fast" else sleep)
         if fault is not None:
             raise fault
         return reply
+
+    async def stream(self, request: LLMRequest, *, sleep: Sleep, emit: Emit) -> LLMReply:
+        choices = (*self._choices, *CUTS) if "cut" in self._choices else self._choices
+        what, fault = await self._befallen(request, sleep, choices)
+        pace = _at_once if what == "fast" else sleep
+        if fault is None:
+            return await stream_from(self._provider, request, sleep=pace, emit=emit)
+        told = _CutOff(emit, CUTS.get(what or ""))
+        try:
+            await stream_from(self._provider, request, sleep=pace, emit=told)
+        except _Cut:
+            pass
+        fault.partial, fault.usage = "".join(told.pieces), told.usage
+        raise fault
+
+    async def _befallen(
+        self, request: LLMRequest, sleep: Sleep, choices: Sequence[str]
+    ) -> tuple[str | None, LLMError | None]:
+        """What befalls a call; what comes instead of its answer is raised, what comes after some of
+        it is given.
+        """
+        service = request.model or self.name
+        what = self._weather.befalls(LLM, request.prompt_text, choices, service)
+        if what == SLOW:
+            await sleep(SLOW_S)
+        fault = self._fault(what, request)
+        if fault is not None and what != "cut" and what not in CUTS:
+            await sleep(request.timeout_s or SLOW_S if what == "timeout" else 0.0)
+            raise fault
+        return what, fault
 
     def _fault(self, what: str | None, request: LLMRequest) -> LLMError | None:
         match what:
@@ -65,7 +91,7 @@ class WeatheredProvider:
                 return http_failure(self.name, 500)
             case "timeout":
                 return timeout_failure(self.name, request.timeout_s)
-            case "cut":
+            case "cut" | "cut0" | "cut1" | "cut4":
                 return connection_failure(self.name, "the connection was cut")
             case "outage":
                 return http_failure(self.name, 503)
@@ -73,6 +99,29 @@ class WeatheredProvider:
 
     async def aclose(self) -> None:
         await self._provider.aclose()
+
+
+class _Cut(Exception):
+    """A stream has come as far as it may."""
+
+
+class _CutOff:
+    """An `emit` that takes at most so many pieces. pieces, usage: what came."""
+
+    def __init__(self, emit: Emit, most: int | None) -> None:
+        self._emit, self._most = emit, most
+        self.pieces: list[str] = []
+        self.usage: Usage | None = None
+
+    async def __call__(self, piece: str) -> None:
+        if len(self.pieces) == self._most:
+            raise _Cut
+        self.pieces.append(piece)
+        await self._emit(piece)
+
+    def note(self, usage: Usage | None, limits: RateLimits | None) -> None:
+        self.usage = usage or self.usage
+        note_on(self._emit, usage, limits)
 
 
 async def _at_once(_: float) -> Any:

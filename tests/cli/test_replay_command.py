@@ -103,6 +103,9 @@ def test_a_replay_needs_no_server_and_no_key(
         (for-each displayln (par-map ask '(1 2 3 4 5 6)))
         (displayln (race (lambda () (ask 7)) (lambda () (sleep 1) 'first)))
         (displayln (guard (e (#t (condition-kind e))) (ask 8)))
+        (define (pieces s) (let ((p (recv! s))) (if (eof-object? p) '() (cons p (pieces s)))))
+        (displayln (pieces (llm.stream "n9")))
+        (displayln (scope (recv! (llm.stream "n10"))))
         """
     )
     seen: set[str] = set()
@@ -126,6 +129,7 @@ def test_a_replay_needs_no_server_and_no_key(
         key = server.api_key
     assert first.returncode == 0, first.stderr
     assert "reply to n6" in first.stdout and "first" in first.stdout
+    assert "(reply  to  n9)" in first.stdout
     again = omega("replay", "run.tape")
     assert same(first, again), (first, again)
     assert key not in (tmp_path / "run.tape").read_text(), "keys are in no tape"
