@@ -16,6 +16,7 @@ from tests.bench import (
     floors,
     growth,
     language,
+    limited,
     lisps,
     models,
     peer_runtimes,
@@ -44,7 +45,7 @@ GROUPS = {
     "Start": start.CASES,
     "Scheduler, beside asyncio": [*schedulers.CASES, *floors.CASES],
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
-    "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
+    "LLM calls over loopback HTTP, beside the vendor's SDK": [*models.CASES, *limited.CASES],
     "Replay, beside the recorded run": replays.CASES,
     "Exploring schedules": explored.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
