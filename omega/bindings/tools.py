@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from omega.bindings.base import Bindings, Table, optional_seconds, options, shown
 from omega.bindings.handled import asked_for
 from omega.bindings.json_data import from_json, to_json
-from omega.bindings.models import OPTIONS, Asking, reply_text
+from omega.bindings.models import OPTIONS, Asking, answered_text
 from omega.bindings.tool_schemas import TYPES, Parameter, described
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
@@ -207,7 +207,7 @@ class _Loop:
     def _answer(self, request: Any, reply: Any) -> Any:
         """The last reply as the program gets it: with :schema, data, mended if need be."""
         if request.schema is None or not hasattr(reply, "as_message"):
-            return reply_text(reply)
+            return answered_text(reply)
         return self.asking.answer(request, self.given["repair"], "tool-loop", reply)()
 
     def _tell(self, message: dict[str, Any]) -> None:
