@@ -1,7 +1,7 @@
 """What a program's own handlers of `llm.infer` and `llm.stream` see, and may answer.
 
-Owns: `handled`: requests, replies and failures as tables; `asked_for`: the tools that a handler asks
-for in a model's place. Refuses: to change a request that is on its way.
+Owns: `handled`: requests, replies and failures as tables; `asked_for`: the tools that a handler
+asks for in a model's place. Refuses: to change a request that is on its way.
 """
 
 from __future__ import annotations
