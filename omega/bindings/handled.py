@@ -1,7 +1,7 @@
 """What a program's own handlers of `llm.infer` and `llm.stream` see, and may answer.
 
-Owns: `handled`: requests and replies as tables; `asked_for`: the tools a handler asks for in a
-model's place. Refuses: to change a request that is on its way.
+Owns: `handled`: requests, replies and failures as tables; `asked_for`: the tools that a handler
+asks for in a model's place. Refuses: to change a request that is on its way.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 
 from omega.bindings.base import Bindings, Table, of_kind, shown
 from omega.bindings.json_data import from_json, to_json
-from omega.errors import LispTypeError
+from omega.errors import LispTypeError, LLMError
 from omega.lisp.data import Keyword, Pair, list_items, to_list
+from omega.lisp.primitives import check
 from omega.lisp.table import HashTable
 from omega.llm import LLMReply, LLMRequest
 
@@ -61,6 +62,27 @@ def handled(b: Bindings, table: Table) -> None:
             }
         )
 
+    def error_table(condition: Any) -> HashTable:
+        """(llm.error->table condition) -> what is known of a call that failed, as a hash table:
+        :model, :attempts, :status (of HTTP), :reason (such as "context"), :throttle (such as
+        "quota"), :retry-after in milliseconds, :text, what had come of the answer; #f where unknown
+        """
+        error = of_kind(LLMError, "a condition of a call of a model")("llm.error->table", condition)
+        check.spend(b.rt, len(error.partial or ""))
+        wait_s = error.retry_after_s
+        return _table(
+            {
+                "model": _or_false(error.model),
+                "attempts": _or_false(error.attempts),
+                "status": _or_false(error.status),
+                "reason": _or_false(error.reason),
+                "throttle": _or_false(error.throttle),
+                "retry-after": False if wait_s is None else wait_s * 1000,
+                "text": _or_false(error.partial),
+            }
+        )
+
+    table["llm.error->table"] = error_table
     table["llm.request->table"], table["llm.reply->table"] = request_table, reply_table
 
 

@@ -26,7 +26,7 @@ from omega.lisp.data import Keyword, Pair, Symbol, list_items
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
-from omega.llm import LLMRequest
+from omega.llm import LLMReply, LLMRequest
 
 REPAIRS = 2  # times an answer that does not follow its schema is asked for again
 REPAIRS_MAX = 20
@@ -177,7 +177,7 @@ class Asking:
         if request.schema is None:
             if repair is not None:
                 raise LispValueError(f"`{name}` takes :repair with :schema only")
-            return lambda: reply_text(perform("llm.infer", (request,)))
+            return lambda: answered_text(perform("llm.infer", (request,)))
         repairs = REPAIRS if repair is None else repair
         if type(repairs) is not int or not 0 <= repairs <= REPAIRS_MAX:
             raise LispValueError(
@@ -301,6 +301,23 @@ def timeout_error(limit: float) -> LLMError:
 def reply_text(reply: Any) -> Any:
     """What a program gets: a handler of its own may have replied with anything."""
     return getattr(reply, "text", reply)
+
+
+def answered_text(reply: Any) -> Any:
+    """`reply_text`. Raises LLMError (bad-response) when a model has answered with nothing."""
+    if isinstance(reply, LLMReply) and not reply.text.strip() and not reply.tool_calls:
+        was_cut = reply.finish_reason == "length"
+        raise LLMError(
+            f"the model answered with nothing (it ended by: {reply.finish_reason})",
+            kind="bad-response",
+            hint="it was cut off before its first word: allow more by :max-tokens"
+            if was_cut
+            else "it has nothing to say to this prompt: say in it what to answer in any case",
+            model=reply.model or None,
+            partial=reply.text,
+            usage=reply.usage,
+        )
+    return reply_text(reply)
 
 
 def from_json_text(b: Bindings, text: str) -> Any:

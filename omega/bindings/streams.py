@@ -93,7 +93,7 @@ class Stream(Channel):
 
 def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream:
     """The stream of the reply to `request`; limit: seconds it may take in all."""
-    from omega.bindings.models import timeout_error
+    from omega.bindings.models import answered_text, timeout_error
 
     scheduler = b.scheduler
     me = scheduler.running_task("open a stream")
@@ -117,6 +117,7 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
         if isinstance(reply, str) and not stream.text:
             stream.deliver(reply)  # a handler of the program's own gave all of it at once
         stream.reply = reply
+        answered_text(reply)
 
     def body() -> None:
         failure: BaseException | None = None

@@ -19,11 +19,10 @@ from omega.lisp.procedure import Procedure
 
 TYPES = ("string", "integer", "number", "boolean", "array", "object")
 
-_LINE = re.compile(r"^\s*:?(\S+?)(?:\s+\(([^)]*)\))?\s*:\s+(.*)$")
-_SPHINX = re.compile(r"^\s*:param\s+(?:[^\s:]+\s+)?(\w+)\s*:\s*(.*)$")
-_SECTION = re.compile(
-    r"^\s*(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):\s*$"
-)
+# Compiled when first used: most programs have no tools.
+_LINE = r"^\s*:?(\S+?)(?:\s+\(([^)]*)\))?\s*:\s+(.*)$"
+_SPHINX = r"^\s*:param\s+(?:[^\s:]+\s+)?(\w+)\s*:\s*(.*)$"
+_SECTION = r"^\s*(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):\s*$"
 _WORDS: dict[str, dict[str, Any]] = {
     "list": {"type": "array"},
     "strings": {"type": "array", "items": {"type": "string"}},
@@ -249,10 +248,10 @@ def _told(text: str, names: set[str]) -> tuple[str, dict[str, dict[str, Any]]]:
     latest: dict[str, Any] | None = None
     in_section = False
     for line in text.splitlines():
-        section = _SECTION.match(line)
+        section = re.match(_SECTION, line)
         in_section = in_section or section is not None
-        sphinx = _SPHINX.match(line)
-        found = _LINE.match(line)
+        sphinx = re.match(_SPHINX, line)
+        found = re.match(_LINE, line)
         if sphinx is not None and sphinx[1] in names:
             latest = told[sphinx[1]] = {"description": sphinx[2].strip()}
         elif found is not None and found[1] in names:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from omega.bindings.base import Bindings, Table, optional_seconds, options, shown
 from omega.bindings.handled import asked_for
 from omega.bindings.json_data import from_json, to_json
-from omega.bindings.models import OPTIONS, Asking, reply_text
-from omega.bindings.tool_schemas import TYPES, Parameter, described
+from omega.bindings.models import OPTIONS, Asking, answered_text
 from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
 from omega.lisp.primitives import check
@@ -27,6 +26,7 @@ from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
 if TYPE_CHECKING:
+    from omega.bindings.tool_schemas import Parameter
     from omega.llm.messages import ToolCall
 
 STEPS = 8  # calls of the model in a loop
@@ -41,6 +41,8 @@ class Tool:
     __slots__ = ("description", "is_open", "name", "parameters", "procedure", "schema")
 
     def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
+        from omega.bindings.tool_schemas import described
+
         self.procedure = procedure
         known = described(rt, procedure)
         check.spend(rt, known.characters)
@@ -87,7 +89,7 @@ class Tool:
 
     def _value(self, parameter: Parameter, value: Any) -> Any:
         wanted = parameter.schema.get("type")
-        if wanted in TYPES and not _is_of(value, wanted):
+        if wanted in _CHECKS and not _is_of(value, wanted):
             raise LispValueError(
                 f"{self.name} expected {_article(wanted)} for {parameter.name}, got {_json(value)}"
             )
@@ -207,7 +209,7 @@ class _Loop:
     def _answer(self, request: Any, reply: Any) -> Any:
         """The last reply as the program gets it: with :schema, data, mended if need be."""
         if request.schema is None or not hasattr(reply, "as_message"):
-            return reply_text(reply)
+            return answered_text(reply)
         return self.asking.answer(request, self.given["repair"], "tool-loop", reply)()
 
     def _tell(self, message: dict[str, Any]) -> None:

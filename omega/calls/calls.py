@@ -323,7 +323,7 @@ class Calls:
     def _succeeded(self, call: Call, reply: LLMReply) -> None:
         flight = call.flight
         request = flight.request
-        if request.cache and flight.key is not None:
+        if request.cache and flight.key is not None and reply.text:
             self.cache.put(flight.key, reply)
         self._over(flight, reply, None)
         flight.cell.put(reply)

@@ -121,10 +121,9 @@ class Models:
         cls,
         settings: Settings,
         provider: Provider | None = None,
-        make: Callable[[ModelSettings], Provider] | None = None,
     ) -> Models:
         """The models of a configuration. provider: the default one; None takes the provider of the
-        default model, or the scripted one. make: makes the providers.
+        default model, or the scripted one.
 
         Raises LLMError (llm-configuration) when a provider cannot be made.
         """
@@ -136,7 +135,7 @@ class Models:
         for name, each in settings.models.items():
             key = (each.provider, each.key, each.base_url)
             if key not in made:
-                made[key] = (make or provider_of)(each)
+                made[key] = provider_of(each)
             price = None
             if each.price is not None:
                 price = price_of(name, each.price, settings.source)

@@ -89,6 +89,12 @@ LONG: dict[str, tuple[str, str]] = {
     "as-data": ("(define s (make-string (* 64 n) #\\a))", "(as-data s)"),
     "image-data": ("(define s (make-bytevector (* 64 n) 1))", '(image-data s "image/png")'),
     "image-url": ("(define s (make-string (* 64 n) #\\a))", "(image-url s)"),
+    "llm.error->table": (
+        """(define e (guard (e (#t e))
+          (with-handler ((llm.infer (lambda (request) (make-string (* 64 n) #\\a))))
+            (llm.infer "x" :schema {"type" "object"} :repair 0))))""",
+        "(llm.error->table e)",
+    ),
     "llm.request->table": (
         """(define r #f)
         (with-handler ((llm.infer (lambda (request) (set! r request) "")))
