@@ -1,8 +1,8 @@
 """Rows: LLM calls with a key that is limited, and from many interpreters, beside the vendor's SDK.
 
 Owns: the workload (RATE a second, BURST at once, 429 beyond it) and how a rate is known: from the
-host's configuration, or from the headers of the answers alone. The SDK has a semaphore, as models.py
-has it, and tries again by itself.
+host's configuration, or from the headers of the answers alone. The SDK has a semaphore, as in
+models.py, and tries again by itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def vendor(calls: int) -> Ran:
     async def main(server: ServerProcess) -> float:
         from openai import AsyncOpenAI
 
-        client = AsyncOpenAI(api_key=server.api_key, base_url=server.base_url, max_retries=50)
+        client = AsyncOpenAI(api_key=server.api_key, base_url=server.base_url, max_retries=1_000)
         slots = asyncio.Semaphore(LIMIT)
 
         async def ask(i: int) -> None:
