@@ -119,6 +119,7 @@ def programs(chance: Random) -> str:
             interpreter.eval(text)
         except OmegaError as error:
             assert not isinstance(error, OmegaBug), error
+        interpreter.leaks()  # what was damaged may leave tasks behind; who asks is not warned
     return text
 
 
