@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
+from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
@@ -35,15 +36,10 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
-NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
 NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
-
-# Another model may answer what this one could not for such a reason.
-_FALLS_BACK = frozenset(("rate-limited", "llm-unavailable", "llm-timeout"))
-_FALLS_BACK_REASONS = frozenset(("key", "model", "context", "schema", "tools", "images"))
 
 # Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
 _closing: set[Any] = set()
@@ -98,6 +94,7 @@ class Calls:
         self._live: dict[CallId, Call] = {}
         self._shared: dict[str, Flight] = {}
         self._flights: dict[Task, Flight] = {}  # by who waits, for listings
+        self._left: tuple[Task | None, Flight | None] = (None, None)  # who was last made to leave
         self._timer: Any = None
         self.observers: list[Observer] = []
         self.used = False
@@ -181,7 +178,14 @@ class Calls:
         self._flights.pop(task, None)
         if left is not None and not flight.waiters and not flight.is_over:
             self._abandon(flight)
+        if left is not None:
+            self._left = (task, flight)
         return left
+
+    def left_by(self, task: Task) -> Flight | None:
+        """What the running task waited for, when it has just been made to leave that."""
+        left, flight = self._left
+        return flight if left is task else None
 
     # -- sharing -------------------------------------------------------------------------------
 
@@ -230,7 +234,7 @@ class Calls:
         parts: Parts | None,
     ) -> Flight:
         cell = self.scheduler.cell(WAITS_FOR)
-        flight = Flight(identity, request, task, cell, budget, parts)
+        flight = Flight(identity, request, task, cell, budget, parts, model)
         flight.fallbacks = self.models.fallbacks(model)
         cell.on_urge = lambda level: self._urge(flight, level)
         self.used = True
@@ -239,7 +243,7 @@ class Calls:
         try:
             self._ask(flight, model)
         except OmegaError as error:
-            self._over(flight, None, error)
+            self._over(flight, None, told(flight, error))
             raise
         if key is not None and not flight.is_over:
             flight.key = key
@@ -250,6 +254,7 @@ class Calls:
         """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
+        flight.model = model
         sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent.request)
         call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
@@ -331,12 +336,13 @@ class Calls:
         flight = call.flight
         if flight.calls:
             return  # a hedge may still answer
-        if flight.fallbacks and not flight.pieces and _falls_back(error):
+        if flight.fallbacks and not flight.pieces and falls_back(error):
             try:
                 self._ask(flight, flight.fallbacks.pop(0))
                 return
             except OmegaError as raised:  # it cannot even be asked
                 error = raised
+        told(flight, error)
         self._over(flight, None, error)
         self.figures_of(call.model).failures += 1
         flight.cell.fail(error)
@@ -363,7 +369,7 @@ class Calls:
                 if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
                     self._ask(call.flight, call.model, call.attempt)
                 else:
-                    self._failed(call, self._told(call, refusal.error))
+                    self._failed(call, refusal.error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -460,12 +466,16 @@ class Calls:
             figures.replies += 1
             figures.latency.add(now_s - call.sent_s)
             self._done(call, outcome, now_s)
+            empty = empty_answer(call.flight, reply)
             if call.is_unwanted:
                 self._finished(call, "late")
+            elif empty is not None:
+                self._finished(call, empty.kind, lambda: self._failed(call, empty))
             else:
                 self._finished(call, "ok", lambda: self._succeeded(call, reply))
         elif not call.is_sent:
             figures.calls -= 1
+            call.flight.attempts -= 1
             self.governor.finished(call.id, outcome, now_s=now_s)
             self._left_out(call)
         elif call.is_unwanted:
@@ -473,7 +483,7 @@ class Calls:
             self._finished(call, "cancelled")
         else:
             figures.throttled += outcome.throttle not in (None, "quota")
-            self._retry(call, self._as_error(call, error), outcome, now_s)
+            self._retry(call, as_error(call, error), outcome, now_s)
         self._admit()
 
     def _retry(self, call: Call, error: OmegaError, outcome: Outcome, now_s: float) -> None:
@@ -493,7 +503,7 @@ class Calls:
             if why == "retries":
                 error.notes.append((NOT_AGAIN, None))
         self._done(call, outcome, now_s)
-        self._finished(call, error.kind, lambda: self._failed(call, self._told(call, error)))
+        self._finished(call, error.kind, lambda: self._failed(call, error))
 
     def _done(self, call: Call, outcome: Outcome, now_s: float) -> None:
         self.governor.finished(call.id, outcome, now_s=now_s)
@@ -505,25 +515,6 @@ class Calls:
             then()
         flight = call.flight
         self.scheduler.emit("LLMFinished", flight.task, call=flight.shown, outcome=outcome)
-
-    def _as_error(self, call: Call, error: BaseException) -> OmegaError:
-        if isinstance(error, OmegaError):
-            return error
-        name = call.model.provider.name
-        if isinstance(error, Cancelled):
-            return LLMError(f"the call of the provider `{name}` was cancelled", kind="llm-error")
-        wrapped = LLMError(f"the provider `{name}` raised {type(error).__name__}: {error}")
-        wrapped.__cause__ = error
-        return wrapped
-
-    def _told(self, call: Call, error: OmegaError) -> OmegaError:
-        """`error` with what is known here: which model was asked, how often."""
-        if isinstance(error, LLMError):
-            error.model = error.model or call.model.shown
-            error.attempts = call.flight.attempts
-            if call.flight.attempts > 1 and "attempts" not in error.message:
-                error.message += f" ({call.flight.attempts} attempts)"
-        return error
 
     # -- seeing and setting --------------------------------------------------------------------
 
@@ -583,14 +574,3 @@ class Calls:
         task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
-
-
-def _falls_back(error: OmegaError) -> bool:
-    """Whether another model might answer."""
-    if not isinstance(error, LLMError):
-        return False
-    return (
-        error.kind in _FALLS_BACK
-        or error.throttle == "quota"
-        or error.reason in _FALLS_BACK_REASONS
-    )
