@@ -19,6 +19,7 @@ from tests.bench import (
     lisps,
     models,
     peer_runtimes,
+    rate_limited,
     replays,
     scheduler_growth,
     schedulers,
@@ -44,7 +45,10 @@ GROUPS = {
     "Start": start.CASES,
     "Scheduler, beside asyncio": [*schedulers.CASES, *floors.CASES],
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
-    "LLM calls over loopback HTTP, beside the vendor's SDK": models.CASES,
+    "LLM calls over loopback HTTP, beside the vendor's SDK": [
+        *models.CASES,
+        *rate_limited.CASES,
+    ],
     "Replay, beside the recorded run": replays.CASES,
     "Exploring schedules": explored.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
