@@ -206,11 +206,13 @@ class Asking:
             if attempt < repairs:
                 turns = [*asked.turns(), *repair_turns(text, problems)]
                 asked = asked.replaced(prompt="", messages=turns)
+        model = getattr(reply, "model", None) or request.model or "the model"
         raise LLMError(
-            f"the answer does not follow its schema, asked {_times(repairs + 1)}: {problems[0]}",
+            f"the answer of {model} does not follow its schema, asked {_times(repairs + 1)}: "
+            f"{problems[0]}",
             kind="bad-response",
             hint="a simpler schema, a :system prompt with an example, or a larger :repair may help",
-            model=getattr(reply, "model", None) or request.model,
+            model=model,
             attempts=repairs + 1,
             partial=text,
             irritants=problems,
@@ -287,15 +289,20 @@ class Asking:
             return self._b.scheduler.with_timeout(limit, run)
         except TimeoutExpired as error:
             expired = error
-        raise timeout_error(limit) from expired
+        raise timeout_error(self._b, limit) from expired
 
 
-def timeout_error(limit: float) -> LLMError:
-    return LLMError(
+def timeout_error(b: Bindings, limit: float) -> LLMError:
+    """For a call of the running task that was left after `limit` seconds."""
+    from omega.calls.failing import told
+
+    error = LLMError(
         f"the LLM call had no reply within {limit * 1000:g} ms",
         kind="llm-timeout",
         hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
     )
+    flight = b.interpreter.calls.left_by(b.scheduler.running_task("call a model"))
+    return error if flight is None else told(flight, error)  # type: ignore[return-value]
 
 
 def reply_text(reply: Any) -> Any:

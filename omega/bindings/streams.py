@@ -18,7 +18,7 @@ from omega.concurrency.waits import DAEMON_ENDS
 from omega.errors import Cancelled, OmegaError, TaskError, TimeoutExpired
 from omega.lisp.data import Eof
 from omega.lisp.primitives.check import wrong_type
-from omega.llm import LLMRequest
+from omega.llm import LLMRequest, Usage
 
 PIECES = 16  # that wait for a reader, before the model's server waits
 
@@ -50,17 +50,22 @@ class Stream(Channel):
         return len(self._request.prompt_text) + sum(map(len, self._pieces))
 
     def usage(self) -> dict[str, int]:
+        known = self.known_usage()
+        return {"input_tokens": known.input_tokens, "output_tokens": known.output_tokens}
+
+    def known_usage(self) -> Usage:
+        """The tokens so far: as told, else as estimated."""
+        usage = getattr(self.reply, "usage", None) or getattr(self._failure, "usage", None)
+        noted = self._noted
+        if usage is not None and usage.is_reported:
+            return usage  # type: ignore[no-any-return]
         from omega.llm.tokens import TokenCounter, typical_tokens
 
-        told = getattr(self.reply, "usage", None) or getattr(self._failure, "usage", None)
-        if told is not None and told.is_reported:
-            return {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
-        noted, got = self._noted, typical_tokens(self.text)
+        got = typical_tokens(self.text)
         if noted is not None and noted.is_reported:  # before its end, that tells of the input only
-            put, got = noted.input_tokens, max(noted.output_tokens, got)
-        else:
-            put = TokenCounter().input(self._request, exact=False).typical
-        return {"input_tokens": put, "output_tokens": got}
+            return Usage(noted.input_tokens, max(noted.output_tokens, got))
+        put = TokenCounter().input(self._request, exact=False).typical
+        return Usage(put, got, is_reported=False)
 
     def deliver(self, piece: str) -> None:
         """A piece has come: waits while the reader is behind."""
@@ -127,7 +132,8 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
             else:
                 scheduler.with_timeout(limit, call)
         except TimeoutExpired:
-            failure = timeout_error(limit or 0.0)
+            failure = late = timeout_error(b, limit or 0.0)
+            late.partial, late.usage = stream.text, stream.known_usage()
         except BaseException as raised:
             failure = raised
         me.unwatch(stream)

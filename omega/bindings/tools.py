@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STEPS = 8  # calls of the model in a loop
 STEPS_MAX = 1_000
 RESULT_CHARS_MAX = 100_000  # of a tool's answer, as the model gets it
+SAID_CHARS_MAX = 200  # of a tool's failure, in a hint
 NAME_CHARS = 64
 
 
@@ -185,6 +186,7 @@ class _Loop:
             message: dict[str, Any] = self.b.interpreter.task_body(lambda: self._called(call))()
             return message
 
+        failures: dict[str, str] = {}  # what tools last failed with
         for step in range(self.steps):
             reply = asked_for(self.b, perform("llm.infer", (request,)), step)
             asked: Sequence[ToolCall] = getattr(reply, "tool_calls", ())
@@ -192,16 +194,25 @@ class _Loop:
                 return self._answer(request, reply)
             turns = [*request.turns(), reply.as_message()]
             self._tell(turns[-1])
-            for message in self.b.scheduler.par_map(called, asked, self.most, "raise"):
+            if step + 1 == self.steps:
+                break  # nobody would read what the tools answer
+            messages = self.b.scheduler.par_map(called, asked, self.most, "raise")
+            for call, message in zip(asked, messages, strict=True):
+                if message.get("is_error"):
+                    failures[call.name] = message["content"]
                 turns.append(message)
                 self._tell(message)
             request = request.replaced(prompt="", messages=turns)
+        model = getattr(reply, "model", None) or request.model or "the model"
+        names = ", ".join(dict.fromkeys(call.name for call in asked))
+        hint = "allow more by :max-steps, or say in the prompt when to stop"
+        for name, said in failures.items():
+            hint = f"{name} failed ({said[:SAID_CHARS_MAX]}): mend it, or its description"
         raise LLMError(
-            f"the model still asks for tools after {self.steps} steps: "
-            f"{', '.join(call.name for call in asked)}",
+            f"{model} still asks for tools after {_count(self.steps, 'step')}: {names}",
             kind="bad-response",
-            hint="allow more by :max-steps, or say in the prompt when to stop",
-            model=getattr(reply, "model", None),
+            hint=hint,
+            model=model,
             attempts=self.steps,
             partial=reply.text,
         )
@@ -233,8 +244,7 @@ class _Loop:
         error = self.b.rt.conditions.as_condition(failure)
         if not is_kind(error.kind, "error"):
             raise error
-        return message | {"content": f"error: {_said(error)}"[:RESULT_CHARS_MAX],
-                          "is_error": True}  # fmt: skip
+        return message | {"content": _said(error)[:RESULT_CHARS_MAX], "is_error": True}
 
     def _text(self, value: Any) -> str:
         """A tool's answer for the model: texts as they are, data as JSON, all else as printed."""
@@ -303,6 +313,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 
 def _is_of(value: Any, kind: str) -> bool:
     return _CHECKS[kind](value)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _article(word: str) -> str:

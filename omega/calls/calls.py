@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
-from omega.calls.failures import as_error, falls_back, told
+from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Note
 from omega.calls.models import Model, Models
@@ -37,7 +37,6 @@ from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
 WAITS_FOR = "an LLM call"
-NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
 NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ class Calls:
         self._live: dict[CallId, Call] = {}
         self._shared: dict[str, Flight] = {}
         self._flights: dict[Task, Flight] = {}  # by who waits, for listings
+        self._left: tuple[Task | None, Flight | None] = (None, None)  # who was last made to leave
         self._timer: Any = None
         self.observers: list[Observer] = []
         self.used = False
@@ -185,7 +185,14 @@ class Calls:
         self._flights.pop(task, None)
         if left is not None and not flight.waiters and not flight.is_over:
             self._abandon(flight)
+        if left is not None:
+            self._left = (task, flight)
         return left
+
+    def left_by(self, task: Task) -> Flight | None:
+        """What the running task waited for, when it has just been made to leave that."""
+        left, flight = self._left
+        return flight if left is task else None
 
     # -- sharing -------------------------------------------------------------------------------
 
@@ -234,7 +241,7 @@ class Calls:
         parts: Parts | None,
     ) -> Flight:
         cell = self.scheduler.cell(WAITS_FOR)
-        flight = Flight(identity, request, task, cell, budget, parts)
+        flight = Flight(identity, request, task, cell, budget, parts, model)
         flight.fallbacks = self.models.fallbacks(model)
         cell.on_urge = lambda level: self._urge(flight, level)
         self.used = True
@@ -243,7 +250,7 @@ class Calls:
         try:
             self._ask(flight, model)
         except OmegaError as error:
-            self._over(flight, None, error)
+            self._over(flight, None, told(flight, error))
             raise
         if key is not None and not flight.is_over:
             flight.key = key
@@ -254,6 +261,7 @@ class Calls:
         """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
+        flight.model = model
         sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent.request)
         call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
@@ -341,6 +349,7 @@ class Calls:
                 return
             except OmegaError as raised:  # it cannot even be asked
                 error = raised
+        told(flight, error)
         self._over(flight, None, error)
         self.figures_of(call.model).failures += 1
         flight.cell.fail(error)
@@ -367,7 +376,7 @@ class Calls:
                 if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
                     self._ask(call.flight, call.model, call.attempt)
                 else:
-                    self._failed(call, told(call, refusal.error))
+                    self._failed(call, refusal.error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -464,12 +473,16 @@ class Calls:
             figures.replies += 1
             figures.latency.add(now_s - call.sent_s)
             self._done(call, outcome, now_s)
+            empty = empty_answer(call.flight, reply)
             if call.is_unwanted:
                 self._finished(call, "late")
+            elif empty is not None:
+                self._finished(call, empty.kind, lambda: self._failed(call, empty))
             else:
                 self._finished(call, "ok", lambda: self._succeeded(call, reply))
         elif not call.is_sent:
             figures.calls -= 1
+            call.flight.attempts -= 1
             self.governor.finished(call.id, outcome, now_s=now_s)
             self._left_out(call)
         elif call.is_unwanted:
@@ -497,7 +510,7 @@ class Calls:
             if why == "retries":
                 error.notes.append((NOT_AGAIN, None))
         self._done(call, outcome, now_s)
-        self._finished(call, error.kind, lambda: self._failed(call, told(call, error)))
+        self._finished(call, error.kind, lambda: self._failed(call, error))
 
     def _done(self, call: Call, outcome: Outcome, now_s: float) -> None:
         self.governor.finished(call.id, outcome, now_s=now_s)

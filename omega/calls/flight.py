@@ -58,7 +58,8 @@ class Call:
 
 
 class Flight:
-    """key: of those who share it, None when nobody may. waiters: how many tasks wait for it.
+    """key: of those who share it, None when nobody may. waiters: how many tasks wait for it. model:
+    the last that was asked.
 
     attempts: sent in all, for whatever call. pieces: characters of a stream that have come.
     is_wanted: asked besides, where a task waits for another one's sake. timer: of its hedge.
@@ -66,7 +67,7 @@ class Flight:
 
     __slots__ = (
         *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "is_wanted"),
-        *("key", "made", "parts", "pieces", "request", "task", "timer", "waiters"),
+        *("key", "made", "model", "parts", "pieces", "request", "task", "timer", "waiters"),
     )
 
     def __init__(
@@ -77,9 +78,10 @@ class Flight:
         cell: Cell,
         budget: Budget | None,
         parts: Parts | None,
+        model: Model,
     ) -> None:
         self.identity, self.request, self.task, self.cell = identity, request, task, cell
-        self.budget, self.parts = budget, parts
+        self.budget, self.parts, self.model = budget, parts, model
         self.key: str | None = None
         self.waiters = 0
         self.calls: list[Call] = []  # live ones

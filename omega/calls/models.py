@@ -237,6 +237,7 @@ def provider_of(settings: ModelSettings) -> Provider:
         )
     options: dict[str, Any] = {"base_url": settings.base_url}
     if settings.key is not None:
+        options["key_name"] = settings.key
         options["api_key"] = os.environ.get(settings.key, "")
         if not options["api_key"]:
             raise misconfigured(

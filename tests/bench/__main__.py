@@ -16,10 +16,10 @@ from tests.bench import (
     floors,
     growth,
     language,
-    limited,
     lisps,
     models,
     peer_runtimes,
+    rate_limited,
     replays,
     scheduler_growth,
     schedulers,
@@ -45,7 +45,10 @@ GROUPS = {
     "Start": start.CASES,
     "Scheduler, beside asyncio": [*schedulers.CASES, *floors.CASES],
     "Scheduler, beside uvloop, trio and gevent": peer_runtimes.CASES,
-    "LLM calls over loopback HTTP, beside the vendor's SDK": [*models.CASES, *limited.CASES],
+    "LLM calls over loopback HTTP, beside the vendor's SDK": [
+        *models.CASES,
+        *rate_limited.CASES,
+    ],
     "Replay, beside the recorded run": replays.CASES,
     "Exploring schedules": explored.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [

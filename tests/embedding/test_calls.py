@@ -196,6 +196,9 @@ def test_when_all_calls_fail_only_a_share_is_tried_again_and_the_rest_say_so() -
         )
         whole = omega.calls.total
         assert (whole.calls, whole.retries, whole.failures) == (82, 22, 60)
-    notes = [text for error in errors for text, _ in error.notes]
-    assert set(notes) == {"not tried again: too many calls fail for each of them to be repeated"}
+    notes = {text for error in errors for text, _ in error.notes}
+    assert notes == {
+        "not tried again: too many calls fail for each of them to be repeated",
+        *("asked scripted, once", "asked scripted, 2 times"),
+    }
     assert all(error.kind == "llm-unavailable" for error in errors)

@@ -74,8 +74,8 @@ LEFT = {
     "the channel is closed": "(open) (read-on stream 2) (close! stream)",
     "the task is cancelled": """
         (define ready (make-ivar))
-        (define task
-          (async (lambda () (open) (read-on stream 2) (ivar-put! ready 1) (recv! stream))))
+        (define (body) (open) (read-on stream 2) (ivar-put! ready 1) (recv! stream))
+        (define task (async body))
         (ivar-take ready)
         (cancel task "enough")
         (guard (e ((task-cancelled? e) #t)) (await task))

@@ -217,7 +217,8 @@ class LoopbackServer:
         refusal = self._limiter.refusal(self.record.now_s(), sum((self.usage or (0, 0))[:2]))
         if refusal is None:
             self._let_in.add(call.index)
-        return partial(_Answer(self, call, wire, connection).give, refusal)
+        told = wire.limit_headers(self._limiter.told(self.record.now_s()))
+        return partial(_Answer(self, call, wire, connection, told).give, refusal)
 
     def over(self, call: LoopbackCall) -> None:
         if call.index in self._let_in:
@@ -253,10 +254,9 @@ class LoopbackServer:
         tool = wire.forced_tool(call.body)
         return LoopbackReply(reply) if tool is None else LoopbackReply(reply).as_call_of(tool)
 
-    def headers_for(self, call: LoopbackCall, wire: Any) -> dict[str, str]:
+    def headers_for(self, call: LoopbackCall) -> dict[str, str]:
         headers = self.headers(call) if callable(self.headers) else self.headers
-        told = wire.limit_headers(self._limiter.told(self.record.now_s()))
-        return {**told, **(headers or {})}
+        return dict(headers or {})
 
 
 def _number(value: Number, call: LoopbackCall) -> float:
@@ -267,9 +267,18 @@ class _Answer:
     """The answer to one request. Cancelled when the client leaves."""
 
     def __init__(
-        self, server: LoopbackServer, call: LoopbackCall, wire: Any, connection: Connection
+        self,
+        server: LoopbackServer,
+        call: LoopbackCall,
+        wire: Any,
+        connection: Connection,
+        told: Mapping[str, str],
     ) -> None:
         self.server, self.call, self.wire, self.connection = server, call, wire, connection
+        self._told = told  # of the limits, as they were once the call was counted
+
+    def _headers(self) -> dict[str, str]:
+        return {**self._told, **self.server.headers_for(self.call)}
 
     async def give(self, refusal: Refusal | None) -> str:
         """Its outcome."""
@@ -286,7 +295,7 @@ class _Answer:
             await self._break_off(fault)
             return "fault"
         reply = server.reply_for(call, self.wire)
-        headers = {**server.headers_for(call, self.wire), **reply.headers}
+        headers = {**self._headers(), **reply.headers}
         if call.is_streamed and server.streams:
             return await self._stream(reply, headers, fault)
         return await self._whole(reply, headers, fault)
@@ -295,9 +304,9 @@ class _Answer:
         self, fault: Fault, headers: Mapping[str, str], outcome: str = "fault"
     ) -> None:
         body = self.wire.error_body(fault) if fault.body is None else fault.body
-        told = self.server.headers_for(self.call, self.wire)
         content = json.dumps(body).encode()
-        await self.connection.send(fault.status, {**told, **headers}, content, outcome=outcome)
+        told = {**self._headers(), **headers}
+        await self.connection.send(fault.status, told, content, outcome=outcome)
 
     async def _break_off(self, fault: Fault) -> None:
         if fault.kind == "stall":

@@ -1,0 +1,82 @@
+"""How a program's calls fail: what it is told of them, and when another model is asked.
+
+Owns: `as_error`, `told`, `empty_answer`, `falls_back`. Refuses: to know what went wrong on the wire
+(llm/failures.py), and when to try again (llm/retry.py).
+
+Whatever a call fails with names the model that was asked and how often, in a note and as fields.
+"""
+
+from __future__ import annotations
+
+from omega.calls.flight import Call, Flight
+from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
+from omega.llm.request import LLMReply
+
+ASKED = "asked "
+NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
+
+# Another model may answer what this one could not for such a reason.
+_FALLS_BACK = frozenset(("rate-limited", "llm-unavailable", "llm-timeout"))
+_FALLS_BACK_REASONS = frozenset(("key", "model", "context", "schema", "tools", "images"))
+
+
+def as_error(call: Call, error: BaseException) -> OmegaError:
+    """What a provider raised, as a condition."""
+    if isinstance(error, OmegaError):
+        return error
+    name = call.model.provider.name
+    if isinstance(error, Cancelled):
+        return LLMError(f"the call of the provider `{name}` was cancelled", kind="llm-error")
+    wrapped = LLMError(f"the provider `{name}` raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def told(flight: Flight, error: OmegaError) -> OmegaError:
+    """`error` with what is known here: which model was asked, how often; and that a program may
+    handle it, budgets too: it goes on without what it cannot pay.
+    """
+    if isinstance(error, LimitExceeded):
+        error.is_final = False
+    if isinstance(error, LLMError):
+        error.model = error.model or flight.model.shown
+        error.attempts = flight.attempts
+        if not any(text.startswith(ASKED) for text, _ in error.notes):
+            error.notes.append((f"{ASKED}{error.model}, {_times(flight.attempts)}", None))
+    return error
+
+
+def _times(attempts: int) -> str:
+    if attempts == 0:
+        return "but nothing was sent"
+    return "once" if attempts == 1 else f"{attempts} times"
+
+
+def empty_answer(flight: Flight, reply: LLMReply) -> LLMError | None:
+    """The error for an answer in which there is nothing; None: there is something.
+
+    An answer that is to follow a schema is judged by whoever reads it, and asked for again.
+    """
+    if reply.text or reply.tool_calls or flight.request.schema is not None:
+        return None
+    hint = "ask otherwise; or, if nothing is an answer, have the model say so in a word"
+    if reply.finish_reason == "length":
+        hint = "what the model does not show used up its tokens: allow more by :max-tokens"
+    return LLMError(
+        f"the answer is empty, and ended with {reply.finish_reason}",
+        kind="bad-response",
+        hint=hint,
+        model=reply.model or None,
+        usage=reply.usage,
+    )
+
+
+def falls_back(error: OmegaError) -> bool:
+    """Whether another model might answer."""
+    if not isinstance(error, LLMError):
+        return False
+    return (
+        error.kind in _FALLS_BACK
+        or error.throttle == "quota"
+        or error.reason in _FALLS_BACK_REASONS
+    )
