@@ -220,9 +220,9 @@ def test_what_python_raises_is_told_to_the_model() -> None:
         price=Shop().price,
     )
     assert told == [
-        "error: host function `price` raised KeyError: 'gold'",
-        "error: price has no parameter thing; it has: item",
-        "error: price expected a string for item, got 5",
+        "host function `price` raised KeyError: 'gold'",
+        "price has no parameter thing; it has: item",
+        "price expected a string for item, got 5",
     ]
 
 
