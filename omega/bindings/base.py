@@ -61,7 +61,7 @@ class Bindings:
             raise wrong_type("async", 1, "a procedure without arguments", thunk)
         dynamics = rt.host.dynamics()
         # A task that inherits nothing makes its dynamic state when it first needs one.
-        inherits = dynamics.parameters or dynamics.effects is not None
+        inherits = dynamics.parameters or not (dynamics.effects is dynamics.budget is None)
         task: Task = self.scheduler.spawn(
             # A function bound to its argument is called without C in between, as a partial is not:
             # that would be half a kilobyte more of each stack that waits.
