@@ -40,6 +40,8 @@ class WeatheredProvider:
 
     def __init__(self, provider: Provider, weather: Weather) -> None:
         self._provider, self._weather = provider, weather
+        self.model = getattr(provider, "model", None)
+        self.has_schemas = getattr(provider, "has_schemas", False)
         self._choices = (*LATENCIES, *LLM_FAULTS) if LLM in weather.kinds else LATENCIES
 
     @property

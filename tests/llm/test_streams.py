@@ -12,7 +12,7 @@ import pytest
 import omega
 from omega import Interpreter
 from omega.calls import Model, Models
-from omega.concurrency import EventWriter
+from omega.concurrency import EventWriter, SchedulerConfig
 from omega.errors import LLMError
 from omega.exploration.choosers import Follower, Horizon
 from omega.exploration.faults import CUTS, LLM_FAULTS
@@ -156,6 +156,33 @@ def test_a_slow_reader_slows_the_server(vendor: str) -> None:
             assert 0 < sent[0] < len(pieces) * len(pieces[0]) / 2
             interpreter.eval("(read-on stream #f)")
             assert interpreter.eval("(stream-text stream)") == "".join(pieces)
+    gc.collect()
+
+
+def test_the_server_sees_each_of_many_slow_streams_close(vendor: str) -> None:
+    """Cancelled at whatever moment; how soon is a row of the bench."""
+    count, pieces = 40, ["x" * 500 + " "] * 200
+    with LoopbackServer(
+        reply=LoopbackReply("".join(pieces), pieces=pieces), bytes_per_s=50_000.0
+    ) as server:
+        config = SchedulerConfig(max_concurrent_llm_calls=count)
+        with Interpreter(llm=provider_for(vendor, server), scheduler=config, seed=5) as interpreter:
+            interpreter.define("arrived", lambda: server.snapshot().requests)
+            interpreter.define("closed", lambda: server.snapshot().early_closes)
+            interpreter.eval(
+                READ
+                + f"""
+                (define (read-one i) (read-on (llm.stream (string "s" i)) #f))
+                (define tasks (map (lambda (i) (async (lambda () (read-one i)))) (iota {count})))
+                (let loop () (when (< (arrived) {count}) (sleep 1) (loop)))
+                (par-map (lambda (t) (sleep (random 300)) (cancel t "enough")) tasks)
+                (let loop () (when (< (closed) {count}) (sleep 1) (loop)))
+                """
+            )
+            assert interpreter.calls.governor.in_flight == 0
+        server.wait_until(lambda seen: seen.open_connections == 0)
+        assert {call.outcome for call in server.calls} == {"closed"}
+        assert len({call.bytes_sent for call in server.calls}) > 1, "at different moments"
     gc.collect()
 
 
