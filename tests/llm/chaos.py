@@ -29,14 +29,14 @@ from omega.llm.prices import Price
 from omega.llm.retry import RetryPolicy
 from omega.testing import Fault, LoopbackCall, LoopbackReply, LoopbackServer
 
-LIMIT = 32  # calls in flight
-AT_ONCE = 64  # tasks that want some
+LIMIT = 24  # calls in flight
+AT_ONCE = 32  # tasks that want some
 TROUBLE = 0.2  # the share of requests that fare badly
 TROUBLES = ("500", "cut", "cut:", "timeout", "garbage", "slow:", "400")
 STREAM_TROUBLES = ("500", "cut", "cut-events:", "stall:", "error:", "garbage:", "end:", "slow:")
 THROTTLES = ("429", "slope", "503")
 THROTTLED = 0.05  # of the troubles: each makes its whole lane go slowly for a while
-TIMEOUTS_MS = (300, 2_000)
+TIMEOUTS_MS = (900, 1_500)
 PRICES = {"first": (150_000, 600_000), "second": (3_000_000, 15_000_000)}  # pico-dollars a token
 # Rates that are not refilled: what was taken and not given back is missing at the end.
 BURST = 1e12
