@@ -108,7 +108,7 @@ def _capped(bench: Bench, nested: bool) -> Row:
     for _ in range(1 if bench.quick else ROUNDS):
         with ServerProcess(CAP_LATENCY_S) as server:
             walls.append(omega(server, calls, CAP, nested)[0])
-            peaks.add(server.seen()[0])
+            peaks.add(server.peak_and_requests()[0])
             vendors.append(vendor(server, calls, CAP)[0])
     wall = statistics.median(walls)
     note = f"most in flight {sorted(peaks)}, must be {CAP}; reference: the ideal"
