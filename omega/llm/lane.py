@@ -208,9 +208,12 @@ class Lane:
             KINDS, self.buckets, needs, tokens_ahead, strict=True
         ):
             found = max(found, (bucket.expected_s(need + before, now_s), kind))
-        free = min(hard_limit, self.cap.limit()) - self.in_flight
+        # Not by the ramp: it doubles with every round, so that a guess from it would refuse nearly
+        # all that wait after a single 429.
+        slots = min(hard_limit, self.cap.settled)
+        free = slots - self.in_flight
         if self.duration_s is not None and ahead >= free:
-            rounds = (ahead - free + 1) / min(hard_limit, self.cap.limit())
+            rounds = (ahead - free + 1) / slots
             found = max(found, (now_s + rounds * self.duration_s, "queue"))
         return found
 

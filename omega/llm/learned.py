@@ -77,6 +77,11 @@ class LearnedCap:
         """How many calls may be in flight."""
         return int(min(self._cap, self._ramp))
 
+    @property
+    def settled(self) -> int:
+        """How many may be in flight once the ramp is over, which it soon is."""
+        return int(self._cap)
+
     def sent(self, last: int, in_flight: int) -> None:
         """A call was sent, the one with the number `last`; `in_flight` counts it."""
         if in_flight >= self.limit():

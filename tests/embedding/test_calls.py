@@ -202,3 +202,18 @@ def test_when_all_calls_fail_only_a_share_is_tried_again_and_the_rest_say_so() -
         *("asked scripted, once", "asked scripted, 2 times"),
     }
     assert all(error.kind == "llm-unavailable" for error in errors)
+
+
+def test_one_refusal_does_not_fail_the_calls_that_wait_with_a_time_limit() -> None:
+    """The gate opens with a ramp from one call; what waits is not judged by that."""
+    rules = [
+        {"match": "question 150$", "fault": "429", "retry_after_ms": 100, "times": 1},
+        {"reply": "ok", "latency_ms": 5_000},
+    ]
+    program = """
+      (define (ask i) (llm.infer (string-append "question " (number->string i)) :timeout 60000))
+      (length (par-map ask (iota 400) :max-par 100))"""
+    config = SchedulerConfig(max_concurrent_llm_calls=100)
+    with Interpreter(llm=ScriptedProvider(rules), scheduler=config, virtual_time=True) as omega:
+        assert omega.eval(program) == 400
+        assert omega.calls.total.throttled == 1
