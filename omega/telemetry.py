@@ -76,7 +76,7 @@ class _Spans:
         if span is not None:
             provider, shown = call.model.provider, call.model.shown
             # Which model it is to the vendor: a fallback's is another one than the call began with.
-            asked = call.request.model or getattr(provider, "model", None) or shown
+            asked = call.model.vendor_name or shown
             span.update_name(f"chat {asked}")
             span.set_attribute("gen_ai.request.model", asked)
             if asked != shown:

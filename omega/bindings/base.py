@@ -19,9 +19,10 @@ from omega.errors import (
     LispTypeError,
     LispValueError,
 )
-from omega.lisp.data import Nil
+from omega.lisp.data import Keyword, Nil
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type
+from omega.lisp.table import HashTable
 
 Table = dict[str, Callable[..., Any]]
 # What work on one task is worth, in steps of about half a microsecond.
@@ -170,3 +171,11 @@ def seconds(name: str, position: int | str, ms: Any) -> float:
 
 def optional_seconds(name: str, keyword: str, ms: Any) -> float | None:
     return None if ms is None or ms is False else seconds(name, keyword, ms)
+
+
+def keyword_table(fields: dict[str, Any]) -> HashTable:
+    """A hash table for programs, its keys keywords: `retry_after` is `:retry-after`."""
+    result = HashTable()
+    for name, value in fields.items():
+        result[Keyword.of(name.replace("_", "-"))] = value
+    return result

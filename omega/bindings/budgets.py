@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, shown
+from omega.bindings.base import Bindings, Table, keyword_table, shown
 from omega.errors import HostError, LispTypeError, LispValueError
 from omega.lisp.data import Keyword
 from omega.lisp.primitives import check
@@ -124,13 +124,9 @@ def _budget(limits: Any, parent: Budget | None) -> Budget:
     raise LispTypeError(f"`with-budget`: {message}")
 
 
-def _table(fields: dict[Any, Any]) -> HashTable:
+def _table(fields: dict[str, Any]) -> HashTable:
     """Python's figures as a program has them: keywords, exact numbers, tables within tables."""
-    result = HashTable()
-    for name, value in fields.items():
-        key = Keyword.of(name.replace("_", "-")) if isinstance(name, str) else name
-        result[key] = _value(value)
-    return result
+    return keyword_table({name: _value(value) for name, value in fields.items()})
 
 
 def _value(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, of_kind, shown
+from omega.bindings.base import Bindings, Table, keyword_table, of_kind, shown
 from omega.bindings.json_data import from_json, to_json
 from omega.errors import LispTypeError, LLMError
 from omega.lisp.data import Keyword, Pair, list_items, to_list
@@ -28,7 +28,7 @@ def handled(b: Bindings, table: Table) -> None:
         :stop, :schema, :tools; #f where it says nothing
         """
         asked = of_request("llm.request->table", request)
-        return _table(
+        return keyword_table(
             {
                 "prompt": asked.prompt_text,
                 "messages": to_list([from_json(turn, b.rt.charge) for turn in asked.turns()]),
@@ -49,7 +49,7 @@ def handled(b: Bindings, table: Table) -> None:
         if isinstance(reply, str):  # of a handler further out
             reply = LLMReply(reply)
         got = of_kind(LLMReply, "a reply of a model")("llm.reply->table", reply)
-        return _table(
+        return keyword_table(
             {
                 "text": got.text,
                 "model": got.model or False,
@@ -70,7 +70,7 @@ def handled(b: Bindings, table: Table) -> None:
         error = of_kind(LLMError, "a condition of a call of a model")("llm.error->table", condition)
         check.spend(b.rt, len(error.partial or ""))
         wait_s = error.retry_after_s
-        return _table(
+        return keyword_table(
             {
                 "model": _or_false(error.model),
                 "attempts": _or_false(error.attempts),
@@ -112,10 +112,3 @@ def asked_for(b: Bindings, answer: Any, step: int) -> Any:
 
 def _or_false(value: Any) -> Any:
     return False if value is None else value
-
-
-def _table(fields: dict[str, Any]) -> HashTable:
-    result = HashTable()
-    for name, value in fields.items():
-        result[Keyword.of(name)] = value
-    return result

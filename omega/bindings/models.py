@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from omega.bindings.base import Bindings, Table, of_kind, optional_seconds, options, shown
+from omega.bindings.base import (
+    Bindings,
+    Table,
+    keyword_table,
+    of_kind,
+    optional_seconds,
+    options,
+    shown,
+)
 from omega.bindings.json_data import from_json, to_json
 from omega.bindings.streams import Stream, open_stream
 from omega.concurrency import Event, task_event, with_nack
@@ -109,7 +117,7 @@ def models(b: Bindings, table: Table) -> None:
         """
         found = of_stream("stream-usage", stream)
         check.spend(b.rt, found.characters)
-        return _table(**found.usage())
+        return keyword_table(found.usage())
 
     def as_data(text: Any, *rest: Any) -> str:
         """(as-data text [:name "data"]) -> text between marks that do not occur in it, for a
@@ -302,7 +310,7 @@ def timeout_error(b: Bindings, limit: float) -> LLMError:
         hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
     )
     flight = b.interpreter.calls.left_by(b.scheduler.running_task("call a model"))
-    return error if flight is None else told(flight, error)  # type: ignore[return-value]
+    return error if flight is None else told(flight, error)
 
 
 def reply_text(reply: Any) -> Any:
@@ -313,17 +321,9 @@ def reply_text(reply: Any) -> Any:
 def answered_text(reply: Any) -> Any:
     """`reply_text`. Raises LLMError (bad-response) when a model has answered with nothing."""
     if isinstance(reply, LLMReply) and not reply.text.strip() and not reply.tool_calls:
-        was_cut = reply.finish_reason == "length"
-        raise LLMError(
-            f"the model answered with nothing (it ended by: {reply.finish_reason})",
-            kind="bad-response",
-            hint="it was cut off before its first word: allow more by :max-tokens"
-            if was_cut
-            else "it has nothing to say to this prompt: say in it what to answer in any case",
-            model=reply.model or None,
-            partial=reply.text,
-            usage=reply.usage,
-        )
+        from omega.calls.failing import nothing_said
+
+        raise nothing_said(reply)
     return reply_text(reply)
 
 
@@ -339,10 +339,3 @@ def _name(value: Any) -> Any:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
-
-
-def _table(**fields: Any) -> HashTable:
-    result = HashTable()
-    for name, value in fields.items():
-        result[Keyword.of(name.replace("_", "-"))] = value
-    return result

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from omega.calls import seeing
 from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
 from omega.calls.figures import Figures, total
-from omega.calls.flight import Call, CallId, Flight, Identity, Note
+from omega.calls.flight import Call, CallId, Flight, Identity
 from omega.calls.models import Model, Models
 from omega.calls.spending import Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
@@ -444,9 +444,9 @@ class Calls:
         now_s = self.scheduler.driver.now()
         flight = call.flight
         if not isinstance(part, str):
-            known = Note(*part)
-            call.noted = known.usage or call.noted
-            self.governor.note(call.id, Outcome(limits=known.limits), now_s=now_s)
+            usage, limits = part
+            call.noted = usage or call.noted
+            self.governor.note(call.id, Outcome(limits=limits), now_s=now_s)
             return
         if call.first_s is None:
             call.first_s = now_s

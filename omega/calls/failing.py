@@ -1,16 +1,20 @@
 """How a program's calls fail: what it is told of them, and when another model is asked.
 
-Owns: `as_error`, `told`, `empty_answer`, `falls_back`. Refuses: to know what went wrong on the wire
-(llm/failures.py), and when to try again (llm/retry.py).
+Owns: `as_error`, `told`, `empty_answer`, `nothing_said`, `falls_back`. Refuses: to know what went
+wrong on the wire (llm/failures.py), and when to try again (llm/retry.py).
 
 Whatever a call fails with names the model that was asked and how often, in a note and as fields.
 """
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from omega.calls.flight import Call, Flight
 from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
 from omega.llm.request import LLMReply
+
+Told = TypeVar("Told", bound=OmegaError)
 
 ASKED = "asked "
 NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
@@ -32,7 +36,7 @@ def as_error(call: Call, error: BaseException) -> OmegaError:
     return wrapped
 
 
-def told(flight: Flight, error: OmegaError) -> OmegaError:
+def told(flight: Flight, error: Told) -> Told:
     """`error` with what is known here: which model was asked, how often; and that a program may
     handle it, budgets too: it goes on without what it cannot pay.
     """
@@ -59,6 +63,11 @@ def empty_answer(flight: Flight, reply: LLMReply) -> LLMError | None:
     """
     if reply.text or reply.tool_calls or flight.request.schema is not None:
         return None
+    return nothing_said(reply)
+
+
+def nothing_said(reply: LLMReply) -> LLMError:
+    """The error for an answer in which there is nothing."""
     hint = "ask otherwise; or, if nothing is an answer, have the model say so in a word"
     if reply.finish_reason == "length":
         hint = "what the model does not show used up its tokens: allow more by :max-tokens"
@@ -67,6 +76,7 @@ def empty_answer(flight: Flight, reply: LLMReply) -> LLMError | None:
         kind="bad-response",
         hint=hint,
         model=reply.model or None,
+        partial=reply.text or None,
         usage=reply.usage,
     )
 

@@ -1,6 +1,6 @@
 """What is known of an LLM call while it lives: a flight, which tasks wait for, and its calls.
 
-Owns: `Flight`, `Call`, `Note`: data, and the texts about it. Refuses: to change what it holds;
+Owns: `Flight`, `Call`: data, and the texts about it. Refuses: to change what it holds;
 `calls.py` does.
 
 A flight is one answer. Usually one call is made for it; a hedge makes a second one beside it, a
@@ -21,15 +21,6 @@ CHARACTERS = 4  # of a token, about
 
 Identity = tuple[str, int]
 CallId = tuple[str, int, int]  # an identity, and the number of the call made for it
-
-
-class Note:
-    """What a provider tells of a stream that is not over."""
-
-    __slots__ = ("limits", "usage")
-
-    def __init__(self, usage: Usage | None, limits: Any) -> None:
-        self.usage, self.limits = usage, limits
 
 
 class Call:

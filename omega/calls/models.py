@@ -49,11 +49,14 @@ class Model:
         self.lane = (id(provider), model)
 
     @property
+    def vendor_name(self) -> str | None:
+        """What the provider calls it: its prices and its tokenizer go by that. None: unknown."""
+        return self.model or getattr(self.provider, "model", None)
+
+    @property
     def shown(self) -> str:
         """What figures and errors call it."""
-        return (
-            self.name or self.model or getattr(self.provider, "model", None) or (self.provider.name)
-        )
+        return self.name or self.vendor_name or self.provider.name
 
 
 class Models:
@@ -207,7 +210,7 @@ class Models:
         """What its tokens cost; None: nobody knows."""
         if model.price is not None:
             return model.price
-        name = model.model or getattr(model.provider, "model", None)
+        name = model.vendor_name
         return None if name is None else self.prices.find(name)
 
     def providers(self) -> list[Provider]:

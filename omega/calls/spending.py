@@ -71,7 +71,7 @@ class Spending:
         if budget is not None and _bounds_answers(budget):
             price = self._needed_price(model, budget) if budget.needs_price else None
             asked = request.replaced(**changes) if changes else request
-            most_in = self.counter.input(asked, self._name(model)).most
+            most_in = self.counter.input(asked, model.vendor_name).most
             most_out = request.max_tokens or self._affordable(budget, price, most_in)
             if request.max_tokens is None:
                 changes["max_tokens"] = most_out
@@ -99,10 +99,6 @@ class Spending:
             return self._models.prices.need(model.shown, limited.name)
         return price
 
-    def _name(self, model: Model) -> str | None:
-        """What the provider calls it, which its tokenizer goes by."""
-        return model.model or getattr(model.provider, "model", None)
-
     @property
     def counter(self) -> TokenCounter:
         if self._counter is None:
@@ -127,7 +123,7 @@ class Spending:
 
     def tokens(self, text: str, model: Model) -> int:
         """How many tokens a text has for a model: exactly, where its tokenizer is at hand."""
-        return self.counter.text(text, self._name(model)).typical
+        return self.counter.text(text, model.vendor_name).typical
 
     # -- afterwards ----------------------------------------------------------------------------
 

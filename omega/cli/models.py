@@ -39,14 +39,16 @@ def models_of(
 
 
 def _settings(given: dict[str, Any]) -> Settings | None:
-    from omega.llm.settings import FILE, read_settings
+    from omega.llm.spec import SETTINGS_FILE
 
     path = given.get("config")
     if path is None:
         # A program that is not trusted does not say where keys are sent to.
-        if given.get("sandbox") or not os.path.isfile(FILE):
+        if given.get("sandbox") or not os.path.isfile(SETTINGS_FILE):
             return None
-        path = FILE
+        path = SETTINGS_FILE
+    from omega.llm.settings import read_settings
+
     return read_settings(path)
 
 

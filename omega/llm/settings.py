@@ -30,8 +30,8 @@ from omega.errors import LispFileError, LLMError
 from omega.llm.buckets import Rate
 from omega.llm.failures import misconfigured
 from omega.llm.lane import LaneLimits
+from omega.llm.spec import SETTINGS_FILE
 
-FILE = "omega.toml"
 RATES = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
@@ -75,7 +75,7 @@ def read_settings(path: str) -> Settings:
     return parse_settings(_text_of(path), path, os.path.dirname(path))
 
 
-def parse_settings(text: str, source: str = FILE, folder: str = "") -> Settings:
+def parse_settings(text: str, source: str = SETTINGS_FILE, folder: str = "") -> Settings:
     """The settings in a text. folder: what paths in it are relative to."""
     import os
     import tomllib

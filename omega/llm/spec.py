@@ -18,6 +18,7 @@ from omega.llm.provider import Provider
 ReadText = Callable[[str], str]
 
 DEFAULT_SPEC = "scripted"
+SETTINGS_FILE = "omega.toml"  # settings.py reads it; looked for by who need not load that
 KNOWN = ("scripted", "scripted:RULES.json", "openai:MODEL", "anthropic:MODEL")
 ENTRY_POINTS = "omega.providers"
 
