@@ -1,0 +1,122 @@
+"""What every store of runs does, whatever keeps it.
+
+Owns: the `Store` protocol. One contract suite holds its backends to it.
+
+Every method is one transaction: all of it, or nothing, and durable when it returns. The state of a
+run, its history and whatever else changes with it change together. Whoever writes to a run holds
+its lease, and that is looked at inside of the transaction: a lease that has passed is good until
+somebody else has taken the run over; one with an older epoch, or from before the store was
+restored, is refused (`Fenced`), and the refusal is kept.
+
+Raises, from any method: StoreError for a file that is foreign, damaged, newer or cannot be used;
+StoreFull when there is no room, and StoreBusy when others held it for too long: with both nothing
+was changed, and the same call may be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from omega.durable.records import (
+    Batch,
+    Intent,
+    Lease,
+    NewRun,
+    Result,
+    RunRecord,
+    Signal,
+)
+
+
+class Store(Protocol):
+    @property
+    def generation(self) -> str:
+        """Another one after each restore: leases from before are worth nothing."""
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    def create(self, run: NewRun) -> RunRecord:
+        """A run in the state "pending". Raises RunExists for an id that is taken."""
+
+    def run(self, id: str) -> RunRecord:
+        """Raises UnknownRun; its hint names runs that are like it."""
+
+    def find(self, prefix: str) -> RunRecord:
+        """The one run whose id begins so. Raises UnknownRun, also when there are several."""
+
+    def runs(
+        self, *, states: Sequence[str] = (), name: str | None = None, limit: int = 100
+    ) -> list[RunRecord]:
+        """The newest first."""
+
+    def due(self, limit: int = 100) -> list[RunRecord]:
+        """Runs that somebody should go on with now: pending; suspended whose time has come or that
+        have a signal they wait for; running whose lease has passed. Those longest due first.
+        """
+
+    # -- ownership -----------------------------------------------------------------------------
+
+    def acquire(self, run: str, owner: str, ttl_us: int) -> Lease:
+        """Take a run over: its epoch rises, its state becomes "running". Raises RunOwned (owner,
+        until) while another's lease lasts, RunEnded for one that has ended, UnknownRun.
+        """
+
+    def renew(self, lease: Lease, ttl_us: int) -> Lease:
+        """The lease, longer. Raises Fenced."""
+
+    # -- the journal ---------------------------------------------------------------------------
+
+    def append(self, lease: Lease, batch: Batch) -> int:
+        """The entry's seq (the last one's, when the batch has no facts). Raises Fenced. A change of
+        state that is none of states.py is a bug. A change to a state other than "running" ends the
+        lease.
+        """
+
+    def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
+        """`append` of what `act(connection)` answers, in one transaction with what it does there.
+        What it raises undoes everything and is raised again.
+        """
+
+    def journal(self, run: str, after: int = 0, until: int | None = None) -> Iterator[list[str]]:
+        """The facts of the entries (after, until] of this incarnation, shared ones included, an
+        entry at a time; streaming. Raises StoreError for an entry that is damaged.
+        """
+
+    def blob(self, hash: str) -> bytes:
+        """Raises StoreError when it is not there, or its content is not what its name says."""
+
+    def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
+        """The effects of this incarnation, by number; open_only: those without a result."""
+
+    # -- signals -------------------------------------------------------------------------------
+
+    def signal(self, run: str, name: str, value: Any, *, key: str, who: str) -> bool:
+        """Leave a message for a run. False: there was one with this key before, and nothing is
+        changed. Raises UnknownRun, RunEnded.
+        """
+
+    def signals(self, run: str, *, waiting_only: bool = True) -> list[Signal]:
+        """In the order in which they came. waiting_only: that the run has not received yet."""
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def change(self, run: str, change: Any, *, who: str) -> RunRecord:
+        """Change the state of a run that nobody owns (cancel it, have a blocked one go on). Raises
+        RunOwned, RunEnded.
+        """
+
+    def history(self, run: str) -> list[dict[str, Any]]:
+        """Its states: at_us, from, to, reason, owner, epoch; and refused writes: at_us, refused
+        (what), owner, epoch.
+        """
+
+    def prune(self, *, ended_before_us: int, keep: Sequence[str] = ()) -> int:
+        """Delete runs that ended before; how many. One whose journal another shares stays, and
+        blobs that nothing refers to go.
+        """
+
+    def backup(self, path: str) -> None:
+        """A copy, while others write. Raises StoreError when there is something at `path`."""
+
+    def close(self) -> None: ...
