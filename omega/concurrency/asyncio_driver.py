@@ -61,12 +61,12 @@ class AsyncioDriver(Driver):
 
     # ------------------------------------------------------------------ time
 
-    now_us = due_us = staticmethod(clock.now_us)
+    now_us = due_us = clock_us = staticmethod(clock.now_us)
     now_ns = staticmethod(clock.now_ns)
 
     def poll_switches(self) -> int:
         """As many as fit into the rest of the batch at the pace of late."""
-        now = self._seen_us = clock.now_us()
+        now = self._seen_us = self.clock_us()
         turns = self._seen_turns = self.scheduler.turns
         took, done = now - self._polled_us, turns - self._polled_turns
         self._polled_us, self._polled_turns = now, turns
@@ -88,7 +88,7 @@ class AsyncioDriver(Driver):
 
     def _look(self) -> int:
         """What the clock shows now, at the end of a slice: how long that took, if it is known."""
-        now = clock.now_us()
+        now = self.clock_us()
         scheduler = self.scheduler
         held_us = now - self._seen_us
         if held_us > scheduler.watchdog.noted_us and scheduler.turns - self._seen_turns <= 1:
@@ -100,7 +100,7 @@ class AsyncioDriver(Driver):
     leaves = _look
 
     def host_returned(self, name: str) -> None:
-        now = clock.now_us()
+        now = self.clock_us()
         if now - self._seen_us > self.scheduler.watchdog.noted_us:
             # Whatever else had the processor since then has told so, or took next to nothing.
             self.held(now - self._seen_us, name)
@@ -110,7 +110,7 @@ class AsyncioDriver(Driver):
         scheduler = self.scheduler
         if scheduler.turns - self._seen_turns == 1 and not scheduler.listeners:
             self._look()  # whoever listens has been told at the end of the turn
-        return (self._in_loop and clock.now_us() >= self._batch_end_us) or (
+        return (self._in_loop and self.clock_us() >= self._batch_end_us) or (
             self._needs_loop and not self._in_loop
         )
 
@@ -140,7 +140,7 @@ class AsyncioDriver(Driver):
             return self.resolve_idle(closed=True)
         when_us = scheduler.timers.next_us()
         seconds = (
-            WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - clock.now_us()) / 1e6)
+            WAIT_S_MAX if when_us is None else min(WAIT_S_MAX, (when_us - self.clock_us()) / 1e6)
         )
         if seconds > 0:
             self._rest(seconds)
@@ -233,7 +233,7 @@ class AsyncioDriver(Driver):
         self._skipped = 0
         self._in_loop = True
         length_us = CALLS_BATCH_US if scheduler.externals else BATCH_US
-        self._batch_end_us = clock.now_us() + length_us
+        self._batch_end_us = self.clock_us() + length_us
         try:
             scheduler.run_batch()
         except BaseException as failure:
@@ -260,7 +260,7 @@ class AsyncioDriver(Driver):
                 return  # it is early at worst, and looks again
             self._timer.cancel()
         self._timer_us = when_us
-        self._timer = self._loop.call_later(max(0.0, (when_us - clock.now_us()) / 1e6), self._ring)
+        self._timer = self._loop.call_later(max(0.0, (when_us - self.clock_us()) / 1e6), self._ring)
 
     def _ring(self) -> None:
         self._timer = None

@@ -254,7 +254,7 @@ class VirtualDriver(Driver):
         scheduler.run_batch()
         if done():
             return False
-        if scheduler.has_work():
+        if self.has_more():
             return True
         if not idle.may_progress(scheduler):
             return self.resolve_idle(closed)
@@ -265,6 +265,10 @@ class VirtualDriver(Driver):
             return self.resolve_idle(closed)
         self.skip_to(when_us)
         return True
+
+    def has_more(self) -> bool:
+        """Whether there is something to do before time goes on."""
+        return self.scheduler.has_work()
 
     async def drive_async(self, done: Callable[[], bool]) -> None:
         import asyncio

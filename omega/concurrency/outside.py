@@ -29,6 +29,8 @@ class External:
 
     done: it has really ended, cleanup included. abort_reason: set once its end was asked for.
     subject: what is asked of whom, for a driver that records it; set by whoever made it.
+    effect_class: whether it may be made again when nobody knows what came of it ("pure"), or not
+    without further ado ("idempotent", "paid"): see omega/durable; set by whoever made it.
     on_part: called on the hub with every part of the result; set by whoever made it. is_behind:
     they are not wanted yet: its coroutine waits until `go_on`.
     """
@@ -38,6 +40,7 @@ class External:
         "begun",
         "context",
         "done",
+        "effect_class",
         "error",
         "event",
         "function",
@@ -67,6 +70,7 @@ class External:
         self.on_done = on_done
         self.label = label
         self.subject: Any = None
+        self.effect_class = "pure"
         self.on_part: Callable[[Any], None] | None = None
         self.is_behind = False
         self.context = contextvars.copy_context()
@@ -207,6 +211,10 @@ class Inbox:
     @property
     def filled(self) -> bool:
         return bool(self._calls)
+
+    def inherit(self, other: Inbox) -> None:
+        """Take the place of `other`, with what was posted to it and whatever still is."""
+        self._calls = other._calls
 
     def post(self, call: Callable[[], None]) -> None:
         self._calls.append(call)

@@ -16,6 +16,7 @@ the facts are what a driver does, and nothing of what follows from it:
   standstill                 nothing more could come from outside
   act, returned              the host did something between batches; it got control back
   call                       something was started outside; for checking only
+  again                      a call of a run that was killed meanwhile was started once more
   mark                       so far the run had come; for runs that are killed
 
 A fact needs a position when the kernel did not ask for it. The position is the number of turns: a
@@ -66,8 +67,8 @@ class Log(Protocol):
     def outcome(self, value: Any, error: BaseException | None) -> Any:
         """A value or an error, as a field of `write`."""
 
-    def subject(self, subject: Any) -> list[Any]:
-        """What is asked of whom (External.subject), as fields of `write`."""
+    def called(self, number: int, external: External) -> None:
+        """`external` is about to be started, as the run's call `number`."""
 
     def flush(self) -> None:
         """Have what was written outlive the process."""
@@ -100,7 +101,13 @@ class _Recording(Driver):
 
     def bind(self, scheduler: Kernel) -> None:
         super().bind(scheduler)
-        scheduler.inbox = _RecordedInbox(self)
+        self.watch(scheduler)
+
+    def watch(self, scheduler: Kernel) -> None:
+        """What is posted from now on comes in by way of this driver."""
+        inbox = _RecordedInbox(self)
+        inbox.inherit(scheduler.inbox)
+        scheduler.inbox = inbox
 
     def arrived(self, kind: str, *fields: Any) -> None:
         """Write a fact with its position."""
@@ -161,8 +168,7 @@ class _Recording(Driver):
     def _called(self, external: External, start: Callable[[External], None]) -> None:
         self._calls += 1
         self._numbers[external] = self._calls
-        subject = self.log.subject(external.subject)
-        self.log.write("call", self._calls, external.label, *subject)
+        self.log.called(self._calls, external)
         before, self._where = self._where, START
         try:
             start(external)
@@ -202,7 +208,7 @@ class RecordingDriver(_Recording, AsyncioDriver):
         self._told_us = 0  # the last time that was written
 
     def now_us(self) -> int:
-        self._told_us = us = clock.now_us()
+        self._told_us = us = self.clock_us()
         self.log.clock(us)
         return us
 
@@ -210,10 +216,10 @@ class RecordingDriver(_Recording, AsyncioDriver):
         return self._told_us * 1000
 
     def shown_us(self) -> int:
-        return clock.now_us()
+        return self.clock_us()
 
     def due_us(self) -> int:
-        us = clock.now_us()
+        us = self.clock_us()
         # Not the top of the heap, which may be stale: when those are swept is nobody's business.
         when_us = self.scheduler.timers.next_us()
         if when_us is not None and when_us <= us:
@@ -222,7 +228,7 @@ class RecordingDriver(_Recording, AsyncioDriver):
         return us
 
     def is_past(self, when_us: int) -> bool:
-        if when_us > clock.now_us():
+        if when_us > self.clock_us():
             return False
         self.log.write("wall", self.scheduler.turns, self.scheduler.steps_now())
         return True

@@ -31,14 +31,16 @@ POST_S = 60.0  # how long a thread of the host may take to post what it posted
 Fact = Sequence[Any]  # kind, turns, stage, us or None, fields
 
 # What the drive loop does between batches; the rest happens on a visit of the hub.
-_BETWEEN = frozenset(("standstill", "returned", "act", "end"))
+_BETWEEN = frozenset(("standstill", "returned", "act", "again", "end"))
 _OF_CALLS = ("ended", "part")
+_ON_VISITS = ("interrupt", "posts", "again")  # what only a visit of the hub brings in
 
 
 class Tape(Protocol):
     stop: Callable[[HostError], NoReturn]  # how the replay ends; the driver sets it
     turns: Callable[[], int]  # how many there were so far; the driver sets it
 
+    us: int  # what the clock has shown last
     slow: deque[list[Any]]  # the next slow slices: kind, turns, steps, returns, by, us
 
     @property
@@ -127,9 +129,13 @@ class _Replaying(Driver):
     def take_head(self) -> Fact:
         """The head, which is met now."""
         head = self.tape.take_head()
-        if self.tape.is_over:  # torn: at the same visit of the hub more may have come in
-            self.scheduler.add_chore(self._check_end)
+        if self.tape.is_over:
+            self.took_last()
         return head
+
+    def took_last(self) -> None:
+        """The tape is torn here: at the same visit of the hub more may have come in."""
+        self.scheduler.add_chore(self._check_end)
 
     def _look(self) -> None:
         """A visit of the hub begins: what is due there by itself."""
@@ -150,6 +156,13 @@ class _Replaying(Driver):
     def heard_interrupt(self) -> None:
         if self.due("interrupt") is not None:
             self.take_head()
+
+    def _switches_left(self) -> int:
+        """How many switches until the hub is to be visited for the head."""
+        head = self.tape.head
+        if head is None:  # torn: beyond the facts that are left, nothing is known of any turn's end
+            return -1
+        return max(0, int(head[1]) - self.scheduler.turns - 1 + int(head[2][0]))
 
     # ------------------------------------------------------------------ the end
 
@@ -289,6 +302,20 @@ class _Replaying(Driver):
         del self._live[number]
         self.report(external, value, error)
 
+    def made_again(self) -> bool:
+        """Whether the head tells that a call was started once more, by the next process."""
+        if self.due("again") is None:
+            return False
+        number = self.take_head()[4]
+        external = self._live.get(number)
+        if external is None:
+            self._diverge(f"call {number} was made again here, which has not been made")
+        self._start_again(external)
+        return True
+
+    def _start_again(self, external: External) -> None:
+        """Its end is told when it came."""
+
 
 class ReplayDriver(_Replaying):
     """What was recorded in real time. The hub is visited where the next fact was met, and nowhere
@@ -332,13 +359,6 @@ class ReplayDriver(_Replaying):
     def poll_switches(self) -> int:
         self._look()
         return self._switches_left()
-
-    def _switches_left(self) -> int:
-        """How many switches until the hub is to be visited for the head."""
-        head = self.tape.head
-        if head is None:  # torn: beyond the facts that are left, nothing is known of any turn's end
-            return -1
-        return max(0, int(head[1]) - self.scheduler.turns - 1 + int(head[2][0]))
 
     def take_head(self) -> Fact:
         head = super().take_head()
@@ -399,6 +419,8 @@ class ReplayDriver(_Replaying):
 
     def advance(self) -> None:
         self._check_end()
+        if self.made_again():
+            return
         head = self.tape.head
         scheduler = self.scheduler
         is_here = head is not None and self.is_here(head)
@@ -429,27 +451,43 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
 
     def poll_switches(self) -> int:
         self._look()
-        return VirtualDriver.poll_switches(self)
+        switches, head = VirtualDriver.poll_switches(self), self.tape.head
+        if head is not None and head[0] == "again":  # its process had fewer timers left
+            switches = min(switches, self._switches_left())
+        return switches
 
     def poll_due(self) -> bool:
         self._pass_marks()
         self._check_end()
         head = self.tape.head
-        if head is not None and head[0] in ("interrupt", "posts") and self.is_here(head):
+        if head is not None and head[0] in _ON_VISITS and self.is_here(head):
             return True
         return VirtualDriver.poll_due(self)
 
     def wants_control(self) -> bool:
         if self.failure is not None:
             raise self.failure
-        return VirtualDriver.wants_control(self)
+        return self.due("again") is not None or VirtualDriver.wants_control(self)
 
     def _drive(self, done: Callable[[], bool]) -> None:
-        VirtualDriver.drive(self, done)
+        while self._advance(done, closed=True) or self.due("again") is not None:
+            pass
 
     def advance(self) -> None:
         self._check_end()
         self._advance(lambda: False, closed=False)
+
+    def _advance(self, done: Callable[[], bool], closed: bool) -> bool:
+        return self.made_again() or VirtualDriver._advance(self, done, closed)
+
+    def has_more(self) -> bool:
+        return self.due("again") is not None or VirtualDriver.has_more(self)
+
+    def _start_again(self, external: External) -> None:
+        timer = self._running.pop(external, None)
+        if timer is not None:
+            timer.cancel()
+        self._step(external, None)
 
     def resolve_idle(self, closed: bool) -> bool:
         if self.due("standstill") is None:
@@ -477,10 +515,10 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
         while self.due("part") is not None:
             self.call_news()
         slept = self.due("slept")
-        if slept is None and self.due("ended") is None:
-            self._diverge(f"{external.label} goes on here, and did not")
         if slept is None:
-            self.call_news()
+            # Neither: its process was dead by then, and the next one makes it again.
+            if self.due("ended") is not None:
+                self.call_news()
             return None
         self.take_head()
         return float(slept[5])
@@ -516,6 +554,11 @@ class _ReplayedInbox(Inbox):
         if driver.due("ended") is not None:
             driver.call_news()
             return
+        if driver.tape.is_over:
+            driver.took_last()
+            return
+        if driver.due("post") is None:
+            return  # what was posted was lost with its process
         driver.take_head()
         while not self._calls:
             driver.await_post()

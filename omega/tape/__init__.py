@@ -7,7 +7,8 @@ omega/concurrency/recording.py.
 
 from __future__ import annotations
 
-from omega.tape.files import STEP_MODEL, TapeReader, TapeWriter
+from omega.tape.facts import STEP_MODEL
+from omega.tape.files import TapeReader, TapeWriter
 from omega.tape.session import Recording, Replay
 
 __all__ = ["STEP_MODEL", "Recording", "Replay", "TapeReader", "TapeWriter"]

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from omega.effects import Act, Tap
 from omega.errors import LispError
 from omega.lisp.host_calls import is_coroutine
-from omega.tape.files import FILE, TapeReader, TapeWriter
+from omega.tape.facts import FILE, FactReader, FactWriter
 from omega.tape.values import decode, decode_error, digest, text_hash
 
 
@@ -64,7 +64,7 @@ async def _elsewhere() -> None:
 
 
 class Recorder:
-    def __init__(self, tape: TapeWriter, scheduler: Any) -> None:
+    def __init__(self, tape: FactWriter, scheduler: Any) -> None:
         self.tape = tape
         self._calls = _Calls(scheduler)
         self._writes = _Calls(scheduler)  # counted apart: they are in the tape only when they fail
@@ -148,7 +148,7 @@ class Replayer:
     takes_any_text = False
     is_paused = False  # somebody looks at the run: nothing is asked of the outside for that
 
-    def __init__(self, tape: TapeReader, scheduler: Any) -> None:
+    def __init__(self, tape: FactReader, scheduler: Any) -> None:
         self.tape = tape
         self._calls = _Calls(scheduler)
         self._writes = _Calls(scheduler)
