@@ -79,6 +79,15 @@ CODES: dict[str, tuple[str, str | None]] = {
     "closed": ("E904", "error"),
     "usage": ("E905", "error"),
     "tape-ended": ("E906", "error"),
+    # stores of runs
+    "store-error": ("E910", "error"),
+    "store-full": ("E911", "store-error"),
+    "store-busy": ("E912", "store-error"),
+    "unknown-run": ("E913", "error"),
+    "run-exists": ("E914", "error"),
+    "run-owned": ("E915", "error"),
+    "run-ended": ("E916", "error"),
+    "fenced": ("E917", "error"),
     "bug": ("E999", "condition"),
     # what `omega check` finds in a text that runs all the same: never raised
     "unused-variable": ("W201", None),
@@ -519,6 +528,70 @@ class TapeEnded(HostError):
     """A tape ends although the run went on: whatever recorded it was killed."""
 
     kind = "tape-ended"
+
+
+class StoreError(HostError):
+    """A store of runs that cannot be used: its file is foreign, damaged, newer, or not there."""
+
+    kind = "store-error"
+
+
+class StoreFull(StoreError):
+    """Nothing was written, for want of room. The same call may be made again."""
+
+    kind = "store-full"
+
+
+class StoreBusy(StoreError):
+    """Nothing was written: others held the file for too long. The same call may be made again."""
+
+    kind = "store-busy"
+
+
+class Fenced(HostError):
+    """A late write: the run has been taken over since, or the store was restored. Nothing was
+    written. No program handles it: its run goes on elsewhere.
+    """
+
+    kind = "fenced"
+
+
+class RunError(LispError):
+    """What a program may ask of other runs, and not get. run: its id."""
+
+    def __init__(self, message: str, run: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.run = run
+
+
+class UnknownRun(RunError):
+    kind = "unknown-run"
+
+
+class RunExists(RunError):
+    kind = "run-exists"
+
+
+class RunOwned(RunError):
+    """owner, until_us: who holds its lease, and until when."""
+
+    kind = "run-owned"
+
+    def __init__(
+        self, message: str, run: str, *, owner: str, until_us: int, hint: str | None = None
+    ) -> None:
+        super().__init__(message, run, hint=hint)
+        self.owner, self.until_us = owner, until_us
+
+
+class RunEnded(RunError):
+    """state: how it has ended."""
+
+    kind = "run-ended"
+
+    def __init__(self, message: str, run: str, *, state: str, hint: str | None = None) -> None:
+        super().__init__(message, run, hint=hint)
+        self.state = state
 
 
 class OmegaBug(OmegaError):
