@@ -23,6 +23,7 @@ from omega.errors import Closed, OmegaBug, OmegaError, StoreBusy, StoreError, St
 if TYPE_CHECKING:
     import sqlite3
 
+COPY_PAUSE_S = 0.000_4
 WAL_BYTES = 64 * 1024 * 1024  # a log that a long reader made grow is cut to this
 _OTHER = "name another file: this one has not been changed"
 
@@ -41,7 +42,9 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool: ...
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor: ...
-    def backup(self, target: Any, /) -> None: ...
+    def backup(
+        self, target: Any, /, *, progress: Callable[[int, int, int], None], sleep: float
+    ) -> None: ...
     def close(self) -> None: ...
 
 
@@ -55,7 +58,8 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 class File:
-    """An open file. Belongs to the thread that made it. Raises StoreError for one that is foreign,
+    """An open file. Belongs to the thread that made it. only_read: it is left in the format it has.
+    Raises StoreError for one that is foreign,
     damaged, newer, or cannot be opened.
     """
 
@@ -69,6 +73,7 @@ class File:
         *,
         wait_s: float = WAIT_S,
         migrations: Sequence[Sequence[str]] = schema.MIGRATIONS,
+        only_read: bool = False,
     ) -> None:
         import sqlite3
 
@@ -78,13 +83,16 @@ class File:
                 f" has {sqlite3.sqlite_version}"
             )
         self.path, self.clock_us = path, clock_us
-        self._rng, self._pause, self._wait_s = rng, pause, wait_s
+        self.rng, self._pause, self._wait_s = rng, pause, wait_s
         self._sqlite: Any = sqlite3
         self._db: Connection | None = None
         try:
             self._db = connect(path)
             self.read("PRAGMA busy_timeout = 0")
-            self._prepare(migrations)
+            if not only_read:
+                self._prepare(migrations)
+            elif self._version(len(migrations)) == 0:
+                raise StoreError(f"{path}: this file is empty: it is no store of runs", hint=_OTHER)
         except (sqlite3.Error, OmegaError) as error:
             self.close()
             if isinstance(error, OmegaError):
@@ -101,6 +109,29 @@ class File:
         db, self._db = self._db, None
         if db is not None:
             db.close()
+
+    def copy_to(self, path: str, connect: Connect) -> None:
+        """Make the file at `path` what this one is at one moment, in one transaction there."""
+        sqlite, left = self._sqlite, self._wait_s
+        target = connect(path)
+
+        def waits(status: int, remaining: int, total: int) -> None:
+            nonlocal left
+            if status in (sqlite.SQLITE_BUSY, sqlite.SQLITE_LOCKED):
+                left -= COPY_PAUSE_S
+                if left < 0:
+                    raise self._busy(path)
+
+        try:
+            target.execute("PRAGMA synchronous = FULL")
+            self.db.backup(target, progress=waits, sleep=COPY_PAUSE_S)
+        except sqlite.Error as error:
+            self.fail(error)
+        finally:
+            target.close()
+
+    def token(self) -> str:
+        return f"{self.rng.getrandbits(64):016x}"
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -173,7 +204,7 @@ class File:
                 ):
                     self.fail(error)
                 if left is None:
-                    left = pauses(self._rng, self._wait_s)
+                    left = pauses(self.rng, self._wait_s)
                 seconds = next(left, None)
                 if seconds is None:
                     self.fail(error)
@@ -213,7 +244,7 @@ class File:
                     db.execute(
                         "INSERT INTO store (one, generation, token, created_us)"
                         " VALUES (1, 1, ?, ?)",
-                        (f"{self._rng.getrandbits(64):016x}", self.clock_us()),
+                        (self.token(), self.clock_us()),
                     )
                     db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
                 found = version + 1
@@ -253,6 +284,13 @@ class File:
             hint="put back a backup, and keep this file aside: what is whole in it can be read",
         )
 
+    def _busy(self, path: str) -> StoreBusy:
+        return StoreBusy(
+            f"{path}: other processes held the store for {self._wait_s:g} s",
+            hint="nothing was changed, and the same may be tried again; is one of them stopped in"
+            " the middle of a transaction?",
+        )
+
     def _code(self, error: Exception) -> int:
         return int(getattr(error, "sqlite_errorcode", 0) or 0)
 
@@ -263,11 +301,7 @@ class File:
         if isinstance(error, (sqlite.ProgrammingError, sqlite.InterfaceError)):
             raise error  # used from another thread, or our bug
         if primary in (sqlite.SQLITE_BUSY, sqlite.SQLITE_LOCKED):
-            raise StoreBusy(
-                f"{self.path}: other processes held the store for {self._wait_s:g} s",
-                hint="nothing was changed, and the same may be tried again; is one of them stopped"
-                " in the middle of a transaction?",
-            ) from error
+            raise self._busy(self.path) from error
         if primary == sqlite.SQLITE_FULL or code in (
             sqlite.SQLITE_IOERR_WRITE,
             sqlite.SQLITE_IOERR_SHMSIZE,

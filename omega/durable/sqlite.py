@@ -11,14 +11,14 @@ keys), the same again for whoever comes without this code.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from omega.durable import rows, states, writes
+from omega.durable import backups, rows, states, writes
+from omega.durable.checking import check
 from omega.durable.connection import Connect, File
 from omega.durable.connection import connect as connect_sqlite3
 from omega.durable.records import (
@@ -31,15 +31,24 @@ from omega.durable.records import (
     RunRecord,
     Signal,
 )
+from omega.durable.refusals import (
+    ALIKE_AMONG,
+    ended,
+    entry_unknown,
+    late,
+    no_change,
+    no_content,
+    one_of,
+    owned,
+    taken,
+    too_late,
+    unknown,
+)
 from omega.durable.waiting import Clock, Pause, chance, wall_us
 from omega.durable.waiting import pause as pause_thread
 from omega.errors import (
-    Fenced,
     HostError,
     OmegaBug,
-    RunEnded,
-    RunExists,
-    RunOwned,
     StoreError,
     UnknownRun,
 )
@@ -47,7 +56,6 @@ from omega.errors import (
 ENTRIES_AT_ONCE = 256  # a reader of a journal holds no transaction open between them
 REFUSALS_MAX = 1000  # per run; the oldest are forgotten
 PRUNED_AT_ONCE = 50  # runs per transaction: others write in between
-ALIKE_AMONG = 1000  # runs, the newest, whose ids are compared with one that is unknown
 
 
 class SQLiteStore:
@@ -67,7 +75,7 @@ class SQLiteStore:
         pause: Pause = pause_thread,
     ) -> None:
         self.path = path
-        self.clock_us = clock_us
+        self.clock_us, self._connect = clock_us, connect
         self.file = File(path, connect, clock_us, rng or chance(), pause)
 
     @property
@@ -85,11 +93,7 @@ class SQLiteStore:
         now = self.clock_us()
         with self.file.writing() as db:
             if db.execute("SELECT 1 FROM runs WHERE id = ?", (run.id,)).fetchone():
-                raise RunExists(
-                    f"{self.path}: there is a run {run.id} already",
-                    run.id,
-                    hint="give the new one another id",
-                )
+                raise taken(self.path, run.id)
             parent, first = self._parent(db, run)
             db.execute(
                 "INSERT INTO runs (id, name, state, parent, parent_seq, incarnation, first_seq,"
@@ -122,10 +126,7 @@ class SQLiteStore:
         number = self._number(db, run.parent)
         at = rows.incarnation_at(db, number, run.parent_seq)
         if at is None or run.parent_seq < 0:
-            raise StoreError(
-                f"{self.path}: run {run.parent} has no entry {run.parent_seq} to fork at",
-                hint="fork at an entry that it has, or at 0: from its beginning",
-            )
+            raise entry_unknown(self.path, run.parent, run.parent_seq)
         return number, at[1]
 
     def run(self, id: str) -> RunRecord:
@@ -139,17 +140,10 @@ class SQLiteStore:
             f"{rows.RUN} WHERE r.id >= ?1 AND r.id < ?1 || char(1114111) ORDER BY r.id LIMIT 4",
             (prefix,),
         )
-        whole = [row for row in found if row[1] == prefix]
-        if len(whole or found) != 1:
-            if not found:
-                raise self._unknown(prefix)
-            names = ", ".join(row[1] for row in found[:3]) + (", ..." if len(found) > 3 else "")
-            raise UnknownRun(
-                f"{self.path}: several runs begin with {prefix or 'nothing'}: {names}",
-                prefix,
-                hint="give more of the id",
-            )
-        return rows.record((whole or found)[0])
+        id = one_of(
+            self.path, prefix, [row[1] for row in found], self._newest() if not found else []
+        )
+        return next(rows.record(row) for row in found if row[1] == id)
 
     def runs(
         self, *, states: Sequence[str] = (), name: str | None = None, limit: int = 100
@@ -206,17 +200,13 @@ class SQLiteStore:
         """`act(connection, head, now)` in a transaction in which the lease is the latest."""
         with self.file.writing() as db:
             at = writes.head(db, lease.run)
-            late = _late(at, lease)
-            if late is None:
+            why = late(at, lease)
+            if why is None:
                 assert at is not None
                 return act(db, at, self.clock_us())
         if at is not None:
             self._refused(at.number, lease, what)
-        raise Fenced(
-            f"{self.path}: run {lease.run}: {what} of {lease.owner} comes too late (epoch"
-            f" {lease.epoch}): {late}",
-            hint="nothing was written: stop working at this run, it goes on elsewhere",
-        )
+        raise too_late(self.path, lease, what, why)
 
     def _refused(self, number: int, lease: Lease, what: str) -> None:
         try:
@@ -302,10 +292,7 @@ class SQLiteStore:
     def blob(self, hash: str) -> bytes:
         row = self.file.one("SELECT is_deflated, content FROM blobs WHERE hash = ?", (hash,))
         if row is None:
-            raise StoreError(
-                f"{self.path}: there is no content {hash}",
-                hint="it goes with the last run that refers to it",
-            )
+            raise no_content(self.path, hash)
         try:
             content = rows.unpacked(*row)
         except ValueError:
@@ -370,10 +357,7 @@ class SQLiteStore:
             self._refuse_ended(at)
             self._refuse_owned(at, now)
             if not states.is_allowed(at.state, change.state) or change.state == "running":
-                raise HostError(
-                    f"{self.path}: run {run} is {at.state}: it cannot become {change.state}",
-                    hint=f"it may become {', '.join(states.STATES[at.state].next)}",
-                )
+                raise no_change(self.path, run, at.state, change.state)
             writes.change(db, at, change, who, now)
             return self._record(db, run)
 
@@ -417,6 +401,13 @@ class SQLiteStore:
                 return pruned
             pruned += len(numbers)
 
+    def backup(self, path: str) -> None:
+        backups.backup(self.file, path, self._connect)
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, each in a sentence: nothing, mostly. Reads all of it."""
+        return check(self.file)
+
     # Inside
 
     def _head(self, db: Any, run: str) -> writes.Head:
@@ -435,8 +426,11 @@ class SQLiteStore:
         return rows.record(db.execute(f"{rows.RUN} WHERE r.id = ?", (run,)).fetchone())
 
     def _unknown(self, run: str) -> UnknownRun:
-        newest = self.file.read("SELECT id FROM runs ORDER BY number DESC LIMIT ?", (ALIKE_AMONG,))
-        return unknown(self.path, run, [row[0] for row in newest])
+        return unknown(self.path, run, self._newest())
+
+    def _newest(self) -> list[str]:
+        found = self.file.read("SELECT id FROM runs ORDER BY number DESC LIMIT ?", (ALIKE_AMONG,))
+        return [row[0] for row in found]
 
     def _refuse_ended(self, at: writes.Head) -> None:
         if at.state in states.ENDS:
@@ -456,19 +450,6 @@ class _Raised(BaseException):
         self.error = error
 
 
-def _late(at: writes.Head | None, lease: Lease) -> str | None:
-    """Why a lease is not the latest; None when it is."""
-    if at is None:
-        return "there is no such run any more"
-    if at.generation != lease.generation:
-        return "the store was restored from a backup since"
-    if at.epoch != lease.epoch:
-        return f"{at.owner or 'somebody'} has taken it over since (epoch {at.epoch})"
-    if at.state != "running":
-        return f"it is {at.state}"
-    return None if at.owner == lease.owner else f"{at.owner} holds it"
-
-
 def _named(names: str, row: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names.split(), row, strict=True))
 
@@ -484,32 +465,3 @@ def _delete(db: Any, number: int) -> None:
             " (SELECT 1 FROM refs WHERE blob = ?1)",
             (blob,),
         )
-
-
-# -- refusals that every backend words alike -------------------------------------------------------
-
-
-def unknown(place: str, run: str, among: Sequence[str]) -> UnknownRun:
-    alike = difflib.get_close_matches(run, among, n=3)
-    hint = f"did you mean {' or '.join(alike)}?" if alike else "is this the right store?"
-    return UnknownRun(f"{place}: there is no run {run}", run, hint=hint)
-
-
-def ended(place: str, run: str, state: str) -> RunEnded:
-    return RunEnded(
-        f"{place}: run {run} has ended: it is {state}",
-        run,
-        state=state,
-        hint="start another one, or fork it",
-    )
-
-
-def owned(place: str, run: str, owner: str, until_us: int, now_us: int) -> RunOwned:
-    left = (until_us - now_us) / 1e6
-    return RunOwned(
-        f"{place}: {owner} holds run {run} for {left:.1f} s more",
-        run,
-        owner=owner,
-        until_us=until_us,
-        hint="ask its owner to stop, or wait until the lease has passed",
-    )
