@@ -1,9 +1,8 @@
 """Errors: every failure Omega reports, one class per condition kind, ONE table of stable codes.
 
 Owns: `CODES` (kind -> code, parent kind), `OmegaError` and its families, `Span`, `Source`.
-Refuses:
-to know about Lisp data, tasks or files. Anything may import this module; it imports nothing of
-Omega.
+Refuses: to know about Lisp data, tasks or files. Anything may import this module; it imports
+nothing of Omega.
 
 An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, handles and inspects
 is what the host catches. Families: program (`LispError`), limit (`LimitExceeded`), host
@@ -79,7 +78,6 @@ CODES: dict[str, tuple[str, str | None]] = {
     "closed": ("E904", "error"),
     "usage": ("E905", "error"),
     "tape-ended": ("E906", "error"),
-    # stores of runs
     "store-error": ("E910", "error"),
     "store-full": ("E911", "store-error"),
     "store-busy": ("E912", "store-error"),
@@ -531,37 +529,32 @@ class TapeEnded(HostError):
 
 
 class StoreError(HostError):
-    """A store of runs that cannot be used: its file is foreign, damaged, newer, or not there."""
+    """A store of runs cannot be used. StoreFull, StoreBusy: nothing was written, try it again."""
 
     kind = "store-error"
 
 
 class StoreFull(StoreError):
-    """Nothing was written, for want of room. The same call may be made again."""
-
     kind = "store-full"
 
 
 class StoreBusy(StoreError):
-    """Nothing was written: others held the file for too long. The same call may be made again."""
-
     kind = "store-busy"
 
 
 class Fenced(HostError):
-    """A late write: the run has been taken over since, or the store was restored. Nothing was
-    written. No program handles it: its run goes on elsewhere.
-    """
-
     kind = "fenced"
 
 
 class RunError(LispError):
-    """What a program may ask of other runs, and not get. run: its id."""
+    """What is asked of another run, and cannot be. run: its id. state: of one that has ended.
+    owner, until_us: who holds its lease, and until when.
+    """
 
-    def __init__(self, message: str, run: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, run: str, *, hint: str | None = None, **facts: Any) -> None:
         super().__init__(message, hint=hint)
-        self.run = run
+        self.run, self.state = run, facts.get("state")
+        self.owner, self.until_us = facts.get("owner"), facts.get("until_us")
 
 
 class UnknownRun(RunError):
@@ -573,25 +566,11 @@ class RunExists(RunError):
 
 
 class RunOwned(RunError):
-    """owner, until_us: who holds its lease, and until when."""
-
     kind = "run-owned"
-
-    def __init__(
-        self, message: str, run: str, *, owner: str, until_us: int, hint: str | None = None
-    ) -> None:
-        super().__init__(message, run, hint=hint)
-        self.owner, self.until_us = owner, until_us
 
 
 class RunEnded(RunError):
-    """state: how it has ended."""
-
     kind = "run-ended"
-
-    def __init__(self, message: str, run: str, *, state: str, hint: str | None = None) -> None:
-        super().__init__(message, run, hint=hint)
-        self.state = state
 
 
 class OmegaBug(OmegaError):
