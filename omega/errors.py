@@ -1,9 +1,8 @@
 """Errors: every failure Omega reports, one class per condition kind, ONE table of stable codes.
 
 Owns: `CODES` (kind -> code, parent kind), `OmegaError` and its families, `Span`, `Source`.
-Refuses:
-to know about Lisp data, tasks or files. Anything may import this module; it imports nothing of
-Omega.
+Refuses: to know about Lisp data, tasks or files. Anything may import this module; it imports
+nothing of Omega.
 
 An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, handles and inspects
 is what the host catches. Families: program (`LispError`), limit (`LimitExceeded`), host
@@ -79,6 +78,14 @@ CODES: dict[str, tuple[str, str | None]] = {
     "closed": ("E904", "error"),
     "usage": ("E905", "error"),
     "tape-ended": ("E906", "error"),
+    "store-error": ("E910", "error"),
+    "store-full": ("E911", "store-error"),
+    "store-busy": ("E912", "store-error"),
+    "unknown-run": ("E913", "error"),
+    "run-exists": ("E914", "error"),
+    "run-owned": ("E915", "error"),
+    "run-ended": ("E916", "error"),
+    "fenced": ("E917", "error"),
     "bug": ("E999", "condition"),
     # what `omega check` finds in a text that runs all the same: never raised
     "unused-variable": ("W201", None),
@@ -519,6 +526,51 @@ class TapeEnded(HostError):
     """A tape ends although the run went on: whatever recorded it was killed."""
 
     kind = "tape-ended"
+
+
+class StoreError(HostError):
+    """A store of runs cannot be used. StoreFull, StoreBusy: nothing was written, try it again."""
+
+    kind = "store-error"
+
+
+class StoreFull(StoreError):
+    kind = "store-full"
+
+
+class StoreBusy(StoreError):
+    kind = "store-busy"
+
+
+class Fenced(HostError):
+    kind = "fenced"
+
+
+class RunError(LispError):
+    """What is asked of another run, and cannot be. run: its id. state: of one that has ended.
+    owner, until_us: who holds its lease, and until when.
+    """
+
+    def __init__(self, message: str, run: str, *, hint: str | None = None, **facts: Any) -> None:
+        super().__init__(message, hint=hint)
+        self.run, self.state = run, facts.get("state")
+        self.owner, self.until_us = facts.get("owner"), facts.get("until_us")
+
+
+class UnknownRun(RunError):
+    kind = "unknown-run"
+
+
+class RunExists(RunError):
+    kind = "run-exists"
+
+
+class RunOwned(RunError):
+    kind = "run-owned"
+
+
+class RunEnded(RunError):
+    kind = "run-ended"
 
 
 class OmegaBug(OmegaError):

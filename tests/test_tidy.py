@@ -76,12 +76,16 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
             "omega.testing.loopback.record": "a real server's thread writes what others read",
         },
     ),
-    r"time\.sleep": ("scheduler.sleep", {}),
+    r"time\.sleep": (
+        "scheduler.sleep",
+        {"omega.durable.waiting": "a file that others hold is waited for where no scheduler is"},
+    ),
     r"time\.(time|monotonic|perf_counter)(_ns)?|monotonic(_ns)?|perf_counter": (
         "the driver's now()",
         {
             "omega.concurrency.clock": "owns the monotonic clock",
             "omega.effects": "the effect `now` is the wall clock's owner",
+            "omega.durable.waiting": "leases are compared between processes",
             "omega.llm.vendor": "a Retry-After may be a date",
             "omega.testing.loopback.anthropic_wire": "its headers tell moments",
             "omega.testing.loopback.faults": "a Retry-After may be a date",
@@ -96,6 +100,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         "the effect door: rt.perform('file.open-read', ...)",
         {
             "omega.effects": "the door itself",
+            "omega.durable.backups": "the folder of a backup, to have its name written",
             "omega.programs": "reads the program's own text",
             "omega.lisp.cache": "owns the cache files",
             "omega.tape.files": "owns the files of tapes",
@@ -111,6 +116,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         "the interpreter's one source, handed down",
         {
             "omega.interpreter": "owns the seeded source",
+            "omega.durable.waiting": "processes that share a file must not pause in step",
             "omega.exploration.strategies": "chooses in the program's place, not for it",
         },
     ),
@@ -261,6 +267,10 @@ LOADS = [
     ("omega.lisp.compiler", "asyncio greenlet sqlite3 lark omega.concurrency omega.llm"),
     ("omega.concurrency", "asyncio lark sqlite3 omega.lisp omega.llm"),
     ("omega.llm", "asyncio greenlet lark sqlite3 openai anthropic omega.lisp omega.concurrency"),
+    (
+        "omega.durable.sqlite",
+        "asyncio greenlet lark sqlite3 omega.lisp omega.concurrency omega.llm",
+    ),
     ("omega.interpreter", "asyncio lark sqlite3 openai anthropic"),
 ]
 

@@ -1,0 +1,161 @@
+"""The file's format: its tables, and how a file of an older format becomes one of this.
+
+Owns: `APPLICATION`, `VERSION`, `MIGRATIONS`. Refuses: to open files.
+
+Migrations only go forward. Each is one transaction together with the number of its format, so one
+that is killed anywhere has not begun, and the next to open the file makes it. A migration that has
+been published is never changed: files made by it are out there.
+"""
+
+from __future__ import annotations
+
+from omega.durable import states
+
+APPLICATION = 0x4F_4D_52_4E  # "OMRN", in the file's header
+SQLITE_MIN = (3, 37, 0)  # STRICT tables
+
+_RUN = "run INTEGER NOT NULL REFERENCES runs (number)"
+
+_FIRST = (
+    # One row: what the store is as a whole. generation: rises with each restore; token: so that no
+    # two restores of one backup are the same.
+    """CREATE TABLE store (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    generation INTEGER NOT NULL CHECK (generation >= 1),
+    token TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT""",
+    # The row that every write reads and changes: short. Headers, which are long, stand apart.
+    # parent, parent_seq: the journal up to there is the parent's. first_seq: of this incarnation.
+    # lease_us: how long its owner asked for. due_us: when somebody is to go on with it.
+    # reserved: what its open effects may cost.
+    f"""CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE CHECK (id <> ''),
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    parent INTEGER REFERENCES runs (number),
+    parent_seq INTEGER NOT NULL CHECK (parent_seq >= 0),
+    incarnation INTEGER NOT NULL CHECK (incarnation >= 1),
+    first_seq INTEGER NOT NULL CHECK (first_seq >= 1),
+    seq INTEGER NOT NULL CHECK (seq >= first_seq - 1),
+    epoch INTEGER NOT NULL CHECK (epoch >= 0),
+    owner TEXT,
+    lease_us INTEGER CHECK (lease_us > 0),
+    lease_until_us INTEGER,
+    wake_at_us INTEGER,
+    waits_for TEXT CHECK (waits_for IS NULL OR json_valid(waits_for)),
+    due_us INTEGER,
+    outcome TEXT CHECK (outcome IS NULL OR json_valid(outcome)),
+    effects INTEGER NOT NULL DEFAULT 0 CHECK (effects >= 0),
+    tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
+    cost INTEGER NOT NULL DEFAULT 0 CHECK (cost >= 0),
+    reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    CHECK (parent IS NOT NULL OR parent_seq = 0),
+    {f",{chr(10)}    ".join(states.checks())}
+) STRICT""",
+    "CREATE INDEX runs_due ON runs (due_us) WHERE due_us IS NOT NULL",
+    "CREATE INDEX runs_state ON runs (state)",
+    "CREATE INDEX runs_name ON runs (name)",
+    "CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL",
+    *states.triggers(),
+    # What a run was started with, and each time it began anew.
+    f"""CREATE TABLE incarnations (
+    {_RUN},
+    incarnation INTEGER NOT NULL CHECK (incarnation >= 1),
+    first_seq INTEGER NOT NULL,
+    header TEXT NOT NULL CHECK (json_valid(header)),
+    at_us INTEGER NOT NULL,
+    PRIMARY KEY (run, incarnation)
+) STRICT""",
+    # A row is what one transaction wrote: its lines joined, deflated when that makes them shorter.
+    # crc: of the text. A run's own entries only: those it shares are its parent's.
+    f"""CREATE TABLE journal (
+    {_RUN},
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    at_us INTEGER NOT NULL,
+    is_deflated INTEGER NOT NULL CHECK (is_deflated IN (0, 1)),
+    crc INTEGER NOT NULL,
+    facts BLOB NOT NULL,
+    PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID""",
+    # outcome NULL: open, nobody knows yet how it ended. seq, result_seq: the entries it was
+    # written with.
+    f"""CREATE TABLE effects (
+    {_RUN},
+    incarnation INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    effect_class TEXT NOT NULL CHECK (effect_class IN ('idempotent', 'paid', 'transactional')),
+    hash TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    reserved INTEGER NOT NULL CHECK (reserved >= 0),
+    outcome TEXT CHECK (outcome IN ('ok', 'error', 'unknown')),
+    tokens INTEGER CHECK (tokens >= 0),
+    cost INTEGER CHECK (cost >= 0),
+    result_seq INTEGER,
+    PRIMARY KEY (run, incarnation, number),
+    CHECK ((outcome IS NULL) = (tokens IS NULL)),
+    CHECK ((outcome IS NULL) = (cost IS NULL)),
+    CHECK ((outcome IS NULL) = (result_seq IS NULL))
+) STRICT, WITHOUT ROWID""",
+    # Content by its sha256, once, whoever refers to it.
+    """CREATE TABLE blobs (
+    number INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE CHECK (length(hash) = 64),
+    bytes INTEGER NOT NULL CHECK (bytes >= 0),
+    is_deflated INTEGER NOT NULL CHECK (is_deflated IN (0, 1)),
+    content BLOB NOT NULL
+) STRICT""",
+    f"""CREATE TABLE refs (
+    {_RUN},
+    blob INTEGER NOT NULL REFERENCES blobs (number),
+    PRIMARY KEY (run, blob)
+) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX refs_blob ON refs (blob)",
+    # taken_seq NULL: the run has not received it yet.
+    f"""CREATE TABLE signals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    {_RUN},
+    name TEXT NOT NULL,
+    value TEXT NOT NULL CHECK (json_valid(value)),
+    key TEXT NOT NULL,
+    who TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    taken_seq INTEGER,
+    UNIQUE (run, key)
+) STRICT""",
+    f"""CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    {_RUN},
+    at_us INTEGER NOT NULL,
+    old TEXT,
+    new TEXT NOT NULL,
+    reason TEXT,
+    owner TEXT,
+    epoch INTEGER NOT NULL
+) STRICT""",
+    "CREATE INDEX history_run ON history (run)",
+    f"""CREATE TABLE refusals (
+    id INTEGER PRIMARY KEY,
+    {_RUN},
+    at_us INTEGER NOT NULL,
+    refused TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    epoch INTEGER NOT NULL
+) STRICT""",
+    "CREATE INDEX refusals_run ON refusals (run)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+VERSION = len(MIGRATIONS)
+TABLES = (
+    *("store", "runs", "incarnations", "journal", "effects", "blobs", "refs"),
+    *("signals", "history", "refusals"),
+)

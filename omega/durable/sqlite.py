@@ -1,0 +1,467 @@
+"""Runs in a SQLite file, shared by the processes of one machine.
+
+Owns: `SQLiteStore`: which transaction looks at what and writes what. Its parts: schema.py (tables),
+connection.py (file, waiting, errors), writes.py (what a write does), rows.py (packing, forks),
+backups.py. Refuses: to be used by several threads; each opens the file for itself.
+
+Who checks what: this module, in the transaction that writes, that a lease is the latest and of this
+generation; writes.py, that a change is one of states.py; the file itself (CHECK, triggers, foreign
+keys), the same again for whoever comes without this code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from omega.durable import backups, rows, states, writes
+from omega.durable.checking import check
+from omega.durable.connection import Connect, File
+from omega.durable.connection import connect as connect_sqlite3
+from omega.durable.records import (
+    Batch,
+    Change,
+    Intent,
+    Lease,
+    NewRun,
+    Result,
+    RunRecord,
+    Signal,
+)
+from omega.durable.refusals import (
+    ALIKE_AMONG,
+    ended,
+    entry_unknown,
+    late,
+    no_change,
+    no_content,
+    one_of,
+    owned,
+    taken,
+    too_late,
+    unknown,
+)
+from omega.durable.waiting import Clock, Pause, chance, wall_us
+from omega.durable.waiting import pause as pause_thread
+from omega.errors import (
+    HostError,
+    OmegaBug,
+    StoreError,
+    UnknownRun,
+)
+
+ENTRIES_AT_ONCE = 256  # a reader of a journal holds no transaction open between them
+REFUSALS_MAX = 1000  # per run; the oldest are forgotten
+PRUNED_AT_ONCE = 50  # runs per transaction: others write in between
+
+
+class SQLiteStore:
+    """See `Store`. path: of the file, made when it is not there; its folder must be.
+
+    connect: opens the file; the default is the module `sqlite3`. clock_us: the wall clock. rng: of
+    pauses and tokens. pause: waits so many seconds, only ever between transactions.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        connect: Connect = connect_sqlite3,
+        clock_us: Clock = wall_us,
+        rng: random.Random | None = None,
+        pause: Pause = pause_thread,
+    ) -> None:
+        self.path = path
+        self.clock_us, self._connect = clock_us, connect
+        self.file = File(path, connect, clock_us, rng or chance(), pause)
+
+    @property
+    def generation(self) -> str:
+        return str(self.file.one("SELECT generation || '-' || token FROM store")[0])
+
+    def close(self) -> None:
+        self.file.close()
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    def create(self, run: NewRun) -> RunRecord:
+        header = rows.to_json(run.header)
+        made = writes.pack_blobs(run.blobs, self._has_blob)
+        now = self.clock_us()
+        with self.file.writing() as db:
+            if db.execute("SELECT 1 FROM runs WHERE id = ?", (run.id,)).fetchone():
+                raise taken(self.path, run.id)
+            parent, first = self._parent(db, run)
+            db.execute(
+                "INSERT INTO runs (id, name, state, parent, parent_seq, incarnation, first_seq,"
+                " seq, epoch, due_us, created_us, updated_us)"
+                " VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, ?, ?, ?)",
+                (
+                    *(run.id, run.name, states.FIRST, parent, run.parent_seq),
+                    *(first, run.parent_seq, now, now, now),
+                ),
+            )
+            number = db.execute("SELECT last_insert_rowid()").fetchone()[0]
+            db.execute(
+                "INSERT INTO incarnations (run, incarnation, first_seq, header, at_us)"
+                " VALUES (?, 1, ?, ?, ?)",
+                (number, first, header, now),
+            )
+            writes.write_blobs(db, number, run.blobs, made)
+            db.execute(
+                "INSERT INTO history (run, at_us, old, new, epoch) VALUES (?, ?, NULL, ?, 0)",
+                (number, now, states.FIRST),
+            )
+            return self._record(db, run.id)
+
+    def _parent(self, db: Any, run: NewRun) -> tuple[int | None, int]:
+        """(the parent's number, the first entry of the incarnation that is shared)."""
+        if run.parent is None:
+            if run.parent_seq:
+                raise OmegaBug(f"run {run.id} shares {run.parent_seq} entries of no run")
+            return None, 1
+        number = self._number(db, run.parent)
+        at = rows.incarnation_at(db, number, run.parent_seq)
+        if at is None or run.parent_seq < 0:
+            raise entry_unknown(self.path, run.parent, run.parent_seq)
+        return number, at[1]
+
+    def run(self, id: str) -> RunRecord:
+        row = self.file.one(f"{rows.RUN} WHERE r.id = ?", (id,))
+        if row is None:
+            raise self._unknown(id)
+        return rows.record(row)
+
+    def find(self, prefix: str) -> RunRecord:
+        found = self.file.read(
+            f"{rows.RUN} WHERE r.id >= ?1 AND r.id < ?1 || char(1114111) ORDER BY r.id LIMIT 4",
+            (prefix,),
+        )
+        id = one_of(
+            self.path, prefix, [row[1] for row in found], self._newest() if not found else []
+        )
+        return next(rows.record(row) for row in found if row[1] == id)
+
+    def runs(
+        self, *, states: Sequence[str] = (), name: str | None = None, limit: int = 100
+    ) -> list[RunRecord]:
+        found = self.file.read(
+            f"{rows.RUN} WHERE (?1 = '[]' OR r.state IN (SELECT value FROM json_each(?1)))"
+            " AND (?2 IS NULL OR r.name = ?2) ORDER BY r.number DESC LIMIT ?3",
+            (rows.to_json(list(states)), name, limit),
+        )
+        return [rows.record(row) for row in found]
+
+    def due(self, limit: int = 100) -> list[RunRecord]:
+        found = self.file.read(
+            f"{rows.RUN} WHERE r.due_us <= ? ORDER BY r.due_us, r.number LIMIT ?",
+            (self.clock_us(), limit),
+        )
+        return [rows.record(row) for row in found]
+
+    # -- ownership -----------------------------------------------------------------------------
+
+    def acquire(self, run: str, owner: str, ttl_us: int) -> Lease:
+        assert ttl_us > 0 and owner
+        with self.file.writing() as db:
+            now = self.clock_us()
+            at = self._head(db, run)
+            self._refuse_ended(at)
+            self._refuse_owned(at, now, but=owner)
+            until, epoch = now + ttl_us, at.epoch + 1
+            db.execute(
+                "UPDATE runs SET state = 'running', reason = NULL, owner = ?, epoch = ?,"
+                " lease_us = ?, lease_until_us = ?, wake_at_us = NULL, waits_for = NULL,"
+                " due_us = ?, updated_us = ? WHERE number = ?",
+                (owner, epoch, ttl_us, until, until, now, at.number),
+            )
+            writes.remember(db, at, "running", None, owner, epoch, now)
+        return Lease(run, owner, epoch, at.generation, until)
+
+    def renew(self, lease: Lease, ttl_us: int) -> Lease:
+        assert ttl_us > 0
+
+        def longer(db: Any, at: writes.Head, now: int) -> int:
+            until = now + ttl_us
+            db.execute(
+                "UPDATE runs SET lease_us = ?, lease_until_us = ?, due_us = ? WHERE number = ?",
+                (ttl_us, until, until, at.number),
+            )
+            return until
+
+        return replace(lease, until_us=self._as_owner(lease, "renew", longer))
+
+    def _as_owner(
+        self, lease: Lease, what: str, act: Callable[[Any, writes.Head, int], int]
+    ) -> int:
+        """`act(connection, head, now)` in a transaction in which the lease is the latest."""
+        with self.file.writing() as db:
+            at = writes.head(db, lease.run)
+            why = late(at, lease)
+            if why is None:
+                assert at is not None
+                return act(db, at, self.clock_us())
+        if at is not None:
+            self._refused(at.number, lease, what)
+        raise too_late(self.path, lease, what, why)
+
+    def _refused(self, number: int, lease: Lease, what: str) -> None:
+        try:
+            with self.file.writing() as db:
+                db.execute(
+                    "INSERT INTO refusals (run, at_us, refused, owner, epoch)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (number, self.clock_us(), what, lease.owner, lease.epoch),
+                )
+                db.execute(
+                    "DELETE FROM refusals WHERE run = ?1 AND id <= (SELECT id FROM refusals"
+                    " WHERE run = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    (number, REFUSALS_MAX),
+                )
+        except (StoreError, OmegaBug):
+            pass  # no room for it, or the run was pruned since: it is refused all the same
+
+    # -- the journal ---------------------------------------------------------------------------
+
+    def append(self, lease: Lease, batch: Batch) -> int:
+        prepared = self._prepared(batch)
+        return self._as_owner(
+            lease, "append", lambda db, at, now: writes.write(db, at, prepared, now)
+        )
+
+    def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
+        def both(db: Any, at: writes.Head, now: int) -> int:
+            db.execute("SAVEPOINT act")
+            try:
+                batch = act(db)
+            except BaseException as error:
+                raise _Raised(error) from None
+            try:
+                db.execute("RELEASE act")
+            except Exception:
+                raise HostError(
+                    f"{self.path}: run {lease.run}: what ran in its transaction has ended it",
+                    hint="leave COMMIT and ROLLBACK to the store; SAVEPOINT is fine",
+                ) from None
+            return writes.write(db, at, self._prepared(batch), now)
+
+        try:
+            return self._as_owner(lease, "transact", both)
+        except _Raised as raised:
+            error = raised.error
+        raise error
+
+    def _prepared(self, batch: Batch) -> writes.Prepared:
+        return writes.prepare(
+            batch, writes.pack_blobs(batch.blobs, self._has_blob) if batch.blobs else {}
+        )
+
+    def journal(self, run: str, after: int = 0, until: int | None = None) -> Iterator[list[str]]:
+        with self.file.reading() as db:
+            parts = rows.lineage(db, self._number(db, run))
+        return itertools.chain.from_iterable(
+            self._entries(
+                *(run, part, max(after, part.after)),
+                part.until if until is None else min(part.until, until),
+            )
+            for part in parts
+        )
+
+    def _entries(self, run: str, part: rows.Part, after: int, last: int) -> Iterator[list[str]]:
+        while after < last:
+            found = self.file.read(
+                "SELECT seq, crc, is_deflated, facts FROM journal"
+                " WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+                (part.run, after, last, ENTRIES_AT_ONCE),
+            )
+            for seq, *kept in found:
+                after += 1
+                if seq != after:
+                    break
+                try:
+                    yield rows.facts_of(*kept)
+                except ValueError as error:
+                    raise self.file.damaged(f"entry {seq} of run {run}: {error}") from None
+            if not found or seq != after:
+                missing = after if found else after + 1
+                raise self.file.damaged(f"run {run} has no entry {missing}")
+
+    def blob(self, hash: str) -> bytes:
+        row = self.file.one("SELECT is_deflated, content FROM blobs WHERE hash = ?", (hash,))
+        if row is None:
+            raise no_content(self.path, hash)
+        try:
+            content = rows.unpacked(*row)
+        except ValueError:
+            content = b""
+        if rows.hash_of(content) != hash:
+            raise self.file.damaged(f"the content {hash} has another sha256")
+        return content
+
+    def _has_blob(self, hash: str) -> bool:
+        return self.file.one("SELECT 1 FROM blobs WHERE hash = ?", (hash,)) is not None
+
+    def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
+        found: dict[int, tuple[Intent, Result | None]] = {}
+        with self.file.reading() as db:
+            for part in rows.lineage(db, self._number(db, run)):
+                for row in db.execute(
+                    f"{rows.EFFECT} WHERE run = ? AND incarnation = ? AND seq <= ?",
+                    (part.run, part.incarnation, part.until),
+                ):
+                    found[row[0]] = rows.effect(row, part.until)
+        return [found[n] for n in sorted(found) if not open_only or found[n][1] is None]
+
+    # -- signals -------------------------------------------------------------------------------
+
+    def signal(self, run: str, name: str, value: Any, *, key: str, who: str) -> bool:
+        text = rows.to_json(value)
+        with self.file.writing() as db:
+            now = self.clock_us()
+            at = self._head(db, run)
+            if db.execute(
+                "SELECT 1 FROM signals WHERE run = ? AND key = ?", (at.number, key)
+            ).fetchone():
+                return False
+            self._refuse_ended(at)
+            db.execute(
+                "INSERT INTO signals (run, name, value, key, who, at_us) VALUES (?, ?, ?, ?, ?, ?)",
+                (at.number, name, text, key, who, now),
+            )
+            if at.state == "suspended":
+                db.execute(
+                    "UPDATE runs SET due_us = min(coalesce(due_us, ?1), ?1) WHERE number = ?2"
+                    " AND ?3 IN (SELECT value FROM json_each(waits_for))",
+                    (now, at.number, name),
+                )
+        return True
+
+    def signals(self, run: str, *, waiting_only: bool = True) -> list[Signal]:
+        with self.file.reading() as db:
+            found = db.execute(
+                f"{rows.SIGNAL} JOIN runs r ON r.number = s.run WHERE r.number = ?"
+                " AND (s.taken_seq IS NULL OR NOT ?) ORDER BY s.id",
+                (self._number(db, run), waiting_only),
+            ).fetchall()
+        return [rows.signal(row) for row in found]
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def change(self, run: str, change: Change, *, who: str) -> RunRecord:
+        with self.file.writing() as db:
+            now = self.clock_us()
+            at = self._head(db, run)
+            self._refuse_ended(at)
+            self._refuse_owned(at, now)
+            if not states.is_allowed(at.state, change.state) or change.state == "running":
+                raise no_change(self.path, run, at.state, change.state)
+            writes.change(db, at, change, who, now)
+            return self._record(db, run)
+
+    def history(self, run: str) -> list[dict[str, Any]]:
+        with self.file.reading() as db:
+            number = self._number(db, run)
+            changes = db.execute(
+                "SELECT at_us, old, new, reason, owner, epoch FROM history WHERE run = ?"
+                " ORDER BY id",
+                (number,),
+            ).fetchall()
+            refused = db.execute(
+                "SELECT at_us, refused, owner, epoch FROM refusals WHERE run = ? ORDER BY id",
+                (number,),
+            ).fetchall()
+        found = [_named("at_us from to reason owner epoch", row) for row in changes]
+        found += [_named("at_us refused owner epoch", row) for row in refused]
+        return sorted(found, key=lambda fact: int(fact["at_us"]))
+
+    def prune(self, *, ended_before_us: int, keep: Sequence[str] = ()) -> int:
+        pruned = 0
+        while True:
+            with self.file.writing() as db:
+                numbers = [
+                    row[0]
+                    for row in db.execute(
+                        "SELECT number FROM runs r WHERE state IN (SELECT value FROM json_each(?))"
+                        " AND updated_us < ? AND id NOT IN (SELECT value FROM json_each(?))"
+                        " AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.parent = r.number) LIMIT ?",
+                        (
+                            rows.to_json(list(states.ENDS)),
+                            ended_before_us,
+                            rows.to_json(list(keep)),
+                            PRUNED_AT_ONCE,
+                        ),
+                    )
+                ]
+                for number in numbers:
+                    _delete(db, number)
+            if not numbers:
+                return pruned
+            pruned += len(numbers)
+
+    def backup(self, path: str) -> None:
+        backups.backup(self.file, path, self._connect)
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, each in a sentence: nothing, mostly. Reads all of it."""
+        return check(self.file)
+
+    # Inside
+
+    def _head(self, db: Any, run: str) -> writes.Head:
+        at = writes.head(db, run)
+        if at is None:
+            raise self._unknown(run)
+        return at
+
+    def _number(self, db: Any, run: str) -> int:
+        row = db.execute("SELECT number FROM runs WHERE id = ?", (run,)).fetchone()
+        if row is None:
+            raise self._unknown(run)
+        return int(row[0])
+
+    def _record(self, db: Any, run: str) -> RunRecord:
+        return rows.record(db.execute(f"{rows.RUN} WHERE r.id = ?", (run,)).fetchone())
+
+    def _unknown(self, run: str) -> UnknownRun:
+        return unknown(self.path, run, self._newest())
+
+    def _newest(self) -> list[str]:
+        found = self.file.read("SELECT id FROM runs ORDER BY number DESC LIMIT ?", (ALIKE_AMONG,))
+        return [row[0] for row in found]
+
+    def _refuse_ended(self, at: writes.Head) -> None:
+        if at.state in states.ENDS:
+            raise ended(self.path, at.id, at.state)
+
+    def _refuse_owned(self, at: writes.Head, now: int, but: str | None = None) -> None:
+        if at.owner is not None and at.owner != but:
+            assert at.lease_until_us is not None
+            if at.lease_until_us > now:
+                raise owned(self.path, at.id, at.owner, at.lease_until_us, now)
+
+
+class _Raised(BaseException):
+    """What a host's own part of a transaction raised, on its way out of it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _named(names: str, row: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names.split(), row, strict=True))
+
+
+def _delete(db: Any, number: int) -> None:
+    blobs = db.execute("SELECT blob FROM refs WHERE run = ?", (number,)).fetchall()
+    for table in ("journal", "effects", "refs", "signals", "history", "refusals", "incarnations"):
+        db.execute(f"DELETE FROM {table} WHERE run = ?", (number,))
+    db.execute("DELETE FROM runs WHERE number = ?", (number,))
+    for (blob,) in blobs:
+        db.execute(
+            "DELETE FROM blobs WHERE number = ?1 AND NOT EXISTS"
+            " (SELECT 1 FROM refs WHERE blob = ?1)",
+            (blob,),
+        )
