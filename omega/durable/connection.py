@@ -217,6 +217,9 @@ class File:
         newest = len(migrations)
         version = self._version(newest)
         if self.read("PRAGMA journal_mode")[0][0] != "wal":
+            # With FULL, the old mode's journal could be there again after a power failure, and
+            # undo what was written since. EXTRA has its folder written, too.
+            self.read("PRAGMA synchronous = EXTRA")
             mode = self.read("PRAGMA journal_mode = WAL")[0][0]
             if mode != "wal":
                 raise StoreError(

@@ -183,9 +183,6 @@ def test_the_schema_of_this_format_is_what_it_was_when_it_was_made() -> None:
     """A change of the table of states, or of the tables, is a new format: add a migration."""
     made = [hashlib.sha256("\n".join(m).encode()).hexdigest()[:16] for m in schema.MIGRATIONS]
     assert made == FORMATS
-    assert all(
-        re.match(r"(CREATE|ALTER|DROP|INSERT|UPDATE)", s) for m in schema.MIGRATIONS for s in m
-    )
 
 
 FORMATS = ["75c85e26faf118d2"]
