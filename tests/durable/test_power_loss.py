@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from omega.durable.records import Change, NewRun
 from omega.durable.sqlite import SQLiteStore
 from omega.errors import Fenced
 from tests.durable import apsw_face, power
-from tests.durable.kit import TTL, Clock, blob, done, fact, intent, never
+from tests.durable.kit import TTL, Clock, blob, done, fact, intent, never, unsynced
 
 CUTS = int(os.environ.get("OMEGA_POWER_CUTS", "500"))
 CHECKPOINT_PAGES = 24  # often, so that many cuts fall into one
@@ -37,16 +36,6 @@ class Connection(apsw_face.Connection):
         if sql == "PRAGMA synchronous = FULL":
             sql = f"PRAGMA synchronous = {self.synchronous}"
         return super().execute(sql, parameters)
-
-
-def unsynced(path: str) -> sqlite3.Connection:
-    """To look at what is left: faster."""
-    return sqlite3.connect(path, timeout=0, isolation_level=None, factory=Unsynced)
-
-
-class Unsynced(sqlite3.Connection):
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        return super().execute(sql.replace("synchronous = FULL", "synchronous = OFF"), *parameters)
 
 
 def dump(store: SQLiteStore) -> Any:
