@@ -101,6 +101,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         {
             "omega.effects": "the door itself",
             "omega.durable.backups": "the folder of a backup, to have its name written",
+            "omega.durable.doctor": "the system's list of what is mounted",
             "omega.programs": "reads the program's own text",
             "omega.lisp.cache": "owns the cache files",
             "omega.tape.files": "owns the files of tapes",

@@ -88,8 +88,8 @@ _BOOKS = (
     (
         "its incarnations are not counted through",
         """SELECT r.id FROM runs r LEFT JOIN incarnations i ON i.run = r.number GROUP BY r.number
-        HAVING count(*) <> r.incarnation OR max(i.incarnation) <> r.incarnation
-        OR max(i.first_seq) <> r.first_seq""",
+        HAVING count(i.run) <> r.incarnation OR max(i.incarnation) IS NOT r.incarnation
+        OR max(i.first_seq) IS NOT r.first_seq""",
     ),
     (
         "its history does not end with its state",

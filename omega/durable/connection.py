@@ -113,7 +113,7 @@ class File:
     def copy_to(self, path: str, connect: Connect) -> None:
         """Make the file at `path` what this one is at one moment, in one transaction there."""
         sqlite, left = self._sqlite, self._wait_s
-        target = connect(path)
+        target: Any = None
 
         def waits(status: int, remaining: int, total: int) -> None:
             nonlocal left
@@ -123,12 +123,15 @@ class File:
                     raise self._busy(path)
 
         try:
+            target = connect(path)
             target.execute("PRAGMA synchronous = FULL")
             self.db.backup(target, progress=waits, sleep=COPY_PAUSE_S)
         except sqlite.Error as error:
-            self.fail(error)
+            is_damaged = self._code(error) & 0xFF == sqlite.SQLITE_CORRUPT
+            self.fail(error, self.path if is_damaged else path)
         finally:
-            target.close()
+            if target is not None:
+                target.close()
 
     def token(self) -> str:
         return f"{self.rng.getrandbits(64):016x}"
@@ -217,6 +220,9 @@ class File:
         newest = len(migrations)
         version = self._version(newest)
         if self.read("PRAGMA journal_mode")[0][0] != "wal":
+            # With FULL, the old mode's journal could be there again after a power failure, and
+            # undo what was written since. EXTRA has its folder written, too.
+            self.read("PRAGMA synchronous = EXTRA")
             mode = self.read("PRAGMA journal_mode = WAL")[0][0]
             if mode != "wal":
                 raise StoreError(
@@ -294,39 +300,40 @@ class File:
     def _code(self, error: Exception) -> int:
         return int(getattr(error, "sqlite_errorcode", 0) or 0)
 
-    def fail(self, error: Exception) -> NoReturn:
-        """Raise what an error of SQLite means."""
+    def fail(self, error: Exception, path: str | None = None) -> NoReturn:
+        """Raise what an error of SQLite means. path: of the file, when it is not this one."""
+        path = path or self.path
         sqlite, code = self._sqlite, self._code(error)
         primary, said = code & 0xFF, str(error)
         if isinstance(error, (sqlite.ProgrammingError, sqlite.InterfaceError)):
             raise error  # used from another thread, or our bug
         if primary in (sqlite.SQLITE_BUSY, sqlite.SQLITE_LOCKED):
-            raise self._busy(self.path) from error
+            raise self._busy(path) from error
         if primary == sqlite.SQLITE_FULL or code in (
             sqlite.SQLITE_IOERR_WRITE,
             sqlite.SQLITE_IOERR_SHMSIZE,
         ):
             raise StoreFull(
-                f"{self.path}: the store has no room for more: {said}",
+                f"{path}: the store has no room for more: {said}",
                 hint="nothing was changed; make room on its disk, then the same may be tried again",
             ) from error
         if primary in (sqlite.SQLITE_NOTADB, sqlite.SQLITE_CORRUPT):
             fact = "it is no SQLite file" if primary == sqlite.SQLITE_NOTADB else said
             raise self.damaged(fact) from error
         if primary == sqlite.SQLITE_CONSTRAINT:
-            raise OmegaBug(
-                f"{self.path}: the store refuses what it was told to write: {said}"
-            ) from (error)
+            raise OmegaBug(f"{path}: the store refuses what it was told to write: {said}") from (
+                error
+            )
         raise StoreError(
-            f"{self.path}: the store cannot be used: {said}", hint=self._why(primary)
+            f"{path}: the store cannot be used: {said}", hint=self._why(path, primary)
         ) from error
 
-    def _why(self, primary: int) -> str:
+    def _why(self, path: str, primary: int) -> str:
         """What may be the matter with a path."""
-        folder = os.path.dirname(os.path.abspath(self.path))
+        folder = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(folder):
             return f"there is no folder {folder}: make it, or name another file"
-        if os.path.isdir(self.path):
+        if os.path.isdir(path):
             return "it is a folder: name a file"
         if primary == self._sqlite.SQLITE_READONLY:
             return "the file, or its disk, is read-only: a store is written to whenever it is used"

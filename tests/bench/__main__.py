@@ -24,6 +24,7 @@ from tests.bench import (
     scheduler_growth,
     schedulers,
     start,
+    stores,
 )
 from tests.bench.kit import (
     HEAD,
@@ -51,6 +52,7 @@ GROUPS = {
     ],
     "Replay, beside the recorded run": replays.CASES,
     "Exploring schedules": explored.CASES,
+    "Stores of runs": stores.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
         *growth.CASES,
         *scheduler_growth.CASES,

@@ -1,0 +1,595 @@
+"""What every store does, whatever keeps the runs. Times are set; nothing here waits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from omega.durable.records import Change, NewRun, Totals
+from omega.durable.store import Store
+from omega.errors import (
+    Fenced,
+    HostError,
+    OmegaBug,
+    RunEnded,
+    RunExists,
+    RunOwned,
+    StoreError,
+    UnknownRun,
+)
+from tests.durable.kit import SECOND, TTL, Clock, Kept, blob, done, fact, intent
+
+
+@pytest.fixture
+def store(kept: Kept) -> Store:
+    return kept.open()
+
+
+def new(id: str = "r1", **rest: object) -> NewRun:
+    return NewRun(id, "job", {"args": [1, "ö", None]}, **rest)
+
+
+def journal(store: Store, run: str, *bounds: int) -> list[list[str]]:
+    return list(store.journal(run, *bounds))
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def test_a_created_run_is_pending_and_read_back_as_it_was(store: Store, clock: Clock) -> None:
+    made = store.create(new())
+    assert made == store.run("r1") == store.find("r") == store.runs()[0] == store.due()[0]
+    assert (made.state, made.epoch, made.seq, made.first_seq, made.incarnation) == (
+        *("pending", 0, 0, 1),
+        1,
+    )
+    assert made.header == {"args": [1, "ö", None]} and made.totals == Totals()
+    assert made.created_us == made.updated_us == clock.now
+    assert journal(store, "r1") == [] and store.effects("r1") == []
+
+
+def test_an_id_is_taken_once(store: Store) -> None:
+    store.create(new())
+    with pytest.raises(RunExists, match="there is a run r1 already"):
+        store.create(new())
+
+
+def test_an_unknown_run_is_told_with_those_like_it(store: Store) -> None:
+    store.create(new("triage-7"))
+    for ask in (
+        lambda: store.run("triage-1"),
+        lambda: store.find("triage-1"),
+        lambda: store.acquire("triage-1", "w", TTL),
+        lambda: store.signal("triage-1", "go", 1, key="k", who="me"),
+        lambda: store.signals("triage-1"),
+        lambda: store.history("triage-1"),
+        lambda: store.journal("triage-1"),
+        lambda: store.effects("triage-1"),
+        lambda: store.change("triage-1", Change("cancelled", "no"), who="me"),
+        lambda: store.create(new("x", parent="triage-1")),
+    ):
+        with pytest.raises(UnknownRun) as caught:
+            ask()
+        assert "there is no run triage-1" in str(caught.value)
+        assert caught.value.hint == "did you mean triage-7?"
+
+
+def test_a_prefix_finds_one_run_or_says_which_there_are(store: Store) -> None:
+    for id in ("ab", "abc", "abd", "b"):
+        store.create(new(id))
+    assert store.find("abc").id == "abc" and store.find("b").id == "b"
+    assert store.find("ab").id == "ab"  # a whole id
+    with pytest.raises(UnknownRun, match="several runs begin with a: ab, abc, abd"):
+        store.find("a")
+    with pytest.raises(UnknownRun, match=r"several runs begin with nothing: ab, abc, abd, \.\.\."):
+        store.find("")
+
+
+def test_runs_are_listed_newest_first_by_state_and_name(store: Store) -> None:
+    for id in "abc":
+        store.create(NewRun(id, "odd" if id == "b" else "even", {}))
+    store.acquire("a", "w", TTL)
+    assert [r.id for r in store.runs()] == ["c", "b", "a"]
+    assert [r.id for r in store.runs(limit=2)] == ["c", "b"]
+    assert [r.id for r in store.runs(states=["running"])] == ["a"]
+    assert [r.id for r in store.runs(states=["pending", "running"], name="even")] == ["c", "a"]
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+def test_a_lease_is_exclusive_until_it_passes(kept: Kept, store: Store, clock: Clock) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w1", TTL)
+    assert (lease.epoch, lease.until_us, lease.generation) == (
+        *(1, clock.now + TTL),
+        store.generation,
+    )
+    other = kept.open()
+    with pytest.raises(RunOwned) as caught:
+        other.acquire("r1", "w2", TTL)
+    assert (caught.value.owner, caught.value.until_us) == ("w1", lease.until_us)
+    assert other.due() == []
+    clock.passes(TTL)
+    assert [r.id for r in other.due()] == ["r1"]
+    assert store.append(lease, fact("late, and nobody came")) == 1  # good until taken over
+    clock.passes(TTL)
+    assert other.acquire("r1", "w2", TTL).epoch == 2
+    assert (store.run("r1").owner, store.run("r1").state) == ("w2", "running")
+
+
+def test_a_late_writer_is_fenced_and_remembered(kept: Kept, store: Store, clock: Clock) -> None:
+    store.create(new())
+    late = store.acquire("r1", "w1", TTL)
+    store.append(late, fact("one"))
+    clock.passes(TTL)
+    lease = kept.open().acquire("r1", "w2", TTL)
+    before = store.run("r1")
+    for write in (
+        lambda: store.append(late, fact("two", intents=[intent(1)], blobs=blob(b"x"))),
+        lambda: store.transact(late, lambda db: pytest.fail("it must not come to this")),
+        lambda: store.renew(late, TTL),
+    ):
+        with pytest.raises(Fenced, match=r"run r1: \w+ of w1 comes too late \(epoch 1\): w2 has"):
+            write()
+    assert store.run("r1") == before and journal(store, "r1") == [["one"]]
+    with pytest.raises(StoreError):
+        store.blob(next(iter(blob(b"x"))))
+    refused = [f for f in store.history("r1") if "refused" in f]
+    assert [(f["refused"], f["owner"], f["epoch"]) for f in refused] == [
+        *(("append", "w1", 1), ("transact", "w1", 1)),
+        ("renew", "w1", 1),
+    ]
+    assert store.append(lease, fact("two")) == 2
+
+
+def test_a_lease_of_an_owner_who_gave_the_run_back_is_worth_nothing(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w1", TTL)
+    store.append(lease, fact("one", change=Change("pending")))
+    with pytest.raises(Fenced, match="it is pending"):
+        store.append(lease, fact("two"))
+    assert store.acquire("r1", "w1", TTL).epoch == 2
+    with pytest.raises(Fenced, match="epoch 2"):
+        store.append(lease, fact("two"))
+
+
+def test_an_owner_may_take_its_own_run_again(store: Store) -> None:
+    store.create(new())
+    first = store.acquire("r1", "w1", TTL)
+    assert store.acquire("r1", "w1", TTL).epoch == 2
+    with pytest.raises(Fenced):
+        store.renew(first, TTL)
+
+
+def test_a_write_extends_the_lease_once_less_than_half_is_left(store: Store, clock: Clock) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w1", TTL)
+    clock.passes(TTL // 2)
+    store.append(lease, fact("a"))
+    assert store.run("r1").lease_until_us == lease.until_us
+    clock.passes(1)
+    store.append(lease, fact("b"))
+    assert store.run("r1").lease_until_us == clock.now + TTL
+    longer = store.renew(lease, 3 * TTL)
+    assert store.run("r1").lease_until_us == longer.until_us == clock.now + 3 * TTL
+    clock.passes(3 * TTL - 1)
+    store.transact(longer, lambda db: fact("c"))
+    assert store.run("r1").lease_until_us == clock.now + 3 * TTL  # as long as was asked for last
+
+
+def test_a_restored_store_refuses_whoever_wrote_before(kept: Kept, clock: Clock) -> None:
+    store = kept.open()
+    for id in ("r1", "r2"):
+        store.create(new(id))
+    lease = store.acquire("r1", "w1", TTL)
+    store.append(lease, fact("kept"))
+    copy, before = kept.copy(), store.generation
+    store.append(lease, fact("lost"))
+    other = store.acquire("r2", "w1", TTL)
+    store.create(new("r3"))
+    third = store.acquire("r3", "w1", TTL)
+    after = kept.put_back(copy)
+    assert after == store.generation != before  # also for whoever had it open
+    assert journal(store, "r1") == [["kept"]] and store.run("r2").state == "pending"
+    for dead in (lease, other):
+        with pytest.raises(Fenced, match="the store was restored from a backup since"):
+            store.append(dead, fact("late"))
+    with pytest.raises(Fenced, match="there is no such run any more"):
+        store.append(third, fact("late"))
+    assert [r.id for r in store.due()] == ["r2", "r1"] or [r.id for r in store.due()] == [
+        *("r1", "r2"),
+    ]
+    assert store.acquire("r1", "w2", TTL).generation == after
+    assert kept.put_back(copy) != after
+
+
+# -- the journal -----------------------------------------------------------------------------------
+
+
+def test_entries_are_read_back_in_order_and_within_bounds(kept: Kept, store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    wanted = [[f"fact {i}", "", "ö" * i * 40] for i in range(1, 301)]
+    for i, facts in enumerate(wanted, 1):
+        assert store.append(lease, fact(*facts)) == i
+    assert journal(kept.open(), "r1") == wanted
+    assert journal(store, "r1", 200) == wanted[200:]
+    assert journal(store, "r1", 3, 5) == wanted[3:5]
+    assert journal(store, "r1", 300) == journal(store, "r1", 5, 5) == []
+
+
+def test_a_batch_without_facts_tells_the_last_entry(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    assert store.append(lease, fact(intents=[intent(1)])) == 0
+    assert store.append(lease, fact("a")) == 1
+    assert store.append(lease, fact(results=[done(1)])) == 1
+    assert journal(store, "r1") == [["a"]]
+
+
+def test_content_is_kept_once_and_told_by_its_hash(store: Store) -> None:
+    content = blob(b"(display 1)" * 1000) | blob(b"") | blob(bytes(range(256)) * 3)
+    store.create(new(blobs=content))
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("a", blobs=content | blob(b"more")))
+    for hash, bytes_ in (content | blob(b"more")).items():
+        assert store.blob(hash) == bytes_
+    with pytest.raises(StoreError, match="there is no content abc"):
+        store.blob("abc")
+    with pytest.raises(OmegaBug, match="has another sha256"):
+        store.append(lease, fact("b", blobs={"0" * 64: b"x"}))
+    assert journal(store, "r1") == [["a"]]
+
+
+def test_effects_have_totals(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("1", intents=[intent(1, 50), intent(2, 70, "idempotent")]))
+    assert store.effects("r1", open_only=True) == [
+        *((intent(1, 50), None), (intent(2, 70, "idempotent"), None)),
+    ]
+    store.append(lease, fact("2", results=[done(2, 3, 4)], intents=[intent(3)]))
+    store.append(lease, fact("3", results=[done(1, 30, 40, "error"), done(3, outcome="unknown")]))
+    assert store.effects("r1") == [
+        (intent(1, 50), done(1, 30, 40, "error")),
+        (intent(2, 70, "idempotent"), done(2, 3, 4)),
+        (intent(3), done(3, outcome="unknown")),
+    ]
+    assert store.run("r1").totals == Totals(2, 33, 44) and not store.effects("r1", open_only=True)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_an_effect_ends_once_and_begins_once(store: Store, again: bool) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("1", intents=[intent(1)]))
+    store.append(lease, fact("2", results=[done(1, 1, 1)]))
+    before = store.run("r1")
+    with pytest.raises(OmegaBug):
+        store.append(lease, fact("3", results=[done(1 if again else 2, 5, 5)]))
+    with pytest.raises(OmegaBug):
+        store.append(lease, fact("3", intents=[intent(1)]))
+    assert store.run("r1") == before and journal(store, "r1") == [["1"], ["2"]]
+
+
+def test_a_new_incarnation_begins_behind_its_entry_and_keeps_the_totals(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("a", intents=[intent(1)]))
+    store.append(lease, fact("b", results=[done(1, 1, 2)], continues_with={"args": 2}))
+    run = store.run("r1")
+    assert (run.incarnation, run.first_seq, run.seq, run.header) == (2, 3, 2, {"args": 2})
+    assert run.totals == Totals(1, 1, 2) and run.state == "running"
+    assert journal(store, "r1") == [] and store.effects("r1") == []
+    store.append(lease, fact("c", intents=[intent(1)]))  # numbers begin anew
+    assert journal(store, "r1") == [["c"]] and store.effects("r1") == [(intent(1), None)]
+
+
+# -- forks -----------------------------------------------------------------------------------------
+
+
+def test_a_fork_shares_the_entries_and_effects_up_to_its_entry(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("1", intents=[intent(1, 9)]))
+    store.append(lease, fact("2", results=[done(1, 5, 5)], intents=[intent(2, 9)]))
+    store.append(lease, fact("3", results=[done(2, 5, 5)]))
+    fork = store.create(new("r2", parent="r1", parent_seq=2))
+    assert (fork.parent, fork.parent_seq, fork.seq, fork.first_seq) == ("r1", 2, 2, 1)
+    assert fork.totals == Totals()  # it has paid nothing
+    assert journal(store, "r2") == [["1"], ["2"]]
+    assert store.effects("r2") == [(intent(1, 9), done(1, 5, 5)), (intent(2, 9), None)]
+    mine = store.acquire("r2", "w", TTL)
+    assert store.append(mine, fact("3b", results=[done(2, 7, 8)], intents=[intent(3)])) == 3
+    assert store.effects("r2")[1:] == [(intent(2, 9), done(2, 7, 8)), (intent(3), None)]
+    assert store.effects("r1")[1] == (intent(2, 9), done(2, 5, 5))
+    assert store.run("r2").totals == Totals(1, 7, 8)
+    assert journal(store, "r2", 1) == [["2"], ["3b"]] and journal(store, "r1", 2) == [["3"]]
+
+
+def test_forks_of_forks_share_what_their_ancestors_have(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    for i in range(1, 5):
+        store.append(lease, fact(f"r1 {i}"))
+    for depth in range(2, 9):
+        store.create(new(f"r{depth}", parent=f"r{depth - 1}", parent_seq=depth + 1))
+        lease = store.acquire(f"r{depth}", "w", TTL)
+        for i in range(depth + 2, depth + 5):
+            assert store.append(lease, fact(f"r{depth} {i}")) == i
+    assert journal(store, "r8") == [
+        *(["r1 1"], ["r1 2"], ["r1 3"]),
+        *([f"r{d} {d + 2}"] for d in range(2, 8)),
+        *(["r8 10"], ["r8 11"], ["r8 12"]),
+    ]
+    store.create(new("low", parent="r8", parent_seq=2))  # below where r8 was forked off
+    assert journal(store, "low") == [["r1 1"], ["r1 2"]]
+    store.create(new("bare", parent="r8"))
+    assert journal(store, "bare") == []
+    with pytest.raises(StoreError, match="run r8 has no entry 13 to fork at"):
+        store.create(new("high", parent="r8", parent_seq=13))
+
+
+def test_a_fork_of_an_earlier_incarnation_shares_that_one(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    for i in range(1, 7):
+        last = {"continues_with": {"at": i}} if i % 2 == 0 else {}
+        store.append(lease, fact(f"{i}", **last))
+    fork = store.create(new("r2", parent="r1", parent_seq=4))
+    assert (fork.first_seq, fork.incarnation) == (3, 1)
+    assert journal(store, "r2") == [["3"], ["4"]]
+    mine = store.acquire("r2", "w", TTL)
+    store.append(mine, fact("5b", continues_with={}))
+    store.append(mine, fact("6b"))
+    assert journal(store, "r2") == [["6b"]]
+    store.create(new("r3", parent="r2", parent_seq=5))
+    assert journal(store, "r3") == [["3"], ["4"], ["5b"]]
+
+
+# -- transactions with what is the host's ----------------------------------------------------------
+
+
+class Own:
+    """The host's own data beside the runs: a count."""
+
+    def __init__(self, kept: Kept, store: Store) -> None:
+        self.memory, self.store = kept.name == "memory", store
+        lease = store.acquire("r1", "setup", TTL)
+        if not self.memory:
+            sql = "CREATE TABLE mine (n INTEGER)"
+            store.transact(lease, lambda db: (db.execute(sql), fact(change=Change("pending")))[1])
+        else:
+            store.append(lease, fact(change=Change("pending")))
+
+    def add(self, db: object) -> None:
+        if self.memory:
+            db["mine"] = db.get("mine", 0) + 1
+        else:
+            db.execute("INSERT INTO mine VALUES (1)")
+
+    def count(self) -> int:
+        if self.memory:
+            return self.store.tables.get("mine", 0)
+        return self.store.file.one("SELECT count(*) FROM mine")[0]
+
+
+def test_what_a_transaction_does_and_what_it_writes_is_one(kept: Kept, store: Store) -> None:
+    store.create(new())
+    own = Own(kept, store)
+    lease = store.acquire("r1", "w", TTL)
+
+    def act(db: object) -> object:
+        own.add(db)
+        return fact("added", intents=[intent(1, 0, "transactional")], results=[done(1)])
+
+    assert store.transact(lease, act) == 1
+    assert own.count() == 1 and journal(store, "r1") == [["added"]]
+
+    class Mine(Exception):
+        pass
+
+    def fails(db: object) -> object:
+        own.add(db)
+        raise Mine("no")
+
+    def is_a_bug(db: object) -> object:
+        own.add(db)
+        return fact("again", results=[done(7)])
+
+    for broken, error in ((fails, Mine), (is_a_bug, OmegaBug)):
+        with pytest.raises(error):
+            store.transact(lease, broken)
+        assert own.count() == 1 and journal(store, "r1") == [["added"]]
+    with pytest.raises(KeyboardInterrupt):
+        store.transact(lease, lambda db: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert store.transact(lease, act_without_effect(own)) == 2 and own.count() == 2
+
+
+def act_without_effect(own: Own) -> object:
+    def act(db: object) -> object:
+        own.add(db)
+        return fact("more")
+
+    return act
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+def test_a_signal_is_left_once_and_taken_once(store: Store, clock: Clock) -> None:
+    store.create(new())
+    assert store.signal("r1", "go", {"x": [1]}, key="a", who="me")
+    assert not store.signal("r1", "other", 2, key="a", who="you")
+    clock.passes(5)
+    assert store.signal("r1", "go", None, key="b", who="you")
+    first, second = store.signals("r1")
+    assert (first.name, first.value, first.key, first.who) == ("go", {"x": [1]}, "a", "me")
+    assert (second.value, second.at_us, second.taken_seq) == (None, clock.now, None)
+    assert first.id < second.id
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("took", taken=[first.id]))
+    assert store.signals("r1") == [second]
+    assert [s.taken_seq for s in store.signals("r1", waiting_only=False)] == [1, None]
+    for not_there in (first.id, 99):
+        with pytest.raises(OmegaBug, match="there is no signal"):
+            store.append(lease, fact("again", taken=[not_there]))
+    assert not store.signal("r1", "go", 1, key="a", who="me")  # also when it was taken
+    assert store.signal("r1", "go", 1, key="c", who="me")
+
+
+def test_a_key_belongs_to_its_run(store: Store) -> None:
+    for id in ("r1", "r2"):
+        store.create(new(id))
+        assert store.signal(id, "go", 1, key="a", who="me")
+
+
+def test_a_suspended_run_is_due_when_its_time_or_its_signal_comes(
+    store: Store, clock: Clock
+) -> None:
+    for id in ("time", "signal", "both", "early"):
+        store.create(new(id))
+        lease = store.acquire(id, "w", TTL)
+        if id == "early":
+            store.signal(id, "go", 1, key="k", who="me")  # came before it was suspended
+        wake = None if id == "signal" else clock.now + 100 * SECOND
+        names = () if id == "time" else ("go", "stop")
+        store.append(lease, fact("zzz", change=Change("suspended", None, wake, names)))
+    run = store.run("both")
+    assert (run.state, run.owner, run.wake_at_us, run.waits_for) == (
+        *("suspended", None, clock.now + 100 * SECOND),
+        ("go", "stop"),
+    )
+    assert [r.id for r in store.due()] == ["early"]
+    clock.passes(1)
+    store.signal("both", "unasked", 1, key="u", who="me")
+    store.signal("time", "go", 1, key="u", who="me")
+    assert [r.id for r in store.due()] == ["early"]
+    store.signal("signal", "stop", 1, key="s", who="me")
+    clock.passes(1)
+    store.signal("both", "go", 1, key="s", who="me")
+    assert [r.id for r in store.due()] == ["early", "signal", "both"]
+    assert [r.id for r in store.due(limit=2)] == ["early", "signal"]
+    clock.passes(100 * SECOND)
+    assert [r.id for r in store.due()] == ["early", "signal", "both", "time"]
+    store.acquire("both", "w", TTL)
+    run = store.run("both")
+    assert (run.wake_at_us, run.waits_for) == (None, ())
+
+
+# -- states ----------------------------------------------------------------------------------------
+
+
+def test_an_ended_run_refuses_everything_but_questions(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("end", change=Change("completed", outcome={"value": 3})))
+    run = store.run("r1")
+    assert (run.state, run.owner, run.outcome, run.reason) == (
+        "completed",
+        None,
+        {"value": 3},
+        None,
+    )
+    with pytest.raises(RunEnded, match="run r1 has ended: it is completed"):
+        store.acquire("r1", "w", TTL)
+    with pytest.raises(RunEnded):
+        store.signal("r1", "go", 1, key="k", who="me")
+    with pytest.raises(RunEnded):
+        store.change("r1", Change("cancelled", "late", outcome=None), who="me")
+    with pytest.raises(Fenced, match="it is completed"):
+        store.append(lease, fact("more"))
+    assert store.due() == [] and journal(store, "r1") == [["end"]]
+
+
+def test_an_outcome_may_be_nothing(store: Store) -> None:
+    store.create(new())
+    store.append(store.acquire("r1", "w", TTL), fact(change=Change("completed")))
+    assert store.run("r1").outcome is None and store.run("r1").state == "completed"
+
+
+def test_a_person_changes_what_nobody_owns(kept: Kept, store: Store, clock: Clock) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w1", TTL)
+    with pytest.raises(RunOwned):
+        store.change("r1", Change("cancelled", "enough"), who="me")
+    store.append(lease, fact("?", change=Change("blocked", "unknown-outcome")))
+    assert (store.run("r1").reason, store.due()) == ("unknown-outcome", [])
+    again = store.change("r1", Change("pending"), who="me")
+    assert (again.state, again.reason) == ("pending", None) and again == store.due()[0]
+    with pytest.raises(HostError, match="run r1 is pending: it cannot become blocked") as caught:
+        store.change("r1", Change("blocked", "x"), who="me")
+    assert caught.value.hint == "it may become cancelled"
+    lease = store.acquire("r1", "w1", TTL)
+    clock.passes(TTL)
+    store.change("r1", Change("cancelled", "its owner is gone", outcome=None), who="me")
+    with pytest.raises(Fenced, match="it is cancelled"):
+        store.append(lease, fact("late"))
+    assert [(f["from"], f["to"], f["owner"]) for f in store.history("r1") if "to" in f] == [
+        (None, "pending", None),
+        ("pending", "running", "w1"),
+        ("running", "blocked", "w1"),
+        ("blocked", "pending", "me"),
+        ("pending", "running", "w1"),
+        ("running", "cancelled", "me"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change("failed", None, outcome={}),
+        Change("blocked"),
+        Change("suspended"),
+        Change("suspended", "why", 5),
+        Change("completed", "why"),
+        Change("pending", wake_at_us=5),
+    ],
+)
+def test_a_change_that_does_not_tell_what_it_must_is_a_bug(store: Store, change: Change) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    before = store.run("r1")
+    with pytest.raises(OmegaBug, match="with what it was told"):
+        store.append(lease, fact("a", intents=[intent(1)], change=change))
+    assert store.run("r1") == before and store.effects("r1") == []
+
+
+# -- pruning ---------------------------------------------------------------------------------------
+
+
+def test_pruning_keeps_what_is_shared_and_what_goes_on(store: Store, clock: Clock) -> None:
+    contents = {id: blob(id.encode()) | blob(b"shared") for id in "abcde"}
+    for id in "abcde":
+        store.create(new(id, blobs=contents[id]))
+        lease = store.acquire(id, "w", TTL)
+        store.append(lease, fact(id))
+        if id != "e":
+            store.signal(id, "go", 1, key="k", who="me")
+            store.append(lease, fact(change=Change("completed")))
+        clock.passes(SECOND)
+    store.create(new("fork", parent="a", parent_seq=1))
+    late = clock.now - 2 * SECOND  # d has ended after
+    assert store.prune(ended_before_us=late, keep=["b"]) == 1
+    assert [r.id for r in store.runs()] == ["fork", "e", "d", "b", "a"]
+    with pytest.raises(StoreError):
+        store.blob(next(iter(blob(b"c"))))
+    assert store.blob(next(iter(blob(b"shared")))) == b"shared"
+    store.change("fork", Change("cancelled", "no"), who="me")
+    assert store.prune(ended_before_us=clock.now + 1) == 4  # the fork, then what it shared
+    assert [r.id for r in store.runs()] == ["e"]
+    assert store.blob(next(iter(blob(b"shared")))) == b"shared"
+    store.create(new("a"))
+    assert journal(store, "a") == [] and len(store.history("a")) == 1
+
+
+def test_what_is_told_is_json(store: Store) -> None:
+    """Changing what was given, or what was told, changes nothing in the store."""
+    value = {"x": [1]}
+    store.create(NewRun("r1", "job", value))
+    store.signal("r1", "go", value, key="k", who="me")
+    value["x"].append(2)
+    assert store.run("r1").header == store.signals("r1")[0].value == {"x": [1]}
+    json.dumps(store.history("r1"))

@@ -1,0 +1,535 @@
+"""Files that cannot be a store, or cannot be one now: told clearly, and left as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega.durable import schema, writes
+from omega.durable.backups import restore
+from omega.durable.connection import File
+from omega.durable.records import NewRun
+from omega.durable.sqlite import SQLiteStore
+from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, StoreFull
+from tests.durable.kit import TTL, Clock, blob, fact, intent, never
+
+ROOT = Path(__file__).parents[2]
+
+
+def opened(path: Path, **given: Any) -> SQLiteStore:
+    given = {"clock_us": Clock(), "rng": random.Random(1), "pause": never, **given}
+    return SQLiteStore(str(path), **given)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of a store with a run, closed."""
+    store = opened(tmp_path / "runs.db")
+    store.create(NewRun("r1", "job", {}, blob(b"y" * 9_000)))
+    lease = store.acquire("r1", "w", TTL)
+    for i in range(20):
+        store.append(lease, fact(f"fact {i} " + "x" * 900, intents=[intent(i, 5)]))
+    store.close()
+    return tmp_path / "runs.db"
+
+
+# -- files that are none ---------------------------------------------------------------------------
+
+
+def foreign_text(path: Path) -> None:
+    path.write_text("a shopping list, which is longer than SQLite's header is: bread, milk. " * 9)
+
+
+def foreign_tables(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE songs (title TEXT)")
+    db.commit()
+    db.close()
+
+
+def foreign_application(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA application_id = 77")
+    db.execute("VACUUM")
+    db.close()
+
+
+def newer(path: Path) -> None:
+    opened(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {schema.VERSION + 8}")
+    db.close()
+
+
+def no_table(path: Path) -> None:
+    opened(path).close()
+    db = sqlite3.connect(path)
+    db.execute("DROP TABLE signals")
+    db.close()
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "fact", "hint"),
+    [
+        (foreign_text, "the store is damaged: it is no SQLite file", "put back a backup"),
+        (foreign_tables, r"this SQLite file is no store of runs \(it has tables songs", "another"),
+        (
+            foreign_application,
+            r"no store of runs \(it has no tables of runs",
+            "has not been changed",
+        ),
+        (newer, r"made by a newer Omega \(format 9, this one knows 1\)", "use that Omega"),
+        (no_table, "the store is damaged: it has no table `signals`", "put back a backup"),
+        (a_folder, "the store cannot be used: ", "it is a folder: name a file"),
+    ],
+)
+def test_a_file_that_is_no_store_is_told_and_left_as_it_is(
+    tmp_path: Path, make: Any, fact: str, hint: str
+) -> None:
+    make(tmp_path / "runs.db")
+    before = contents(tmp_path)
+    with pytest.raises(StoreError, match=fact) as caught:
+        opened(tmp_path / "runs.db")
+    assert str(caught.value).startswith(f"{tmp_path}/runs.db: ") and hint in str(caught.value.hint)
+    assert contents(tmp_path) == before
+    with pytest.raises(StoreError):
+        restore(str(tmp_path / "other.db"), str(tmp_path / "runs.db"))
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="unable to open") as caught:
+        opened(tmp_path / "no" / "runs.db")
+    assert caught.value.hint == f"there is no folder {tmp_path}/no: make it, or name another file"
+
+
+def test_a_file_that_may_not_be_written_is_told(path: Path) -> None:
+    before = contents(path.parent)
+
+    def read_only(name: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=0, isolation_level=None)
+
+    store = opened(path, connect=read_only)
+    assert store.run("r1").seq == 20  # to look is possible
+    with pytest.raises(StoreError, match="attempt to write a readonly database") as caught:
+        store.create(NewRun("r2", "job", {}))
+    assert "the file, or its disk, is read-only" in str(caught.value.hint)
+    store.close()
+    assert {k: v for k, v in contents(path.parent).items() if k == "runs.db"} == before
+
+
+def test_a_store_in_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="SQLite keeps this one in the mode `memory`"):
+        SQLiteStore(":memory:")
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    store = opened(path)
+    store.close()
+    store.close()
+    with pytest.raises(Closed, match=r"runs\.db: this store is closed"):
+        store.run("r1")
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_is_found_and_told_never_raised_as_something_else(path: Path, seed: int) -> None:
+    """A page of the file is overwritten: what is read is right, or a StoreError."""
+    store = opened(path)
+    wanted = list(store.journal("r1"))
+    store.close()
+    rng = random.Random(seed)
+    content = bytearray(path.read_bytes())
+    at = rng.randrange(1, len(content) // 4096) * 4096
+    content[at : at + 4096] = rng.choice([bytes(4096), rng.randbytes(4096)])
+    path.write_bytes(content)
+    try:
+        store = opened(path)
+        assert store.check() != [] or list(store.journal("r1")) == wanted
+        for ask in (lambda: list(store.journal("r1")), store.runs, lambda: store.effects("r1")):
+            try:
+                ask()
+            except StoreError:
+                pass
+        store.close()
+    except StoreError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        (
+            "UPDATE journal SET facts = CAST(x'00' || facts AS BLOB) WHERE seq = 7",
+            "entry 7 of run r1 is damaged",
+        ),
+        ("UPDATE journal SET is_deflated = 1 - is_deflated WHERE seq = 7", "entry 7 of run r1"),
+        ("DELETE FROM journal WHERE seq = 7", "run r1 has no entry 7; its last is 20"),
+        ("DELETE FROM journal WHERE seq = 20", "run r1 has no entry 20; its last is 20"),
+        ("UPDATE blobs SET content = x'00'", "the content .* cannot be unpacked"),
+        ("UPDATE blobs SET content = x'00', is_deflated = 0", "the content .* has another sha256"),
+        ("DELETE FROM refs", "nothing refers to the content"),
+        ("UPDATE runs SET reserved = 1", "run r1: its totals are not what its effects come to"),
+        ("UPDATE effects SET seq = 99 WHERE number = 3", "entries that it does not have"),
+        ("DELETE FROM history WHERE new = 'pending'", "run r1: its history has a gap"),
+        ("DELETE FROM history WHERE new = 'running'", "its history does not end with its state"),
+        ("DELETE FROM incarnations", "run r1: its incarnations are not counted through"),
+        ("DELETE FROM store", "the store tells of itself 0 times"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM runs", "refers to nothing in runs"),
+    ],
+)
+def test_check_finds_what_does_not_fit(path: Path, sql: str, told: str) -> None:
+    db = sqlite3.connect(path)
+    db.executescript(sql)
+    db.close()
+    store = opened(path)
+    found = store.check()
+    store.close()
+    assert any(re.search(told, line) for line in found), found
+
+
+def test_a_damaged_entry_is_an_error_where_it_is_read(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.executescript("UPDATE journal SET facts = CAST(x'00' || facts AS BLOB) WHERE seq = 3")
+    db.executescript("DELETE FROM journal WHERE seq = 9; UPDATE blobs SET content = x'00'")
+    db.close()
+    store = opened(path)
+    entries = store.journal("r1")
+    assert next(entries)[0].startswith("fact 0") and next(entries)[0].startswith("fact 1")
+    with pytest.raises(StoreError, match="the store is damaged: entry 3 of run r1"):
+        next(entries)
+    with pytest.raises(StoreError, match="the store is damaged: run r1 has no entry 9"):
+        list(store.journal("r1", 3))
+    with pytest.raises(
+        StoreError, match=r"the store is damaged: the content .* has another sha256"
+    ):
+        store.blob(next(iter(blob(b"y" * 9_000))))
+    store.close()
+
+
+# -- no room ---------------------------------------------------------------------------------------
+
+
+def short_of_pages(name: str) -> sqlite3.Connection:
+    db = sqlite3.connect(name, timeout=0, isolation_level=None)
+    db.execute("PRAGMA max_page_count = 60")
+    return db
+
+
+def fill(store: SQLiteStore, acknowledged: list[str]) -> None:
+    """Write until there is no room."""
+    lease = store.acquire("r1", "w", TTL)
+    for i in range(1_000):
+        text = f"more {i} " + random.Random(i).randbytes(900).hex()
+        store.append(lease, fact(text, intents=[intent(1_000 + i)]))
+        acknowledged.append(text)
+    pytest.fail("there is no end to this disk")
+
+
+def test_a_full_disk_changes_nothing_and_the_store_goes_on_when_there_is_room(path: Path) -> None:
+    store, acknowledged = opened(path, connect=short_of_pages), []
+    with pytest.raises(StoreFull, match="the store has no room for more") as caught:
+        fill(store, acknowledged)
+    assert "make room on its disk" in str(caught.value.hint)
+    assert [facts[0] for facts in store.journal("r1", 20)] == acknowledged != []
+    assert store.check() == []
+    with pytest.raises(StoreFull):
+        store.create(NewRun("r2", "job", {"x": "y" * 100_000}))
+    store.close()
+    store = opened(path)
+    lease = store.acquire("r1", "w", TTL)
+    assert store.append(lease, fact("room again")) == 21 + len(acknowledged)
+    store.close()
+
+
+def test_a_late_writer_is_fenced_also_where_there_is_no_room_to_write_it_down(path: Path) -> None:
+    store = opened(path, connect=short_of_pages)
+    late = store.acquire("r1", "w", TTL)
+    with pytest.raises(StoreFull):
+        fill(store, [])
+    with pytest.raises(Fenced):
+        for _ in range(100):
+            store.append(late, fact("late"))
+    store.close()
+
+
+LIMITED = """
+import resource, sys
+from omega.durable.sqlite import SQLiteStore
+from omega.durable.records import Batch
+from omega.errors import StoreFull
+store = SQLiteStore(sys.argv[1])
+lease = store.acquire("r1", "w", 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    for i in range(100_000):
+        store.append(lease, Batch([f"more {i} " + "x" * 400]))
+        print(i, flush=True)
+except StoreFull as error:
+    print("full:", error.message, flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print("then:", store.append(lease, Batch(["room again"])), store.check())
+"""
+
+
+def test_a_limit_of_the_system_on_files_is_a_full_disk(path: Path) -> None:
+    done_ = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path), str(400_000)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=True,
+    )
+    *acknowledged, full, then = done_.stdout.splitlines()
+    assert full.startswith(f"full: {path}: the store has no room for more") and acknowledged
+    assert then == f"then: {21 + len(acknowledged)} []"
+
+
+def test_a_value_that_is_too_large_is_told_with_what_to_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "BLOB_BYTES_MAX", 1_000)
+    monkeypatch.setattr(writes, "ENTRY_BYTES_MAX", 1_000)
+    store = opened(path)
+    lease = store.acquire("r1", "w", TTL)
+    with pytest.raises(StoreError, match=r"a value of 1,001 bytes is too large.*1,000 are allowed"):
+        store.append(lease, fact("a", blobs=blob(b"x" * 1_001)))
+    with pytest.raises(StoreError, match=r"an entry of [0-9,]+ bytes is too large") as caught:
+        store.append(lease, fact(random.Random(1).randbytes(2_000).hex()))
+    assert "keep large values as blobs" in str(caught.value.hint)
+    assert store.run("r1").seq == 20
+    store.close()
+
+
+# -- others ----------------------------------------------------------------------------------------
+
+
+def test_a_store_that_others_hold_is_waited_for_and_then_told(path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 100:
+            other.execute("COMMIT")
+
+    store = opened(path, pause=pause)
+    store.create(NewRun("r2", "job", {}))
+    assert len(pauses) == 100 and all(0.00005 <= s <= 0.0004 for s in pauses)
+    assert max(pauses[:3]) < max(pauses[20:])
+    other.execute("BEGIN IMMEDIATE")
+    assert store.run("r2").state == "pending"  # readers wait for nobody
+    del pauses[:]
+    pauses += [0.0] * 101
+    with pytest.raises(StoreBusy, match="other processes held the store for 10 s") as caught:
+        store.create(NewRun("r3", "job", {}))
+    assert 10 <= sum(pauses) < 10.001 and "nothing was changed" in str(caught.value.hint)
+    other.close()
+    store.create(NewRun("r3", "job", {}))
+    store.close()
+
+
+def test_what_ends_the_transaction_it_runs_in_is_told(path: Path) -> None:
+    store = opened(path)
+    lease = store.acquire("r1", "w", TTL)
+
+    def ends(db: Any) -> Any:
+        db.execute("COMMIT")
+        db.execute("BEGIN")
+        return fact("a")
+
+    with pytest.raises(HostError, match="what ran in its transaction has ended it"):
+        store.transact(lease, ends)
+    assert store.run("r1").seq == 20 and not store.file.db.in_transaction
+    store.close()
+
+
+def test_a_late_writer_in_a_loop_does_not_fill_the_store(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omega.durable.sqlite.REFUSALS_MAX", 10)
+    store = opened(path)
+    late = store.acquire("r1", "w", TTL)
+    store.acquire("r1", "w", TTL)
+    for _ in range(25):
+        with pytest.raises(Fenced):
+            store.append(late, fact("late"))
+    assert sum("refused" in f for f in store.history("r1")) == 10
+    store.close()
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+SECOND = (
+    "ALTER TABLE runs ADD COLUMN color TEXT",
+    "CREATE TABLE colors (name TEXT PRIMARY KEY) STRICT",
+    "UPDATE runs SET color = 'red'",
+)
+
+
+class Counting(sqlite3.Connection):
+    """Counts the statements that are made; dies at one of them."""
+
+    count, dies_at = 0, -1
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        Counting.count += 1
+        if Counting.count == Counting.dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(sql, *parameters)
+
+
+def counting(name: str) -> sqlite3.Connection:
+    return sqlite3.connect(name, timeout=0, isolation_level=None, factory=Counting)
+
+
+def migrated(path: Path, migrations: Sequence[Sequence[str]], dies_at: int = -1) -> int:
+    """In a process of its own, which dies at that statement; how many there were, or -9."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            Counting.count, Counting.dies_at = 0, dies_at
+            File(
+                *(str(path), counting, Clock(), random.Random(1), never),
+                migrations=migrations,
+            ).close()
+            os.write(writer, str(Counting.count).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    _, status = os.waitpid(child, 0)
+    told = os.read(reader, 100)
+    os.close(reader)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else int(told)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_migration_that_is_killed_anywhere_is_made_by_the_next(
+    tmp_path: Path, path: Path, is_old: bool
+) -> None:
+    both = (*schema.MIGRATIONS, SECOND)
+    whole = tmp_path / "copy.db"
+    if is_old:
+        shutil.copy(path, whole)
+    statements, at = migrated(whole, both), 0
+    assert statements > (10 if is_old else 35)
+    for at in range(1, statements + 1):
+        file = tmp_path / f"killed-{at}.db"
+        if is_old:
+            shutil.copy(path, file)
+        assert migrated(file, both, dies_at=at) == -signal.SIGKILL
+        assert migrated(file, both) > 0
+        db = sqlite3.connect(file)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("SELECT count(*) FROM store").fetchone() == (1,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        colors = db.execute("SELECT id, color, seq FROM runs").fetchall()
+        assert colors == ([("r1", "red", 20)] if is_old else [])
+        db.close()
+
+
+def test_processes_that_open_a_new_store_at_once_make_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    script = (
+        "import sys; from omega.durable.sqlite import SQLiteStore; sys.stdin.readline();"
+        " print(SQLiteStore(sys.argv[1]).generation)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path)],
+            *(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )
+        for _ in range(5)
+    ]  # fmt: skip
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = {process.communicate(timeout=60)[0] for process in processes}
+    assert len(told) == 1 and all(process.returncode == 0 for process in processes)
+
+
+# -- copies ----------------------------------------------------------------------------------------
+
+
+def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(path: Path) -> None:
+    store = opened(path)
+    (path.parent / "there").write_text("mine")
+    with pytest.raises(StoreError, match="there is something here already"):
+        store.backup(str(path.parent / "there"))
+    with pytest.raises(StoreError):
+        store.backup(str(path.parent / "no" / "copy.db"))
+    store.backup(str(path.parent / "copy.db"))
+    store.close()
+    assert sorted(contents(path.parent)) == ["copy.db", "runs.db", "there"]
+    assert (path.parent / "there").read_text() == "mine"
+
+
+def test_a_backup_that_is_damaged_is_not_restored(path: Path) -> None:
+    store = opened(path)
+    store.backup(str(path.parent / "copy.db"))
+    content = bytearray((path.parent / "copy.db").read_bytes())
+    content[3 * 4096 :] = bytes(len(content) - 3 * 4096)
+    (path.parent / "copy.db").write_bytes(content)
+    store.close()
+    before = contents(path.parent)
+    with pytest.raises(StoreError, match="damaged"):
+        restore(str(path), str(path.parent / "copy.db"))
+    assert contents(path.parent) == before
+    with pytest.raises(StoreError, match="there is no backup here to restore"):
+        restore(str(path), str(path.parent / "none.db"))
+    with pytest.raises(StoreError, match="damaged"):
+        restore(str(path.parent / "new.db"), str(path.parent / "copy.db"))
+    assert contents(path.parent) == before
+
+
+def test_a_store_that_is_not_there_is_restored(path: Path) -> None:
+    store = opened(path)
+    store.backup(str(path.parent / "copy.db"))
+    before = store.generation
+    store.close()
+    path.unlink()
+    saved = (path.parent / "copy.db").read_bytes()
+    assert restore(str(path), str(path.parent / "copy.db")) != before
+    store = opened(path)
+    assert store.check() == [] and store.run("r1").seq == 20
+    store.close()
+    assert (path.parent / "copy.db").read_bytes() == saved
+    assert sorted(contents(path.parent)) == ["copy.db", "runs.db"]
+
+
+def test_content_that_many_runs_have_is_kept_once(tmp_path: Path) -> None:
+    store = opened(tmp_path / "runs.db")
+    for i in range(50):
+        store.create(NewRun(f"r{i}", "job", {}, blob(bytes(range(256)) * 400)))
+    assert store.file.one("SELECT count(*), sum(length(content)) < 9000 FROM blobs") == (1, 1)
+    assert store.file.one("SELECT count(*) FROM refs") == (50,)
+    store.close()
