@@ -26,10 +26,11 @@ if TYPE_CHECKING:
         TapeEnded,
         TaskCancelled,
     )
-    from omega.interpreter import Interpreter, replay
+    from omega.interpreter import Interpreter
     from omega.limits import Limits
     from omega.lisp.procedure import Procedure
     from omega.llm import Budget, BudgetExceeded, LLMReply, LLMRequest, Provider
+    from omega.replays import replay
 
 _HOMES = {
     "Budget": "omega.llm",
@@ -56,7 +57,7 @@ _HOMES = {
     "Model": "omega.calls",
     "Models": "omega.calls",
     "Provider": "omega.llm",
-    "replay": "omega.interpreter",
+    "replay": "omega.replays",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.calls import Calls
-from omega.concurrency import Scheduler
+from omega.concurrency import External, Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.lisp.primitives.check import spend_each
 from omega.llm import LLMRequest
@@ -50,6 +50,9 @@ class Tap(Protocol):
 
     def host(self, name: str, arguments: Any, act: Act) -> Any:
         """What a function of the host answers or raises."""
+
+    def waits(self, external: External, name: str, arguments: Any) -> None:
+        """The running task waits for a function of the host that runs elsewhere."""
 
     def entered(self) -> None:
         """The function of the host that runs now, if one does, uses the interpreter."""
@@ -102,6 +105,7 @@ class Door:
         self.scheduler, self.grants, self.calls, self.dice = scheduler, grants, calls, rng
         self.rt: Any = None  # the Runtime, once there is one
         self.tap: Tap | None = None  # asked instead of the outside: omega/tape
+        self.wait_signal: Callable[[str], Any] | None = None  # of a durable run
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
         self.errors: Any = None  # the same of its error output; standard error when None
@@ -112,6 +116,7 @@ class Door:
             "jiffy": lambda: int(scheduler.driver.now() * 1e6),
             "random": self._random,
             "sleep": scheduler.sleep,
+            "signal.wait": self._wait_signal,
             "command-line": lambda: list(self.arguments),
             "env": self._env,
             "env-list": self._env_list,
@@ -204,6 +209,16 @@ class Door:
     def _now(self) -> float:
         driver = self.scheduler.driver
         return driver.now() if driver.virtual else self._fact("now", _wall_clock)
+
+    def _wait_signal(self, name: str) -> Any:
+        if self.wait_signal is None:
+            raise LispError(
+                f"nobody can send the signal `{name}`: this is no durable run",
+                kind="unhandled-effect",
+                hint="omega run --durable, or Interpreter(store=...).run_durable; in a test, handle"
+                " it with (with-handler ((signal.wait (lambda (name) value))) ...)",
+            )
+        return self.wait_signal(name)
 
     def _random(self) -> float:
         return self.dice.random()
@@ -305,6 +320,14 @@ class Door:
             return _OutputFile(self._open(allowed, mode + "b"), path)
         return _OutputFile(self._open(allowed, mode, encoding="utf-8", newline=""), path)
 
+    def open_again(self, path: str, append: bool = False, binary: bool = False) -> Any:
+        """An output file that the run had open in another process: to append to it."""
+        return self._open_write(path, True, binary)
+
+    def is_there(self, path: str) -> bool:
+        """Whether there is a file that the program might delete."""
+        return os.path.exists(self._allow(path, self.grants.write, "deleting", "write"))
+
     def _exists(self, path: Any) -> bool:
         return os.path.exists(self._allow(path, self.grants.read, "looking at", "read"))
 
@@ -355,6 +378,13 @@ class _OutputFile:
 
     def __init__(self, file: Any, path: str) -> None:
         self._file, self._path = file, path
+
+    def fileno(self) -> int:
+        number: int = self._file.fileno()
+        return number
+
+    def size(self) -> int:
+        return os.fstat(self.fileno()).st_size
 
     def write(self, data: Any) -> None:
         self._guarded(lambda: self._file.write(data))

@@ -86,6 +86,8 @@ CODES: dict[str, tuple[str, str | None]] = {
     "run-owned": ("E915", "error"),
     "run-ended": ("E916", "error"),
     "fenced": ("E917", "error"),
+    "run-stopped": ("E918", "error"),
+    "unknown-outcome": ("E919", "error"),
     "bug": ("E999", "condition"),
     # what `omega check` finds in a text that runs all the same: never raised
     "unused-variable": ("W201", None),
@@ -544,6 +546,22 @@ class StoreBusy(StoreError):
 
 class Fenced(HostError):
     kind = "fenced"
+
+
+class RunStopped(HostError):
+    """A durable run goes no further in this process. run: its id. state: what it is in now."""
+
+    kind = "run-stopped"
+
+    def __init__(self, message: str, run: str, state: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.run, self.state = run, state
+
+
+class UnknownOutcome(LispError):
+    """Nobody knows whether an effect was made: its process died meanwhile."""
+
+    kind = "unknown-outcome"
 
 
 class RunError(LispError):

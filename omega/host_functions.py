@@ -38,6 +38,7 @@ class HostFunctions:
                     self._scheduler.blocking(
                         lambda: function(*positional, **keywords), waits_for=name
                     ),
+                    name,
                     asked,
                 )
 
@@ -94,10 +95,10 @@ class HostFunctions:
         if self._scheduler.current is None:
             coroutine.close()
             raise HostError(f"`{name}` is asynchronous and can only be called from a task")
-        return self._waited(self._scheduler.external(lambda: coroutine, waits_for=name), asked)
+        external = self._scheduler.external(lambda: coroutine, waits_for=name)
+        return self._waited(external, name, asked)
 
-    def _waited(self, external: External, asked: list[Any]) -> Any:
-        current = self._scheduler.current
-        if self._door.tap is not None and current is not None:
-            external.subject = ((current.id, 0), asked)
+    def _waited(self, external: External, name: str, asked: list[Any]) -> Any:
+        if self._door.tap is not None and self._scheduler.current is not None:
+            self._door.tap.waits(external, name, asked)
         return self._scheduler.sync(external.event)

@@ -52,9 +52,15 @@ from omega.progress import Progress, Progresses
 from omega.scheduler_host import Lookout, SchedulerHost, metered
 
 if TYPE_CHECKING:
+    from omega.durable.store import Store
     from omega.llm.budget import Budget
+    from omega.runs.runs import Runs
+    from omega.runs.session import DurableSession, Settings
     from omega.tape import Recording, Replay
 
+# What a durable run's interpreter has of the one that runs it.
+OF_RUNS = frozenset(("llm", "scheduler", "limits", "grants", "seed", "virtual_time", "output",
+                     "use_cache", "load_path", "optimize", "budget"))  # fmt: skip
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
 
 
@@ -68,6 +74,7 @@ class Interpreter:
     standard output. load_path: folders whose libraries and texts a program may import and include,
     whatever it may read otherwise. optimize: False leaves out what the compiler does for speed.
     record: the path of a tape to write, which `omega.replay` replays. session: what does either.
+    store: of durable runs (`run_durable`), or the path of a SQLite file; runs: how they are run.
     """
 
     def __init__(
@@ -85,9 +92,14 @@ class Interpreter:
         load_path: Sequence[str] = (),
         optimize: bool = True,
         record: str | None = None,
-        session: Recording | Replay | None = None,
+        session: Recording | Replay | DurableSession | None = None,
         budget: Budget | None = None,
+        store: Store | str | None = None,
+        runs: Settings | None = None,
     ) -> None:
+        self._made_with = {name: each for name, each in locals().items() if name in OF_RUNS}
+        self._store, self._runs_settings = store, runs
+        self._definitions: list[Callable[[Interpreter], None]] = []  # for runs of its own
         self._thread = threading.get_ident()
         most = self.limits = limits or Limits()
         models = Models.of(llm)
@@ -97,7 +109,9 @@ class Interpreter:
         if driver is None:
             driver = VirtualDriver() if virtual_time else AsyncioDriver()
         if record is not None:
-            session = _recording(record, driver)
+            from omega.tape import Recording
+
+            session = Recording.of(record, driver)
         self.session, make = session, CallingScheduler
         if session is not None:
             facts = {"seed": seed, "optimize": optimize}
@@ -128,6 +142,7 @@ class Interpreter:
         hosts = HostFunctions(self.scheduler, self._seam, self._stack, self.door)
         self._seam.host_function = self._host_function = hosts.procedure
         self._manager: ConcurrencyManager | None = None
+        self._runs: Runs | None = None
         self.findings: list[OmegaError] = []  # of the last text: what fails if it is reached
         self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
@@ -388,21 +403,36 @@ class Interpreter:
             raise KeyError(f"`{name}` is not bound") from None
 
     def define(
-        self, name: str, value: Any, *, blocking: bool = False, reentrant: bool = False
+        self,
+        name: str,
+        value: Any,
+        *,
+        blocking: bool = False,
+        reentrant: bool = False,
+        effect: str | None = None,
     ) -> None:
         """Bind a global of the program. A callable becomes a procedure (and is thereby granted).
 
         blocking: run it in the pool of threads, suspending only the calling task. reentrant: Lisp
         procedures it calls may wait. An `async def` function suspends the calling task until it is
-        done.
+        done. effect: for durable runs, which call none without: "pure", "idempotent", "paid" or
+        "transactional" (it is given a connection to the store before its other arguments).
         """
         self._check_open()
         if not isinstance(name, str):
             raise HostError(f"a name is a str, got {type(name).__name__}")
-        if callable(value) and not isinstance(value, (type, Procedure)):
-            inside = self._host_function(value, name, blocking=blocking, reentrant=reentrant)
+        if self._store is not None:
+            options: Any = {"blocking": blocking, "reentrant": reentrant, "effect": effect}
+            self._definitions.append(lambda other: other.define(name, value, **options))
+        bound = value
+        if effect is not None:
+            from omega.runs.classes import classified
+
+            bound = classified(self.session, name, value, effect, blocking=blocking)
+        if callable(bound) and not isinstance(bound, (type, Procedure)):
+            inside = self._host_function(bound, name, blocking=blocking, reentrant=reentrant)
         else:
-            inside = self._seam.from_host(value)
+            inside = self._seam.from_host(bound)
         self._evaluator.define(name, inside)
 
     @property
@@ -464,6 +494,42 @@ class Interpreter:
         """Run until no foreground task is left."""
         self._check("run", "manager.run_async")
         self._finish(self.scheduler.run)
+
+    @property
+    def runs(self) -> Runs:
+        """Its durable runs. Raises HostError when it has no store."""
+        if self._runs is None:
+            from omega.runs.hosts import runs_of
+
+            self._runs = runs_of(self, self._store, self._runs_settings)
+        return self._runs
+
+    def like_this(self, session: DurableSession) -> Interpreter:
+        """An interpreter of its own for a durable run."""
+        made = Interpreter(**self._made_with, session=session)
+        for define in self._definitions:
+            define(made)
+        return made
+
+    def run_durable(
+        self,
+        text: str,
+        *,
+        filename: str = "<run>",
+        arguments: Sequence[str] = (),
+        name: str | None = None,
+        id: str | None = None,
+    ) -> Any:
+        """The value of a program, run in an interpreter of its own that is like this one. Killed
+        anywhere, it goes on by `resume`, or by the same call with the same id.
+        """
+        self._check("run_durable", "runs.begin_async")
+        return self.runs.begin(text, filename, arguments, name=name, id=id)
+
+    def resume(self, id: str) -> Any:
+        """The value of a durable run, which goes on if it has not ended."""
+        self._check("resume", "runs.go_on_async")
+        return self.runs.go_on(id)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -561,32 +627,8 @@ class Interpreter:
         return documentation(function, name)
 
 
-def replay(path: str, *, output: Any = None) -> Interpreter:
-    """An Interpreter that replays the tape at `path`: made as the recorded one was, it gets from
-    outside what that got. Whoever uses it does what was done with that one. output: where `display`
-    writes, as of Interpreter.
-
-    Raises LispFileError and HostError for what is no tape; from then on ReplayDivergence when
-    something differs, and TapeEnded where the tape of a run ends that was killed.
-    """
-    from omega.tape import Replay, TapeReader
-    from omega.tape.session import arguments_of
-
-    tape = TapeReader(path)
-    return Interpreter(**arguments_of(tape.header), output=output, session=Replay(tape))
-
-
-def _recording(path: str, driver: Driver) -> Recording:
-    """What records a run by `driver`. Raises HostError, before there is a file, if it cannot be."""
-    from omega.concurrency.recording import check_recordable
-    from omega.tape import Recording
-
-    check_recordable(driver)
-    return Recording(path)
-
-
 def _raise(error: BaseException) -> Any:
     raise error
 
 
-__all__ = ["Grants", "Interpreter", "Limits", "replay"]
+__all__ = ["Grants", "Interpreter", "Limits"]

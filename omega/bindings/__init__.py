@@ -18,6 +18,7 @@ from omega.bindings.locks import locks
 from omega.bindings.models import models
 from omega.bindings.progress import progress
 from omega.bindings.seeing import seeing
+from omega.bindings.signals import signals
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
 from omega.bindings.tools import tools
@@ -37,6 +38,7 @@ PARTS = (
     handled,
     budgets,
     world,
+    signals,
     testing,
     exploring,
     seeing,

@@ -93,6 +93,7 @@ class Calls:
         self.figures: dict[str, Figures] = {}
         self._rng = rng
         self._live: dict[CallId, Call] = {}
+        self._paying: dict[External, Call] = {}  # attempts in flight
         self._shared: dict[str, Flight] = {}
         self._flights: dict[Task, Flight] = {}  # by who waits, for listings
         self._left: tuple[Task | None, Flight | None] = (None, None)  # who was last made to leave
@@ -414,7 +415,8 @@ class Calls:
         )
         for observer in self.observers:
             observer.sent(call)
-        external.subject = (flight.identity, call.request)
+        external.subject, external.effect_class = (flight.identity, call.request), "paid"
+        self._paying[external] = call
         if flight.parts is not None:
             flight.parts.source = external
             external.on_part = lambda part: self._part(call, part)
@@ -459,6 +461,7 @@ class Calls:
         """The attempt is over and its connection closed. Runs on the hub."""
         self.scheduler.llm_finished()
         call.external = None
+        del self._paying[external]
         now_s = self.scheduler.driver.now()
         figures = self.figures_of(call.model)
         reply, error = external.value, external.error
@@ -539,6 +542,17 @@ class Calls:
     def total(self) -> Figures:
         """Of all models."""
         return total(self.figures.values())
+
+    def paid(self, external: External, reply: Any, error: BaseException | None) -> tuple[int, int]:
+        """(tokens, pico-dollars) of an attempt that has ended so, as far as its vendor has told."""
+        call = self._paying.get(external)
+        usage = getattr(reply if error is None else error, "usage", None)
+        if call is None or usage is None:
+            return 0, 0
+        price = self.models.price(call.model)
+        sent, answered = usage.input_tokens, usage.output_tokens
+        cost = 0 if price is None else price.cost(sent, answered, usage.cached_tokens)
+        return usage.total_tokens, cost
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""

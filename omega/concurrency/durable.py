@@ -38,6 +38,7 @@ from omega.errors import Cancelled, HostError
 
 PAUSE_S = 10.0  # a wait is cut into pieces: the lease is renewed between them
 FOR_EVER_US = 1 << 62
+LOOK_S = 0.25  # between two looks for messages
 SIGNAL = "signal"  # the effect class of a wait for a message: it is nothing that runs
 
 

@@ -64,8 +64,8 @@ class Log(Protocol):
     def clock(self, us: int) -> None:
         """The clock was read; it showed `us`."""
 
-    def outcome(self, value: Any, error: BaseException | None) -> Any:
-        """A value or an error, as a field of `write`."""
+    def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
+        """A value or an error, as a field of `write`. number: of the call that has ended so."""
 
     def called(self, number: int, external: External) -> None:
         """`external` is about to be started, as the run's call `number`."""
@@ -165,9 +165,13 @@ class _Recording(Driver):
     def start_blocking(self, external: External) -> None:
         self._called(external, super().start_blocking)
 
-    def _called(self, external: External, start: Callable[[External], None]) -> None:
+    def number_call(self) -> int:
+        """The number of what is called next outside."""
         self._calls += 1
-        self._numbers[external] = self._calls
+        return self._calls
+
+    def _called(self, external: External, start: Callable[[External], None]) -> None:
+        self._numbers[external] = self.number_call()
         self.log.called(self._calls, external)
         before, self._where = self._where, START
         try:
@@ -180,7 +184,7 @@ class _Recording(Driver):
     ) -> None:
         where = STEP if self.virtual else self._where
         number = self._numbers.pop(external)
-        self.arrived("ended", number, where, self.log.outcome(value, error))
+        self.arrived("ended", number, where, self.log.outcome(value, error, number))
         super().report(external, value, error)
 
     def report_part(self, external: External, part: Any) -> None:

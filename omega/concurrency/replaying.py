@@ -265,8 +265,7 @@ class _Replaying(Driver):
         """Nothing is started: what came of it is told when it came."""
         if self.failure is not None:
             return
-        self._calls += 1
-        self._live[self._calls] = external
+        self._live[self.number_call()] = external
         asked = [self._calls, external.label, *self.tape.subject(external.subject)]
         kept = self.tape.peek()
         if kept is None or list(kept) != ["call", *asked]:
@@ -276,6 +275,11 @@ class _Replaying(Driver):
         head = self.due("ended")
         if head is not None and head[4] == self._calls and head[5] == START:
             self.call_news()
+
+    def number_call(self) -> int:
+        """The number of what is called next outside."""
+        self._calls += 1
+        return self._calls
 
     def start_blocking(self, external: External) -> None:
         self.start(external)

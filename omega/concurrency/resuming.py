@@ -53,6 +53,11 @@ class ResumingDriver:
             self._go_live()
         return self._inner
 
+    def is_live(self) -> bool:
+        """Whether the facts are behind the run."""
+        self.current()
+        return self.has_gone_live
+
     def _go_live(self) -> None:
         replay, live = self._replay, self._live
         self.has_gone_live = True

@@ -163,10 +163,10 @@ class MemoryStore:
 
     # -- ownership -----------------------------------------------------------------------------
 
-    def acquire(self, run: str, owner: str, ttl_us: int) -> Lease:
+    def acquire(self, run: str, owner: str, ttl_us: int, *, dead: str | None = None) -> Lease:
         assert ttl_us > 0 and owner
         at, now = self._of(run), self.clock_us()
-        self._refuse(at, now, but=owner)
+        self._refuse(at, now, but=(owner, dead))
         epoch, until = at.record.epoch + 1, now + ttl_us
         _remember(at, at.record.state, "running", None, owner, epoch, now)
         at.record = replace(
@@ -441,11 +441,11 @@ class MemoryStore:
             raise unknown(PLACE, run, list(reversed(self._runs)))
         return self._runs[run]
 
-    def _refuse(self, at: _Run, now: int, but: str | None = None) -> None:
+    def _refuse(self, at: _Run, now: int, but: tuple[str | None, ...] = ()) -> None:
         run = at.record
         if run.state in table.ENDS:
             raise ended(PLACE, run.id, run.state)
-        if run.owner not in (None, but):
+        if run.owner not in (None, *but):
             assert run.owner is not None and run.lease_until_us is not None
             if run.lease_until_us > now:
                 raise owned(PLACE, run.id, run.owner, run.lease_until_us, now)

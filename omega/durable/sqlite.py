@@ -164,13 +164,13 @@ class SQLiteStore:
 
     # -- ownership -----------------------------------------------------------------------------
 
-    def acquire(self, run: str, owner: str, ttl_us: int) -> Lease:
+    def acquire(self, run: str, owner: str, ttl_us: int, *, dead: str | None = None) -> Lease:
         assert ttl_us > 0 and owner
         with self.file.writing() as db:
             now = self.clock_us()
             at = self._head(db, run)
             self._refuse_ended(at)
-            self._refuse_owned(at, now, but=owner)
+            self._refuse_owned(at, now, but=(owner, dead))
             until, epoch = now + ttl_us, at.epoch + 1
             db.execute(
                 "UPDATE runs SET state = 'running', reason = NULL, owner = ?, epoch = ?,"
@@ -436,8 +436,8 @@ class SQLiteStore:
         if at.state in states.ENDS:
             raise ended(self.path, at.id, at.state)
 
-    def _refuse_owned(self, at: writes.Head, now: int, but: str | None = None) -> None:
-        if at.owner is not None and at.owner != but:
+    def _refuse_owned(self, at: writes.Head, now: int, but: tuple[str | None, ...] = ()) -> None:
+        if at.owner is not None and at.owner not in but:
             assert at.lease_until_us is not None
             if at.lease_until_us > now:
                 raise owned(self.path, at.id, at.owner, at.lease_until_us, now)

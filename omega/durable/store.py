@@ -57,9 +57,10 @@ class Store(Protocol):
 
     # -- ownership -----------------------------------------------------------------------------
 
-    def acquire(self, run: str, owner: str, ttl_us: int) -> Lease:
+    def acquire(self, run: str, owner: str, ttl_us: int, *, dead: str | None = None) -> Lease:
         """Take a run over: its epoch rises, its state becomes "running". Raises RunOwned (owner,
-        until) while another's lease lasts, RunEnded for one that has ended, UnknownRun.
+        until) while another's lease lasts, RunEnded for one that has ended, UnknownRun. dead: an
+        owner that is known to have died: its lease is worth nothing.
         """
 
     def renew(self, lease: Lease, ttl_us: int) -> Lease:

@@ -73,7 +73,7 @@ class FactWriter:
         for line in slow:
             self.put(line)
 
-    def outcome(self, value: Any, error: BaseException | None) -> Any:
+    def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
         if error is not None:
             return ["error", encode_error(error)]
         try:
@@ -175,6 +175,13 @@ class FactReader:
             self.miss("a call of the outside" if kind == "call" else kind)
         return self._inside.popleft()
 
+    def take_beginning(self, asked: list[Any]) -> list[Any]:
+        """The next fact before the head, which is to begin so."""
+        fact = self.peek()
+        if fact is None or fact[: len(asked)] != asked:
+            self.miss(self.shown(asked))
+        return self._inside.popleft()
+
     def miss(self, asked: str, by: str | None = None) -> NoReturn:
         """The run asks for something that is not what comes next."""
         if self.is_over:
@@ -231,6 +238,8 @@ class FactReader:
             return f"{label} ({_asked(subject)})" if subject else f"{label} (call {number})"
         if kind == "effect":
             return f"the effect `{fact[3]}` ({_asked([*fact[1:3], *fact[4:6]])})"
+        if kind == "asked":
+            return f"the effect `{fact[4]}` ({_asked([*fact[2:4], *fact[5:7]])})"
         if kind == "entered":
             return f"`{fact[3]}` of the host, which calls the program"
         if kind == "text":

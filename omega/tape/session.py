@@ -19,7 +19,7 @@ from omega.calls import Models
 from omega.calls.calls import CallingScheduler
 from omega.concurrency import Driver, SchedulerConfig, VirtualDriver
 from omega.concurrency.limits import all_tasks
-from omega.concurrency.recording import recording_like
+from omega.concurrency.recording import check_recordable, recording_like
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
 from omega.effects import Grants, Tap
 from omega.errors import HostError, Span
@@ -46,6 +46,14 @@ class Recording:
         self._about = about or {}
         self._driver: Any = None
 
+    @classmethod
+    def of(cls, path: str, driver: Driver) -> Recording:
+        """What records a run by `driver`. Raises HostError, before there is a file, if it cannot
+        be recorded.
+        """
+        check_recordable(driver)
+        return cls(path)
+
     def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Driver:
         """Write what the interpreter is made with; its driver, in place of `driver`."""
         self._driver = recording_like(driver, self.tape)
@@ -56,7 +64,7 @@ class Recording:
 
     def attach(self, interpreter: Any) -> None:
         interpreter.door.tap = tap = Recorder(self.tape, interpreter.scheduler)
-        _watch_files(interpreter, tap)
+        watch_files(interpreter, tap)
 
     def close(self) -> None:
         """Its interpreter has been closed."""
@@ -120,7 +128,7 @@ class Replay:
         interpreter.door.tap = self.tap = Replayer(self.tape, interpreter.scheduler)
         self.tap.takes_any_text = self.takes_any_text
         self.tape.locate = self._place
-        _watch_files(interpreter, self.tap)
+        watch_files(interpreter, self.tap)
 
     @property
     def failure(self) -> HostError | None:
@@ -225,7 +233,7 @@ def is_of_program(rt: Any, frame: FrameType) -> bool:
     return is_generated and not code.co_filename.startswith("<omega")
 
 
-def _watch_files(interpreter: Any, tap: Tap) -> None:
+def watch_files(interpreter: Any, tap: Tap) -> None:
     modules = interpreter._evaluator.modules
     modules.files = _Files(modules.files, tap)
 

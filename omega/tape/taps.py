@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from omega.concurrency import External
 from omega.effects import Act, Tap
 from omega.errors import LispError
 from omega.lisp.host_calls import is_coroutine
@@ -63,6 +64,11 @@ async def _elsewhere() -> None:
     """In place of the coroutine that a function of the host answered: its end is a fact."""
 
 
+def _is_told(scheduler: Any, external: External, arguments: Any) -> None:
+    """A tape tells which task waits for `external`, and for what."""
+    external.subject = ((scheduler.current.id, 0), arguments)
+
+
 class Recorder:
     def __init__(self, tape: FactWriter, scheduler: Any) -> None:
         self.tape = tape
@@ -72,6 +78,13 @@ class Recorder:
         self._known: dict[str, Any] = {}
 
     is_over = False
+
+    def count_on_from(self, replayer: Replayer) -> None:
+        """Its run goes on here."""
+        self._calls, self._writes = replayer._calls, replayer._writes
+
+    def next_identity(self) -> tuple[str, int]:
+        return self._calls.next()
 
     def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
         identity = self._calls.next()
@@ -117,6 +130,9 @@ class Recorder:
             raise failure
         return value
 
+    def waits(self, external: External, name: str, arguments: Any) -> None:
+        _is_told(self._scheduler, external, arguments)
+
     def entered(self) -> None:
         if self._scheduler.current is None:
             return
@@ -137,6 +153,9 @@ class Recorder:
 
     def text(self, filename: str, text: str) -> None:
         self._scheduler.host_acts("evaluate", filename)
+        self.given(filename, text)
+
+    def given(self, filename: str, text: str) -> None:
         self.tape.write("text", filename, text_hash(text), text)
 
 
@@ -233,6 +252,9 @@ class Replayer:
             raise failure
         return value
 
+    def waits(self, external: External, name: str, arguments: Any) -> None:
+        _is_told(self._scheduler, external, arguments)
+
     def entered(self) -> None:
         if self._scheduler.current is None or self.is_paused:
             return
@@ -250,6 +272,9 @@ class Replayer:
         if self.is_paused:
             return
         self._scheduler.host_acts("evaluate", filename)
+        self.given(filename, text)
+
+    def given(self, filename: str, text: str) -> None:
         fact = self.tape.peek()
         given = ["text", filename, text_hash(text)]
         if fact is None or fact[0] != "text" or fact[1] != filename:

@@ -1,0 +1,61 @@
+"""Functions of the host, by what they do outside: see taps.py for the classes.
+
+Owns: `classified`. Refuses: to call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+from omega.errors import HostError
+from omega.runs.taps import CLASSES
+
+if TYPE_CHECKING:
+    from omega.runs.session import DurableSession
+
+
+def classified(session: Any, name: str, value: Any, effect: str, *, blocking: bool) -> Any:
+    """`value` as it is bound: a function that is transactional is given a connection. session: of
+    the interpreter it is bound in. Raises HostError.
+    """
+    if effect not in CLASSES:
+        raise HostError(
+            f"define: effect is one of {', '.join(CLASSES)}, got {effect!r}",
+            hint="it says what may be done when nobody knows whether the function was called",
+        )
+    if not callable(value):
+        raise HostError(f"define: `{name}` is no function, and has no effect class")
+    if effect == "transactional":
+        if blocking or iscoroutinefunction(value):
+            raise HostError(
+                f"define: `{name}` is transactional, and so is called in the store's transaction:"
+                " it cannot be blocking or `async def`"
+            )
+        value = _transactional(session, name, value)
+    durable = _durable(session)
+    if durable is not None:
+        durable.classes[name] = effect
+        if iscoroutinefunction(value):
+            durable.coroutines.add(name)
+    return value
+
+
+def _durable(session: Any) -> DurableSession | None:
+    return session if hasattr(session, "classes") else None
+
+
+def _transactional(session: Any, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*positional: Any, **keywords: Any) -> Any:
+        durable = _durable(session)
+        connection = None if durable is None else durable.tap.connection
+        if connection is None:
+            raise HostError(
+                f"`{name}` is transactional, and this is no durable run",
+                hint="Interpreter(store=...).run_durable(...) calls it in the store's transaction",
+            )
+        return function(connection, *positional, **keywords)
+
+    call.__doc__ = function.__doc__
+    return call

@@ -1,0 +1,183 @@
+"""The facts of a run in a store: what is written when, and read again.
+
+Owns: `JournalWriter`, `JournalReader`; that a fact which is long stands by itself, under its hash.
+Refuses: to know what facts there are (tape/facts.py), SQL (a `Store` does).
+
+What was written is in the store when it is pressing, or when nothing runs: see
+concurrency/durable.py. Facts that were not kept follow from those that were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any
+
+from omega.concurrency import External
+from omega.concurrency.durable import SIGNAL
+from omega.durable.records import Batch, Change, Intent, Lease, Result
+from omega.durable.store import Store
+from omega.errors import Fenced, HostError, StoreError
+from omega.tape.facts import FactReader, FactWriter, told
+
+BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
+LATE = ("mark",)  # facts that only tell how far a killed run had come: nobody asks for that here
+OPEN_CLASSES = ("idempotent", "paid", "transactional")
+
+# What an effect has cost: tokens, pico-dollars.
+Priced = Callable[[External, Any, BaseException | None], tuple[int, int]]
+
+
+class JournalWriter(FactWriter):
+    """A Journal (concurrency/durable.py) in a store. The lease is renewed by each commit."""
+
+    def __init__(self, store: Store, lease: Lease, ttl_us: int, now_us: Callable[[], int]) -> None:
+        super().__init__()
+        self.store, self.lease = store, lease
+        self.failure: HostError | None = None
+        self.is_pressing = False
+        self.priced: Priced = lambda external, value, error: (0, 0)
+        self.before_commit: Callable[[], None] = lambda: None
+        self.is_over = False
+        self._ttl_us, self._now_us = ttl_us, now_us
+        self._renewed_us = now_us()
+        self._lines: list[str] = []
+        self._blobs: dict[str, bytes] = {}
+        self._intents: list[Intent] = []
+        self._results: list[Result] = []
+        self._taken: list[int] = []
+        self._open: dict[int, External] = {}
+
+    # ------------------------------------------------------------------ writing
+
+    def put(self, line: str) -> None:
+        if self.failure is not None or self.is_over:
+            return
+        if len(line) > BLOB_CHARS:
+            content = line.encode()
+            name = sha256(content).hexdigest()
+            self._blobs[name] = content
+            line = json.dumps(["@", name], separators=(",", ":"))
+        self._lines.append(line)
+
+    def write(self, kind: str, *fields: Any) -> None:
+        if kind not in LATE:
+            super().write(kind, *fields)
+
+    def called(self, number: int, external: External) -> None:
+        super().called(number, external)
+        if external.effect_class in OPEN_CLASSES:
+            self.intends(number, told(external.subject), external.label, external.effect_class)
+        self.reopen(number, external)
+
+    def intends(self, number: int, subject: list[Any], kind: str, effect_class: str) -> None:
+        """An effect is about to be made, once this is kept."""
+        task, n, asked, hash_ = subject
+        self._intents.append(Intent(number, task, n, kind, effect_class, hash_, asked))
+        self.is_pressing = True
+
+    def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
+        external = self._open.pop(number, None)
+        kept = super().outcome(value, error)
+        if external is not None and external.effect_class != SIGNAL:
+            self.ends(number, kept, *self.priced(external, value, error))
+        elif external is not None and error is None:
+            self._taken.append(value[0])
+            self.is_pressing = True
+        return kept
+
+    def ends(self, number: int, kept: list[Any], tokens: int = 0, cost: int = 0) -> None:
+        """An effect has ended."""
+        how = "ok" if kept[0] == "ok" else "error"
+        self._results.append(Result(number, how, tokens, cost))
+        self.is_pressing = True
+
+    def reopen(self, number: int, external: External) -> None:
+        """A call is on its way: its intent stands in the store, or is about to."""
+        if external.effect_class in OPEN_CLASSES or external.effect_class == SIGNAL:
+            self._open[number] = external
+
+    # ------------------------------------------------------------------ keeping
+
+    def batch(self, change: Change | None = None) -> Batch:
+        """What is to be written; it is off our hands then."""
+        self.put_clocks()
+        batch = Batch(
+            facts=tuple(self._lines),
+            intents=tuple(self._intents),
+            results=tuple(self._results),
+            blobs=self._blobs,
+            taken=tuple(self._taken),
+            change=change,
+        )
+        self._lines, self._blobs, self._intents, self._results, self._taken = [], {}, [], [], []
+        self.is_pressing = False
+        return batch
+
+    def commit(self, change: Change | None = None) -> None:
+        """Raises HostError, which is `failure` from then on: what was written is lost then."""
+        if self.failure is not None:
+            raise self.failure
+        if self.is_over:
+            return
+        self.guarded(lambda: self.store.append(self.lease, self.batch(change)))
+
+    def guarded(self, act: Callable[[], Any]) -> Any:
+        """What `act` answers, which writes to the store."""
+        try:
+            self.before_commit()
+            value = act()
+        except (Fenced, StoreError) as error:
+            self.failure = error
+            raise
+        self._renewed_us = self._now_us()
+        return value
+
+    def flush(self) -> None:
+        if self.failure is not None or self.is_over:
+            return
+        self.put_clocks()
+        if self._lines or self.is_pressing:
+            self._quietly(self.commit)
+
+    def renew(self) -> None:
+        if self.failure is None and not self.is_over:
+            late_us = self._now_us() - self._renewed_us
+            if late_us > self._ttl_us // 3:
+                self._quietly(self._renew)
+
+    def _renew(self) -> None:
+        self.lease = self.store.renew(self.lease, self._ttl_us)
+
+    def _quietly(self, act: Callable[[], Any]) -> None:
+        """Whoever asks next is told what went wrong."""
+        try:
+            self.guarded(act)
+        except (Fenced, StoreError):
+            pass
+
+
+class JournalReader(FactReader):
+    """The facts of a run so far, an entry at a time."""
+
+    def __init__(self, store: Store, run: str, until: int | None = None) -> None:
+        self._store, self._run, self._until = store, run, until
+        super().__init__(f"the journal of run {run}", self._read())
+
+    def _read(self) -> Iterator[list[Any]]:
+        for lines in self._store.journal(self._run, until=self._until):
+            for line in lines:
+                fact = json.loads(line)
+                if fact[0] == "@":
+                    fact = json.loads(self._store.blob(fact[1]))
+                yield fact
+
+    def scan(self, kind: str) -> Iterator[list[Any]]:
+        return (fact for fact in self._read() if fact[0] == kind)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+__all__ = ["SIGNAL", "JournalReader", "JournalWriter"]

@@ -1,0 +1,57 @@
+"""Who holds the lease of a run: a process, and whether it is surely dead.
+
+Owns: `own_name`, `is_dead`. Refuses: to guess: of a process elsewhere nothing is known, and its
+lease is waited for.
+
+A name says on which machine since which start of it, in which space of process numbers, which
+process, started when; and something of chance, since a process may run several.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+
+def own_name() -> str:
+    """A name of this process, another one at each call."""
+    return f"{socket.gethostname()} {_here()} {os.getpid()} {_start(os.getpid())} {_chance()}"
+
+
+def is_dead(name: str) -> bool:
+    """Whether the process of that name has surely ended."""
+    parts = name.split(" ")
+    if len(parts) != 5:
+        return False
+    _, here, pid, start, _ = parts
+    if here != _here() or here == UNKNOWN or not pid.isdigit():
+        return False
+    return _start(int(pid)) != start
+
+
+UNKNOWN = "?"
+
+
+def _chance() -> str:
+    return secrets.token_hex(4)
+
+
+def _here() -> str:
+    """The machine, since its start, and the space of process numbers."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        return f"{boot[:13]}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return UNKNOWN
+
+
+def _start(pid: int) -> str:
+    """When a process was started, in ticks of its machine; "-" when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return "-"
+    return "-" if fields[0] == "Z" else fields[19]  # a zombie does nothing any more

@@ -1,0 +1,165 @@
+"""Durable runs of one host: begun, gone on with, looked at.
+
+Owns: `Runs`: what `Interpreter.run_durable` and `resume` do.
+Refuses: how an interpreter is made (the host's own says), what a journal holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from omega.durable.records import NewRun, RunRecord
+from omega.durable.store import Store
+from omega.durable.waiting import wall_us
+from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
+from omega.runs.session import DurableSession, Settings, new_id
+from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
+
+if TYPE_CHECKING:
+    from omega.interpreter import Interpreter
+
+NAME_CHARS = 200
+
+
+def new_run(
+    text: str,
+    file: str,
+    arguments: Sequence[str],
+    *,
+    id: str | None = None,
+    name: str | None = None,
+    **about: Any,
+) -> NewRun:
+    """A run of a program's text, which the store keeps."""
+    content = text.encode("utf-8", "surrogatepass")
+    hash_ = sha256(content).hexdigest()
+    header = {"program": {"file": file, "hash": hash_}, "arguments": list(arguments), **about}
+    shown = (name or file)[:NAME_CHARS]
+    return NewRun(id or new_id(wall_us()), shown, header, {hash_: content})
+
+
+def program_of(store: Store, record: RunRecord) -> tuple[str, str]:
+    """(file, text) of a run's program, as it was when the run began."""
+    program = record.header["program"]
+    return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
+
+
+class Runs:
+    """make: an interpreter like the host's, for a session."""
+
+    def __init__(
+        self, store: Store, settings: Settings, make: Callable[[DurableSession], Interpreter]
+    ) -> None:
+        self.store, self.settings, self._make = store, settings, make
+
+    def begin(self, text: str, file: str, arguments: Sequence[str], **about: Any) -> Any:
+        """The value of a run of `text`. Of one whose id there is already: see `go_on`."""
+        run = self._new(text, file, arguments, about)
+        if isinstance(run, RunRecord):
+            return self.go_on(run.id)
+        return self._run(self._session(new=run), file, text, arguments)
+
+    async def begin_async(
+        self, text: str, file: str, arguments: Sequence[str], **about: Any
+    ) -> Any:
+        run = self._new(text, file, arguments, about)
+        if isinstance(run, RunRecord):
+            return await self.go_on_async(run.id)
+        return await self._run_async(self._session(new=run), file, text, arguments)
+
+    def _new(
+        self, text: str, file: str, arguments: Sequence[str], about: dict[str, Any]
+    ) -> NewRun | RunRecord:
+        """A run, or the one that has its id. Raises HostError when that one is of another text."""
+        run = new_run(text, file, arguments, **about)
+        if about.get("id") is None:
+            return run
+        try:
+            there = self.store.run(run.id)
+        except UnknownRun:
+            return run
+        for what in ("program", "arguments"):
+            if there.header[what] != run.header[what]:
+                raise HostError(
+                    f"there is a run {run.id}, and its {what} are others",
+                    hint="use another id, or resume that run",
+                )
+        return there
+
+    def go_on(self, id: str) -> Any:
+        """The value of a run, which goes on if it has not ended. Raises what it has ended with."""
+        record = self.store.run(id)
+        if record.outcome is not None:
+            return ended_with(record)
+        file, text = program_of(self.store, record)
+        session = self._session(record=record)
+        return self._run(session, file, text, record.header["arguments"])
+
+    async def go_on_async(self, id: str) -> Any:
+        record = self.store.run(id)
+        if record.outcome is not None:
+            return ended_with(record)
+        file, text = program_of(self.store, record)
+        session = self._session(record=record)
+        return await self._run_async(session, file, text, record.header["arguments"])
+
+    def _session(self, **run: Any) -> DurableSession:
+        return DurableSession(self.store, self.settings, **run)
+
+    def _run(self, session: DurableSession, file: str, text: str, arguments: Sequence[str]) -> Any:
+        interpreter = self._make(session)
+        interpreter.door.arguments = list(arguments)
+        value: Any = None
+        failure: OmegaError | None = None
+        try:
+            value = interpreter.eval(text, filename=file)
+            interpreter.run()
+        except OmegaError as error:
+            failure = error
+        interpreter.close()
+        return self._ended(session, value, failure)
+
+    async def _run_async(
+        self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
+    ) -> Any:
+        interpreter = self._make(session)
+        interpreter.door.arguments = list(arguments)
+        value: Any = None
+        failure: OmegaError | None = None
+        try:
+            value = await interpreter.eval_async(text, filename=file)
+            await interpreter.scheduler.run_async()
+        except OmegaError as error:
+            failure = error
+        await interpreter.aclose()
+        return self._ended(session, value, failure)
+
+    def _ended(self, session: DurableSession, value: Any, failure: OmegaError | None) -> Any:
+        if session.failure is not None:
+            session.stopped()
+            raise session.failure
+        if failure is None:
+            try:
+                session.end(0, {"value": encode(value)})
+            except Unwritable as unwritable:
+                session.end(0, {"unwritable": str(unwritable)})
+            return value
+        session.end(1, {"error": encode_error(failure)})
+        raise failure
+
+
+def ended_with(record: RunRecord) -> Any:
+    """The value of a run that has ended. Raises its error, or RunEnded."""
+    outcome = record.outcome
+    if "value" in outcome:
+        return decode(outcome["value"])
+    if "error" in outcome:
+        raise decode_error(outcome["error"])
+    why = f", {record.reason}" if record.reason else ""
+    raise RunEnded(
+        f"run {record.id} has ended ({record.state}{why}), and its value is not kept",
+        record.id,
+        state=record.state,
+    )

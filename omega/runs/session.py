@@ -1,0 +1,246 @@
+"""What an interpreter is given to run durably: its driver, its door's tap, its place in the store.
+
+Owns: `DurableSession`: how a run begins, goes on and ends in one process, when it stops in it; what
+the store keeps of its settings.
+Refuses: to make interpreters (runs.py), to know what is in a journal.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omega import __version__
+from omega.calls.calls import CallingScheduler
+from omega.concurrency import AsyncioDriver, Driver, VirtualDriver
+from omega.concurrency.durable import LOOK_S, DurableDriver, VirtualDurableDriver
+from omega.concurrency.recording import check_recordable
+from omega.concurrency.resuming import Live, ResumingDriver, resume_on
+from omega.durable.records import Change, NewRun, RunRecord
+from omega.durable.store import Store
+from omega.durable.waiting import wall_us
+from omega.errors import HostError, ReplayDivergence, RunStopped
+from omega.runs.journal import JournalReader, JournalWriter
+from omega.runs.owners import is_dead, own_name
+from omega.runs.signals import Mailboxes
+from omega.runs.taps import DurableTap
+from omega.runs.unknown import REASON, Policy, Reconcile, Unknown
+from omega.tape.facts import STEP_MODEL
+from omega.tape.session import settings_of, watch_files
+
+TTL_US = 30_000_000  # of a lease
+PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # without letters that look like digits
+
+
+def new_id(now_us: int) -> str:
+    """An id that sorts by time and can be typed: seven characters of seconds, five of chance."""
+    number = (now_us // 1_000_000 << 25) | secrets.randbits(25)
+    return "".join(ALPHABET[number >> shift & 31] for shift in range(55, -1, -5))
+
+
+class Settings:
+    """How runs are run in this process. unknown, reconcile: see unknown.py. park_after_s: None
+    keeps the process, however long there is nothing to do.
+    """
+
+    __slots__ = ("park_after_s", "reconcile", "ttl_us", "unknown")
+
+    def __init__(
+        self,
+        unknown: Policy = "ask",
+        reconcile: Reconcile | None = None,
+        park_after_s: float | None = PARK_AFTER_S,
+        ttl_us: int = TTL_US,
+    ) -> None:
+        self.unknown: Policy = unknown
+        self.reconcile, self.park_after_s, self.ttl_us = reconcile, park_after_s, ttl_us
+
+
+class DurableSession:
+    """A run in this process. new: what the store is to keep of a run that begins; record: of one
+    that goes on.
+    """
+
+    is_program = True
+    is_replay = False
+    scheduler = CallingScheduler
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        new: NewRun | None = None,
+        record: RunRecord | None = None,
+        on_begin: Callable[[str], None] = lambda run: None,
+    ) -> None:
+        self.store, self.settings = store, settings
+        self._new, self._record, self._on_begin = new, record, on_begin
+        self.classes: dict[str, str] = {}  # of the functions of the host
+        self.coroutines: set[str] = set()
+        self.run: str = record.id if record is not None else new.id  # type: ignore[union-attr]
+        self._live: Live
+        self._resuming: ResumingDriver | None = None
+        self._writer: JournalWriter
+        self._reader: JournalReader | None = None
+        self.tap: DurableTap
+
+    # ------------------------------------------------------------------ it begins
+
+    def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Any:
+        """Take the run over, or have it created; the interpreter's driver, in place of `driver`.
+        Raises HostError when a run that goes on was begun with other settings.
+        """
+        check_recordable(driver)
+        made = json.loads(json.dumps(settings_of(facts, driver, *parts)))
+        if self._record is None:
+            assert self._new is not None
+            python = ".".join(map(str, sys.version_info[:3]))
+            about = {"version": __version__, "python": python, "step-model": STEP_MODEL}
+            header = {**about, "settings": made, **self._new.header}
+            self._record = self.store.create(
+                NewRun(self._new.id, self._new.name, header, self._new.blobs)
+            )
+        else:
+            self._check(made)
+        before = self._record.owner
+        dead = before if before is not None and is_dead(before) else None
+        lease = self.store.acquire(self.run, own_name(), self.settings.ttl_us, dead=dead)
+        self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
+        self._live = self._recorded(driver)
+        self._live.on_idle = self._idle
+        self._on_begin(self.run)
+        if self._record.seq < self._record.first_seq:
+            return self._live
+        self._reader = JournalReader(self.store, self.run)
+        start_s = driver.start_s if isinstance(driver, VirtualDriver) else None
+        self._resuming = resume_on(self._reader, start_s, self._live)
+        self._resuming.on_live = self._goes_live
+        return self._resuming
+
+    def _recorded(self, driver: Driver) -> Live:
+        """What does as `driver` would, and keeps it in the journal."""
+        if isinstance(driver, VirtualDriver):
+            return VirtualDurableDriver(self._writer, driver.start_s)
+        assert isinstance(driver, AsyncioDriver)
+        return DurableDriver(self._writer, wall_us, driver.blocking_max)
+
+    def _check(self, made: dict[str, Any]) -> None:
+        assert self._record is not None
+        header = self._record.header
+        if header["step-model"] != STEP_MODEL:
+            raise HostError(
+                f"run {self.run} was begun by Omega {header['version']}, which counts steps"
+                " in another way",
+                hint="resume it with that version",
+            )
+        for name, value in made.items():
+            begun = header["settings"].get(name)
+            if begun != value:
+                raise HostError(
+                    f"run {self.run} was begun with {name} {json.dumps(begun)},"
+                    f" not {json.dumps(value)}",
+                    hint="make the interpreter as it was made when the run began",
+                )
+
+    def attach(self, interpreter: Any) -> None:
+        resuming = self._resuming
+        self.tap = DurableTap(
+            interpreter.scheduler,
+            self._writer,
+            self._reader,
+            lambda: resuming is None or resuming.is_live(),
+        )
+        self._unknown = Unknown(
+            self.store, self.run, self.settings.unknown, self.settings.reconcile
+        )
+        self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
+        self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
+        interpreter.door.tap = self.tap
+        interpreter.door.wait_signal = Mailboxes(
+            self.store, self.run, interpreter.scheduler, self.tap, interpreter.runtime
+        ).wait
+        self._writer.priced = interpreter.calls.paid
+        watch_files(interpreter, self.tap)
+
+    def _goes_live(self, left: Any) -> Any:
+        again = self._unknown.calls(left)
+        self.tap.go_on()
+        for number, external, _ in again:
+            self._writer.reopen(number, external)
+        return again
+
+    @property
+    def is_resumed(self) -> bool:
+        return self._resuming is not None
+
+    # ------------------------------------------------------------------ it stops, or ends
+
+    @property
+    def failure(self) -> HostError | None:
+        """Why the run goes no further in this process."""
+        if self._resuming is not None and not self._resuming.has_gone_live:
+            return self._resuming.failure  # type: ignore[no-any-return]
+        return self._live.failure
+
+    def _idle(self, idle_us: int, when_us: int | None) -> float:
+        """See OnIdle (concurrency/durable.py)."""
+        after_s = self.settings.park_after_s
+        if after_s is None:
+            return LOOK_S
+        after_us = round(after_s * 1_000_000)
+        if idle_us >= after_us and (when_us is None or when_us - self._live.shown_us() > after_us):
+            raise self._parked(when_us)
+        return max(0.01, min(LOOK_S, (after_us - idle_us) / 1e6))
+
+    def _parked(self, when_us: int | None) -> RunStopped:
+        names = self._waited_for()
+        waits = [f"until {_date(when_us)}"] if when_us is not None else []
+        waits += [f"for the signal `{name}`" for name in names]
+        hint = f"omega signal {self.run} {names[0]} VALUE" if names else None
+        error = RunStopped(f"run {self.run} waits {' or '.join(waits)}", self.run, "suspended",
+                           hint=hint)  # fmt: skip
+        self._writer.commit(Change("suspended", wake_at_us=when_us, waits_for=names))
+        self._writer.is_over = True
+        return error
+
+    def _waited_for(self) -> list[str]:
+        return sorted(external.subject[1][0] for external in self._live.scheduler.externals)
+
+    def stopped(self) -> None:
+        """The interpreter has stopped because of `failure`: the store is told why."""
+        failure = self.failure
+        if isinstance(failure, RunStopped) and failure.state != "blocked":
+            return  # it was told
+        reason = None
+        if isinstance(failure, RunStopped):
+            reason = REASON
+        elif isinstance(failure, ReplayDivergence):
+            reason = f"divergence: {failure.message}"
+        if reason is not None and self._writer.failure is None:
+            self._writer.batch()  # what was done since it began to live here is nothing yet
+            self._writer.commit(Change("blocked", reason=reason))
+
+    def end(self, status: int | None = None, outcome: Any = None) -> int | None:
+        """The run is over. status: the exit code of a program."""
+        if self._writer.is_over or self.failure is not None:
+            return status
+        state = "completed" if not status else "failed"
+        reason = None if state == "completed" else f"exit code {status}"
+        told = {"status": status or 0} if outcome is None else outcome
+        self._writer.commit(Change(state, reason=reason, outcome=told))
+        self._writer.is_over = True
+        return status
+
+    def close(self) -> None:
+        """Its interpreter has been closed."""
+
+
+def _date(us: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

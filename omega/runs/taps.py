@@ -1,0 +1,313 @@
+"""What the effect door asks in a durable run: first the journal, and behind its end the outside.
+
+Owns: `DurableTap`; functions of the host by their effect classes; the key of an effect.
+Refuses: effects that wait: the driver keeps them. What becomes of an effect whose end nobody knows
+(unknown.py).
+
+Classes of what a function of the host does:
+  pure           nothing that could be seen: it is called again by whoever goes on
+  idempotent     may be done twice under one key (`effect_key`): again when nobody knows its end
+  paid           is not done twice without a word: see unknown.py
+  transactional  in the store's own transaction: it is done when the journal says so
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakSet
+
+from omega.effects import Act
+from omega.errors import Fenced, HostError, LispFileError, RunStopped, StoreError
+from omega.runs.journal import JournalReader, JournalWriter
+from omega.runs.outputs import InputFile, OutputFile
+from omega.tape.taps import Recorder, Replayer
+from omega.tape.values import digest
+
+CLASSES = ("pure", "idempotent", "paid", "transactional")
+ASKED = "asked"  # the fact that an effect is about to be made
+
+_key: ContextVar[str | None] = ContextVar("omega_effect_key", default=None)
+
+
+def effect_key() -> str:
+    """Within a function of the host that a durable run has called: the key of this effect. It is
+    the same whenever the effect is made again, and no other effect's.
+    """
+    key = _key.get()
+    if key is None:
+        raise HostError(
+            "no durable run has called this function",
+            hint='define it with effect="idempotent" or "paid", and call it in a durable run',
+        )
+    return key
+
+
+Outcome = tuple[Any, BaseException | None]
+
+# What becomes of an effect whose process died: (number, class, what it is) -> its outcome; None:
+# make it again.
+Settle = Callable[[int, str, str], Outcome | None]
+
+
+class DurableTap:
+    """A Tap (effects.py). is_live: whether the journal's facts are behind us."""
+
+    def __init__(
+        self,
+        scheduler: Any,
+        writer: JournalWriter,
+        reader: JournalReader | None,
+        is_live: Callable[[], bool],
+    ) -> None:
+        self._scheduler, self._writer, self._reader = scheduler, writer, reader
+        self._is_live = is_live
+        self._recorder = Recorder(writer, scheduler)
+        self._replayer: Replayer | None = None
+        if reader is not None:
+            self._replayer = Replayer(reader, scheduler)
+            self._recorder.count_on_from(self._replayer)
+        self._outputs: WeakSet[OutputFile] = WeakSet()
+        self.classes: dict[str, str] = {}  # of the functions of the host
+        self.coroutines: set[str] = set()  # those of them that are `async def`
+        self.connection: Any = None  # while a transactional one runs
+        self.settle: Settle = lambda number, effect_class, what: None
+        self.door: Any = None
+        writer.before_commit = self._sync
+
+    @property
+    def is_over(self) -> bool:
+        return self._failure is not None
+
+    @property
+    def _failure(self) -> HostError | None:
+        return self._writer.failure or self._scheduler.driver.failure
+
+    def _tap(self) -> Recorder | Replayer:
+        failure = self._failure
+        if failure is not None:
+            raise failure
+        if self._replayer is None or self._is_live():
+            return self._recorder
+        return self._replayer
+
+    def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        if kind == "file.open-write":
+            return self._open_output(arguments, act)
+        if kind == "file.open-read":
+            return self._open_input(arguments, act)
+        if kind == "file.delete":
+            return self._delete(arguments, act)
+        return self._tap().reply(kind, arguments, act)
+
+    def written(self, kind: str, act: Act) -> None:
+        if not self.is_over:
+            self._tap().written(kind, act)
+
+    def file(self, key: str, act: Act) -> Any:
+        tap = self._tap()
+        if tap is self._replayer and not self._replayer.tape.has_file(key):
+            tap = self._recorder  # its process was dead before it kept what it found
+        return tap.file(key, act)
+
+    def text(self, filename: str, text: str) -> None:
+        self._scheduler.host_acts("evaluate", filename)
+        self._tap().given(filename, text)
+
+    def entered(self) -> None:
+        if self._scheduler.current is not None:
+            raise HostError(
+                "a function of the host cannot use the interpreter in a durable run",
+                hint="have the program call what it needs, and give the function the values",
+            )
+
+    # ------------------------------------------------------------------ files
+
+    def _open_output(self, arguments: tuple[Any, ...], act: Act) -> OutputFile:
+        opened: list[Any] = []
+
+        def begins_at() -> int:
+            opened.append(act())
+            return int(opened[0].size())
+
+        at = self._tap().reply("file.open-write", arguments, begins_at)
+        output = OutputFile(
+            arguments[0],
+            at,
+            lambda: self.door.open_again(*arguments),
+            self.written,
+            lambda: self._is_live() and not self.is_over,
+        )
+        output.handle = opened[0] if opened else None
+        self._outputs.add(output)
+        return output
+
+    def _open_input(self, arguments: tuple[Any, ...], act: Act) -> InputFile:
+        opened: list[Any] = []
+
+        def open_it() -> bool:
+            opened.append(act())
+            return True
+
+        self._tap().reply("file.open-read", arguments, open_it)
+        return InputFile(arguments[0], opened[0] if opened else None, act, self.reply)
+
+    def _delete(self, arguments: tuple[Any, ...], act: Act) -> Any:
+        def again() -> Any:
+            """The process that is dead may have done it."""
+            try:
+                return act()
+            except LispFileError:
+                if self.door.is_there(*arguments):
+                    raise
+                return None
+
+        return self.effect("file.delete", arguments, "idempotent", act, again)
+
+    def _sync(self) -> None:
+        for output in self._outputs:
+            output.sync()
+
+    def go_on(self) -> None:
+        """The journal's facts are behind us: files are open again. Raises HostError."""
+        for output in self._outputs:
+            output.go_on()
+
+    # ------------------------------------------------------------------ effects of the host
+
+    def host(self, name: str, arguments: Any, act: Act) -> Any:
+        if self._scheduler.current is None:
+            return act()
+        effect_class = self.class_of(name)
+        if effect_class == "pure" or name in self.coroutines:
+            return act()  # what a coroutine function does, it does when it is run
+        return self.effect(f"host {name}", arguments, effect_class, act, act)
+
+    def next_identity(self) -> tuple[str, int]:
+        return self._recorder.next_identity()
+
+    def waits(self, external: Any, name: str, arguments: Any) -> None:
+        """A task waits for a function of the host that runs elsewhere."""
+        identity = self._recorder.next_identity()
+        external.subject = (identity, arguments)
+        external.effect_class = self.class_of(name)
+        external.context.run(_key.set, self.key(*identity))
+
+    def class_of(self, name: str) -> str:
+        """The effect class of a function of the host. Raises HostError when it has none."""
+        found = self.classes.get(name)
+        if found is None:
+            raise HostError(
+                f"`{name}` of the host has no effect class, and this is a durable run",
+                hint=f'define("{name}", f, effect="pure"), or "idempotent", "paid",'
+                ' "transactional": what may be done when nobody knows whether it was done',
+            )
+        return found
+
+    def key(self, task: str, n: int) -> str:
+        """The key of an effect: see `effect_key`."""
+        return f"{self._writer.lease.run}/{task}/{n}"
+
+    def effect(self, kind: str, arguments: Any, effect_class: str, act: Act, again: Act) -> Any:
+        """What `act` answers, which is intended first. again: what to do when its process died."""
+        is_replayed = self._tap() is self._replayer
+        identity = self._recorder.next_identity()
+        number = self._scheduler.driver.number_call()
+        asked = [*identity, kind, *digest(arguments)]
+        outcome: Outcome | None = None
+        if is_replayed:
+            assert self._reader is not None
+            self._reader.take_beginning([ASKED, number, *asked])
+            if not self._is_live():
+                kept = self._reader.take_beginning(["effect", *asked])[6]
+                return _answered(self._reader.outcome(kept))
+            outcome, act = self._settled(number, effect_class, kind), again
+        else:
+            self._writer.write(ASKED, number, *asked)
+            subject = [*identity, *asked[3:]]
+            self._writer.intends(number, subject, kind, effect_class)
+            if effect_class != "transactional":
+                self._scheduler.driver.commit()
+        if outcome is None:
+            token = _key.set(self.key(*identity))
+            try:
+                if effect_class == "transactional":
+                    return self._transacted(number, asked, act)
+                outcome = _tried(act)
+            finally:
+                _key.reset(token)
+        outcome = self._keep(number, asked, outcome)
+        self._scheduler.driver.commit()
+        return _answered(outcome)
+
+    def _settled(self, number: int, effect_class: str, kind: str) -> Outcome | None:
+        failure: HostError | None = None
+        try:
+            return self.settle(number, effect_class, kind)
+        except RunStopped as stopped:
+            failure = stopped
+        self._scheduler.driver.stop(failure)
+        raise failure
+
+    def _keep(self, number: int, asked: list[Any], outcome: Outcome) -> Outcome:
+        """Write how an effect ended; what the program gets: an error for what no journal holds."""
+        kept: list[Any] = self._writer.outcome(*outcome)
+        if kept[0] == "unwritable":
+            error = unwritable(asked[2], kept[1])
+            outcome, kept = (None, error), self._writer.outcome(None, error)
+        self._writer.ends(number, kept)
+        self._writer.write("effect", *asked, kept)
+        return outcome
+
+    def _transacted(self, number: int, asked: list[Any], act: Act) -> Any:
+        """What `act` answers, done in the store's transaction; with it, the journal tells of it."""
+        writer = self._writer
+        value: Any = None
+
+        def inside(connection: Any) -> Any:
+            nonlocal value
+            self.connection = connection
+            try:
+                value = act()
+            finally:
+                self.connection = None
+            kept = writer.outcome(value, None)
+            if kept[0] == "unwritable":  # undoes what it did
+                raise unwritable(asked[2], kept[1])
+            self._keep(number, asked, (value, None))
+            return writer.batch()
+
+        failure: Exception | None = None
+        try:
+            writer.guarded(lambda: writer.store.transact(writer.lease, inside))
+        except (Fenced, StoreError) as error:
+            self._scheduler.driver.stop(error)
+        except Exception as error:
+            failure = error
+        if failure is None:
+            return value
+        self._keep(number, asked, (None, failure))
+        self._scheduler.driver.commit()
+        raise failure
+
+
+def _tried(act: Act) -> Outcome:
+    try:
+        return act(), None
+    except Exception as error:
+        return None, error
+
+
+def _answered(outcome: Outcome) -> Any:
+    value, failure = outcome
+    if failure is not None:
+        raise failure
+    return value
+
+
+def unwritable(kind: str, what: str) -> HostError:
+    return HostError(
+        f"`{kind}` answered {what}, which a journal cannot hold",
+        hint="answer plain data: numbers, strings, lists, dictionaries",
+    )

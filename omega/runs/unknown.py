@@ -1,0 +1,148 @@
+"""What becomes of calls and effects whose process died before it kept what came of them.
+
+Owns: `Policy`, `Unknown`: asking a person, making them again, failing them, having the host find
+out.
+Refuses: to guess. What was paid for is not made twice unless somebody has said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omega.concurrency import External
+from omega.concurrency.durable import Again
+from omega.durable.records import Intent, Signal
+from omega.durable.store import Store
+from omega.errors import HostError, RunStopped, UnknownOutcome
+from omega.llm.request import LLMReply, Usage
+
+Policy = Literal["ask", "retry", "fail"]
+POLICIES: tuple[Policy, ...] = ("ask", "retry", "fail")
+SETTLED = "omega:settled"  # the name of the message that tells what became of an effect
+REASON = "unknown-outcome"
+
+# Finds out what became of an effect: its reply; or RETRY when it was surely not made, ASK when that
+# cannot be found out.
+RETRY, ASK = object(), object()
+Reconcile = Callable[[Intent], Any]
+Outcome = tuple[Any, BaseException | None]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """how: "retry", "fail" or "reply". reply: the text that it has answered."""
+
+    how: str
+    reply: Any = None
+
+    @classmethod
+    def told(cls, signal: Signal) -> tuple[int, Settlement]:
+        value = signal.value
+        return value["number"], cls(value["how"], value.get("reply"))
+
+
+class Unknown:
+    """Of one run. policy: for those that nobody has settled. reconcile: asked before the policy."""
+
+    def __init__(
+        self, store: Store, run: str, policy: Policy, reconcile: Reconcile | None = None
+    ) -> None:
+        self._store, self._run = store, run
+        self.policy, self.reconcile = policy, reconcile
+        self._settled: dict[int, Settlement] | None = None
+        self._intents: dict[int, Intent] = {}
+
+    def _look(self) -> None:
+        if self._settled is None:
+            told = self._store.signals(self._run, waiting_only=False)
+            self._settled = dict(Settlement.told(s) for s in told if s.name == SETTLED)
+            open_ones = self._store.effects(self._run, open_only=True)
+            self._intents = {intent.number: intent for intent, _ in open_ones}
+
+    def calls(self, left: Sequence[tuple[int, External]]) -> Sequence[Again]:
+        """See OnLive (concurrency/resuming.py)."""
+        again: list[Again] = []
+        asked: list[int] = []
+        for number, external in left:
+            if external.effect_class != "paid" or external.abort_reason is not None:
+                again.append((number, external, None))
+                continue
+            settled = self._settlement(number)
+            if settled is None:
+                asked.append(number)
+            else:
+                again.append((number, external, self._start(number, settled)))
+        if asked:
+            raise self.stopped(asked)
+        return again
+
+    def effect(self, number: int, effect_class: str, what: str) -> Outcome | None:
+        """See Settle (taps.py)."""
+        if effect_class != "paid":
+            return None
+        settled = self._settlement(number)
+        if settled is None:
+            raise self.stopped([number])
+        if settled.how == "retry":
+            return None
+        if settled.how == "fail":
+            return None, self._error(number)
+        return settled.reply, None
+
+    def _settlement(self, number: int) -> Settlement | None:
+        """None: a person has to say."""
+        self._look()
+        assert self._settled is not None
+        settled = self._settled.get(number)
+        if settled is not None:
+            return settled
+        if self.reconcile is not None and number in self._intents:
+            found = self.reconcile(self._intents[number])
+            if found is RETRY:
+                return Settlement("retry")
+            if found is not ASK:
+                return Settlement("reply", found)
+        return None if self.policy == "ask" else Settlement(self.policy)
+
+    def _start(self, number: int, settled: Settlement) -> Any:
+        """What to run for a call instead of the call; None: the call itself."""
+        if settled.how == "retry":
+            return None
+        error = self._error(number) if settled.how == "fail" else None
+        reply = settled.reply
+        if isinstance(reply, str):
+            reply = LLMReply(reply, Usage(0, 0, is_reported=False), "", "stop")
+
+        async def answered() -> Any:
+            if error is not None:
+                raise error
+            return reply
+
+        return answered
+
+    def _shown(self, number: int) -> str:
+        intent = self._intents.get(number)
+        if intent is None:
+            return f"effect {number}"
+        return f"effect {number}, {intent.kind} of task {intent.task}: {intent.asked}"
+
+    def _error(self, number: int) -> UnknownOutcome:
+        return UnknownOutcome(
+            f"nobody knows whether this was done: {self._shown(number)}",
+            hint="its process was killed meanwhile; ask the vendor, or whoever it was sent to",
+        )
+
+    def stopped(self, numbers: list[int]) -> HostError:
+        """The error that ends the run in this process, until a person has said what to do."""
+        self._look()
+        shown = "; ".join(self._shown(number) for number in numbers[:3])
+        more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+        return RunStopped(
+            f"run {self._run} was killed, and nobody knows what became of {shown}{more}",
+            self._run,
+            "blocked",
+            hint=f"omega runs resolve {self._run} --retry (it may be paid twice), --fail, or"
+            " --reply TEXT; then omega resume",
+        )
