@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import FileIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.calls import Calls
@@ -379,28 +380,29 @@ class _OutputFile:
     def __init__(self, file: Any, path: str) -> None:
         self._file, self._path = file, path
 
-    def fileno(self) -> int:
-        number: int = self._file.fileno()
-        return number
-
-    def size(self) -> int:
-        return os.fstat(self.fileno()).st_size
+    def raw(self) -> FileIO:
+        """The open file, without a buffer, instead of this handle: before anything is written."""
+        number = os.dup(self._file.fileno())
+        self._file.close()
+        return FileIO(number, "ab")
 
     def write(self, data: Any) -> None:
-        self._guarded(lambda: self._file.write(data))
+        guarded(self._path, lambda: self._file.write(data))
 
     def flush(self) -> None:
-        self._guarded(self._file.flush)
+        guarded(self._path, self._file.flush)
 
     def close(self) -> None:
-        self._guarded(self._file.close)
+        guarded(self._path, self._file.close)
 
-    def _guarded(self, act: Callable[[], Any]) -> None:
-        try:
-            act()
-        except (OSError, UnicodeEncodeError) as error:
-            reason = _reason(error) if isinstance(error, OSError) else "not representable as UTF-8"
-            raise LispFileError(f"cannot write {self._path}: {reason}") from None
+
+def guarded(path: str, act: Callable[[], Any]) -> None:
+    """`act()`, which writes to the file at `path`: what goes wrong is a condition."""
+    try:
+        act()
+    except (OSError, UnicodeEncodeError) as error:
+        reason = _reason(error) if isinstance(error, OSError) else "not representable as UTF-8"
+        raise LispFileError(f"cannot write {path}: {reason}") from None
 
 
 def _reason(error: OSError) -> str:

@@ -321,5 +321,10 @@ class VirtualDurableDriver(_Durable, VirtualRecordingDriver):
     def resolve_idle(self, closed: bool) -> bool:
         if self.scheduler.externals and self.waits_only_for_signals():
             self.log.flush()
-            self.on_idle(FOR_EVER_US, None)
+            try:
+                self.on_idle(FOR_EVER_US, None)
+            except HostError as error:
+                self.failure = error
+            if self.failure is not None:
+                raise self.failure
         return super().resolve_idle(closed)

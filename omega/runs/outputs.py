@@ -14,75 +14,98 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from io import FileIO
 from typing import Any
 
+from omega.effects import guarded
 from omega.errors import HostError
 
-Open = Callable[[], Any]  # a handle of the door's
+Open = Callable[[], Any]
+BUFFER_BYTES = 1 << 16
 
 
 class OutputFile:
-    """path, as the program wrote it. begins_at: how long the file was. reopen: opens it again, to
-    append. written: performs a write, and keeps that it failed. is_live: whether anything is to
-    happen.
+    """path, as the program wrote it. begins_at: how long the file was. file: without a buffer;
+    None while the run is replayed. reopen: opens it again, to append. written: performs a write,
+    and keeps that it failed.
     """
 
     def __init__(
         self,
         path: str,
         begins_at: int,
+        file: FileIO | None,
         reopen: Open,
         written: Callable[[str, Callable[[], None]], None],
-        is_live: Callable[[], bool],
     ) -> None:
-        self.path, self._at = path, begins_at
-        self._reopen, self._written, self._is_live = reopen, written, is_live
-        self.handle: Any = None
+        self.path, self._at, self._file = path, begins_at, file
+        self._reopen, self._written = reopen, written
+        self._buffer = bytearray()
         self._is_dirty = False
+        self._is_closed = False
 
     def write(self, data: Any) -> None:
-        self._at += len(data if isinstance(data, bytes | bytearray) else data.encode())
-        self._is_dirty = True
-        self._perform("write", data)
+        self._perform("write", lambda: self._take(data))
 
     def flush(self) -> None:
-        self._perform("flush")
+        self._perform("flush", self._drain)
 
     def close(self) -> None:
-        self._perform("close")
-        self._is_dirty = False
+        self._perform("close", self._close)
 
-    def _perform(self, what: str, *arguments: Any) -> None:
-        def act() -> None:
-            if self._is_live():
-                getattr(self.handle, what)(*arguments)
+    def _perform(self, what: str, act: Callable[[], None]) -> None:
+        self._written(f"file.{what}", lambda: guarded(self.path, act))
 
-        self._written(f"file.{what}", act)
+    def _take(self, data: Any) -> None:
+        content = data.encode() if isinstance(data, str) else data
+        self._at += len(content)
+        if self._file is not None:
+            self._is_dirty = True
+            self._buffer += content
+            if len(self._buffer) > BUFFER_BYTES:
+                self._drain()
+
+    def _drain(self) -> None:
+        while self._buffer and self._file is not None:
+            taken = self._file.write(self._buffer)
+            del self._buffer[: taken or 0]
+
+    def _close(self) -> None:
+        self.sync()
+        self._is_closed = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Close it where it is: what is in the buffer belongs to whoever goes on with the run."""
+        self._buffer.clear()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def sync(self) -> None:
         """Have what was written outlive the machine."""
-        if self._is_dirty and self.handle is not None:
+        if self._is_dirty and self._file is not None:
             self._is_dirty = False
-            self.handle.flush()
+            self._drain()
             try:
-                os.fsync(self.handle.fileno())
+                os.fsync(self._file.fileno())
             except OSError:
                 pass  # a pipe, a terminal: nothing of it is kept anyway
 
     def go_on(self) -> None:
-        """A process goes on with the run, which has the file open. Raises HostError."""
-        self.handle = self._reopen()
-        number = self.handle.fileno()
-        found = os.fstat(number)
+        """A process goes on with the run, which may have the file open. Raises HostError."""
+        if self._is_closed:
+            return
+        self._file = file = self._reopen()
+        found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             return
         if found.st_size < self._at:
-            self.handle.close()
             raise HostError(
                 f"{self.path} has {found.st_size:,} bytes, and the run has written {self._at:,}",
                 hint="put back the file as it was, and resume the run again; or start a new run",
             )
-        os.ftruncate(number, self._at)
+        os.ftruncate(file.fileno(), self._at)
 
 
 class InputFile:

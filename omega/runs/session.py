@@ -238,6 +238,7 @@ class DurableSession:
 
     def close(self) -> None:
         """Its interpreter has been closed."""
+        self.tap.close()
 
 
 def _date(us: int) -> str:

@@ -99,7 +99,7 @@ class DurableTap:
             return self._open_input(arguments, act)
         if kind == "file.delete":
             return self._delete(arguments, act)
-        return self._tap().reply(kind, arguments, act)
+        return self._tap().fact(kind, arguments, act)
 
     def written(self, kind: str, act: Act) -> None:
         if not self.is_over:
@@ -128,18 +128,17 @@ class DurableTap:
         opened: list[Any] = []
 
         def begins_at() -> int:
-            opened.append(act())
-            return int(opened[0].size())
+            opened.append(act().raw())
+            return int(opened[0].tell())
 
-        at = self._tap().reply("file.open-write", arguments, begins_at)
+        at = self._tap().fact("file.open-write", arguments, begins_at)
         output = OutputFile(
             arguments[0],
             at,
-            lambda: self.door.open_again(*arguments),
+            opened[0] if opened else None,
+            lambda: self.door.open_again(*arguments).raw(),
             self.written,
-            lambda: self._is_live() and not self.is_over,
         )
-        output.handle = opened[0] if opened else None
         self._outputs.add(output)
         return output
 
@@ -150,7 +149,7 @@ class DurableTap:
             opened.append(act())
             return True
 
-        self._tap().reply("file.open-read", arguments, open_it)
+        self._tap().fact("file.open-read", arguments, open_it)
         return InputFile(arguments[0], opened[0] if opened else None, act, self.reply)
 
     def _delete(self, arguments: tuple[Any, ...], act: Act) -> Any:
@@ -168,6 +167,11 @@ class DurableTap:
     def _sync(self) -> None:
         for output in self._outputs:
             output.sync()
+
+    def close(self) -> None:
+        """The run has stopped, or ended, in this process."""
+        for output in self._outputs:
+            output.drop()
 
     def go_on(self) -> None:
         """The journal's facts are behind us: files are open again. Raises HostError."""

@@ -52,12 +52,9 @@ def _tried(act: Act) -> tuple[Any, Exception | None]:
 
 
 def _handle(tap: Tap, kind: str, arguments: tuple[Any, ...], value: Any) -> Any:
-    """What an effect has given, files as handles that ask the tap; value: of a replay None."""
-    if kind == "file.open-read":
-        return _Input(tap, arguments[0], value)
-    if kind == "file.open-write":
-        return _Output(tap, arguments[0], value)
-    return value
+    """A file that an effect has opened, as a handle that asks the tap; value: of a replay None."""
+    handle = _Input if kind == "file.open-read" else _Output
+    return handle(tap, arguments[0], value)
 
 
 async def _elsewhere() -> None:
@@ -87,13 +84,25 @@ class Recorder:
         return self._calls.next()
 
     def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        opened: list[Any] = []
+
+        def opens() -> bool:
+            opened.append(act())
+            return True
+
+        if not kind.startswith("file.open"):
+            return self.fact(kind, arguments, act)
+        self.fact(kind, arguments, opens)
+        return _handle(self, kind, arguments, opened[0])
+
+    def fact(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        """`reply` of what is plain data."""
         identity = self._calls.next()
         value, failure = _tried(act)
-        kept = True if kind.startswith("file.open") else value
-        self._write(identity, kind, arguments, kept, failure)
+        self._write(identity, kind, arguments, value, failure)
         if failure is not None:
             raise failure
-        return _handle(self, kind, arguments, value)
+        return value
 
     def _write(
         self,
@@ -187,11 +196,18 @@ class Replayer:
         return self._calls.next()
 
     def reply(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        value = self.fact(kind, arguments, act)
+        if kind.startswith("file.open"):
+            return _handle(self, kind, arguments, None)
+        return value
+
+    def fact(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        """`reply` of what is plain data."""
         identity = self._next(f"the effect `{kind}`")
         value, failure = self._take(identity, kind, arguments)
         if failure is not None:
             raise failure
-        return _handle(self, kind, arguments, None if kind.startswith("file.open") else value)
+        return value
 
     def _take(
         self, identity: tuple[str, int], kind: str, arguments: Any
