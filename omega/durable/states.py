@@ -127,7 +127,7 @@ WHEN NOT ({pairs})
 BEGIN SELECT RAISE(ABORT, 'this change of state is not allowed'); END""",
         # Not of the columns that every write of an owner changes: it would cost each a third more.
         f"""CREATE TRIGGER runs_end
-BEFORE UPDATE OF id, name, parent, parent_seq, incarnation, first_seq, epoch, reason, outcome ON runs
+BEFORE UPDATE OF id, name, parent, incarnation, first_seq, epoch, reason, outcome ON runs
 WHEN OLD.state IN ({_listed(list(ENDS))})
 BEGIN SELECT RAISE(ABORT, 'a run that has ended does not change'); END""",
         """CREATE TRIGGER runs_epoch BEFORE UPDATE OF epoch, owner ON runs
