@@ -1,6 +1,6 @@
 """Writes what documentation can be taken from the source.
 
-    python docs/generate.py            writes docs/reference.md, the list in docs/internals.md, the
+    python docs/generate.py            writes docs/reference.md, the lists in docs/internals.md, the
                                        table in docs/conformance.md, the examples in docs/errors.md
                                        and its copy in the package
     python docs/generate.py --check    says whether they are current (exit code 1 when not)
@@ -297,6 +297,18 @@ def with_modules(text: str) -> str:
     return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
 
 
+STATES, END_OF_STATES = "<!-- states: python docs/generate.py -->", "<!-- end of states -->"
+
+
+def with_states(text: str) -> str:
+    """The page's text with the table of the states of a run in its place."""
+    from omega.durable.states import table
+
+    before, _, rest = text.partition(STATES)
+    _, _, after = rest.partition(END_OF_STATES)
+    return f"{before}{STATES}\n\n{table()}\n{END_OF_STATES}{after}"
+
+
 # -- the index of the library's parts --------------------------------------------------------------
 
 INDEX_HEAD = '''"""What the parts of the library define: written by `python docs/generate.py`.
@@ -485,7 +497,7 @@ def main() -> int:
         library.with_name("own.py"): own(documented),
         PAGE: page(documented),
         report: with_checks(report.read_text("utf-8")),
-        internals: with_modules(internals.read_text("utf-8")),
+        internals: with_states(with_modules(internals.read_text("utf-8"))),
         errors: told,
         ROOT / "omega" / "cli" / "errors.md": told,  # for `omega explain`, wherever it is installed
     }

@@ -29,7 +29,8 @@ from pathlib import Path
 import pytest
 
 import omega
-from omega.errors import CODES, OmegaError
+from omega.codes import CODES
+from omega.errors import OmegaError
 from omega.lisp.library import PARTS
 from omega.llm import read_settings
 

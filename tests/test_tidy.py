@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "calls": {},
     "exploration": {},
     "tape": {},
+    "runs": {},
     "": {},
     "cli": {},
     "durable": {},
@@ -195,12 +196,12 @@ ALL = modules()
 
 # -- layers ----------------------------------------------------------------------------------------
 
-L0 = ("errors", "regex")
+L0 = ("codes", "errors", "regex")
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
 L2 = ("limits", "host_stack", "programs", "left_behind", "progress", "calls", "effects",
-      "host_functions", "scheduler_host", "exploration", "tape", "bindings", "interpreter",
-      "telemetry", "testing")  # fmt: skip
+      "host_functions", "scheduler_host", "exploration", "tape", "bindings", "runs", "interpreter",
+      "replays", "telemetry", "testing")  # fmt: skip
 
 
 def part_of(module: str) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from omega.bindings.base import Bindings, Table
-from omega.errors import CODES, LispError, LispValueError, OmegaError, Span, is_kind
+from omega.codes import CODES, is_kind
+from omega.errors import LispError, LispValueError, OmegaError, Span
 from omega.lisp.data import Symbol
 from omega.lisp.primitives import check
 

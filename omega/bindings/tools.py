@@ -19,7 +19,8 @@ from omega.bindings.base import Bindings, Table, optional_seconds, options, show
 from omega.bindings.handled import asked_for
 from omega.bindings.json_data import from_json, to_json
 from omega.bindings.models import OPTIONS, Asking, answered_text
-from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError, is_kind
+from omega.codes import is_kind
+from omega.errors import LispTypeError, LispValueError, LLMError, OmegaError
 from omega.lisp.data import Keyword, Pair, Symbol, list_items
 from omega.lisp.primitives import check
 from omega.lisp.primitives.check import wrong_type

@@ -12,7 +12,7 @@ from typing import Any
 
 from omega.cli.dispatch import show
 from omega.cli.options import nearest, usage
-from omega.errors import CODES
+from omega.codes import CODES
 
 INDENT = "    "
 

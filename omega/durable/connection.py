@@ -148,21 +148,16 @@ class File:
         rows = self.read(sql, parameters)
         return rows[0] if rows else None
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> _Writing:
         """A transaction that may write: what is done to the connection inside is done at once when
         it ends, or not at all when it raises.
         """
+        return _Writing(self)
+
+    def begin(self) -> Connection:
         db = self.db
         self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException as error:
-            self._undo(db)
-            if isinstance(error, self._sqlite.Error):
-                self.fail(error)
-            raise
+        return db
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -173,21 +168,21 @@ class File:
         try:
             yield db
         except BaseException as error:
-            self._undo(db)
+            self.undo(db)
             if isinstance(error, self._sqlite.Error):
                 self.fail(error)
             raise
-        self._undo(db)
+        self.undo(db)
 
     def _begin_reading(self, db: Connection) -> None:
         db.execute("BEGIN")
         try:
             db.execute("SELECT generation FROM store").fetchone()
         except BaseException:
-            self._undo(db)
+            self.undo(db)
             raise
 
-    def _undo(self, db: Connection) -> None:
+    def undo(self, db: Connection) -> None:
         if db.in_transaction:
             try:
                 db.execute("ROLLBACK")
@@ -290,6 +285,9 @@ class File:
             hint="put back a backup, and keep this file aside: what is whole in it can be read",
         )
 
+    def is_of_sqlite(self, error: BaseException) -> bool:
+        return isinstance(error, self._sqlite.Error)
+
     def _busy(self, path: str) -> StoreBusy:
         return StoreBusy(
             f"{path}: other processes held the store for {self._wait_s:g} s",
@@ -297,10 +295,10 @@ class File:
             " the middle of a transaction?",
         )
 
-    def _code(self, error: Exception) -> int:
+    def _code(self, error: BaseException) -> int:
         return int(getattr(error, "sqlite_errorcode", 0) or 0)
 
-    def fail(self, error: Exception, path: str | None = None) -> NoReturn:
+    def fail(self, error: BaseException, path: str | None = None) -> NoReturn:
         """Raise what an error of SQLite means. path: of the file, when it is not this one."""
         path = path or self.path
         sqlite, code = self._sqlite, self._code(error)
@@ -317,9 +315,13 @@ class File:
                 f"{path}: the store has no room for more: {said}",
                 hint="nothing was changed; make room on its disk, then the same may be tried again",
             ) from error
-        if primary in (sqlite.SQLITE_NOTADB, sqlite.SQLITE_CORRUPT):
-            fact = "it is no SQLite file" if primary == sqlite.SQLITE_NOTADB else said
-            raise self.damaged(fact) from error
+        if primary == sqlite.SQLITE_NOTADB:
+            raise StoreError(
+                f"{path}: this file is no store of runs, or its beginning is damaged: {said}",
+                hint="name another file, or put back a backup: this one has not been changed",
+            ) from error
+        if primary == sqlite.SQLITE_CORRUPT:
+            raise self.damaged(said) from error
         if primary == sqlite.SQLITE_CONSTRAINT:
             raise OmegaBug(f"{path}: the store refuses what it was told to write: {said}") from (
                 error
@@ -338,3 +340,29 @@ class File:
         if primary == self._sqlite.SQLITE_READONLY:
             return "the file, or its disk, is read-only: a store is written to whenever it is used"
         return "may this program read and write the file, and make others beside it?"
+
+
+class _Writing:
+    """See `File.writing`. A class, since every fact of every run goes through it."""
+
+    __slots__ = ("_db", "_file")
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def __enter__(self) -> Connection:
+        self._db = self._file.begin()
+        return self._db
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+                return
+        except Exception as failed:  # rolled back below, as what failed inside
+            error = failed
+        self._file.undo(self._db)
+        if self._file.is_of_sqlite(error):
+            self._file.fail(error)
+        if kind is None:
+            raise error

@@ -36,7 +36,7 @@ from omega.durable.refusals import (
     too_late,
     unknown,
 )
-from omega.durable.rows import hash_of
+from omega.durable.rows import as_kept, hash_of
 from omega.durable.waiting import Clock, wall_us
 from omega.errors import OmegaBug, StoreError
 
@@ -108,7 +108,7 @@ class MemoryStore:
             name=run.name,
             state=table.FIRST,
             reason=None,
-            header=copy.deepcopy(run.header),
+            header=as_kept(run.header),
             parent=run.parent,
             parent_seq=run.parent_seq,
             incarnation=1,
@@ -121,6 +121,7 @@ class MemoryStore:
             waits_for=(),
             outcome=None,
             totals=Totals(),
+            reserved=0,
             created_us=now,
             updated_us=now,
         )
@@ -237,7 +238,9 @@ class MemoryStore:
                 totals.tokens + result.tokens,
                 totals.cost + result.cost,
             )
-        made.record = replace(run, seq=seq, updated_us=now, totals=totals)
+        open_now = [e for e in made.effects if e.result is None]
+        reserved = sum(effect.intent.reserved for effect in open_now)
+        made.record = replace(run, seq=seq, updated_us=now, totals=totals, reserved=reserved)
         if run.lease_until_us is not None and run.lease_until_us - now < made.lease_us // 2:
             made.due_us = now + made.lease_us
             made.record = replace(made.record, lease_until_us=made.due_us)
@@ -247,10 +250,12 @@ class MemoryStore:
                 raise OmegaBug(f"run {run.id}: there is no signal {id} waiting for it")
             made.signals[here[0]] = replace(made.signals[here[0]], taken_seq=seq)
         if batch.continues_with is not None:
+            if open_now:
+                raise OmegaBug(f"run {run.id} begins anew with effects that are open")
             made.first.append(seq + 1)
             made.record = replace(
                 made.record,
-                header=copy.deepcopy(batch.continues_with),
+                header=as_kept(batch.continues_with),
                 incarnation=run.incarnation + 1,
                 first_seq=seq + 1,
             )
@@ -345,7 +350,7 @@ class MemoryStore:
         if at.record.state in table.ENDS:
             raise ended(PLACE, run, at.record.state)
         self._signals += 1
-        value = copy.deepcopy(value)
+        value = as_kept(value)
         at.signals.append(Signal(self._signals, run, name, value, key, who, now, None))
         if at.record.state == "suspended" and name in at.record.waits_for:
             at.due_us = now if at.due_us is None else min(at.due_us, now)
@@ -383,7 +388,7 @@ class MemoryStore:
             lease_until_us=None,
             wake_at_us=to.wake_at_us,
             waits_for=tuple(to.waits_for),
-            outcome=copy.deepcopy(to.outcome) if to.state in table.ENDS else None,
+            outcome=as_kept(to.outcome) if to.state in table.ENDS else None,
             updated_us=now,
         )
 

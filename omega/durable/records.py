@@ -41,6 +41,7 @@ class NewRun:
 class RunRecord:
     """A run as the store has it now. seq: of the last entry of its journal. waits_for: names of
     signals. wake_at_us: when it is to go on by itself. outcome: JSON data, once it has ended.
+    reserved: what its open effects may cost at most.
     """
 
     id: str
@@ -60,6 +61,7 @@ class RunRecord:
     waits_for: tuple[str, ...]
     outcome: Any
     totals: Totals
+    reserved: int
     created_us: int
     updated_us: int
 
@@ -121,7 +123,7 @@ class Change:
 class Batch:
     """What is written at once, or not at all. facts: lines of the journal, one entry together.
     taken: ids of signals that the run has received. continues_with: the header of the next
-    incarnation, whose journal begins behind this entry.
+    incarnation, whose journal begins behind this entry; the run has no open effects then.
     """
 
     facts: Sequence[str] = ()

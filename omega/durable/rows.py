@@ -42,8 +42,9 @@ def unpacked(is_deflated: int, content: bytes) -> bytes:
 
 def entry(facts: Sequence[str]) -> tuple[int, int, bytes]:
     """(crc, is_deflated, facts): lines as a row of the journal."""
-    assert not any("\n" in fact for fact in facts), "a fact is one line"
-    text = "\n".join(facts).encode("utf-8", "surrogatepass")
+    joined = "\n".join(facts)
+    assert joined.count("\n") == len(facts) - 1, "a fact is one line"
+    text = joined.encode("utf-8", "surrogatepass")
     return zlib.crc32(text), *packed(text)
 
 
@@ -63,12 +64,17 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
+def as_kept(value: Any) -> Any:
+    """JSON data as it is read back."""
+    return json.loads(to_json(value))
+
+
 # -- runs ------------------------------------------------------------------------------------------
 
 RUN = (
     "SELECT r.number, r.id, r.name, r.state, r.reason, i.header, p.id, r.parent_seq, r.incarnation,"
     " r.first_seq, r.seq, r.epoch, r.owner, r.lease_until_us, r.wake_at_us, r.waits_for, r.outcome,"
-    " r.effects, r.tokens, r.cost, r.created_us, r.updated_us"
+    " r.effects, r.tokens, r.cost, r.reserved, r.created_us, r.updated_us"
     " FROM runs r JOIN incarnations i ON i.run = r.number AND i.incarnation = r.incarnation"
     " LEFT JOIN runs p ON p.number = r.parent"
 )
@@ -94,8 +100,9 @@ def record(row: Sequence[Any]) -> RunRecord:
         waits_for=tuple(json.loads(row[15])) if row[15] else (),
         outcome=None if row[16] is None else json.loads(row[16]),
         totals=Totals(row[17], row[18], row[19]),
-        created_us=row[20],
-        updated_us=row[21],
+        reserved=row[20],
+        created_us=row[21],
+        updated_us=row[22],
     )
 
 

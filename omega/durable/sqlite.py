@@ -287,6 +287,7 @@ class SQLiteStore:
                     raise self.file.damaged(f"entry {seq} of run {run}: {error}") from None
             if not found or seq != after:
                 missing = after if found else after + 1
+                self.run(run)  # it may have been pruned since
                 raise self.file.damaged(f"run {run} has no entry {missing}")
 
     def blob(self, hash: str) -> bytes:

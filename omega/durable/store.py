@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from omega.durable.records import (
     Batch,
+    Change,
     Intent,
     Lease,
     NewRun,
@@ -58,9 +59,10 @@ class Store(Protocol):
     # -- ownership -----------------------------------------------------------------------------
 
     def acquire(self, run: str, owner: str, ttl_us: int, *, dead: str | None = None) -> Lease:
-        """Take a run over: its epoch rises, its state becomes "running". Raises RunOwned (owner,
-        until) while another's lease lasts, RunEnded for one that has ended, UnknownRun. dead: an
-        owner that is known to have died: its lease is worth nothing.
+        """Take a run over: its epoch rises, its state becomes "running", whatever it waited for or
+        was blocked by. Raises RunOwned (owner, until) while another's lease lasts, RunEnded for one
+        that has ended, UnknownRun. dead: an owner that is known to have died: its lease is worth
+        nothing.
         """
 
     def renew(self, lease: Lease, ttl_us: int) -> Lease:
@@ -70,8 +72,9 @@ class Store(Protocol):
 
     def append(self, lease: Lease, batch: Batch) -> int:
         """The entry's seq (the last one's, when the batch has no facts). Raises Fenced. A change of
-        state that is none of states.py is a bug. A change to a state other than "running" ends the
-        lease.
+        state that is none of states.py, a second result of an effect and a signal that was taken
+        before are bugs (OmegaBug). A change to a state other than "running" ends the lease; any
+        other write extends it, once less than half of it is left.
         """
 
     def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
@@ -88,7 +91,9 @@ class Store(Protocol):
         """Raises StoreError when it is not there, or its content is not what its name says."""
 
     def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
-        """The effects of this incarnation, by number; open_only: those without a result."""
+        """The effects of this incarnation, by number, shared ones included as they were at the
+        entry where the run was forked off; open_only: those without a result.
+        """
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -102,9 +107,9 @@ class Store(Protocol):
 
     # -- the rest ------------------------------------------------------------------------------
 
-    def change(self, run: str, change: Any, *, who: str) -> RunRecord:
+    def change(self, run: str, change: Change, *, who: str) -> RunRecord:
         """Change the state of a run that nobody owns (cancel it, have a blocked one go on). Raises
-        RunOwned, RunEnded.
+        RunOwned while a lease lasts, RunEnded, HostError for a change that states.py does not have.
         """
 
     def history(self, run: str) -> list[dict[str, Any]]:
@@ -113,8 +118,9 @@ class Store(Protocol):
         """
 
     def prune(self, *, ended_before_us: int, keep: Sequence[str] = ()) -> int:
-        """Delete runs that ended before; how many. One whose journal another shares stays, and
-        blobs that nothing refers to go.
+        """Delete runs that ended before; how many. keep: ids of runs that stay. One whose journal
+        another shares stays, and blobs that nothing refers to go. Some runs are deleted in one
+        transaction, not all of them: each wholly, and others write in between.
         """
 
     def backup(self, path: str) -> None:

@@ -221,6 +221,12 @@ def _take(db: Any, at: Head, taken: Sequence[int], seq: int) -> None:
 
 
 def _continue(db: Any, at: Head, header: str, seq: int, now_us: int) -> None:
+    # Nobody would ever settle it: its number means another effect from now on.
+    if db.execute(
+        "SELECT 1 FROM effects WHERE run = ? AND incarnation = ? AND outcome IS NULL LIMIT 1",
+        (at.number, at.incarnation),
+    ).fetchone():
+        raise OmegaBug(f"run {at.id} begins anew with effects that are open")
     db.execute(
         "UPDATE runs SET incarnation = incarnation + 1, first_seq = ? WHERE number = ?",
         (seq + 1, at.number),

@@ -17,7 +17,7 @@ import pytest
 
 import omega
 from omega.cli import schedules
-from omega.errors import CODES
+from omega.codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = {"file": str, "line": int, "column": int, "end_line": int, "end_column": int}

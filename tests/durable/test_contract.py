@@ -250,8 +250,11 @@ def test_effects_have_totals(store: Store) -> None:
     assert store.effects("r1", open_only=True) == [
         *((intent(1, 50), None), (intent(2, 70, "idempotent"), None)),
     ]
+    assert store.run("r1").reserved == 120
     store.append(lease, fact("2", results=[done(2, 3, 4)], intents=[intent(3)]))
+    assert store.run("r1").reserved == 50
     store.append(lease, fact("3", results=[done(1, 30, 40, "error"), done(3, outcome="unknown")]))
+    assert store.run("r1").reserved == 0
     assert store.effects("r1") == [
         (intent(1, 50), done(1, 30, 40, "error")),
         (intent(2, 70, "idempotent"), done(2, 3, 4)),
@@ -285,6 +288,33 @@ def test_a_new_incarnation_begins_behind_its_entry_and_keeps_the_totals(store: S
     assert journal(store, "r1") == [] and store.effects("r1") == []
     store.append(lease, fact("c", intents=[intent(1)]))  # numbers begin anew
     assert journal(store, "r1") == [["c"]] and store.effects("r1") == [(intent(1), None)]
+
+
+def test_a_run_does_not_begin_anew_while_effects_are_open(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("a", intents=[intent(1, 5)]))
+    before = store.run("r1")
+    with pytest.raises(OmegaBug, match="begins anew with effects that are open"):
+        store.append(lease, fact("b", continues_with={}))
+    assert store.run("r1") == before
+    store.append(lease, fact("b", results=[done(1)], continues_with={}))
+    assert store.run("r1").reserved == 0
+
+
+def test_a_run_that_is_pruned_while_it_is_read_is_unknown(kept: Kept, clock: Clock) -> None:
+    store = kept.open()
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    for i in range(300):
+        store.append(lease, fact(str(i)))
+    store.append(lease, fact(change=Change("completed")))
+    entries = store.journal("r1")
+    assert next(entries) == ["0"]
+    assert kept.open().prune(ended_before_us=clock.now + 1) == 1
+    if kept.name != "memory":  # which reads what it held on to
+        with pytest.raises(UnknownRun):
+            list(entries)
 
 
 # -- forks -----------------------------------------------------------------------------------------
@@ -587,7 +617,7 @@ def test_pruning_keeps_what_is_shared_and_what_goes_on(store: Store, clock: Cloc
 
 def test_what_is_told_is_json(store: Store) -> None:
     """Changing what was given, or what was told, changes nothing in the store."""
-    value = {"x": [1]}
+    value: dict[str, object] = {"x": [1]}
     store.create(NewRun("r1", "job", value))
     store.signal("r1", "go", value, key="k", who="me")
     value["x"].append(2)

@@ -95,7 +95,7 @@ def a_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "fact", "hint"),
     [
-        (foreign_text, "the store is damaged: it is no SQLite file", "put back a backup"),
+        (foreign_text, "is no store of runs, or its beginning is damaged", "name another file"),
         (foreign_tables, r"this SQLite file is no store of runs \(it has tables songs", "another"),
         (
             foreign_application,

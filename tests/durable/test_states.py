@@ -140,7 +140,7 @@ def test_the_file_itself_refuses_a_beginning_in_the_middle_and_an_epoch_that_fal
             " VALUES ('r2', 'job', 'completed', '1', 0, 1, 1, 0, 0, 1, 1)"
         )
     bring(file, "completed")
-    for what in ("outcome = '2'", "seq = 7", "cost = 5"):
+    for what in ("outcome = '2'", "incarnation = 7", "epoch = 5", "name = 'x'"):
         with pytest.raises(sqlite3.IntegrityError, match="has ended"):
             file.execute(f"UPDATE runs SET {what} WHERE id = 'r1'")
 
@@ -185,4 +185,4 @@ def test_the_schema_of_this_format_is_what_it_was_when_it_was_made() -> None:
     assert made == FORMATS
 
 
-FORMATS = ["75c85e26faf118d2"]
+FORMATS = ["d02b24c681acedb1"]

@@ -13,14 +13,8 @@ from typing import Any
 import pytest
 
 from omega import Interpreter, Limits
-from omega.errors import (
-    CODES,
-    LimitExceeded,
-    LispError,
-    LispTypeError,
-    OmegaError,
-    OwnCondition,
-)
+from omega.codes import CODES
+from omega.errors import LimitExceeded, LispError, LispTypeError, OmegaError, OwnCondition
 from omega.lisp.data import Char, Keyword, Nil, Symbol, cons, to_list
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import PlainHost

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from omega.errors import CODES, LLMError
+from omega.codes import CODES
+from omega.errors import LLMError
 from omega.llm import (
     AnthropicProvider,
     LLMReply,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega.errors import CODES, HostError, LispValueError, LLMError, is_kind
+from omega.codes import CODES, is_kind
+from omega.errors import HostError, LispValueError, LLMError
 from omega.llm import RetryPolicy
 from omega.llm.failures import (
     DETAIL_CHARS_MAX,

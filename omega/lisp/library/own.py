@@ -25,15 +25,16 @@ OWN: dict[str, str] = {
         condition-kind condition-message condition-place condition-type condition/report-string
         condition? constant-test? continuation-error? continue csv-error? deadlock?
         define-condition-type division-by-zero? duplicate-definition? error-object-irritants
-        error-object-message error-object? error? file-error? find-restart host-error? immutable?
-        index-error? invoke-restart json-error? key-error? left-behind? library-error?
+        error-object-message error-object? error? fenced? file-error? find-restart host-error?
+        immutable? index-error? invoke-restart json-error? key-error? left-behind? library-error?
         limit-exceeded? llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition
         match-error? no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
-        schedule-failure? skip stray-bracket? syntax-error? tape-ended? task-cancelled?
-        task-error? tasks-failed? timeout-error? type-error? unbound-variable? unclosed?
-        unhandled-effect? unknown-task? unreachable-clause? unused-import? unused-variable?
-        use-value value-error? with-restarts wrong-thread?
+        run-ended? run-exists? run-owned? schedule-failure? skip store-busy? store-error?
+        store-full? stray-bracket? syntax-error? tape-ended? task-cancelled? task-error?
+        tasks-failed? timeout-error? type-error? unbound-variable? unclosed? unhandled-effect?
+        unknown-run? unknown-task? unreachable-clause? unused-import? unused-variable? use-value
+        value-error? with-restarts wrong-thread?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation

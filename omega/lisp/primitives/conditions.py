@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from omega.errors import CODES, OmegaError, OwnCondition, Raised, is_kind
+from omega.codes import CODES, is_kind
+from omega.errors import OmegaError, OwnCondition, Raised
 from omega.lisp.data import Symbol, to_list
 from omega.lisp.primitives import check
 from omega.lisp.primitives.registry import primitive

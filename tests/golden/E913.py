@@ -1,0 +1,11 @@
+from omega.durable.records import NewRun
+from omega.durable.sqlite import SQLiteStore
+from omega.errors import OmegaError
+
+store = SQLiteStore("runs.db")
+store.create(NewRun("triage-7", "triage", {}))
+try:
+    store.run("triage-1")
+except OmegaError as error:
+    print(error)
+    print(error.hint)
