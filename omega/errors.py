@@ -8,7 +8,7 @@ An `OmegaError` instance IS the Lisp condition object: what Lisp code raises, ha
 is what the host catches. Families: program (`LispError`), limit (`LimitExceeded`), host
 (`HostError`), bug (`OmegaBug`).
 
-Invariant: an error's `kind` is a key of `CODES`; its class is the class the table's family promises.
+Invariant: an error's `kind` is a key of `CODES`; its class is the one that the family promises.
 """
 
 from __future__ import annotations

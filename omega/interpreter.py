@@ -49,22 +49,19 @@ from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider
 from omega.programs import ProgramFiles, read_source
 from omega.progress import Progress, Progresses
+from omega.runs.hosts import DurableHost
 from omega.scheduler_host import Lookout, SchedulerHost, metered
 
 if TYPE_CHECKING:
     from omega.durable.store import Store
     from omega.llm.budget import Budget
-    from omega.runs.runs import Runs
     from omega.runs.session import DurableSession, Settings
     from omega.tape import Recording, Replay
 
-# What a durable run's interpreter has of the one that runs it.
-OF_RUNS = frozenset(("llm", "scheduler", "limits", "grants", "seed", "virtual_time", "output",
-                     "use_cache", "load_path", "optimize", "budget"))  # fmt: skip
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
 
 
-class Interpreter:
+class Interpreter(DurableHost):
     """One Lisp world: its globals, tasks, effects and limits. A context manager.
 
     llm: None (the scripted default), a specification ("openai:gpt-4o-mini"), a Provider, or several
@@ -97,9 +94,7 @@ class Interpreter:
         store: Store | str | None = None,
         runs: Settings | None = None,
     ) -> None:
-        self._made_with = {name: each for name, each in locals().items() if name in OF_RUNS}
-        self._store, self._runs_settings = store, runs
-        self._definitions: list[Callable[[Interpreter], None]] = []  # for runs of its own
+        DurableHost.__init__(self, locals(), store, runs)
         self._thread = threading.get_ident()
         most = self.limits = limits or Limits()
         models = Models.of(llm)
@@ -142,19 +137,18 @@ class Interpreter:
         hosts = HostFunctions(self.scheduler, self._seam, self._stack, self.door)
         self._seam.host_function = self._host_function = hosts.procedure
         self._manager: ConcurrencyManager | None = None
-        self._runs: Runs | None = None
         self.findings: list[OmegaError] = []  # of the last text: what fails if it is reached
         self.how_to_raise = HOW_TO_RAISE  # limits; another audience has other means
         self.exit_status: int | None = None  # of `(exit n)`, once a task has asked for it
         self.on_exit: Callable[[], None] | None = None  # called in that task, before it unwinds
         self.on_emergency: Callable[[int], None] | None = None  # ends the process at once
         self.door.output = output
-        self.progresses = Progresses()
         self._set_up(load_path)
 
     def _set_up(self, load_path: Sequence[str]) -> None:
         from omega.bindings import install
 
+        self.progresses = Progresses()
         files = self._evaluator.modules.files = ProgramFiles(load_path, self.door.allow_reading)
         files.characters_max = self.limits.source_bytes
         self._evaluator.once = self._once
@@ -421,14 +415,8 @@ class Interpreter:
         self._check_open()
         if not isinstance(name, str):
             raise HostError(f"a name is a str, got {type(name).__name__}")
-        if self._store is not None:
-            options: Any = {"blocking": blocking, "reentrant": reentrant, "effect": effect}
-            self._definitions.append(lambda other: other.define(name, value, **options))
-        bound = value
-        if effect is not None:
-            from omega.runs.classes import classified
-
-            bound = classified(self.session, name, value, effect, blocking=blocking)
+        options: Any = {"blocking": blocking, "reentrant": reentrant, "effect": effect}
+        bound = self.classified(name, value, options)
         if callable(bound) and not isinstance(bound, (type, Procedure)):
             inside = self._host_function(bound, name, blocking=blocking, reentrant=reentrant)
         else:
@@ -494,42 +482,6 @@ class Interpreter:
         """Run until no foreground task is left."""
         self._check("run", "manager.run_async")
         self._finish(self.scheduler.run)
-
-    @property
-    def runs(self) -> Runs:
-        """Its durable runs. Raises HostError when it has no store."""
-        if self._runs is None:
-            from omega.runs.hosts import runs_of
-
-            self._runs = runs_of(self, self._store, self._runs_settings)
-        return self._runs
-
-    def like_this(self, session: DurableSession) -> Interpreter:
-        """An interpreter of its own for a durable run."""
-        made = Interpreter(**self._made_with, session=session)
-        for define in self._definitions:
-            define(made)
-        return made
-
-    def run_durable(
-        self,
-        text: str,
-        *,
-        filename: str = "<run>",
-        arguments: Sequence[str] = (),
-        name: str | None = None,
-        id: str | None = None,
-    ) -> Any:
-        """The value of a program, run in an interpreter of its own that is like this one. Killed
-        anywhere, it goes on by `resume`, or by the same call with the same id.
-        """
-        self._check("run_durable", "runs.begin_async")
-        return self.runs.begin(text, filename, arguments, name=name, id=id)
-
-    def resume(self, id: str) -> Any:
-        """The value of a durable run, which goes on if it has not ended."""
-        self._check("resume", "runs.go_on_async")
-        return self.runs.go_on(id)
 
     def _check_open(self) -> None:
         if self._closed:

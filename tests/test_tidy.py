@@ -103,6 +103,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
             "omega.effects": "the door itself",
             "omega.durable.backups": "the folder of a backup, to have its name written",
             "omega.durable.doctor": "the system's list of what is mounted",
+            "omega.runs.owners": "the system's word on which processes there are",
             "omega.programs": "reads the program's own text",
             "omega.lisp.cache": "owns the cache files",
             "omega.tape.files": "owns the files of tapes",

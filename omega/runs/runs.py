@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omega.durable.records import NewRun, RunRecord
 from omega.durable.store import Store
@@ -16,9 +16,6 @@ from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
 from omega.runs.session import DurableSession, Settings, new_id
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
-
-if TYPE_CHECKING:
-    from omega.interpreter import Interpreter
 
 NAME_CHARS = 200
 
@@ -50,7 +47,7 @@ class Runs:
     """make: an interpreter like the host's, for a session."""
 
     def __init__(
-        self, store: Store, settings: Settings, make: Callable[[DurableSession], Interpreter]
+        self, store: Store, settings: Settings, make: Callable[[DurableSession], Any]
     ) -> None:
         self.store, self.settings, self._make = store, settings, make
 
