@@ -457,13 +457,17 @@ class Fenced(HostError):
 
 
 class RunStopped(HostError):
-    """A durable run goes no further in this process. run: its id. state: what it is in now."""
+    """A durable run goes no further in this process. run: its id. state: what it is in now.
+    reason: of one that is blocked.
+    """
 
     kind = "run-stopped"
 
-    def __init__(self, message: str, run: str, state: str, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.run, self.state = run, state
+    def __init__(
+        self, message: str, run: str, state: str, reason: str | None = None, *, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint or None)
+        self.run, self.state, self.reason = run, state, reason
 
 
 class UnknownOutcome(LispError):

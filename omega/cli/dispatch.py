@@ -14,14 +14,20 @@ from omega import __version__
 from omega.cli import terminal
 from omega.cli.options import (
     DIAGNOSTICS,
+    DURABLE_OPTIONS,
+    EVENTS,
     HOST_TRACEBACK,
     JSON,
     LOAD_PATH,
     NO_OPT,
+    NO_PROGRESS,
     PROGRAM_OPTIONS,
     RECORD,
     REPLAY_OPTIONS,
+    RUNNING_OPTIONS,
     SCHEDULE_OPTIONS,
+    STATS,
+    TRACE,
     Command,
     Option,
     help_of,
@@ -33,6 +39,7 @@ from omega.cli.options import (
 from omega.errors import LispFileError, OmegaBug, OmegaError
 
 OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
+STOPPED = 75  # a durable run goes no further now: try again later, as sysexits.h has it
 
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
@@ -48,8 +55,27 @@ COMMANDS = (
         "run a program\n\n"
         "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
         "is standard input. At the end the program's tasks are waited for.",
-        (*PROGRAM_OPTIONS, RECORD, DIAGNOSTICS),
+        (*PROGRAM_OPTIONS, RECORD, *DURABLE_OPTIONS, DIAGNOSTICS),
         "run",
+    ),
+    Command(
+        "resume",
+        "RUN",
+        "go on with a durable run that was stopped or killed\n\n"
+        "RUN is an id that omega run --durable has told, or how it begins. The program is the one\n"
+        "the run was begun with, whatever its file holds now; so are its options and its folder.\n"
+        "What it did before is not done again; its output is written again from the beginning.",
+        (
+            Option("new-output", None, "write only what the run had not written yet"),
+            *RUNNING_OPTIONS,
+            STATS,
+            EVENTS,
+            TRACE,
+            NO_PROGRESS,
+            DIAGNOSTICS,
+            HOST_TRACEBACK,
+        ),
+        "durable",
     ),
     Command(
         "replay",

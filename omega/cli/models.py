@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from omega.llm import Provider
     from omega.llm.budget import Budget
     from omega.llm.settings import Settings
+    from omega.runs.session import DurableSession
     from omega.tape import Recording, Replay
 
 
 def models_of(
-    given: dict[str, Any], session: Recording | Replay | None = None
+    given: dict[str, Any], session: Recording | Replay | DurableSession | None = None
 ) -> str | Provider | Models | None:
     """Who answers calls of models, as Interpreter takes it."""
     spec = given.get("llm")

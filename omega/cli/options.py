@@ -137,7 +137,31 @@ def fair_by(text: str) -> str:
     return text
 
 
+def seconds_or_none(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+def unknown(text: str) -> str:
+    if text not in ("ask", "retry", "fail"):
+        raise ValueError
+    return text
+
+
+def run_id(text: str) -> str:
+    import re
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise ValueError
+    return text
+
+
 _WANTED = {
+    seconds_or_none: "a number of seconds from 0 on",
+    unknown: "ask, retry or fail",
+    run_id: "letters, digits, dots, dashes and underscores, 100 at most",
     faults: "llm, host or files, or several, separated by commas",
     strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",
@@ -235,7 +259,36 @@ RECORD = Option("record", "TAPE", "write what comes from outside to a file, for 
 
 EVENTS = Option("events", "FILE", "write the event stream, a line per event")
 TRACE = Option("trace", "FILE", "write a trace with a lane per task, for ui.perfetto.dev")
+NO_PROGRESS = Option("no-progress", None, "show no progress on standard error")
 STATS = Option("stats", None, "at the end, print totals on standard error")
+
+STORE = Option(
+    "store",
+    "FILE",
+    "where durable runs are kept (default: $OMEGA_STORE, or omega-runs.db in this folder)",
+)
+RUNNING_OPTIONS = (
+    STORE,
+    Option(
+        "unknown",
+        "POLICY",
+        "what becomes of a call whose end nobody knows, since its process died: ask (the default: "
+        "the run is blocked until somebody says), retry (it may be paid twice), fail",
+        unknown,
+    ),
+    Option(
+        "park-after",
+        "SECONDS",
+        "end the process when the run has waited for so long and need not be looked after (default "
+        "60); a signal, or the time it waits for, has it go on",
+        seconds_or_none,
+    ),
+)
+DURABLE_OPTIONS = (
+    Option("durable", None, "keep the run in a store: killed anywhere, omega resume goes on"),
+    Option("run-id", "ID", "with --durable: what the run is called (default: a new one)", run_id),
+    *RUNNING_OPTIONS,
+)
 
 REPLAY_OPTIONS = (
     Option(
@@ -317,7 +370,7 @@ PROGRAM_OPTIONS = (
     STATS,
     EVENTS,
     TRACE,
-    Option("no-progress", None, "show no progress on standard error"),
+    NO_PROGRESS,
     Option(
         "no-wait", None, "at the end, cancel the tasks that are left instead of waiting for them"
     ),
@@ -429,6 +482,7 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "  omega --version           the version",
         "",
         "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a",
-        "file that cannot be read, 3 a limit, 4 a deadlock, 130 interrupted; (exit n) gives n",
+        "file that cannot be read, 3 a limit, 4 a deadlock, 75 a durable run has stopped and can go",
+        "on, 130 interrupted; (exit n) gives n",
     ]
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from omega.bindings import Exit
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
-from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, report_bug
+from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, STOPPED, report_bug
 from omega.cli.interrupts import Interrupts, leave_now
 from omega.cli.models import budget_of, models_of
 from omega.cli.options import JSON
@@ -35,6 +35,7 @@ from omega.errors import (
     LispFileError,
     OmegaError,
     ReplayDivergence,
+    RunStopped,
     TapeEnded,
     TaskCancelled,
 )
@@ -44,7 +45,10 @@ if TYPE_CHECKING:
     from omega.cli.progress import ProgressBar
     from omega.concurrency import Task
     from omega.progress import Progress
+    from omega.runs.session import DurableSession
     from omega.tape import Recording, Replay
+
+    Session = Recording | Replay | DurableSession
 
 WARNINGS_MAX = 20  # shown
 WARN_AFTER_S = 1.0
@@ -60,7 +64,7 @@ def limits_of(given: dict[str, Any]) -> Limits:
 
 
 def make_interpreter(
-    given: dict[str, Any], beside: Sequence[str] = (), session: Recording | Replay | None = None
+    given: dict[str, Any], beside: Sequence[str] = (), session: Session | None = None
 ) -> Interpreter:
     """The interpreter the options ask for. beside: the folder of the program, if it is a file.
     session: records its run, or replays another.
@@ -105,7 +109,7 @@ def run_program(
     arguments: list[str],
     shown: Callable[[Interpreter, Any], str] | None = None,
     *,
-    session: Recording | Replay | None = None,
+    session: Session | None = None,
     breaks: tuple[str, int] | None = None,
 ) -> int:
     """Run a text as a program; its exit status.
@@ -122,7 +126,7 @@ def run_program(
 
 class _Run:
     def __init__(
-        self, given: dict[str, Any], beside: Sequence[str], session: Recording | Replay | None
+        self, given: dict[str, Any], beside: Sequence[str], session: Session | None
     ) -> None:
         self.began_s = now_us() / 1e6
         self.given = given
@@ -137,6 +141,8 @@ class _Run:
         self.interpreter.door.output = self.output
         self.output.tap = self.interpreter.door.tap
         self.output.is_quiet = bool(given.get("quiet"))
+        if given.get("new-output") and session.is_resumed:  # type: ignore[union-attr]
+            self._write_only_new(session)
         self._show_progress()
         self.breaks: tuple[str, int] | None = None
         self.main: Task | None = None
@@ -164,7 +170,7 @@ class _Run:
             with ways as interrupts:
                 status = self._seen_whole(text, filename, shown)
             self._interrupted = bool(interrupts.count)
-        if self._interrupted:
+        if self._interrupted and status != STOPPED:
             status = INTERRUPTED
         status = self._end_session(status)
         return self._lost_seen(status)
@@ -187,6 +193,14 @@ class _Run:
                 code = self._failed(file.lost)
                 status = status or code
         return status
+
+    def _write_only_new(self, session: Any) -> None:
+        """A run that goes on writes nothing that it has written before."""
+
+        def begin() -> None:
+            self.output.is_quiet = bool(self.given.get("quiet"))
+
+        self.output.is_quiet, session.when_live = True, begin
 
     _bar: ProgressBar | None = None
 
@@ -286,10 +300,30 @@ class _Run:
         except (ReplayDivergence, TapeEnded) as error:
             return self._replay_ended(error)
         except OmegaError as error:
+            if self.session is not None and self.session.failure is not None:
+                return self._stopped(self.session)
             failure = self.scheduler.limit_reached() or error
         except Exception as error:
             return report_bug(error, self.host_traceback, self.as_json)
         return self._verdict(failure)
+
+    def _stopped(self, session: Any) -> int:
+        """A durable run goes no further in this process; the status."""
+        self.interpreter.close()
+        self._say_undisturbed()
+        error: OmegaError = session.failure
+        try:
+            self.output.tap = None
+            self.output.flush()
+            session.stopped()
+        except OmegaError as raised:
+            error = raised
+        if not isinstance(error, RunStopped):
+            return self._failed(error)
+        terminal.say(error.message)
+        if error.hint:
+            terminal.say(f"  {error.hint}")
+        return STOPPED
 
     def _replay_ended(self, error: HostError) -> int:
         """A replay goes no further; the status."""
@@ -393,6 +427,8 @@ class _Run:
     def _interrupt(self) -> None:
         self._interrupted = True
         self._say_undisturbed()
+        if self.session is not None and self.session.interrupted():
+            return  # it says what it does
         if not self.as_json:
             terminal.say("interrupted")
         self.scheduler.cancel_all("interrupted", "host")

@@ -20,6 +20,10 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     text = read_program(path, limits_of(given).source_bytes)
     file = "<stdin>" if path == STDIN else path
     session = None
+    if given.get("durable"):
+        from omega.cli.durable import begin
+
+        return begin(given, text, file, arguments)
     if "record" in given:
         from omega.tape import Recording
 

@@ -39,6 +39,7 @@ from omega.errors import Cancelled, HostError
 PAUSE_S = 10.0  # a wait is cut into pieces: the lease is renewed between them
 FOR_EVER_US = 1 << 62
 LOOK_S = 0.25  # between two looks for messages
+ON_THEIR_WAY = ("paid", "idempotent")  # effect classes of calls that are worth waiting for
 SIGNAL = "signal"  # the effect class of a wait for a message: it is nothing that runs
 
 
@@ -77,6 +78,8 @@ class _Durable(_Recording):
         super().__init__(log, *settings)
         self.again: deque[Again] = deque()
         self.on_idle: OnIdle = lambda idle_us, when_us: PAUSE_S
+        self.on_interrupt: Callable[[], None] = lambda: None
+        self._leaving: HostError | None = None
         self._stopped: HostError | None = None
 
     @property
@@ -155,10 +158,11 @@ class _Durable(_Recording):
     def wants_control(self) -> bool:
         if self.failure is not None:
             raise self.failure
-        return bool(self.again) or super().wants_control()
+        return bool(self.again) or self._leaving is not None or super().wants_control()
 
     def poll_due(self) -> bool:
-        return super().poll_due() or bool(self.again) or self.failure is not None
+        is_due = super().poll_due() or bool(self.again) or self.failure is not None
+        return is_due or self._leaving is not None
 
     def _mark(self) -> None:
         if self.failure is None:
@@ -177,8 +181,31 @@ class _Durable(_Recording):
 
     def drive(self, done: Callable[[], bool]) -> None:
         refuse_running_loop()
-        if self.failure is None:
-            super().drive(done)
+        if self.failure is not None:
+            return
+        has_returned = False
+        try:
+            super(_Recording, self).drive(done)
+            has_returned = True
+        finally:
+            if has_returned:
+                self.arrived("returned")
+                self.log.flush()
+            elif self.failure is None:  # the host leaves in its own way: Ctrl-C, a bug
+                self.failure = HostError("the host has left the run")
+
+    def heard_interrupt(self) -> None:
+        """It stops the run in this process, and is no part of it."""
+        self.on_interrupt()
+
+    def leave(self, error: HostError) -> None:
+        """Stop the run in this process once the calls that are on their way have ended."""
+        self._leaving = error
+        self.scheduler.poll_soon()
+
+    def _may_leave(self) -> bool:
+        """Whether nothing is on its way whose end would not be known."""
+        return not any(each.effect_class in ON_THEIR_WAY for each in self.scheduler.externals)
 
     def waits_only_for_signals(self) -> bool:
         return all(each.effect_class == SIGNAL for each in self.scheduler.externals)
@@ -218,11 +245,15 @@ class DurableDriver(_Durable, RecordingDriver):
 
     def _plain_round(self, done: Callable[[], bool]) -> bool:
         self._between()
+        if self._leaving is not None:
+            self.stop(self._leaving)  # a thread that still runs cannot be waited for here
         return super()._plain_round(done)
 
     def _between(self) -> None:
         """Between batches."""
         self.commit()
+        if self._leaving is not None and self._may_leave():
+            self.stop(self._leaving)
         self.make_again()
 
     def _pump(self) -> None:
@@ -230,6 +261,9 @@ class DurableDriver(_Durable, RecordingDriver):
             self._between()
         except HostError:
             pass  # it is `failure`
+        if self._leaving is not None and self.failure is None:
+            self._pump_handle = None  # no task goes on; the end of a call has us called again
+            return
         if self.failure is None:
             super()._pump()
         scheduler = self.scheduler
@@ -315,6 +349,8 @@ class VirtualDurableDriver(_Durable, VirtualRecordingDriver):
 
     def _advance(self, done: Callable[[], bool], closed: bool) -> bool:
         self.commit()
+        if self._leaving is not None:
+            self.stop(self._leaving)
         self.make_again()
         return super()._advance(done, closed)
 

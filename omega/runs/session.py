@@ -27,7 +27,7 @@ from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import is_dead, own_name
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap
-from omega.runs.unknown import REASON, Policy, Reconcile, Unknown
+from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL
 from omega.tape.session import settings_of, watch_files
 
@@ -79,6 +79,7 @@ class DurableSession:
         on_begin: Callable[[str], None] = lambda run: None,
     ) -> None:
         self.store, self.settings = store, settings
+        self.when_live: Callable[[], None] = lambda: None  # its journal is behind it
         self._new, self._record, self._on_begin = new, record, on_begin
         self.classes: dict[str, str] = {}  # of the functions of the host
         self.coroutines: set[str] = set()
@@ -112,7 +113,7 @@ class DurableSession:
         lease = self.store.acquire(self.run, own_name(), self.settings.ttl_us, dead=dead)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
         self._live = self._recorded(driver)
-        self._live.on_idle = self._idle
+        self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
         self._on_begin(self.run)
         if self._record.seq < self._record.first_seq:
             return self._live
@@ -170,6 +171,7 @@ class DurableSession:
     def _goes_live(self, left: Any) -> Any:
         again = self._unknown.calls(left)
         self.tap.go_on()
+        self.when_live()
         for number, external, _ in again:
             self._writer.reopen(number, external)
         return again
@@ -201,12 +203,27 @@ class DurableSession:
         names = self._waited_for()
         waits = [f"until {_date(when_us)}"] if when_us is not None else []
         waits += [f"for the signal `{name}`" for name in names]
-        hint = f"omega signal {self.run} {names[0]} VALUE" if names else None
+        hint = f"omega signal {self.run} {names[0]} VALUE" if names else ""
         error = RunStopped(f"run {self.run} waits {' or '.join(waits)}", self.run, "suspended",
                            hint=hint)  # fmt: skip
         self._writer.commit(Change("suspended", wake_at_us=when_us, waits_for=names))
         self._writer.is_over = True
         return error
+
+    def _interrupted(self) -> None:
+        self.interrupted()
+
+    def interrupted(self) -> bool:
+        """Ctrl-C: the run stops here once the calls that are on their way have ended."""
+        error = RunStopped(
+            *(f"run {self.run} was interrupted", self.run, "blocked", "interrupted"),
+            hint=f"omega resume {self.run}",
+        )
+        if self._resuming is not None and not self._resuming.is_live():
+            self._resuming.current().failure = error
+        else:
+            self._live.leave(error)
+        return True
 
     def _waited_for(self) -> list[str]:
         return sorted(external.subject[1][0] for external in self._live.scheduler.externals)
@@ -218,7 +235,7 @@ class DurableSession:
             return  # it was told
         reason = None
         if isinstance(failure, RunStopped):
-            reason = REASON
+            reason = failure.reason
         elif isinstance(failure, ReplayDivergence):
             reason = f"divergence: {failure.message}"
         if reason is not None and self._writer.failure is None:

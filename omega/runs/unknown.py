@@ -141,8 +141,7 @@ class Unknown:
         more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
         return RunStopped(
             f"run {self._run} was killed, and nobody knows what became of {shown}{more}",
-            self._run,
-            "blocked",
+            *(self._run, "blocked", REASON),
             hint=f"omega runs resolve {self._run} --retry (it may be paid twice), --fail, or"
             " --reply TEXT; then omega resume",
         )

@@ -66,6 +66,10 @@ class Recording:
         interpreter.door.tap = tap = Recorder(self.tape, interpreter.scheduler)
         watch_files(interpreter, tap)
 
+    def interrupted(self) -> bool:
+        """Ctrl-C. False: it is part of the run."""
+        return False
+
     def close(self) -> None:
         """Its interpreter has been closed."""
         if not self.is_program:
@@ -138,6 +142,10 @@ class Replay:
     def pause(self, is_paused: bool) -> None:
         """While it is paused, whoever looks at the run changes nothing of it."""
         self._driver.is_paused = self.tap.is_paused = is_paused
+
+    def interrupted(self) -> bool:
+        """Ctrl-C. False: it is part of the run."""
+        return False
 
     def close(self) -> None:
         """Its interpreter has been closed."""
