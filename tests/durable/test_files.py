@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,20 @@ from tests.durable.kit import TTL, Clock, blob, fact, intent, never
 ROOT = Path(__file__).parents[2]
 
 
+OPENED: list[SQLiteStore] = []
+
+
 def opened(path: Path, **given: Any) -> SQLiteStore:
     given = {"clock_us": Clock(), "rng": random.Random(1), "pause": never, **given}
-    return SQLiteStore(str(path), **given)
+    OPENED.append(SQLiteStore(str(path), **given))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 def contents(folder: Path) -> dict[str, str]:
