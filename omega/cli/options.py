@@ -482,7 +482,7 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "  omega --version           the version",
         "",
         "exit codes: 0 done, 1 the program does not read, compile or end well, 2 bad usage or a",
-        "file that cannot be read, 3 a limit, 4 a deadlock, 75 a durable run has stopped and can go",
-        "on, 130 interrupted; (exit n) gives n",
+        "file that cannot be read, 3 a limit, 4 a deadlock, 75 a durable run has stopped and can",
+        "go on, 130 interrupted; (exit n) gives n",
     ]
     return "\n".join(lines)

@@ -158,23 +158,27 @@ class JournalWriter(FactWriter):
             pass
 
 
+def fact_of(store: Store, line: str) -> list[Any]:
+    """The fact that a line of a journal tells."""
+    fact: list[Any] = json.loads(line)
+    return json.loads(store.blob(fact[1])) if fact[0] == "@" else fact
+
+
 class JournalReader(FactReader):
     """The facts of a run so far, an entry at a time."""
 
-    def __init__(self, store: Store, run: str, until: int | None = None) -> None:
-        self._store, self._run, self._until = store, run, until
-        super().__init__(f"the journal of run {run}", self._read())
+    def __init__(self, store: Store, run: str, *, incarnation: int | None = None) -> None:
+        self._store, self._run, self._incarnation = store, run, incarnation
+        super().__init__(f"the journal of run {run}", self.facts())
 
-    def _read(self) -> Iterator[list[Any]]:
-        for lines in self._store.journal(self._run, until=self._until):
+    def facts(self) -> Iterator[list[Any]]:
+        """All of them, from the first one on."""
+        for lines in self._store.journal(self._run, incarnation=self._incarnation):
             for line in lines:
-                fact = json.loads(line)
-                if fact[0] == "@":
-                    fact = json.loads(self._store.blob(fact[1]))
-                yield fact
+                yield fact_of(self._store, line)
 
     def scan(self, kind: str) -> Iterator[list[Any]]:
-        return (fact for fact in self._read() if fact[0] == kind)
+        return (fact for fact in self.facts() if fact[0] == kind)
 
     def close(self) -> None:
         """Nothing is open."""

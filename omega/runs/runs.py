@@ -118,6 +118,16 @@ class Runs:
         interpreter.close()
         return self._ended(session, value, failure)
 
+    def run_text(
+        self, session: DurableSession, file: str, text: str, arguments: list[str]
+    ) -> BaseException | None:
+        """Run a text for a session; what it ended with. See RunText (forks.py)."""
+        try:
+            self._run(session, file, text, arguments)
+        except OmegaError as error:
+            return None if error is session.failure else error
+        return None
+
     async def _run_async(
         self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
     ) -> Any:

@@ -17,6 +17,7 @@ from omega import __version__
 from omega.calls.calls import CallingScheduler
 from omega.concurrency import AsyncioDriver, Driver, VirtualDriver
 from omega.concurrency.durable import LOOK_S, DurableDriver, VirtualDurableDriver
+from omega.concurrency.recalling import Recall, RecallingDriver, VirtualRecallingDriver
 from omega.concurrency.recording import check_recordable
 from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
@@ -26,9 +27,9 @@ from omega.errors import HostError, ReplayDivergence, RunStopped
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import is_dead, own_name
 from omega.runs.signals import Mailboxes
-from omega.runs.taps import DurableTap
+from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
-from omega.tape.facts import STEP_MODEL
+from omega.tape.facts import STEP_MODEL, told
 from omega.tape.session import settings_of, watch_files
 
 TTL_US = 30_000_000  # of a lease
@@ -76,11 +77,13 @@ class DurableSession:
         *,
         new: NewRun | None = None,
         record: RunRecord | None = None,
+        trial: Recall | None = None,
         on_begin: Callable[[str], None] = lambda run: None,
     ) -> None:
         self.store, self.settings = store, settings
         self.when_live: Callable[[], None] = lambda: None  # its journal is behind it
         self._new, self._record, self._on_begin = new, record, on_begin
+        self._recall, self.is_trial = trial, trial is not None
         self.classes: dict[str, str] = {}  # of the functions of the host
         self.coroutines: set[str] = set()
         self.run: str = record.id if record is not None else new.id  # type: ignore[union-attr]
@@ -112,6 +115,7 @@ class DurableSession:
         dead = before if before is not None and is_dead(before) else None
         lease = self.store.acquire(self.run, own_name(), self.settings.ttl_us, dead=dead)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
+        self._recall = self._recall or recall_of(self.store, self._record)
         self._live = self._recorded(driver)
         self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
         self._on_begin(self.run)
@@ -121,14 +125,25 @@ class DurableSession:
         start_s = driver.start_s if isinstance(driver, VirtualDriver) else None
         self._resuming = resume_on(self._reader, start_s, self._live)
         self._resuming.on_live = self._goes_live
+        if self._recall is not None:
+            self._recall.forget(JournalReader(self.store, self.run).facts())
         return self._resuming
 
     def _recorded(self, driver: Driver) -> Live:
         """What does as `driver` would, and keeps it in the journal."""
         if isinstance(driver, VirtualDriver):
-            return VirtualDurableDriver(self._writer, driver.start_s)
+            kind = VirtualDurableDriver if self._recall is None else VirtualRecallingDriver
+            return self._recalling(kind(self._writer, driver.start_s))
         assert isinstance(driver, AsyncioDriver)
-        return DurableDriver(self._writer, wall_us, driver.blocking_max)
+        real = DurableDriver if self._recall is None else RecallingDriver
+        return self._recalling(real(self._writer, wall_us, driver.blocking_max))
+
+    def _recalling(self, live: Live) -> Live:
+        if isinstance(live, RecallingDriver | VirtualRecallingDriver):
+            assert self._recall is not None
+            live.outcome_of, live.told, live.is_trial = outcome_of, told, self.is_trial
+            live.recalls(self._recall)
+        return live
 
     def _check(self, made: dict[str, Any]) -> None:
         assert self._record is not None
@@ -160,6 +175,7 @@ class DurableSession:
             self.store, self.run, self.settings.unknown, self.settings.reconcile
         )
         self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
+        self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
         self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
         interpreter.door.tap = self.tap
         interpreter.door.wait_signal = Mailboxes(
@@ -169,7 +185,17 @@ class DurableSession:
         watch_files(interpreter, self.tap)
 
     def _goes_live(self, left: Any) -> Any:
-        again = self._unknown.calls(left)
+        recall, recalled, others = self._recall, [], []
+        for number, external in left:
+            fields = told(external.subject)
+            is_free = recall is not None and fields and not self._unknown.is_settled(number)
+            if is_free and recall.has(external.label, *fields):  # type: ignore[union-attr]
+                recalled.append((number, external, None))
+            else:
+                if recall is not None and fields:  # somebody has said otherwise
+                    recall.take(external.label, *fields)
+                others.append((number, external))
+        again = [*recalled, *self._unknown.calls(others)]
         self.tap.go_on()
         self.when_live()
         for number, external, _ in again:
@@ -256,6 +282,15 @@ class DurableSession:
     def close(self) -> None:
         """Its interpreter has been closed."""
         self.tap.close()
+
+
+def recall_of(store: Store, record: RunRecord) -> Recall | None:
+    """What a run that begins anew is given again; None: it does not."""
+    source = record.header.get("recalls")
+    if source is None:
+        return None
+    run, incarnation = source["run"], source.get("incarnation")
+    return Recall(JournalReader(store, run, incarnation=incarnation).facts())
 
 
 def _date(us: int) -> str:
