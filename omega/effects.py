@@ -107,6 +107,8 @@ class Door:
         self.rt: Any = None  # the Runtime, once there is one
         self.tap: Tap | None = None  # asked instead of the outside: omega/tape
         self.wait_signal: Callable[[str], Any] | None = None  # of a durable run
+        self.continue_as: Callable[[str, list[Any]], None] | None = None  # the same
+        self.continued: Sequence[Any] = ()  # the arguments it goes on with, as a journal has them
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
         self.errors: Any = None  # the same of its error output; standard error when None

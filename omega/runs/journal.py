@@ -10,7 +10,8 @@ concurrency/durable.py. Facts that were not kept follow from those that were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -122,6 +123,20 @@ class JournalWriter(FactWriter):
         if self.is_over:
             return
         self.guarded(lambda: self.store.append(self.lease, self.batch(change)))
+
+    def begin_anew(self, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        """End this incarnation of the run with the next one's header, and content it refers to."""
+        opened = self.store.effects(self.lease.run, open_only=True)
+        last = self.batch(Change("pending"))
+        ended = {result.number for result in last.results}
+        unknown = [Result(i.number, "unknown") for i, _ in opened if i.number not in ended]
+        last = replace(
+            last,
+            results=[*last.results, *unknown],
+            blobs={**last.blobs, **blobs},
+            continues_with=header,
+        )
+        self.guarded(lambda: self.store.append(self.lease, last))
 
     def guarded(self, act: Callable[[], Any]) -> Any:
         """What `act` answers, which writes to the store."""

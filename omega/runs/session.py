@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from omega import __version__
@@ -24,6 +25,7 @@ from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, ReplayDivergence, RunStopped
+from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import is_dead, own_name
 from omega.runs.signals import Mailboxes
@@ -84,6 +86,7 @@ class DurableSession:
         self.when_live: Callable[[], None] = lambda: None  # its journal is behind it
         self._new, self._record, self._on_begin = new, record, on_begin
         self._recall, self.is_trial = trial, trial is not None
+        self._continuation: Continuation | None = None
         self.classes: dict[str, str] = {}  # of the functions of the host
         self.coroutines: set[str] = set()
         self.run: str = record.id if record is not None else new.id  # type: ignore[union-attr]
@@ -178,6 +181,8 @@ class DurableSession:
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
         self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
         interpreter.door.tap = self.tap
+        interpreter.door.continue_as = self._continue_as
+        interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
             self.store, self.run, interpreter.scheduler, self.tap, interpreter.runtime
         ).wait
@@ -268,9 +273,33 @@ class DurableSession:
             self._writer.batch()  # what was done since it began to live here is nothing yet
             self._writer.commit(Change("blocked", reason=reason))
 
+    @property
+    def _header(self) -> Mapping[str, Any]:
+        assert self._record is not None
+        return self._record.header
+
+    def _continue_as(self, procedure: str, arguments: list[Any]) -> None:
+        self._continuation = Continuation(procedure, arguments)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the run has ended here to begin anew."""
+        return self._continuation is not None and self._writer.is_over
+
+    def _begin_anew(self, continuation: Continuation) -> None:
+        file, text = program_of(self.store, self._header)
+        program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
+        header = {**self._header, "program": program, "continued": continuation._asdict()}
+        header.pop("recalls", None)
+        self._writer.begin_anew(header, blobs)
+        self._writer.is_over = True
+
     def end(self, status: int | None = None, outcome: Any = None) -> int | None:
         """The run is over. status: the exit code of a program."""
         if self._writer.is_over or self.failure is not None:
+            return status
+        if self._continuation is not None:
+            self._begin_anew(self._continuation)
             return status
         state = "completed" if not status else "failed"
         reason = None if state == "completed" else f"exit code {status}"
@@ -282,6 +311,19 @@ class DurableSession:
     def close(self) -> None:
         """Its interpreter has been closed."""
         self.tap.close()
+
+
+def kept_program(file: str, text: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """(what a header says of a program, the content that the store is to keep)."""
+    content = text.encode("utf-8", "surrogatepass")
+    hash_ = sha256(content).hexdigest()
+    return {"file": file, "hash": hash_}, {hash_: content}
+
+
+def program_of(store: Store, header: Mapping[str, Any]) -> tuple[str, str]:
+    """(file, text) of a run's program, as it was when the run began."""
+    program = header["program"]
+    return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
 
 
 def recall_of(store: Store, record: RunRecord) -> Recall | None:
