@@ -245,7 +245,7 @@ def test_a_damaged_entry_is_an_error_where_it_is_read(path: Path) -> None:
 
 def short_of_pages(name: str) -> sqlite3.Connection:
     db = sqlite3.connect(name, timeout=0, isolation_level=None)
-    db.execute("PRAGMA max_page_count = 60")
+    db.execute("PRAGMA max_page_count = 120")
     return db
 
 
