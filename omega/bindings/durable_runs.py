@@ -12,7 +12,6 @@ from omega.bindings.world import Exit
 from omega.errors import LispError, LispValueError, TimeoutExpired
 from omega.lisp.data import Symbol, to_list
 from omega.lisp.primitives.check import wrong_type
-from omega.tape.values import Unwritable, decode, encode
 
 NONE = object()
 
@@ -53,6 +52,8 @@ def durable_runs(b: Bindings, table: Table) -> None:
                 "only a durable run can begin anew with a fresh journal",
                 hint="omega run --durable, or Interpreter(store=...).run_durable",
             )
+        from omega.tape.values import Unwritable, encode  # few programs need it
+
         name = global_name(procedure)
         try:
             kept = [encode(argument) for argument in arguments]
@@ -82,6 +83,8 @@ def durable_runs(b: Bindings, table: Table) -> None:
         """(continued-arguments) -> the list of arguments that continue-as has given to this
         incarnation of a durable run; of the first one the empty list
         """
+        from omega.tape.values import decode
+
         return to_list([decode(each) for each in b.door.continued])
 
     table["wait-signal"], table["continue-as"] = wait_signal, continue_as

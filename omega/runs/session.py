@@ -88,7 +88,6 @@ class DurableSession:
         self._recall, self.is_trial = trial, trial is not None
         self._continuation: Continuation | None = None
         self.classes: dict[str, str] = {}  # of the functions of the host
-        self.coroutines: set[str] = set()
         self.run: str = record.id if record is not None else new.id  # type: ignore[union-attr]
         self._live: Live
         self._resuming: ResumingDriver | None = None
@@ -179,7 +178,7 @@ class DurableSession:
         )
         self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
-        self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
+        self.tap.classes = self.classes
         interpreter.door.tap = self.tap
         interpreter.door.continue_as = self._continue_as
         interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())

@@ -72,7 +72,6 @@ class DurableTap:
             self._recorder.count_on_from(self._replayer)
         self._outputs: WeakSet[OutputFile] = WeakSet()
         self.classes: dict[str, str] = {}  # of the functions of the host
-        self.coroutines: set[str] = set()  # those of them that are `async def`
         self.recall: Recall | None = None  # of the run that this one begins anew from
         self.is_trial = False  # nothing is done that is not recalled
         self.connection: Any = None  # while a transactional one runs
@@ -202,8 +201,8 @@ class DurableTap:
         if self._scheduler.current is None:
             return act()
         effect_class = self.class_of(name)
-        if effect_class == "pure" or name in self.coroutines:
-            return act()  # what a coroutine function does, it does when it is run
+        if effect_class == "pure":
+            return act()
         return self.effect(f"host {name}", arguments, effect_class, act, act)
 
     def next_identity(self) -> tuple[str, int]:
