@@ -20,10 +20,13 @@ from omega.concurrency.durable import SIGNAL
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.errors import Fenced, HostError, StoreError
-from omega.tape.facts import FactReader, FactWriter, told
+from omega.tape.facts import PLACED, FactReader, FactWriter, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
-LATE = ("mark",)  # facts that only tell how far a killed run had come: nobody asks for that here
+# A mark tells how far a run had come. Here it only divides what is asked for between two facts with
+# a position: a reader reads as far as the next one.
+MARK = "mark"
+UNPLACED_MAX = 500
 OPEN_CLASSES = ("idempotent", "paid", "transactional")
 
 # What an effect has cost: tokens, pico-dollars.
@@ -49,6 +52,7 @@ class JournalWriter(FactWriter):
         self._results: list[Result] = []
         self._taken: list[int] = []
         self._open: dict[int, External] = {}
+        self._unplaced = 0  # facts without a position, since the last one with it
 
     # ------------------------------------------------------------------ writing
 
@@ -63,8 +67,10 @@ class JournalWriter(FactWriter):
         self._lines.append(line)
 
     def write(self, kind: str, *fields: Any) -> None:
-        if kind not in LATE:
-            super().write(kind, *fields)
+        if kind == MARK and self._unplaced < UNPLACED_MAX:
+            return
+        self._unplaced = 0 if kind in PLACED else self._unplaced + 1
+        super().write(kind, *fields)
 
     def called(self, number: int, external: External) -> None:
         super().called(number, external)
