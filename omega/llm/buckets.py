@@ -201,8 +201,9 @@ class Bucket:
             self.rate_s = told_s if self._given_s is None else min(self._given_s, told_s)
         elif self.rate_s is None:
             self.rate_s = limit / PERIOD_S
-        elif self._given_s is None and remaining is not None and remaining >= limit:
-            if self._level < 1 and sent_s >= self._raised_s:
+        elif self._given_s is None and self._level < 1 and sent_s >= self._raised_s:
+            is_full = remaining is not None and remaining >= limit - 1
+            if is_full:  # though all that may be sent is sent
                 self.rate_s, self._raised_s = 2 * self.rate_s, now_s
 
     def _change(self, amount: float) -> None:

@@ -6,12 +6,14 @@ that wait (`waiting.py`), the order among lanes (`governor.py`).
 
 What a refusal of the provider changes, by its kind:
 
-    concurrency   too many at once: the gate closes, the cap falls, the ramp begins
-    slope         growing too fast: the same
-    overload      the provider has too much to do, whoever asks: the same
+    concurrency   too many at once: the gate closes and the cap falls. A ramp follows: from the cap
+                  when a call or few were refused, from `cap_ramp` when most were, or again
+    slope         growing too fast: the same, with a ramp from `cap_ramp` in any case
+    overload      the provider has too much to do, whoever asks: as for concurrency
     rate          too many in a time: the gate closes, and buckets the headers say nothing of are
-                  drained. The same as above only where the rate of requests is unknown: otherwise
-                  the bucket paces what comes, and a cap below what the rate needs would waste it
+                  drained. Where the rate of requests is known, that is all: the bucket paces what
+                  comes, and a cap below what the rate needs would waste it. Else as for
+                  concurrency, but the cap falls half as far: it is not what was too large
     quota         no waiting cures it: nothing changes
 """
 
@@ -44,7 +46,7 @@ class LaneLimits:
     requests, tokens (input and output together), input_tokens, output_tokens: rates.
     cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
     until a call is throttled. cap_decrease: the share that is left then. cap_ramp: how many may be
-    in flight when a gate opens. retry_share, retry_constant: retries per call, and in all without
+    in flight at least when a gate opens. retry_share, retry_constant: retries per call, and in all without
     any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
     longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
     gate are refused at once.
@@ -303,8 +305,10 @@ class Lane:
                     bucket.drain(now_s)
             if self.buckets[0].is_known:
                 return
-        self.cap.throttled(sent, self.sent, self.in_flight)
-        self.cap.gate_closed(self.sent)
+        share = (1 + self.cap.decrease) / 2 if throttle == "rate" else None
+        self.cap.throttled(sent, self.sent, self.in_flight, share)
+        is_anew = throttle == "slope" or self.gate.bursts > 1
+        self.cap.gate_closed(sent, self.sent, is_anew)
 
     def stats(self, now_s: float) -> dict[str, Any]:
         """Its figures now. Levels only of buckets that have a limit."""

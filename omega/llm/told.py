@@ -54,7 +54,7 @@ class ToldRate:
 
     def tell(self, limit: float, remaining: float, reset_s: float) -> None:
         missing = limit - remaining
-        if missing <= 0 or reset_s <= 0:
+        if missing <= 1 or reset_s <= 0:  # of a single unit, rounding may be all
             return
         if limit != self._limit:
             self._limit = limit
@@ -106,7 +106,9 @@ class ToldLevel:
 
     def estimate(self, remaining: float, taken: float, gained: float, burst: float) -> float:
         """What is left by one header. taken, gained: since its call was sent."""
-        sent, answered = min(burst, remaining - taken + gained), min(burst, remaining)
+        # What was taken since may have been refused: no vendor's bucket is deep in debt.
+        sent = max(-burst, min(burst, remaining - taken + gained))
+        answered = min(burst, remaining)
         of_sent, of_answered = self._errors
         if self._count:
             of_sent = FORGETTING * of_sent + abs(sent - self._sent)

@@ -9,13 +9,15 @@ import os
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from omega.llm.buckets import Bucket, Rate
 from omega.llm.told import ROUND, ToldLevel, ToldRate
 from tests.llm.vendor_bucket import ROUNDINGS, Vendor, Wire, drive
 
+# What fails, fails by chance: nothing simpler would tell more.
+PHASES = [phase for phase in Phase if phase is not Phase.shrink]
 EXAMPLES = int(os.environ.get("OMEGA_MODELS", "30"))
 
 
@@ -35,7 +37,8 @@ EXAMPLES = int(os.environ.get("OMEGA_MODELS", "30"))
 @example(200, 20, "down", 0.001, 0.01, 0.02, 1, 0.01, False, False, 1)
 @example(2.6, 16, "nearest", 0.001, 0.1, 1, 1, 1, False, False, 1)
 @example(370, 200, "up", 0, 0.1, 1, 0, 0, False, False, 1)
-@settings(max_examples=EXAMPLES, deadline=None)
+@example(0.99, 16, "down", 0, 0.06, 1, 0, 0.05, True, False, 2065)
+@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
 def test_a_vendor_known_by_headers_alone_refuses_one_in_a_hundred_at_most(
     rate: float,
     burst: int,
@@ -120,8 +123,10 @@ def test_headers_with_little_missing_count_until_one_says_more() -> None:
     told.tell(100, 99, 0.0)
     told.tell(100, 100, 3.0)
     assert told.per_s is None
-    told.tell(100, 99, 0.013)
-    assert told.per_s == pytest.approx(76.92, abs=0.01)
+    told.tell(100, 99, 0.001)
+    assert told.per_s is None, "a single unit: the first may be nearly back"
+    told.tell(100, 98, 0.013)
+    assert told.per_s == pytest.approx(153.85, abs=0.01)
     told.tell(100, 40, 3.0)
     told.tell(100, 99, 0.5)
     assert told.per_s == 20
