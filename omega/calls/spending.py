@@ -149,6 +149,7 @@ class Spending:
             return self._outcome(call, usage), usage
         limits = {
             "throttle": error.throttle,
+            "error": error,
             "retry_after_s": error.retry_after_s,
             "limits": error.limits,
         }

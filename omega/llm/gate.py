@@ -21,8 +21,8 @@ BURSTS_MAX = 64  # doublings: beyond any sensible guess, and still a finite floa
 
 
 class Gate:
-    """until_s: when it opens, or opened; -inf when it was never closed. bursts: of refusals, without
-    a success in between.
+    """until_s: when it opens, or opened; -inf when it was never closed. bursts: of refusals, with
+    no success in between.
     """
 
     __slots__ = ("_mark", "bursts", "guess_s", "guess_s_max", "until_s")

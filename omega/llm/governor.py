@@ -21,7 +21,8 @@ time it is, and acts on the answers:
   it is due. Who waits for what is in `waiting.py`.
 - A call that cannot be had is refused, by `admit`, as soon as that is certain or (for the queue
   before it) to be expected: its deadline comes before it could be sent, the gate stays closed
-  longer than anybody waits, or its budget will never allow it. `Refusal` says which.
+  longer than anybody waits, the lane's quota is used up, or its budget will never allow it.
+  `Refusal` says which.
 - A reservation in a budget is held over a retry, unless the failed attempt used some of it.
 
 Refuses: prices, providers, when to retry and with what delay.
@@ -42,9 +43,10 @@ from collections.abc import Hashable
 from itertools import count
 from typing import Any, Generic, TypeVar
 
-from omega.errors import HostError, LimitExceeded, LLMError, OmegaError
+from omega.errors import HostError, LimitExceeded, OmegaError
 from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
 from omega.llm.lane import Lane, LaneLimits, Outcome
+from omega.llm.refusals import Refusal, spent, too_late
 from omega.llm.turns import Key
 from omega.llm.waiting import ADMITTED, GONE, QUEUED, STARTED, Call, Waiting
 
@@ -55,23 +57,6 @@ LIMIT_MAX = 1_000_000
 _PACED = ("concurrency", "rate", "slope")
 
 Id = TypeVar("Id", bound=Hashable)
-
-
-class Refusal(Generic[Id]):
-    """A call that is not queued any more, and never was sent since it was last queued.
-
-    reason: "deadline" (passed), or what would have taken too long: "gate", "retry" (its due time),
-    "queue", the kind of a bucket ("requests", "tokens", ...); or "budget". wait_s: seconds from
-    `ask` until it could have been sent, as far as is known. error: what to tell whoever waits.
-    """
-
-    __slots__ = ("call_id", "error", "reason", "wait_s")
-
-    def __init__(self, call_id: Id, reason: str, wait_s: float | None, error: OmegaError) -> None:
-        self.call_id, self.reason, self.wait_s, self.error = call_id, reason, wait_s, error
-
-    def __repr__(self) -> str:
-        return f"Refusal({self.call_id!r}, {self.reason!r}, wait_s={self.wait_s})"
 
 
 class Admission(Generic[Id]):
@@ -487,7 +472,7 @@ class Governor(Generic[Id]):
         lane.refused += 1
         wait_s = None if start_s is None else start_s - call.asked_s
         if error is None:
-            error = _too_late(call, lane, reason, wait_s)
+            error = too_late(call, lane, reason, wait_s)
         self._refusals.append(Refusal(call.call_id, reason, wait_s, error))
 
     def _is_hopeless(self, call: Call[Id], lane: _Lane[Id]) -> bool:
@@ -501,6 +486,9 @@ class Governor(Generic[Id]):
             except LimitExceeded as error:
                 self._refuse(call, lane, "budget", None, error)
                 return True
+        if lane.spent_until_s > self._now_s:
+            self._refuse(call, lane, "quota", lane.spent_until_s, spent(lane))
+            return True
         if call.deadline_s is None:
             return False
         ahead = lane.waiting.ahead_of(call.priority, call.group)
@@ -514,8 +502,14 @@ class Governor(Generic[Id]):
         return True
 
     def _refuse_late(self, lane: _Lane[Id]) -> None:
-        """Refuse who cannot be sent before its deadline, or would wait too long for the gate."""
+        """Refuse who cannot be sent before its deadline, or would wait too long for the gate, or
+        for a quota.
+        """
         now_s, waiting = self._now_s, lane.waiting
+        if lane.spent_until_s > now_s:
+            for call in waiting.everyone():
+                waiting.discard(call)
+                self._refuse(call, lane, "quota", lane.spent_until_s, spent(lane))
         if lane.gate.until_s - now_s > lane.limits.gate_wait_s_max:
             for call in waiting.everyone():
                 waiting.discard(call)
@@ -557,24 +551,3 @@ def _used(call: Call[Any], outcome: Outcome | None) -> Amounts:
     if outcome is None or outcome.used is None:
         return call.reserve
     return outcome.used
-
-
-_WAITS_FOR = {
-    "gate": "the provider wants nothing sent before",
-    "queue": "the calls before it take about as long",
-    "deadline": "it was still waiting then",
-}
-
-
-def _too_late(call: Call[Any], lane: Lane, reason: str, wait_s: float | None) -> LLMError:
-    what = _WAITS_FOR.get(reason, f"the limit of its {reason.replace('_', ' ')} allows no sooner")
-    took = "" if wait_s is None else f" in {wait_s:.3g} s"
-    if call.deadline_s is None:
-        allowed = f"{lane.limits.gate_wait_s_max:g} s, the longest a call waits for that"
-    else:
-        allowed = f"{call.deadline_s - call.asked_s:.3g} s, its deadline"
-    return LLMError(
-        f"the call could be sent{took} at the earliest, not within {allowed}: {what}",
-        kind="rate-limited" if call.deadline_s is None else "llm-timeout",
-        hint="allow more time, ask for less at once, or ask another model",
-    )

@@ -300,11 +300,38 @@ def test_headers_of_the_vendor_become_the_buckets_of_the_lane() -> None:
     assert (shown["burst"], shown["per_s"]) == (20, pytest.approx(200))
 
 
-def test_quota_closes_no_gate() -> None:
-    governor = asked(1, "a", "b")
+def test_a_quota_that_is_used_up_fails_who_waits_and_who_comes_without_sending_them() -> None:
+    governor = asked(2, "a", "b", "c", "d")
+    assert sent(governor, 0) == ["a", "b"]
+    governor.ask("elsewhere", "B")
+    error = LLMError("the account is empty", kind="rate-limited", throttle="quota")
+    governor.finished("a", Outcome(throttle="quota", error=error), now_s=1)
+    admission = governor.admit(1)
+    assert admission.calls == ["elsewhere"], "it is another account's"
+    assert [(r.call_id, r.reason) for r in admission.refused] == [("c", "quota"), ("d", "quota")]
+    for refusal in admission.refused:
+        assert refusal.error is not error and refusal.error.message == error.message
+    assert governor.is_holding("b"), "what is under way goes on"
+    governor.ask("e", now_s=60.9)
+    assert refused(governor, 60.9) == [("e", "quota", pytest.approx(0.1))]
+    governor._check()
+
+
+def test_after_a_minute_a_single_call_finds_out_whether_the_quota_is_used_up_still() -> None:
+    governor: Governor[str] = Governor(9)
+    governor.ask("first")
     sent(governor, 0)
-    governor.finished("a", Outcome(throttle="quota"), now_s=0)
-    assert sent(governor, 0) == ["b"]
+    governor.finished("first", Outcome(throttle="quota"), now_s=0)
+    for now_s, outcome in ((60, Outcome(throttle="quota")), (120, OK)):
+        assert refused(governor, now_s - 1) == []
+        for name in ("a", "b", "c", "d"):
+            governor.ask(f"{name}{now_s}", now_s=now_s)
+        assert sent(governor, now_s) == [f"a{now_s}"]
+        governor.finished(f"a{now_s}", outcome, now_s=now_s)
+        if not outcome.is_ok:
+            assert [reason for _, reason, _ in refused(governor, now_s)] == ["quota"] * 3
+    assert sent(governor, 120) == ["b120", "c120"], "and then it goes faster again"
+    governor._check()
 
 
 def test_the_cap_learns_from_throttled_calls_and_from_success() -> None:
