@@ -24,7 +24,7 @@ from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, t
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity
 from omega.calls.models import Model, Models
-from omega.calls.spending import Spending
+from omega.calls.spending import Sent, Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
 from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
@@ -36,6 +36,7 @@ from omega.llm.request import LLMReply, LLMRequest
 from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
+GATHERING_S = 0.001  # in which those ask who ask together
 WAITS_FOR = "an LLM call"
 NOT_SENT = "cancelled before it was sent"
 
@@ -257,14 +258,14 @@ class Calls:
             self._shared[key] = flight
         return flight
 
-    def _ask(self, flight: Flight, model: Model, attempt: int = 0) -> None:
-        """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
+    def _ask(self, flight: Flight, model: Model) -> None:
+        """Queue one call more for `flight`."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
         flight.model = model
         sent = self.spending.outgoing(flight.request, model, flight.budget)
-        call = Call((*flight.identity, flight.made), flight, model, sent.request)
-        call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
+        call = Call((*flight.identity, flight.made), flight, model, sent)
+        call.queued_s = now_s
         flight.made += 1
         flight.calls.append(call)
         self._live[call.id] = call
@@ -283,9 +284,20 @@ class Calls:
             deadline_s=None if until_us is None else until_us / 1e6,
             budget=flight.budget,
             reserve=sent.reserve,
+            elastic=sent.elastic,
             now_s=now_s,
         )
-        self._admit()
+        if sent.elastic is None or not self._is_scarce(flight.budget, sent):
+            self._admit()
+        else:  # not before those who ask at about the same time are known: they share what is left
+            scheduler.call_later(GATHERING_S, self._admit)
+
+    def _is_scarce(self, budget: Budget | None, sent: Sent) -> bool:
+        """Whether as many as may be in flight cannot all have what they would take."""
+        assert budget is not None and sent.elastic is not None
+        each, most = sent.elastic
+        limit = self.governor.limit
+        return budget.spare(sent.reserve, each, most, lambda level: limit) < most
 
     def _hedge(self, flight: Flight) -> None:
         """Its answer has taken long: ask once more, if the lane's share of such calls allows."""
@@ -373,10 +385,7 @@ class Calls:
                 call = self._live[refusal.call_id]
                 self._forget(call)
                 self._finished(call, "refused")
-                if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
-                    self._ask(call.flight, call.model, call.attempt)
-                else:
-                    self._failed(call, refusal.error)
+                self._failed(call, refusal.error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -399,6 +408,7 @@ class Calls:
     def _start(self, call: Call, now_s: float) -> None:
         flight, scheduler = call.flight, self.scheduler
         self.governor.started(call.id)
+        call.stretch(self.governor.extra_of(call.id))
         call.attempt += 1
         flight.attempts += 1
         call.sent_s, call.first_s, call.noted = now_s, None, None

@@ -10,12 +10,15 @@ fallback one after it. Equal requests may share a flight.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.calls.models import Model
 from omega.concurrency import Cell, External, Parts, Task
-from omega.llm.budget import ONE_CALL, Amounts, Budget
+from omega.llm.budget import Amounts, Budget
 from omega.llm.request import LLMRequest, Usage
+
+if TYPE_CHECKING:
+    from omega.calls.spending import Sent
 
 CHARACTERS = 4  # of a token, about
 
@@ -34,18 +37,30 @@ class Call:
 
     __slots__ = (
         *("attempt", "external", "first_s", "flight", "id", "is_sent", "is_unwanted"),
-        *("model", "noted", "queued_s", "request", "reserve", "sent_s"),
+        *("_sent", "model", "noted", "queued_s", "request", "reserve", "sent_s"),
     )
 
-    def __init__(self, call_id: CallId, flight: Flight, model: Model, request: LLMRequest) -> None:
-        self.id, self.flight, self.model, self.request = call_id, flight, model, request
+    def __init__(self, call_id: CallId, flight: Flight, model: Model, sent: Sent) -> None:
+        self.id, self.flight, self.model, self.request = call_id, flight, model, sent.request
+        self._sent = sent
         self.attempt = 0
         self.external: External | None = None
-        self.reserve: Amounts = ONE_CALL
+        self.reserve = sent.reserve
         self.queued_s = self.sent_s = 0.0
         self.first_s: float | None = None
         self.noted: Usage | None = None
         self.is_sent = self.is_unwanted = False
+
+    def stretch(self, extra: int) -> None:
+        """Its answer may have so many tokens more than it needs at least."""
+        sent = self._sent
+        if sent.elastic is not None:
+            least = sent.request.max_tokens
+            assert least is not None
+            self.request = sent.request.replaced(max_tokens=least + extra)
+            calls, tokens, cost = sent.reserve
+            each = sent.elastic.each
+            self.reserve = Amounts(calls, tokens + extra * each.tokens, cost + extra * each.cost)
 
 
 class Flight:

@@ -44,7 +44,7 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 
 from omega.errors import HostError, LimitExceeded, OmegaError
-from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, Elastic
 from omega.llm.lane import Lane, LaneLimits, Outcome
 from omega.llm.refusals import Refusal, spent, too_late
 from omega.llm.turns import Key
@@ -92,6 +92,7 @@ class Governor(Generic[Id]):
         self._clock = count(1)
         self._place = 0
         self._now_s = float("-inf")
+        self._wanting: dict[Budget, int] = {}  # how many calls wait for it
         self._refusals: list[Refusal[Id]] = []  # told by the next `admit`
         self.in_flight = self.peak = self.queued = 0
         self.asked = self.admitted = self.finished_count = self.withdrawn = 0
@@ -122,13 +123,15 @@ class Governor(Generic[Id]):
         deadline_s: float | None = None,
         budget: Budget | None = None,
         reserve: Amounts = ONE_CALL,
+        elastic: Elastic | None = None,
         now_s: float = 0.0,
     ) -> None:
         """Queue a call of `lane`. Larger `priority` goes first; groups of equal priority in turn.
 
         input_tokens, output_tokens: what it will probably count in the lane's buckets. deadline_s:
         when it must have been sent. budget: the innermost one it is paid from, `reserve` what it
-        can use of it at most.
+        can use of it at most. elastic: what it takes besides when it is admitted, as far as those
+        who wait for the same budget, and may be sent, leave it an equal share (`extra_of`).
         """
         assert call_id not in self._calls, f"call {call_id!r} is already known"
         self._advance(now_s)
@@ -137,10 +140,13 @@ class Governor(Generic[Id]):
         self._place += 1
         call: Call[Id] = Call(call_id, home, self._place, priority, group, self._now_s)
         call.needs = (1, input_tokens + output_tokens, input_tokens, output_tokens)
-        call.budget, call.reserve, call.deadline_s = budget, reserve, deadline_s
+        call.budget, call.deadline_s = budget, deadline_s
+        call.reserve = call.needed = reserve
+        call.elastic = elastic
         self._calls[call_id] = call
         self.asked += 1
         self.queued += 1
+        self._wants(call, 1)
         home.retries.deposit()
         home.hedges.deposit()
         if not self._is_hopeless(call, home):
@@ -227,6 +233,10 @@ class Governor(Generic[Id]):
         call = self._calls.get(call_id)
         return call is not None and call.state is not QUEUED
 
+    def extra_of(self, call_id: Id) -> int:
+        """How much of what it may take besides an admitted call has got."""
+        return self._calls[call_id].extra
+
     # What did happen
 
     def started(self, call_id: Id) -> None:
@@ -290,6 +300,9 @@ class Governor(Generic[Id]):
         if call.reservation is not None and (used := _used(call, outcome)) != NOTHING:
             call.reservation.settle(used)
             call.reservation = None
+        if call.reservation is None:
+            call.reserve = call.needed
+            self._wants(call, 1)
         call.state = QUEUED
         call.due_s = due_s
         self.queued += 1
@@ -424,8 +437,11 @@ class Governor(Generic[Id]):
             return True
         lane.waiting.take(call)
         if call.budget is not None and call.reservation is None:
+            if call.elastic is not None:
+                self._stretch(call, call.budget, call.elastic)
             call.reservation = call.budget.reserve(call.reserve)
             assert call.reservation is not None
+            self._wants(call, -1)
         call.number, call.taken = lane.send(call.needs, self._now_s)
         call.sent_s = self._now_s
         call.state = ADMITTED
@@ -433,6 +449,31 @@ class Governor(Generic[Id]):
         self.in_flight += 1
         self.admitted += 1
         return True
+
+    def _wants(self, call: Call[Id], change: int) -> None:
+        """It waits for its budgets, or does not any more."""
+        for level in () if call.budget is None else call.budget.levels:
+            count = self._wanting.get(level, 0) + change
+            if count:
+                self._wanting[level] = count
+            else:
+                del self._wanting[level]
+
+    def _stretch(self, call: Call[Id], budget: Budget, elastic: Elastic) -> None:
+        """Reserve more than it needs: its share of what is left."""
+        slots = self._capacity()
+        call.extra = budget.spare(
+            call.needed,
+            elastic.each,
+            elastic.most,
+            lambda level: min(slots, self._wanting.get(level, 1)),
+        )
+        calls, tokens, cost = elastic.each
+        call.reserve = Amounts(
+            call.needed.calls + call.extra * calls,
+            call.needed.tokens + call.extra * tokens,
+            call.needed.cost + call.extra * cost,
+        )
 
     def _release(self, call_id: Id, outcome: Outcome | None) -> Call[Id]:
         """The one place where a slot becomes free."""
@@ -457,6 +498,8 @@ class Governor(Generic[Id]):
         reservation, call.reservation = call.reservation, None
         if reservation is not None:
             reservation.refund()
+        else:
+            self._wants(call, -1)
 
     def _refuse(
         self,
@@ -539,6 +582,12 @@ class Governor(Generic[Id]):
         assert self.peak >= self.in_flight
         assert self.queued == sum(lane.waiting.count for lane in self._lanes.values())
         assert self.in_flight == sum(lane.in_flight for lane in self._lanes.values())
+        wanting: dict[Budget, int] = {}
+        for call in self._calls.values():
+            if call.state is QUEUED and call.reservation is None and call.budget is not None:
+                for level in call.budget.levels:
+                    wanting[level] = wanting.get(level, 0) + 1
+        assert wanting == self._wanting
         for lane in self._lanes.values():
             lane.waiting._check()
             assert all(self._calls[call.call_id] is call for call in lane.waiting.everyone())

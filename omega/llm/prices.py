@@ -157,7 +157,8 @@ def _unpriced(model: str, budget: str, table: PriceTable) -> LLMError:
         f"no price is known for the model `{model}`, and the budget `{budget}` limits money"
         f" (prices as of {table.as_of})",
         f'give one in a price table, {{"models": {{"{model}": {{"input": USD, "output": USD}}}}}}'
-        " per million tokens, or limit calls or tokens",
+        " per million tokens, that omega.toml (or the file of --config) names by `prices`;"
+        " or limit calls or tokens",
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from omega.llm import Governor
 from omega.llm.buckets import Rate
-from omega.llm.budget import Amounts, Budget, BudgetExceeded
+from omega.llm.budget import Amounts, Budget, BudgetExceeded, Elastic
 from omega.llm.lane import LaneLimits, Outcome
 from tests.llm.rings import Rings
 
@@ -208,6 +208,7 @@ class _Laws(RuleBasedStateMachine):
         tokens=st.integers(0, 50),
         budget=st.sampled_from([None, 0, 1, 2]),
         patience_s=st.none() | st.floats(0.1, 20),
+        most=st.none() | st.integers(0, 99),
     )
     def ask(
         self,
@@ -217,6 +218,7 @@ class _Laws(RuleBasedStateMachine):
         tokens: int,
         budget: int | None,
         patience_s: float | None,
+        most: int | None,
     ) -> None:
         self.asked += 1
         self.calls[self.asked] = {
@@ -237,6 +239,7 @@ class _Laws(RuleBasedStateMachine):
             deadline_s=call["deadline_s"],
             budget=call["budget"],
             reserve=call["reserve"],
+            elastic=None if most is None else Elastic(Amounts(0, 1, 3), most),
             now_s=self.now_s,
         )
 
