@@ -469,11 +469,9 @@ class Governor(Generic[Id]):
             lambda level: min(slots, self._wanting.get(level, 1)),
         )
         calls, tokens, cost = elastic.each
-        call.reserve = Amounts(
-            call.needed.calls + call.extra * calls,
-            call.needed.tokens + call.extra * tokens,
-            call.needed.cost + call.extra * cost,
-        )
+        needed, extra = call.needed, call.extra
+        more = Amounts(calls * extra, tokens * extra, cost * extra)
+        call.reserve = Amounts(*map(sum, zip(needed, more, strict=True)))
 
     def _release(self, call_id: Id, outcome: Outcome | None) -> Call[Id]:
         """The one place where a slot becomes free."""

@@ -37,7 +37,7 @@ def spent(lane: Lane) -> OmegaError:
     """What a call fails with that was not sent because another one found the quota used up."""
     first = lane.spent
     if not isinstance(first, LLMError):
-        return LLMError("the quota is used up", kind="rate-limited", throttle="quota")
+        return LLMError("the quota is used up", kind="refused", throttle="quota")
     known = {
         name: getattr(first, name)
         for name in ("kind", "hint", "status", "throttle", "reason", "retry_after_s", "model")

@@ -95,8 +95,7 @@ class _Order(RuleBasedStateMachine):
     def requeue(self, data: st.DataObject, delay_s: float | None) -> None:
         place = data.draw(st.sampled_from(sorted(self.holding)))
         due_s = None if delay_s is None else self.now_s + delay_s
-        paced = Outcome(throttle="quota")
-        if self.governor.requeue(place, due_s, paced) is not None:
+        if self.governor.requeue(place, due_s, Outcome()) is not None:
             return  # the share of retries is used up: its own model is the allowance's
         self.holding.remove(place)
         self.started.discard(place)
@@ -227,6 +226,7 @@ class _Laws(RuleBasedStateMachine):
             "budget": None if budget is None else self.budgets[budget],
             "reserve": Amounts(1, 2 * tokens, 7 * tokens),
             "deadline_s": None if patience_s is None else self.now_s + patience_s,
+            "most": most,
             "held": False,
         }
         call = self.calls[self.asked]
@@ -253,6 +253,10 @@ class _Laws(RuleBasedStateMachine):
             assert gates[call["lane"]] <= self.now_s, "through a closed gate"
             assert call["deadline_s"] is None or call["deadline_s"] > self.now_s
             call["held"] = call["budget"] is not None
+            extra = self.governor.extra_of(call_id)
+            assert 0 <= extra <= (call["most"] or 0)
+            one, tokens, cost = call["reserve"]
+            call["reserved"] = Amounts(one, tokens + extra, cost + 3 * extra)
             self.holding[call_id] = False
             if call["lane"] == 0:
                 self.sent_at.append((call_id, self.now_s))
@@ -358,7 +362,7 @@ class _Laws(RuleBasedStateMachine):
         held = [call for call in self.calls.values() if call["held"]]
         for budget in self.budgets:
             budget._check()
-            inside = [call["reserve"] for call in held if budget in call["budget"].levels]
+            inside = [call["reserved"] for call in held if budget in call["budget"].levels]
             assert budget.reserved == [
                 sum(amounts[kind] for amounts in inside) for kind in range(3)
             ]

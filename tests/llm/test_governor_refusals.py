@@ -66,7 +66,7 @@ def test_a_quota_that_is_used_up_fails_who_waits_and_who_comes_without_sending_t
     governor = asked(2, "a", "b", "c", "d")
     assert sent(governor, 0) == ["a", "b"]
     governor.ask("elsewhere", "B")
-    error = LLMError("the account is empty", kind="rate-limited", throttle="quota")
+    error = LLMError("the account is empty", kind="refused", throttle="quota")
     governor.finished("a", Outcome(throttle="quota", error=error), now_s=1)
     admission = governor.admit(1)
     assert admission.calls == ["elsewhere"], "it is another account's"
