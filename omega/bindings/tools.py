@@ -238,13 +238,26 @@ class _Loop:
                     f"there is no tool {call.name}; there are: {', '.join(self.tools)}"
                 )
             arguments = tool.arguments(call.arguments)
-            return message | {"content": self._text(self.b.rt.call(tool.procedure, *arguments))}
+            return message | {"content": self._content(self.b.rt.call(tool.procedure, *arguments))}
         except Exception as raised:
             failure = raised
         error = self.b.rt.conditions.as_condition(failure)
         if not is_kind(error.kind, "error"):
             raise error
         return message | {"content": _said(error)[:RESULT_CHARS_MAX], "is_error": True}
+
+    def _content(self, value: Any) -> str | list[dict[str, Any]]:
+        """A tool's answer: an image, or a list of texts and images, as parts; else a text."""
+        items = [value] if isinstance(value, HashTable) else None
+        if isinstance(value, Pair):
+            items = list_items(value)
+        is_shown = items and all(isinstance(each, str) or _is_image(each) for each in items)
+        if not items or not is_shown or not any(map(_is_image, items)):
+            return self._text(value)
+        return [
+            self.asking.part("tool-loop", self._text(each) if isinstance(each, str) else each)
+            for each in items
+        ]
 
     def _text(self, value: Any) -> str:
         """A tool's answer for the model: texts as they are, data as JSON, all else as printed."""
@@ -263,6 +276,12 @@ class _Loop:
             left = len(text) - RESULT_CHARS_MAX
             text = text[:RESULT_CHARS_MAX] + f"\n... ({left:,} characters more were left out)"
         return text
+
+
+def _is_image(value: Any) -> bool:
+    """Whether it is what image-url and image-data make."""
+    is_table = isinstance(value, HashTable) and value.get("type") == "image"
+    return is_table and ("url" in value or "data" in value)
 
 
 def _tool(b: Bindings, name: str, value: Any) -> Tool:
