@@ -29,7 +29,7 @@ def test_the_standard_table_is_dated_and_complete() -> None:
         price = prices.find(model)
         assert price is not None and 0 < price.cached_input <= price.input < price.output
         assert price.input <= price.cache_write <= 2 * price.input
-        assert price.long is None or price.long.input > price.input and price.long_above > 9_999
+        assert price.long is None or (price.long.input > price.input and price.long_above > 9_999)
         assert price.context is not None and price.output_max is not None
         assert price.output_max <= price.context
 
