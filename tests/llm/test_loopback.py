@@ -352,6 +352,14 @@ def test_more_at_once_than_allowed_are_refused_and_room_comes_again() -> None:
         assert server.wait_until(lambda s: s.early_closes == 2).limited == 1
 
 
+def test_a_stream_that_is_cut_before_its_first_byte_has_no_end() -> None:
+    """It once had the end of an empty body: clients kept its connection for their next request,
+    which met the closing of it.
+    """
+    with LoopbackServer(faults=["cut:0"]) as server:
+        assert events_of(server, chat("x")) == ([""], "cut")
+
+
 @given(
     gaps=st.lists(st.floats(0, 0.3), min_size=1, max_size=60),
     growth=st.floats(1, 4),
