@@ -50,12 +50,6 @@ def gpt() -> Iterator[OpenAIHarness]:
         yield made
 
 
-@pytest.fixture(params=["whole", "streamed"])
-def how(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
 def thinking_tools(*, redacted: bool = False) -> Any:
     """A model that thinks, asks for a tool, and answers what the tool said."""
 
