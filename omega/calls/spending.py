@@ -87,7 +87,7 @@ class Spending:
                 if price is not None and price.output_max is not None:
                     most = min(most, price.output_max)
                 changes["max_tokens"] = most_out = min(most, budget.answer_min)
-                token_cost = 0 if price is None else price.output
+                token_cost = 0 if price is None else price.output_max_price(most_in)
                 elastic = Elastic(Amounts(0, 1, token_cost), most - most_out)
             cost = 0 if price is None else price.cost_max(most_in, most_out)
             reserve = Amounts(1, most_in + most_out, cost)
@@ -161,7 +161,7 @@ class Spending:
         price = self._models.price(call.model)
         cost = 0
         if price is not None:
-            cost = price.cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+            cost = price.cost_of(usage)
         return Outcome(
             used=Amounts(1, usage.total_tokens, cost),
             input_tokens=usage.input_tokens,
@@ -179,7 +179,7 @@ class Spending:
         got = min(got, call.request.max_tokens or got)
         if told is not None and told.is_reported:
             most = max(told.output_tokens, got)
-            return Usage(told.input_tokens, most, cached_tokens=told.cached_tokens)
+            return Usage(told.input_tokens, most, **told.parts())
         put = self.counter.input(call.request, exact=False).typical
         return Usage(put, got, is_reported=False)
 

@@ -82,12 +82,12 @@ LEFT = {
         """,
     "the task has ended": "(await (async (lambda () (open) (read-on stream 2))))",
     "its time is over": """
-        (open :timeout 300)
+        (open :timeout 3000)
         (define e (guard (e (#t e)) (read-on stream #f) 'read))
         (unless (llm-timeout? e) (error "it came to" e))
         """,
     "time is over around it": """
-        (define e (guard (e (#t e)) (with-timeout 300 (scope (open) (read-on stream #f))) 'read))
+        (define e (guard (e (#t e)) (with-timeout 3000 (scope (open) (read-on stream #f))) 'read))
         (unless (timeout-error? e) (error "it came to" e))
         """,
 }
