@@ -179,7 +179,8 @@ class Spending:
         got = min(got, call.request.max_tokens or got)
         if told is not None and told.is_reported:
             most = max(told.output_tokens, got)
-            return Usage(told.input_tokens, most, **told.parts())
+            parts: dict[str, Any] = told.parts()
+            return Usage(told.input_tokens, most, **parts)
         put = self.counter.input(call.request, exact=False).typical
         return Usage(put, got, is_reported=False)
 
