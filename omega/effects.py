@@ -15,11 +15,11 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.calls import Calls
+from omega.calls.flight import Receiver
 from omega.concurrency import External, Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.lisp.primitives.check import spend_each
@@ -184,11 +184,11 @@ class Door:
 
     def _llm_stream(self, request: Any, deliver: Any) -> Any:
         """deliver: a procedure, which is called with every piece."""
-        told = deliver
-        if not hasattr(deliver, "note"):  # a handler of the program's passes on one of its own
-            told = partial(self.rt.call, deliver)
+        receiver = getattr(deliver, "__self__", None)
+        if not isinstance(receiver, Receiver):  # one of a program's own handler
+            receiver = _Procedure(self.rt, deliver)
         identity = self._paid_effect("llm.stream", request)
-        return self.calls.stream(identity, request, told, self.budget)
+        return self.calls.stream(identity, request, receiver, self.budget)
 
     def _paid_effect(self, kind: str, request: Any) -> tuple[str, int]:
         """The identity of a call of a model, which is granted."""
@@ -340,6 +340,18 @@ class Door:
             os.unlink(allowed)
         except OSError as error:
             raise LispFileError(f"cannot delete {path}: {_reason(error)}", hint=FILE_HINT) from None
+
+
+class _Procedure(Receiver):
+    """A procedure of the program's that a stream is sent to."""
+
+    __slots__ = ("_procedure", "_rt")
+
+    def __init__(self, rt: Any, procedure: Any) -> None:
+        self._rt, self._procedure = rt, procedure
+
+    def send(self, piece: str) -> None:
+        self._rt.call(self._procedure, piece)
 
 
 def _wall_clock() -> float:
