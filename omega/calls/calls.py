@@ -552,12 +552,7 @@ class Calls:
         """(tokens, pico-dollars) of an attempt that has ended so, as far as its vendor has told."""
         call = self._paying.get(external)
         usage = getattr(reply if error is None else error, "usage", None)
-        if call is None or usage is None:
-            return 0, 0
-        price = self.models.price(call.model)
-        sent, answered = usage.input_tokens, usage.output_tokens
-        cost = 0 if price is None else price.cost(sent, answered, usage.cached_tokens)
-        return usage.total_tokens, cost
+        return (0, 0) if call is None or usage is None else self.spending.paid(call.model, usage)
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""

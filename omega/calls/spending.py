@@ -157,13 +157,15 @@ class Spending:
         """Whether the model may have worked for it: it was reached, and did not refuse."""
         return error.kind in ("llm-timeout", "bad-response")
 
+    def paid(self, model: Model, usage: Usage) -> tuple[int, int]:
+        """(tokens, pico-dollars) of so much usage of a model."""
+        price = self._models.price(model)
+        return usage.total_tokens, 0 if price is None else price.cost_of(usage)
+
     def _outcome(self, call: Call, usage: Usage, **known: Any) -> Outcome:
-        price = self._models.price(call.model)
-        cost = 0
-        if price is not None:
-            cost = price.cost_of(usage)
+        tokens, cost = self.paid(call.model, usage)
         return Outcome(
-            used=Amounts(1, usage.total_tokens, cost),
+            used=Amounts(1, tokens, cost),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             **known,
