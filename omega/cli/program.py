@@ -268,7 +268,10 @@ class _Run:
             return status  # nothing of it may go on
         self._warn()  # unless it was done, with what failed
         self._tell_leaks(status)
-        self._end_tasks()
+        try:
+            self._end_tasks()
+        except LispFileError as error:
+            status = status or self._failed(error)
         if self.interpreter.exit_status is not None:
             status = self.interpreter.exit_status
         try:
@@ -484,6 +487,7 @@ class _Run:
         if any(external.function is not None for external in scheduler.externals):
             scheduler.cancel_all("the end of the program", "host")
             scheduler.run_until(lambda: scheduler.live == 0)
+            self.interpreter.flush_ports()
         else:
             self.interpreter.close()
 

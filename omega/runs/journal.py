@@ -163,9 +163,10 @@ class JournalReader(FactReader):
 
     def __init__(self, store: Store, run: str, until: int | None = None) -> None:
         self._store, self._run, self._until = store, run, until
-        super().__init__(f"the journal of run {run}", self._read())
+        super().__init__(f"the journal of run {run}", self.facts())
 
-    def _read(self) -> Iterator[list[Any]]:
+    def facts(self) -> Iterator[list[Any]]:
+        """All of them, from the first one on."""
         for lines in self._store.journal(self._run, until=self._until):
             for line in lines:
                 fact = json.loads(line)
@@ -174,7 +175,7 @@ class JournalReader(FactReader):
                 yield fact
 
     def scan(self, kind: str) -> Iterator[list[Any]]:
-        return (fact for fact in self._read() if fact[0] == kind)
+        return (fact for fact in self.facts() if fact[0] == kind)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -157,7 +157,8 @@ class DurableSession:
             lambda: resuming is None or resuming.is_live(),
         )
         self._unknown = Unknown(
-            self.store, self.run, self.settings.unknown, self.settings.reconcile
+            *(self.store, self.run, self.settings.unknown, self.settings.reconcile),
+            stopped=self._writer.lease.epoch - 1,
         )
         self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
         self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
@@ -243,12 +244,21 @@ class DurableSession:
             self._writer.commit(Change("blocked", reason=reason))
 
     def end(self, status: int | None = None, outcome: Any = None) -> int | None:
-        """The run is over. status: the exit code of a program."""
+        """The run is over. status: the exit code of a program. Raises ReplayDivergence when it did
+        less than its journal tells.
+        """
         if self._writer.is_over or self.failure is not None:
             return status
         state = "completed" if not status else "failed"
         reason = None if state == "completed" else f"exit code {status}"
         told = {"status": status or 0} if outcome is None else outcome
+        if self._resuming is not None and not self._resuming.is_live():
+            assert self._reader is not None
+            error = self._reader.left_over()
+            self._resuming.current().failure = error
+            self.stopped()
+            raise error
+        self._live.arrived("end", status or 0)
         self._writer.commit(Change(state, reason=reason, outcome=told))
         self._writer.is_over = True
         return status
