@@ -15,7 +15,7 @@ from omega.errors import HostError, LispFileError
 
 if TYPE_CHECKING:
     from omega.durable.records import RunRecord
-    from omega.durable.store import Store
+    from omega.durable.sqlite import SQLiteStore
 
 STORE_FILE = "omega-runs.db"
 STORE_VARIABLE = "OMEGA_STORE"
@@ -28,7 +28,7 @@ def store_path(given: dict[str, Any]) -> str:
     return str(given.get("store") or os.environ.get(STORE_VARIABLE) or STORE_FILE)
 
 
-def open_store(given: dict[str, Any], *, is_new: bool = False) -> Store:
+def open_store(given: dict[str, Any], *, is_new: bool = False) -> SQLiteStore:
     """The store that the options name. is_new: one that is not there is made."""
     from omega.durable.sqlite import SQLiteStore
 

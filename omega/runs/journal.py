@@ -158,6 +158,12 @@ class JournalWriter(FactWriter):
             pass
 
 
+def fact_of(store: Store, line: str) -> list[Any]:
+    """The fact that a line of a journal tells."""
+    fact: list[Any] = json.loads(line)
+    return json.loads(store.blob(fact[1])) if fact[0] == "@" else fact
+
+
 class JournalReader(FactReader):
     """The facts of a run so far, an entry at a time."""
 
@@ -169,10 +175,7 @@ class JournalReader(FactReader):
         """All of them, from the first one on."""
         for lines in self._store.journal(self._run, until=self._until):
             for line in lines:
-                fact = json.loads(line)
-                if fact[0] == "@":
-                    fact = json.loads(self._store.blob(fact[1]))
-                yield fact
+                yield fact_of(self._store, line)
 
     def scan(self, kind: str) -> Iterator[list[Any]]:
         return (fact for fact in self.facts() if fact[0] == kind)

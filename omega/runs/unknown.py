@@ -18,7 +18,7 @@ from omega.durable.store import Store
 from omega.errors import HostError, RunStopped, UnknownOutcome
 from omega.lisp.printer import shorten
 from omega.llm.request import LLMReply, Usage
-from omega.tape.values import in_words
+from omega.runs.shown import shown
 
 Policy = Literal["ask", "retry", "fail"]
 POLICIES: tuple[Policy, ...] = ("ask", "retry", "fail")
@@ -197,16 +197,11 @@ class Unknown:
     def stopped(self, numbers: list[int]) -> HostError:
         """The error that ends the run in this process, until a person has said what to do."""
         self._look()
-        shown = "; ".join(self._shown(number) for number in numbers[:3])
+        which = "; ".join(self._shown(number) for number in numbers[:3])
         more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
         return RunStopped(
-            f"run {self._run} was killed, and nobody knows what became of {shown}{more}",
+            f"run {self._run} was killed, and nobody knows what became of {which}{more}",
             *(self._run, "blocked", REASON),
             hint=f"omega runs resolve {self._run} --retry (it may be paid twice), --fail, or"
             " --reply TEXT; then omega resume",
         )
-
-
-def shown(intent: Intent) -> str:
-    """An effect in words."""
-    return f"{intent.kind} of task {intent.task}: {in_words(intent.asked)}"

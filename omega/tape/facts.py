@@ -20,7 +20,15 @@ from typing import Any, NoReturn
 
 from omega.concurrency import External
 from omega.errors import HostError, ReplayDivergence, Span, TapeEnded
-from omega.tape.values import Unwritable, decode, decode_error, digest, encode, encode_error, in_words
+from omega.tape.values import (
+    Unwritable,
+    decode,
+    decode_error,
+    digest,
+    encode,
+    encode_error,
+    in_words,
+)
 
 STEP_MODEL = 2  # raised when programs come to take other numbers of steps: older facts are refused
 CLOCKS_MAX = 1_000  # times in a line

@@ -314,6 +314,12 @@ def in_words(text: str) -> str:
     return f"the prompt {prompt}" + (f" for the model {model}" if model else "")
 
 
+def model_asked(text: str) -> str | None:
+    """The model that the short text of a request names."""
+    request = _REQUEST.fullmatch(text)
+    return None if request is None or request[2] is None else request[2][1:-1]
+
+
 def text_hash(text: str) -> str:
     """The hash by which a program's text is known."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
