@@ -304,7 +304,7 @@ DURABLE_OPTIONS = (
 DATA_AS_JSON = Option(
     "json",
     None,
-    "for other programs: what is shown, and errors, as lines of JSON on standard output",
+    "for other programs: what is shown, and errors, as lines of JSON",
 )
 WHO = Option("who", "NAME", "who says so (default: the user at this machine)")
 

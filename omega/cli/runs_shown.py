@@ -58,6 +58,11 @@ def duration(us: int) -> str:
     return f"{seconds // size} {unit}"
 
 
+def plain(pico: int) -> str:
+    """Dollars, exactly."""
+    return f"{dollars(pico).normalize():f}"
+
+
 def usd(pico: int) -> str:
     return f"${money(dollars(pico))}"
 
@@ -69,12 +74,17 @@ def is_held(record: RunRecord) -> bool:
     return record.lease_until_us > wall_us()
 
 
+def process_text(owner: str) -> str:
+    """An owner as owners.py names it: which process on which machine."""
+    parts = owner.split(" ")
+    return f"process {parts[2]} on {parts[0]}" if len(parts) == 5 else owner
+
+
 def owner_text(record: RunRecord) -> str:
     """Who works on a run."""
     if record.owner is None or record.lease_until_us is None:
         return "nobody"
-    parts = record.owner.split(" ")
-    who = f"process {parts[2]} on {parts[0]}" if len(parts) == 5 else record.owner
+    who = process_text(record.owner)
     if is_dead(record.owner):
         return clean(f"{who}, which has died")
     left_us = record.lease_until_us - wall_us()
@@ -107,8 +117,8 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
         "updated_us": record.updated_us,
         "effects": totals.effects,
         "tokens": totals.tokens,
-        "cost_usd": str(dollars(totals.cost)),
-        "reserved_usd": str(dollars(record.reserved)),
+        "cost_usd": plain(totals.cost),
+        "reserved_usd": plain(record.reserved),
         "waits_for": list(record.waits_for),
         "wake_at_us": record.wake_at_us,
         "owner": owner,
@@ -205,22 +215,21 @@ def _about(record: RunRecord) -> Iterator[str]:
     if waits:
         yield _line("waits for", waits)
     yield _line("owner", owner_text(record))
-    yield _line(
-        "begun", f"{date(record.created_us)}, {duration(wall_us() - record.created_us)} ago"
-    )
+    age = duration(wall_us() - record.created_us)
+    yield _line("begun", f"{date(record.created_us)}, {age} ago")
     yield _line("changed", date(record.updated_us))
     yield _line(
         "cost",
         f"{totals.effects:,} effects, {totals.tokens:,} tokens, {usd(totals.cost)}"
         + (f", {usd(record.reserved)} reserved" if record.reserved else ""),
     )
-    yield _line("journal", f"{record.seq:,} entries, epoch {record.epoch}")
+    yield _line(
+        "journal",
+        f"{record.seq:,} entries, epoch {record.epoch}, incarnation {record.incarnation}"
+        + (f" from entry {record.first_seq}" if record.incarnation > 1 else ""),
+    )
     if record.parent is not None:
         yield _line("parent", f"{record.parent}, whose entries up to {record.parent_seq} it shares")
-    if record.incarnation > 1:
-        yield _line(
-            "incarnation", f"{record.incarnation}, whose journal begins at {record.first_seq}"
-        )
     if record.outcome is not None:
         yield _line("outcome", json_line(record.outcome))
 
@@ -228,7 +237,7 @@ def _about(record: RunRecord) -> Iterator[str]:
 def _settings(header: Any) -> Iterator[str]:
     program, settings = header.get("program"), header.get("settings", {})
     if program is not None:
-        arguments = "".join(f" {each}" for each in header.get("arguments", ()))
+        arguments = "".join(f" {each}" for each in header.get("arguments", ())[1:])
         yield _line("program", f"{program['file']}{arguments} ({program['hash'][:16]})")
     if "folder" in header:
         yield _line("folder", header["folder"])
@@ -262,7 +271,8 @@ def _how_resumed(record: RunRecord) -> str:
     if model is None:
         return "it has not begun: what it does is not known"
     if model != STEP_MODEL:
-        return f"this Omega counts steps in another way: Omega {record.header.get('version')} resumes it"
+        version = record.header.get("version")
+        return f"not by this Omega, which counts steps in another way: by Omega {version}"
     if not record.seq:
         return "begins it: nothing is in its journal"
     return "replays the journal to the step, since this Omega counts steps in the same way"
@@ -276,7 +286,7 @@ def _signal(signal: Signal) -> str:
 
 def _event(event: dict[str, Any]) -> str:
     by = event.get("owner")
-    who = f"  by {by}" if by else ""
+    who = f", by {process_text(by)}" if by else ""
     if "refused" in event:
         what = f"refused: {event['refused']}, epoch {event['epoch']}"
         return f"{date(event['at_us'])}  {what}{who}"
@@ -377,8 +387,8 @@ def costs(store: SQLiteStore, record: RunRecord) -> list[dict[str, Any]]:
         )
         _count(line, intent, result)
     for line in found.values():
-        line["cost_usd"] = str(dollars(line.pop("cost")))
-        line["reserved_usd"] = str(dollars(line.pop("reserved")))
+        line["cost_usd"] = plain(line.pop("cost"))
+        line["reserved_usd"] = plain(line.pop("reserved"))
     return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or ""))]
 
 
