@@ -23,9 +23,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         return show(help_of(command))
     if not 2 <= len(words) <= 3:
         how = "needs a RUN and a NAME" if len(words) < 2 else f"got {words[3]!r} besides"
-        raise usage(
-            f"signal {how}", "omega signal RUN NAME [VALUE]; a VALUE is one word of the shell"
-        )
+        raise usage(f"signal {how}", "omega signal RUN NAME [VALUE]; quote a VALUE of many words")
     name = words[1]
     _check(name)
     value = value_of(words[2]) if len(words) > 2 else None

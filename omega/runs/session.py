@@ -33,6 +33,7 @@ from omega.tape.session import settings_of, watch_files
 
 TTL_US = 30_000_000  # of a lease
 PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
+SOON_S = 0.01
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # without letters that look like digits
 
 
@@ -195,10 +196,19 @@ class DurableSession:
         after_s = self.settings.park_after_s
         if after_s is None:
             return LOOK_S
+        if when_us is None and not self._live.scheduler.externals:
+            return LOOK_S  # it waits for nothing: it is about to end
         after_us = round(after_s * 1_000_000)
         if idle_us >= after_us and (when_us is None or when_us - self._live.shown_us() > after_us):
-            raise self._parked(when_us)
-        return max(0.01, min(LOOK_S, (after_us - idle_us) / 1e6))
+            if not self._has_message():
+                raise self._parked(when_us)
+            return SOON_S  # its coroutine has not looked yet
+        return max(SOON_S, min(LOOK_S, (after_us - idle_us) / 1e6))
+
+    def _has_message(self) -> bool:
+        """Whether a message has come that is waited for."""
+        names = self._waited_for()
+        return any(signal.name in names for signal in self.store.signals(self.run))
 
     def _parked(self, when_us: int | None) -> RunStopped:
         names = self._waited_for()
