@@ -31,15 +31,16 @@ RULES = {
 }
 # A file takes the side of a vendor that keeps books: what was asked is counted in the journal.
 STEPS = """
+(define (say . items) (for-each display items) (newline))
 (define first (llm.infer "one"))
-(displayln "first " first)
+(say "first " first)
 (define out (open-output-file "notes.txt"))
 (display first out)
 (define said (wait-signal "go"))
 (display " " out)
 (display said out)
-(displayln "said " said)
-(displayln "last " (llm.infer "two"))
+(say "said " said)
+(say "last " (llm.infer "two"))
 """
 SLOW = '(displayln (llm.infer "slow one")) (displayln "after")'
 
