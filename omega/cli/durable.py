@@ -7,6 +7,7 @@ Refuses: how a program runs (program.py), how it goes on (omega/runs).
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
@@ -29,7 +30,9 @@ def store_path(given: dict[str, Any]) -> str:
 
 
 def open_store(given: dict[str, Any], *, is_new: bool = False) -> SQLiteStore:
-    """The store that the options name. is_new: one that is not there is made."""
+    """The store that the options name. is_new: one that is not there is made. It is to be closed:
+    what was written is in the file alone then, and in no log beside it.
+    """
     from omega.durable.sqlite import SQLiteStore
 
     path = store_path(given)
@@ -64,10 +67,9 @@ def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> 
         command={"given": kept},
         folder=os.getcwd(),
     )
-    session = DurableSession(
-        open_store(given, is_new=True), settings_of(given), new=new, on_begin=_say_begun
-    )
-    return run_program(given, text, file, arguments, session=session)
+    with closing(open_store(given, is_new=True)) as store:
+        session = DurableSession(store, settings_of(given), new=new, on_begin=_say_begun)
+        return run_program(given, text, file, arguments, session=session)
 
 
 def _say_begun(run: str) -> None:
@@ -78,12 +80,16 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     """`omega resume RUN`."""
     if len(arguments) != 1:
         raise usage("resume needs a RUN", "omega runs list shows which there are")
+    with closing(open_store(given)) as store:
+        return _resume(given, store, arguments[0])
+
+
+def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
     from omega.cli.program import run_program
     from omega.runs.runs import program_of
     from omega.runs.session import DurableSession
 
-    store = open_store(given)
-    record = store.find(arguments[0])
+    record = store.find(run)
     command = record.header.get("command")
     if record.outcome is not None:
         terminal.say(f"run {record.id} has ended: {ending(record)}")

@@ -10,6 +10,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import runs_shown
@@ -33,9 +34,15 @@ class Given:
     def __init__(self, options: dict[str, Any], words: list[str]) -> None:
         self.options, self.words = options, words
         self.as_json = bool(options.get("json"))
+        self._store: SQLiteStore | None = None
 
     def store(self) -> SQLiteStore:
-        return open_store(self.options)
+        self._store = open_store(self.options)
+        return self._store
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
 
     def run(self, store: SQLiteStore) -> RunRecord:
         return store.find(self.words[0])
@@ -74,7 +81,8 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         raise usage(f"runs has no action {name}", hint)
     shape, options, act = found
     _check(name, shape, options, given, words)
-    return act(Given(given, words))
+    with closing(Given(given, words)) as opened:
+        return act(opened)
 
 
 def _check(

@@ -6,6 +6,7 @@ Owns: what VALUE means, which names are refused. Refuses: how a run gets it (ome
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from typing import Any
 
 from omega.cli.dispatch import COMMANDS, show
@@ -27,10 +28,10 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     name = words[1]
     _check(name)
     value = value_of(words[2]) if len(words) > 2 else None
-    store = open_store(given)
-    record = store.find(words[0])
-    key = given.get("key") or secrets.token_hex(16)
-    is_new = store.signal(record.id, name, value, key=key, who=given.get("who") or user())
+    key, who = given.get("key") or secrets.token_hex(16), given.get("who") or user()
+    with closing(open_store(given)) as store:
+        record = store.find(words[0])
+        is_new = store.signal(record.id, name, value, key=key, who=who)
     if given.get("json"):
         return show(json_line({"run": record.id, "name": name, "key": key, "is_new": is_new}))
     if not is_new:

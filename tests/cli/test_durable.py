@@ -132,7 +132,7 @@ def in_flight(store: SQLiteStore) -> bool:
 def waits(store: SQLiteStore) -> bool:
     """It waits for its signal: the first effect has ended, and the file was opened."""
     facts = [fact for entry in store.journal("r1") for fact in entry]
-    return any('"go"' in fact for fact in facts)
+    return any("the signal `go`" in fact for fact in facts)
 
 
 def killed_at_signal(shell: Shell) -> None:
@@ -255,7 +255,7 @@ def test_a_parked_run_goes_on_by_a_signal(shell):
     assert "it waits for it" in shell.ok("signal", "r1", "go", '{"a": [1]}', "--key", "k")
     assert "before" in shell.ok("signal", "r1", "go", '{"a": [1]}', "--key", "k")
     status, output, _ = shell.run("resume", "--new-output", "--park-after", "0", "r1")
-    assert (status, output) == (0, "said {a (1)}\nlast quick\n")
+    assert (status, output) == (0, "said {a #(1)}\nlast quick\n")
 
 
 def parked(shell: Shell) -> tuple[int, str, str]:
@@ -340,12 +340,12 @@ def test_a_store_that_is_not_there_is_told_and_not_made(shell, words):
 @pytest.mark.parametrize("words", [("resume",), ("runs", "show"), ("runs", "cost"), ("signal",)])
 def test_an_unknown_run_is_told_with_those_like_it(shell, words):
     parked(shell)
-    arguments = [*words, "r2", *(["go"] if words == ("signal",) else [])]
+    arguments = [*words, "r12", *(["go"] if words == ("signal",) else [])]
     status, _, said = shell.run(*arguments)
     assert status == 1
-    assert "error[E913]: omega-runs.db: there is no run r2" in said
+    assert "error[E913]: omega-runs.db: there is no run r12" in said
     assert "did you mean r1?" in said
-    status, _, said = shell.run("runs", "show", "r2", "--json")
+    status, _, said = shell.run("runs", "show", "r12", "--json")
     assert json.loads(said)["code"] == "E913"
 
 
