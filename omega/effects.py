@@ -15,11 +15,11 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.calls import Calls
+from omega.calls.flight import Receiver
 from omega.concurrency import External, Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.lisp.primitives.check import spend_each
@@ -107,6 +107,8 @@ class Door:
         self.rt: Any = None  # the Runtime, once there is one
         self.tap: Tap | None = None  # asked instead of the outside: omega/tape
         self.wait_signal: Callable[[str], Any] | None = None  # of a durable run
+        self.continue_as: Callable[[str, list[Any]], None] | None = None  # the same
+        self.continued: Sequence[Any] = ()  # the arguments it goes on with, as a journal has them
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
         self.errors: Any = None  # the same of its error output; standard error when None
@@ -182,11 +184,11 @@ class Door:
 
     def _llm_stream(self, request: Any, deliver: Any) -> Any:
         """deliver: a procedure, which is called with every piece."""
-        told = deliver
-        if not hasattr(deliver, "note"):  # a handler of the program's passes on one of its own
-            told = partial(self.rt.call, deliver)
+        receiver = getattr(deliver, "__self__", None)
+        if not isinstance(receiver, Receiver):  # one of a program's own handler
+            receiver = _Procedure(self.rt, deliver)
         identity = self._paid_effect("llm.stream", request)
-        return self.calls.stream(identity, request, told, self.budget)
+        return self.calls.stream(identity, request, receiver, self.budget)
 
     def _paid_effect(self, kind: str, request: Any) -> tuple[str, int]:
         """The identity of a call of a model, which is granted."""
@@ -338,6 +340,18 @@ class Door:
             os.unlink(allowed)
         except OSError as error:
             raise LispFileError(f"cannot delete {path}: {_reason(error)}", hint=FILE_HINT) from None
+
+
+class _Procedure(Receiver):
+    """A procedure of the program's that a stream is sent to."""
+
+    __slots__ = ("_procedure", "_rt")
+
+    def __init__(self, rt: Any, procedure: Any) -> None:
+        self._rt, self._procedure = rt, procedure
+
+    def send(self, piece: str) -> None:
+        self._rt.call(self._procedure, piece)
 
 
 def _wall_clock() -> float:

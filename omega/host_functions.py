@@ -27,12 +27,24 @@ class HostFunctions:
         self, function: Any, name: str, *, blocking: bool = False, reentrant: bool = False
     ) -> Any:
         """The Lisp side of a Python callable: trailing `:key value` pairs become keywords."""
-        from omega.lisp.host_calls import is_coroutine, refused, split_keywords
+        from omega.lisp.host_calls import (
+            is_coroutine,
+            is_coroutine_function,
+            refused,
+            split_keywords,
+        )
 
         seam, door = self._seam, self._door
+        is_async = is_coroutine_function(function)
 
         def call(positional: list[Any], keywords: dict[str, Any]) -> Any:
             asked = [*positional, *keywords.items()]
+            if is_async and door.tap is not None and self._scheduler.current is not None:
+                # It is called when its coroutine is run: a replay does not.
+                external = self._scheduler.external(
+                    lambda: function(*positional, **keywords), waits_for=name
+                )
+                return self._waited(external, name, asked)
             if blocking and self._scheduler.current is not None:
                 return self._waited(
                     self._scheduler.blocking(

@@ -143,6 +143,8 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     if part["type"] == "text":
         return _text(part["text"])
+    if part["type"] == "thinking":
+        return {"type": "reasoning", "content": part["text"]}
     return {"type": part["type"], "url": part.get("url"), "mime_type": part.get("media_type")}
 
 

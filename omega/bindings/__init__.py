@@ -11,6 +11,7 @@ from typing import Any
 
 from omega.bindings.base import Bindings, Table
 from omega.bindings.budgets import budgets
+from omega.bindings.durable_runs import durable_runs
 from omega.bindings.exploring import exploring
 from omega.bindings.generators import generators
 from omega.bindings.handled import handled
@@ -18,7 +19,6 @@ from omega.bindings.locks import locks
 from omega.bindings.models import models
 from omega.bindings.progress import progress
 from omega.bindings.seeing import seeing
-from omega.bindings.signals import signals
 from omega.bindings.tasks import groups, tasks
 from omega.bindings.testing import testing
 from omega.bindings.tools import tools
@@ -38,7 +38,7 @@ PARTS = (
     handled,
     budgets,
     world,
-    signals,
+    durable_runs,
     testing,
     exploring,
     seeing,

@@ -25,7 +25,7 @@ def handled(b: Bindings, table: Table) -> None:
     def request_table(request: Any) -> HashTable:
         """(llm.request->table request) -> what a handler of llm.infer is asked, as a hash table:
         :prompt, the text of the last turn, :messages, :system, :model, :temperature, :max-tokens,
-        :stop, :schema, :tools; #f where it says nothing
+        :stop, :schema, :tools, :thinking, :effort; #f where it says nothing
         """
         asked = of_request("llm.request->table", request)
         return keyword_table(
@@ -39,12 +39,14 @@ def handled(b: Bindings, table: Table) -> None:
                 "stop": to_list(list(asked.stop)),
                 "schema": False if asked.schema is None else from_json(asked.schema, b.rt.charge),
                 "tools": to_list([from_json(tool, b.rt.charge) for tool in asked.tools]),
+                "thinking": _or_false(asked.thinking),
+                "effort": _or_false(asked.effort),
             }
         )
 
     def reply_table(reply: Any) -> HashTable:
         """(llm.reply->table reply) -> what (effect 'llm.infer request) answered, as a hash table:
-        :text, :model, :finish-reason, :tool-calls, :input-tokens, :output-tokens
+        :text, :thinking, :model, :finish-reason, :tool-calls, :input-tokens, :output-tokens
         """
         if isinstance(reply, str):  # of a handler further out
             reply = LLMReply(reply)
@@ -52,6 +54,7 @@ def handled(b: Bindings, table: Table) -> None:
         return keyword_table(
             {
                 "text": got.text,
+                "thinking": got.thinking,
                 "model": got.model or False,
                 "finish-reason": got.finish_reason,
                 "tool-calls": to_list(

@@ -50,6 +50,8 @@ OPTIONS: dict[str, Any] = {
     "repair": None,
     "cache": None,
     "hedge_after": None,
+    "thinking": None,
+    "effort": None,
 }
 ROLES = ("system", "user", "assistant")
 
@@ -61,8 +63,10 @@ def models(b: Bindings, table: Table) -> None:
 
     def infer(prompt: Any, *rest: Any) -> Any:
         """(llm.infer prompt :model m :system s :temperature t :max-tokens n :stop list :timeout ms
-        :schema s :repair 2 :cache #t :hedge-after ms) -> the reply's text; with :schema, data that
-        follows it. :cache answers equal calls once; :hedge-after asks again when no reply has come
+        :schema s :repair 2 :cache #t :hedge-after ms :thinking n :effort "low") -> the reply's
+        text; with :schema, data that follows it. :cache answers equal calls once; :hedge-after asks
+        again when no reply has come; :thinking lets the model think for so many tokens first,
+        :effort for as long as its vendor's word says
         """
         return asking.call("llm.infer", prompt, rest)()
 
@@ -119,6 +123,14 @@ def models(b: Bindings, table: Table) -> None:
         check.spend(b.rt, found.characters)
         return keyword_table(found.usage())
 
+    def stream_thinking(stream: Any) -> str:
+        """(stream-thinking stream) -> what the model thought before it answered, once the reply has
+        come to its end; "" before, and where the vendor shows nothing of it
+        """
+        text: str = getattr(of_stream("stream-thinking", stream).reply, "thinking", "")
+        check.spend(b.rt, len(text))
+        return text
+
     def as_data(text: Any, *rest: Any) -> str:
         """(as-data text [:name "data"]) -> text between marks that do not occur in it, for a
         prompt: what stands there is data and nothing to follow
@@ -155,9 +167,19 @@ def models(b: Bindings, table: Table) -> None:
         part = {"type": "image", "media_type": media_type, "data": data}
         return from_json(part)  # type: ignore[no-any-return]
 
+    def cacheable(part: Any) -> HashTable:
+        """(cacheable text) -> the text, or an image, as a part of a message, marked: what stands up
+        to here is the same in many calls and worth keeping in the vendor's cache
+        """
+        if not isinstance(part, (str, HashTable)):
+            raise wrong_type("cacheable", 1, "a string or an image", part)
+        made = asking.part("cacheable", part)
+        return from_json({**made, "cache": True})  # type: ignore[no-any-return]
+
     table["llm.infer"], table["llm.chat"], table["llm-event"] = infer, chat, llm_event
     table["llm.stream"] = stream
     table["stream-text"], table["stream-usage"] = stream_text, stream_usage
+    table["stream-thinking"], table["cacheable"] = stream_thinking, cacheable
     table["as-data"], table["image-url"], table["image-data"] = as_data, image_url, image_data
 
 
@@ -237,18 +259,25 @@ class Asking:
         if not isinstance(prompt, str):
             messages, prompt = self.messages(name, prompt), ""
         check.spend(self._b.rt, len(prompt) + (0 if stop is None else len(stop)))
-        cache = given["cache"]
+        cache, thinking, most = given["cache"], given["thinking"], given["max_tokens"]
+        if type(thinking) is int and type(most) is int and thinking >= most:
+            raise LispValueError(
+                f"`{name}` got :thinking {thinking} with :max-tokens {most}",
+                hint="thinking counts as output: :max-tokens must leave room for the answer",
+            )
         return LLMRequest(
             prompt,
             messages=messages,
             model=_name(given["model"]),
             system=given["system"],
             temperature=given["temperature"],
-            max_tokens=given["max_tokens"],
+            max_tokens=most,
             stop=() if stop is None else stop,
             schema=None if schema is None else self._json(name, ":schema", schema),
             cache=None if cache is None else cache is not False,
             hedge_after_s=None if hedge is None else optional_seconds(name, ":hedge-after", hedge),
+            thinking=thinking,
+            effort=_name(given["effort"]),
             **more,
         )
 
@@ -270,12 +299,13 @@ class Asking:
                 hint=f"roles are {', '.join(ROLES)}; texts and images follow",
             )
         check.spend(self._b.rt, sum(len(part) for part in parts[1:] if isinstance(part, str)))
-        content = [self._part(name, part) for part in parts[1:]]
+        content = [self.part(name, part) for part in parts[1:]]
         if len(content) == 1 and isinstance(parts[1], str):
             return {"role": role.name, "content": parts[1]}
         return {"role": role.name, "content": content}
 
-    def _part(self, name: str, part: Any) -> dict[str, Any]:
+    def part(self, name: str, part: Any) -> dict[str, Any]:
+        """A part of a message, from a text or a table."""
         if isinstance(part, str):
             return {"type": "text", "text": part}
         if isinstance(part, HashTable):

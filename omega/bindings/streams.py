@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from omega.bindings.base import Bindings
+from omega.calls.flight import Receiver
 from omega.concurrency import Channel, Task
 from omega.concurrency.waits import DAEMON_ENDS
 from omega.errors import Cancelled, OmegaError, TaskError, TimeoutExpired
@@ -96,6 +97,27 @@ class Stream(Channel):
         return super().end()
 
 
+class _Receiver(Receiver):
+    """owner: the task that the stream ends with, or None."""
+
+    __slots__ = ("_owner", "_stream")
+
+    def __init__(self, stream: Stream, owner: Task | None) -> None:
+        self._stream, self._owner = stream, owner
+
+    def send(self, piece: Any) -> None:
+        """(send piece)"""
+        if not isinstance(piece, str):
+            raise wrong_type("send", 1, "a string", piece)
+        self._stream.deliver(piece)
+
+    def note(self, usage: Usage) -> None:
+        self._stream.note(usage)
+
+    def is_wanted(self) -> bool:
+        return self._owner is None or self._owner.doom is None
+
+
 def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream:
     """The stream of the reply to `request`; limit: seconds it may take in all."""
     from omega.bindings.models import answered_text, timeout_error
@@ -104,21 +126,13 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
     me = scheduler.running_task("open a stream")
     stream = Stream(scheduler, request)
 
-    def send(piece: Any) -> None:
-        """(send piece)"""
-        if not isinstance(piece, str):
-            raise wrong_type("send", 1, "a string", piece)
-        stream.deliver(piece)
-
-    send.note = stream.note  # type: ignore[attr-defined]
     is_tied = me.parent_id is not None  # else the host opened it
-    if is_tied:
-        send.is_wanted = lambda: me.doom is None  # type: ignore[attr-defined]
+    receiver = _Receiver(stream, me if is_tied else None)
 
     def call() -> None:
         if is_tied and me.doom is not None:
             raise TaskError(f"the stream has ended early: {me.doom.reason or 'cancelled'}")
-        reply = b.door.perform("llm.stream", (request, send))
+        reply = b.door.perform("llm.stream", (request, receiver.send))
         if isinstance(reply, str) and not stream.text:
             stream.deliver(reply)  # a handler of the program's own gave all of it at once
         stream.reply = reply

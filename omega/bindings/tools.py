@@ -12,7 +12,7 @@ program raises that is no error go past it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from omega.bindings.base import Bindings, Table, optional_seconds, options, shown
@@ -27,7 +27,6 @@ from omega.lisp.primitives.check import wrong_type
 from omega.lisp.table import HashTable
 
 if TYPE_CHECKING:
-    from omega.bindings.tool_schemas import Parameter
     from omega.llm.messages import ToolCall
 
 STEPS = 8  # calls of the model in a loop
@@ -40,7 +39,10 @@ NAME_CHARS = 64
 class Tool:
     """A procedure as a model sees it. name: as the model calls it."""
 
-    __slots__ = ("description", "is_open", "name", "parameters", "procedure", "schema")
+    __slots__ = (
+        *("_fitting", "description", "is_open", "name", "parameters", "procedure"),
+        "schema",
+    )
 
     def __init__(self, rt: Any, procedure: Any, given: dict[str, Any]) -> None:
         from omega.bindings.tool_schemas import described
@@ -53,6 +55,9 @@ class Tool:
         self.name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_CHARS]
         self.description = given.get("description") or known.description or f"Calls {name}."
         self.schema: dict[str, Any] = given.get("parameters") or known.schema
+        self._fitting: Any = None
+        if given.get("parameters"):
+            self._fitting = self._made_fitting()  # so that what is no schema is told here
 
     def as_request(self) -> dict[str, Any]:
         return {"name": self.name, "description": self.description, "parameters": self.schema}
@@ -66,17 +71,21 @@ class Tool:
         if more and not self.is_open:
             names = ", ".join(p.name for p in self.parameters) or "none"
             raise LispValueError(f"{self.name} has no parameter {more[0]}; it has: {names}")
+        for parameter in self.parameters:
+            if parameter.is_required and parameter.name not in given:
+                raise LispValueError(f"{self.name} needs the parameter {parameter.name}")
+        if self._fitting is None:
+            self._fitting = self._made_fitting()
+        fitted: dict[str, Any] = self._fitting.fitted(given)
         positional: list[Any] = []
         keywords: list[Any] = []
         gap: str | None = None
         for parameter in self.parameters:
-            if parameter.name not in given:
-                if parameter.is_required:
-                    raise LispValueError(f"{self.name} needs the parameter {parameter.name}")
+            if parameter.name not in fitted:
                 if parameter.keyword is None:
                     gap = gap or parameter.name
                 continue
-            value = self._value(parameter, given[parameter.name])
+            value = self._made(fitted[parameter.name])
             if parameter.keyword is not None:
                 keywords += [parameter.keyword, value]
             elif gap is not None:
@@ -86,24 +95,13 @@ class Tool:
             else:
                 positional.append(value)
         for name in more:
-            keywords += [Keyword.of(name.replace("_", "-")), self._made(given[name])]
+            keywords += [Keyword.of(name.replace("_", "-")), self._made(fitted[name])]
         return positional + keywords
 
-    def _value(self, parameter: Parameter, value: Any) -> Any:
-        wanted = parameter.schema.get("type")
-        if wanted in _CHECKS and not _is_of(value, wanted):
-            raise LispValueError(
-                f"{self.name} expected {_article(wanted)} for {parameter.name}, got {_json(value)}"
-            )
-        if wanted == "integer" and isinstance(value, float):
-            value = int(value)  # 5.0 is a whole number of JSON
-        allowed = parameter.schema.get("enum")
-        if allowed is not None and value not in allowed:
-            words = ", ".join(each if isinstance(each, str) else _json(each) for each in allowed)
-            raise LispValueError(
-                f"{self.name} expected one of {words} for {parameter.name}, got {_json(value)}"
-            )
-        return self._made(value)
+    def _made_fitting(self) -> Any:
+        from omega.bindings.tool_arguments import Fitting
+
+        return Fitting(self.name, self.schema)
 
     def _made(self, value: Any) -> Any:
         """A value of the model as the procedure takes it: Python's has None, not `null`."""
@@ -239,13 +237,26 @@ class _Loop:
                     f"there is no tool {call.name}; there are: {', '.join(self.tools)}"
                 )
             arguments = tool.arguments(call.arguments)
-            return message | {"content": self._text(self.b.rt.call(tool.procedure, *arguments))}
+            return message | {"content": self._content(self.b.rt.call(tool.procedure, *arguments))}
         except Exception as raised:
             failure = raised
         error = self.b.rt.conditions.as_condition(failure)
         if not is_kind(error.kind, "error"):
             raise error
         return message | {"content": _said(error)[:RESULT_CHARS_MAX], "is_error": True}
+
+    def _content(self, value: Any) -> str | list[dict[str, Any]]:
+        """A tool's answer: an image, or a list of texts and images, as parts; else a text."""
+        items = [value] if isinstance(value, HashTable) else None
+        if isinstance(value, Pair):
+            items = list_items(value)
+        is_shown = items and all(isinstance(each, str) or _is_image(each) for each in items)
+        if not items or not is_shown or not any(map(_is_image, items)):
+            return self._text(value)
+        return [
+            self.asking.part("tool-loop", self._text(each) if isinstance(each, str) else each)
+            for each in items
+        ]
 
     def _text(self, value: Any) -> str:
         """A tool's answer for the model: texts as they are, data as JSON, all else as printed."""
@@ -264,6 +275,12 @@ class _Loop:
             left = len(text) - RESULT_CHARS_MAX
             text = text[:RESULT_CHARS_MAX] + f"\n... ({left:,} characters more were left out)"
         return text
+
+
+def _is_image(value: Any) -> bool:
+    """Whether it is what image-url and image-data make."""
+    is_table = isinstance(value, HashTable) and value.get("type") == "image"
+    return is_table and ("url" in value or "data" in value)
 
 
 def _tool(b: Bindings, name: str, value: Any) -> Tool:
@@ -302,33 +319,8 @@ def _said(error: OmegaError) -> str:
     return fact(error)
 
 
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "string": lambda value: isinstance(value, str),
-    "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
-    "number": lambda value: type(value) in (int, float),
-    "boolean": lambda value: isinstance(value, bool),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-}
-
-
-def _is_of(value: Any, kind: str) -> bool:
-    return _CHECKS[kind](value)
-
-
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'aio' else 'a'} {word}"
-
-
-def _json(value: Any) -> str:
-    import json
-
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _whole(name: str, word: str, value: Any, most: int) -> int:

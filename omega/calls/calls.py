@@ -20,14 +20,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
-from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
+from omega.calls.failing import (
+    NOT_AGAIN,
+    NOT_SENT,
+    as_error,
+    empty_answer,
+    falls_back,
+    not_sent,
+    told,
+)
 from omega.calls.figures import Figures, total
-from omega.calls.flight import Call, CallId, Flight, Identity
+from omega.calls.flight import Call, CallId, Flight, Identity, Receiver, Telling
 from omega.calls.models import Model, Models
-from omega.calls.spending import Spending
+from omega.calls.spending import Sent, Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
-from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
+from omega.errors import LimitExceeded, LLMError, OmegaError
 from omega.llm.budget import Budget
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
@@ -36,8 +44,8 @@ from omega.llm.request import LLMReply, LLMRequest
 from omega.llm.retry import RetryPolicy
 
 PIECES = 16  # of a stream that wait for its task, before the server waits
+GATHERING_S = 0.001  # in which those ask who ask together
 WAITS_FOR = "an LLM call"
-NOT_SENT = "cancelled before it was sent"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
@@ -135,23 +143,19 @@ class Calls:
         self,
         identity: Identity,
         request: LLMRequest,
-        deliver: Callable[[str], None],
+        receiver: Receiver,
         budget: Budget | None = None,
     ) -> LLMReply:
-        """`infer`, with `deliver(piece)` for every piece of the text; it may wait. It may have
-        methods: `note(usage)` is told the tokens known so far, `is_wanted()` asked before the call
-        is sent.
-        """
+        """`infer`, with every piece of the text for `receiver` as it comes."""
         task = self.scheduler.running_task("call a model")
         parts = Parts(self.scheduler, PIECES)
         model = self.models.find(request.model)
         flight = self._begin(identity, request, model, budget, task, None, parts)
-        note = getattr(deliver, "note", None)
-        flight.is_wanted = getattr(deliver, "is_wanted", None)
+        flight.receiver = receiver
 
         def handed_on() -> None:
-            if note is not None and flight.calls and flight.calls[0].noted is not None:
-                note(flight.calls[0].noted)
+            if flight.calls and flight.calls[0].noted is not None:
+                receiver.note(flight.calls[0].noted)
 
         def read() -> None:
             event = choose(wrap(parts.next, lambda piece: (piece,)), flight.cell.event)
@@ -160,17 +164,16 @@ class Calls:
                 handed_on()
                 if not isinstance(got, tuple):
                     return
-                deliver(got[0])
+                receiver.send(got[0])
 
         left = self._wait(flight, task, read)
         if left is None or (flight.is_over and left is flight.cell.error):
             while parts.items:  # they came before the end did
-                deliver(parts.take())
+                receiver.send(parts.take())
         if left is not None:
             raise left
         reply: LLMReply = flight.cell.value
-        if note is not None:
-            note(reply.usage)
+        receiver.note(reply.usage)
         return reply
 
     def _wait(self, flight: Flight, task: Task, wait: Callable[[], object]) -> BaseException | None:
@@ -258,14 +261,14 @@ class Calls:
             self._shared[key] = flight
         return flight
 
-    def _ask(self, flight: Flight, model: Model, attempt: int = 0) -> None:
-        """Queue one call more for `flight`. attempt: how many of its attempts were made before."""
+    def _ask(self, flight: Flight, model: Model) -> None:
+        """Queue one call more for `flight`."""
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
         flight.model = model
         sent = self.spending.outgoing(flight.request, model, flight.budget)
-        call = Call((*flight.identity, flight.made), flight, model, sent.request)
-        call.reserve, call.queued_s, call.attempt = sent.reserve, now_s, attempt
+        call = Call((*flight.identity, flight.made), flight, model, sent)
+        call.queued_s = now_s
         flight.made += 1
         flight.calls.append(call)
         self._live[call.id] = call
@@ -284,9 +287,20 @@ class Calls:
             deadline_s=None if until_us is None else until_us / 1e6,
             budget=flight.budget,
             reserve=sent.reserve,
+            elastic=sent.elastic,
             now_s=now_s,
         )
-        self._admit()
+        if sent.elastic is None or not self._is_scarce(flight.budget, sent):
+            self._admit()
+        else:  # not before those who ask at about the same time are known: they share what is left
+            scheduler.call_later(GATHERING_S, self._admit)
+
+    def _is_scarce(self, budget: Budget | None, sent: Sent) -> bool:
+        """Whether as many as may be in flight cannot all have what they would take."""
+        assert budget is not None and sent.elastic is not None
+        each, most = sent.elastic
+        limit = self.governor.limit
+        return budget.spare(sent.reserve, each, most, lambda level: limit) < most
 
     def _hedge(self, flight: Flight) -> None:
         """Its answer has taken long: ask once more, if the lane's share of such calls allows."""
@@ -374,10 +388,7 @@ class Calls:
                 call = self._live[refusal.call_id]
                 self._forget(call)
                 self._finished(call, "refused")
-                if refusal.reason == "budget" and self.spending.may_ask_for_less(call):
-                    self._ask(call.flight, call.model, call.attempt)
-                else:
-                    self._failed(call, refusal.error)
+                self._failed(call, refusal.error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -393,13 +404,14 @@ class Calls:
         self._finished(call, "withdrawn")
         if flight.is_given_up and not flight.calls:
             self._over(flight, None, None)
-            flight.cell.fail(LLMError(NOT_SENT))
+            flight.cell.fail(not_sent())
         elif not flight.is_given_up and not call.is_unwanted:  # another one joined it meanwhile
             self._ask(flight, call.model)
 
     def _start(self, call: Call, now_s: float) -> None:
         flight, scheduler = call.flight, self.scheduler
         self.governor.started(call.id)
+        call.stretch(self.governor.extra_of(call.id))
         call.attempt += 1
         flight.attempts += 1
         call.sent_s, call.first_s, call.noted = now_s, None, None
@@ -428,17 +440,10 @@ class Calls:
         """One attempt."""
         driver, provider = self.scheduler.driver, call.model.provider
         if call.flight.is_given_up:
-            raise Cancelled(NOT_SENT)
+            raise not_sent()
         if call.flight.parts is None:
             return await provider.infer(call.request, sleep=driver.sleep)
-
-        async def emit(piece: str) -> None:
-            await driver.tell(external, piece)
-
-        def note(usage: Any, limits: Any) -> None:
-            driver.report_part(external, (usage, limits))
-
-        emit.note = note  # type: ignore[attr-defined]
+        emit = Telling(driver, external)
         return await stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
 
     def _part(self, call: Call, part: Any) -> None:
@@ -466,7 +471,7 @@ class Calls:
         figures = self.figures_of(call.model)
         reply, error = external.value, external.error
         call.is_sent = external.begun and not (
-            isinstance(error, Cancelled) and error.reason == NOT_SENT
+            isinstance(error, LLMError) and error.reason == NOT_SENT
         )
         outcome, usage = self.spending.outcome(call, reply, error)
         if usage is not None:
@@ -547,12 +552,7 @@ class Calls:
         """(tokens, pico-dollars) of an attempt that has ended so, as far as its vendor has told."""
         call = self._paying.get(external)
         usage = getattr(reply if error is None else error, "usage", None)
-        if call is None or usage is None:
-            return 0, 0
-        price = self.models.price(call.model)
-        sent, answered = usage.input_tokens, usage.output_tokens
-        cost = 0 if price is None else price.cost(sent, answered, usage.cached_tokens)
-        return usage.total_tokens, cost
+        return (0, 0) if call is None or usage is None else self.spending.paid(call.model, usage)
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""

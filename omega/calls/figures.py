@@ -46,14 +46,15 @@ class Figures:
 
     __slots__ = (
         *("cached", "cached_tokens", "calls", "cost", "failures", "first_token", "hedges"),
-        *("input_tokens", "is_priced", "latency", "output_tokens", "queued", "replies", "retries"),
-        *("shared", "throttled"),
+        *("input_tokens", "is_priced", "latency", "output_tokens", "queued", "reasoning_tokens"),
+        *("replies", "retries", "shared", "throttled", "written_tokens"),
     )
 
     def __init__(self) -> None:
         self.calls = self.replies = self.failures = self.retries = self.hedges = 0
         self.cached = self.shared = self.throttled = 0
         self.input_tokens = self.cached_tokens = self.output_tokens = 0
+        self.written_tokens = self.reasoning_tokens = 0
         self.cost = 0
         self.is_priced = True
         self.queued, self.first_token, self.latency = Span(), Span(), Span()
@@ -62,6 +63,8 @@ class Figures:
         self.input_tokens += usage.input_tokens
         self.cached_tokens += usage.cached_tokens
         self.output_tokens += usage.output_tokens
+        self.written_tokens += usage.written_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
         if cost is not None:
             self.cost += cost
         elif usage.total_tokens:
@@ -85,7 +88,9 @@ class Figures:
             "throttled": self.throttled,
             "input_tokens": self.input_tokens,
             "cached_tokens": self.cached_tokens,
+            "written_tokens": self.written_tokens,
             "output_tokens": self.output_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
             "usd": self.usd,
             "queued_s": self.queued.mean_s,
             "first_token_s": self.first_token.mean_s,
@@ -97,6 +102,7 @@ class Figures:
         for name in (
             *("calls", "replies", "failures", "retries", "hedges", "cached", "shared"),
             *("throttled", "input_tokens", "cached_tokens", "output_tokens", "cost"),
+            *("written_tokens", "reasoning_tokens"),
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.is_priced = self.is_priced and other.is_priced

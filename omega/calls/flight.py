@@ -1,6 +1,6 @@
 """What is known of an LLM call while it lives: a flight, which tasks wait for, and its calls.
 
-Owns: `Flight`, `Call`: data, and the texts about it. Refuses: to change what it holds;
+Owns: `Flight`, `Call`, `Receiver`: data, and the texts about it. Refuses: to change what it holds;
 `calls.py` does.
 
 A flight is one answer. Usually one call is made for it; a hedge makes a second one beside it, a
@@ -9,13 +9,16 @@ fallback one after it. Equal requests may share a flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.calls.models import Model
 from omega.concurrency import Cell, External, Parts, Task
-from omega.llm.budget import ONE_CALL, Amounts, Budget
+from omega.concurrency.driver import Driver
+from omega.llm.budget import Amounts, Budget
 from omega.llm.request import LLMRequest, Usage
+
+if TYPE_CHECKING:
+    from omega.calls.spending import Sent
 
 CHARACTERS = 4  # of a token, about
 
@@ -34,18 +37,64 @@ class Call:
 
     __slots__ = (
         *("attempt", "external", "first_s", "flight", "id", "is_sent", "is_unwanted"),
-        *("model", "noted", "queued_s", "request", "reserve", "sent_s"),
+        *("_sent", "model", "noted", "queued_s", "request", "reserve", "sent_s"),
     )
 
-    def __init__(self, call_id: CallId, flight: Flight, model: Model, request: LLMRequest) -> None:
-        self.id, self.flight, self.model, self.request = call_id, flight, model, request
+    def __init__(self, call_id: CallId, flight: Flight, model: Model, sent: Sent) -> None:
+        self.id, self.flight, self.model, self.request = call_id, flight, model, sent.request
+        self._sent = sent
         self.attempt = 0
         self.external: External | None = None
-        self.reserve: Amounts = ONE_CALL
+        self.reserve = sent.reserve
         self.queued_s = self.sent_s = 0.0
         self.first_s: float | None = None
         self.noted: Usage | None = None
         self.is_sent = self.is_unwanted = False
+
+    def stretch(self, extra: int) -> None:
+        """Its answer may have so many tokens more than it needs at least."""
+        sent = self._sent
+        if sent.elastic is not None:
+            least = sent.request.max_tokens
+            assert least is not None
+            self.request = sent.request.replaced(max_tokens=least + extra)
+            calls, tokens, cost = sent.reserve
+            each = sent.elastic.each
+            self.reserve = Amounts(calls, tokens + extra * each.tokens, cost + extra * each.cost)
+
+
+class Receiver:
+    """Who gets a stream, piece by piece. `send` may wait. The methods are called in the task that
+    waits for the stream, but `is_wanted` whenever somebody has to know.
+    """
+
+    __slots__ = ()
+
+    def send(self, piece: str) -> None:
+        """(send piece)"""
+        raise NotImplementedError
+
+    def note(self, usage: Usage) -> None:
+        """The tokens known so far."""
+
+    def is_wanted(self) -> bool:
+        """Whether the call is worth sending, although it is waited for."""
+        return True
+
+
+class Telling:
+    """An `emit`: what a provider tells of a stream goes to the external whose coroutine it is."""
+
+    __slots__ = ("_driver", "_external")
+
+    def __init__(self, driver: Driver, external: External) -> None:
+        self._driver, self._external = driver, external
+
+    async def __call__(self, piece: str) -> None:
+        await self._driver.tell(self._external, piece)
+
+    def note(self, usage: Any, limits: Any) -> None:
+        self._driver.report_part(self._external, (usage, limits))
 
 
 class Flight:
@@ -53,11 +102,12 @@ class Flight:
     the last that was asked.
 
     attempts: sent in all, for whatever call. pieces: characters of a stream that have come.
-    is_wanted: asked besides, where a task waits for another one's sake. timer: of its hedge.
+    receiver: of a stream; whether it wants the call is asked besides, where a task waits for
+    another one's sake. timer: of its hedge.
     """
 
     __slots__ = (
-        *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "is_wanted"),
+        *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "receiver"),
         *("key", "made", "model", "parts", "pieces", "request", "task", "timer", "waiters"),
     )
 
@@ -80,7 +130,7 @@ class Flight:
         self.attempts = 0
         self.fallbacks: list[Model] = []
         self.pieces = 0
-        self.is_wanted: Callable[[], bool] | None = None
+        self.receiver: Receiver | None = None
         self.timer: Any = None
 
     @property
@@ -92,7 +142,9 @@ class Flight:
         """Whether all who waited for it are cancelled, and have not run since."""
         if not self.waiters or self.is_over:
             return False
-        return not self.cell.waiters or (self.is_wanted is not None and not self.is_wanted())
+        return not self.cell.waiters or (
+            self.receiver is not None and not self.receiver.is_wanted()
+        )
 
     @property
     def shown(self) -> str:

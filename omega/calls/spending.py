@@ -5,7 +5,9 @@ Refuses: the budgets themselves (llm/budget.py) and the figures (figures.py).
 
 A budget of tokens or money is never exceeded, so what is reserved is an upper bound: of the input
 by its bytes, of the output by the request's own `max_tokens`. A request that names none is sent
-with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left.
+with one when such a budget pays for it: OUTPUT_TOKENS, or less where the budget has less left for
+each of those that wait for it, but not below its `answer_min`. How many is known when the call is
+admitted; one that cannot have so many waits for what others give back.
 
 When a call is cancelled, or cut, nobody tells in the end what it used: what was told so far counts,
 and what came of its text as estimated, within what was reserved.
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from omega.calls.flight import CHARACTERS, Call
 from omega.calls.models import Model, Models
 from omega.errors import LLMError
-from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, Elastic
 from omega.llm.lane import Outcome
 from omega.llm.request import LLMReply, LLMRequest, Usage
 
@@ -37,14 +39,21 @@ def _bounds_answers(budget: Budget) -> bool:
 
 
 class Sent:
-    """A request as it is sent, and what it counts for."""
+    """A request as it is sent, and what it counts for. elastic: how much longer than its
+    `max_tokens` its answer may be, where the budget has it; what a token more costs.
+    """
 
-    __slots__ = ("input_tokens", "output_tokens", "request", "reserve")
+    __slots__ = ("elastic", "input_tokens", "output_tokens", "request", "reserve")
 
     def __init__(
-        self, request: LLMRequest, reserve: Amounts, input_tokens: int, output_tokens: int
+        self,
+        request: LLMRequest,
+        reserve: Amounts,
+        elastic: Elastic | None,
+        input_tokens: int,
+        output_tokens: int,
     ) -> None:
-        self.request, self.reserve = request, reserve
+        self.request, self.reserve, self.elastic = request, reserve, elastic
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
 
 
@@ -67,30 +76,28 @@ class Spending:
 
             told = instruction(request.schema)
             changes["system"] = f"{request.system}\n\n{told}" if request.system else told
-        reserve = ONE_CALL
+        reserve, elastic = ONE_CALL, None
         if budget is not None and _bounds_answers(budget):
             price = self._needed_price(model, budget) if budget.needs_price else None
             asked = request.replaced(**changes) if changes else request
             most_in = self.counter.input(asked, model.vendor_name).most
-            most_out = request.max_tokens or self._affordable(budget, price, most_in)
+            most_out = request.max_tokens or 0
             if request.max_tokens is None:
-                changes["max_tokens"] = most_out
+                most = OUTPUT_TOKENS
+                if price is not None and price.output_max is not None:
+                    most = min(most, price.output_max)
+                changes["max_tokens"] = most_out = min(most, budget.answer_min)
+                token_cost = 0 if price is None else price.output_max_price(most_in)
+                elastic = Elastic(Amounts(0, 1, token_cost), most - most_out)
             cost = 0 if price is None else price.cost_max(most_in, most_out)
             reserve = Amounts(1, most_in + most_out, cost)
         sent = request.replaced(**changes) if changes else request
         put = self.counter.input(sent, exact=False).typical
         got = self._lengths.get(model.shown, GUESSED_OUTPUT)
-        return Sent(sent, reserve, put, min(round(got), sent.max_tokens or round(got)))
-
-    def may_ask_for_less(self, call: Call) -> bool:
-        """Whether its budget, which does not allow it any more, allows a shorter answer: others
-        have spent since its bound was set.
-        """
-        flight = call.flight
-        if flight.budget is None or flight.request.max_tokens is not None:
-            return False
-        less = self.outgoing(flight.request, call.model, flight.budget).request.max_tokens
-        return (less or 0) < (call.request.max_tokens or 0)
+        length = round(got)
+        if elastic is None and sent.max_tokens:
+            length = min(length, sent.max_tokens)
+        return Sent(sent, reserve, elastic, put, length)
 
     def _needed_price(self, model: Model, budget: Budget) -> Price:
         price = self._models.price(model)
@@ -106,20 +113,6 @@ class Spending:
 
             self._counter = TokenCounter()
         return self._counter
-
-    def _affordable(self, budget: Budget, price: Price | None, most_in: int) -> int:
-        """How many tokens an answer may have at most, in what is left when nobody else spends."""
-        most = OUTPUT_TOKENS
-        if price is not None and price.output_max is not None:
-            most = min(most, price.output_max)
-        for level in budget.levels:
-            _, tokens, cost = level.limits
-            if tokens is not None:
-                most = min(most, tokens - level.settled[1] - most_in)
-            if cost is not None and price is not None and price.output:
-                left = cost - level.settled[2] - price.cost_max(most_in, 0)
-                most = min(most, left // price.output)
-        return max(1, most)
 
     def tokens(self, text: str, model: Model) -> int:
         """How many tokens a text has for a model: exactly, where its tokenizer is at hand."""
@@ -149,6 +142,7 @@ class Spending:
             return self._outcome(call, usage), usage
         limits = {
             "throttle": error.throttle,
+            "error": error,
             "retry_after_s": error.retry_after_s,
             "limits": error.limits,
         }
@@ -163,13 +157,15 @@ class Spending:
         """Whether the model may have worked for it: it was reached, and did not refuse."""
         return error.kind in ("llm-timeout", "bad-response")
 
+    def paid(self, model: Model, usage: Usage) -> tuple[int, int]:
+        """(tokens, pico-dollars) of so much usage of a model."""
+        price = self._models.price(model)
+        return usage.total_tokens, 0 if price is None else price.cost_of(usage)
+
     def _outcome(self, call: Call, usage: Usage, **known: Any) -> Outcome:
-        price = self._models.price(call.model)
-        cost = 0
-        if price is not None:
-            cost = price.cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        tokens, cost = self.paid(call.model, usage)
         return Outcome(
-            used=Amounts(1, usage.total_tokens, cost),
+            used=Amounts(1, tokens, cost),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             **known,
@@ -185,7 +181,8 @@ class Spending:
         got = min(got, call.request.max_tokens or got)
         if told is not None and told.is_reported:
             most = max(told.output_tokens, got)
-            return Usage(told.input_tokens, most, cached_tokens=told.cached_tokens)
+            parts: dict[str, Any] = told.parts()
+            return Usage(told.input_tokens, most, **parts)
         put = self.counter.input(call.request, exact=False).typical
         return Usage(put, got, is_reported=False)
 

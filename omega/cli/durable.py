@@ -69,7 +69,8 @@ def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> 
     )
     with closing(open_store(given, is_new=True)) as store:
         session = DurableSession(store, settings_of(given), new=new, on_begin=_say_begun)
-        return run_program(given, text, file, arguments, session=session)
+        status = run_program(given, text, file, arguments, session=session)
+        return _go_on(given, store, store.run(new.id)) if session.continues else status
 
 
 def _say_begun(run: str) -> None:
@@ -85,10 +86,6 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
 
 
 def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
-    from omega.cli.program import run_program
-    from omega.runs.runs import program_of
-    from omega.runs.session import DurableSession
-
     record = store.find(run)
     command = record.header.get("command")
     if record.outcome is not None:
@@ -100,10 +97,22 @@ def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
             hint="that program goes on with it: Interpreter(store=...).resume(id)",
         )
     _go_to(record)
-    file, text = program_of(store, record)
-    options = {**command["given"], **given}
-    session = DurableSession(store, settings_of(given), record=record)
-    return run_program(options, text, file, record.header["arguments"], session=session)
+    return _go_on(given, store, record)
+
+
+def _go_on(given: dict[str, Any], store: SQLiteStore, record: RunRecord) -> int:
+    """Go on with a run, through all its incarnations; the exit status."""
+    from omega.cli.program import run_program
+    from omega.runs.session import DurableSession, program_of
+
+    while True:
+        file, text = program_of(store, record.header)
+        options = {**record.header["command"]["given"], **given}
+        session = DurableSession(store, settings_of(given), record=record)
+        status = run_program(options, text, file, record.header["arguments"], session=session)
+        if not session.continues:
+            return status
+        record = store.run(record.id)
 
 
 def _go_to(record: RunRecord) -> None:

@@ -7,6 +7,7 @@ Refuses: the format of the file (llm/settings.py).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,33 @@ def models_of(
     if spec is None and settings.default is not None:
         return Models.of_settings(settings)
     return Models.of_settings(settings, Models.of(spec).provider)
+
+
+def models_of_runs(given: dict[str, Any]) -> Callable[[], Models]:
+    """What makes the models for each run of a program that is run in virtual time, again and again.
+
+    A configured model of a vendor keeps its name, its limits and its price, and the scripted
+    provider (of `--llm`, if it is told there) answers in its place: no key is needed.
+    """
+    from omega.calls import Models
+    from omega.calls.models import VENDORS
+    from omega.llm.spec import DEFAULT_SPEC
+
+    settings, spec = _settings(given), given.get("llm")
+    if settings is None:
+        return lambda: Models.of(spec)
+    if spec in settings.models:
+        settings.default, spec = spec, None
+    stand_in = DEFAULT_SPEC
+    if spec is not None and spec.partition(":")[0] == DEFAULT_SPEC:
+        stand_in = spec
+    for each in settings.models.values():
+        if each.provider.partition(":")[0] in VENDORS:
+            each.model = each.model or each.provider.partition(":")[2] or None
+            each.provider, each.key, each.base_url = stand_in, None, None
+    if spec is None and settings.default is not None:
+        return lambda: Models.of_settings(settings)
+    return lambda: Models.of_settings(settings, Models.of(spec).provider)
 
 
 def _settings(given: dict[str, Any]) -> Settings | None:

@@ -218,6 +218,19 @@ MAX_LIVE_TASKS = Option(
     "max-live-tasks", "N", "refuse a task while N have not ended: exit code 3", whole
 )
 
+CONFIG = Option(
+    "config",
+    "FILE",
+    "the models there are, their limits and prices (default: omega.toml of this folder, if "
+    "there is one and without --sandbox)",
+)
+BUDGET = Option(
+    "budget",
+    "AMOUNTS",
+    "what calls of models may come to: calls=50,tokens=100000,usd=0.50, or some of these",
+    budget,
+)
+
 SCHEDULE_OPTIONS = (
     Option(
         "schedules",
@@ -253,7 +266,14 @@ SCHEDULE_OPTIONS = (
         optional=True,
     ),
     Option("same-output", None, "what a program writes must be the same under every schedule"),
-    Option("llm", "SPEC", "who answers: scripted (the default) or scripted:RULES.json"),
+    Option(
+        "llm",
+        "SPEC",
+        "who answers: scripted (the default), scripted:RULES.json, or a model of omega.toml; for "
+        "models of vendors the scripted one stands in",
+    ),
+    CONFIG,
+    BUDGET,
     Option(
         "allow-write",
         "PATHS",
@@ -362,18 +382,8 @@ PROGRAM_OPTIONS = (
         "who answers LLM calls: scripted (the default), scripted:RULES.json, openai:MODEL, "
         "anthropic:MODEL",
     ),
-    Option(
-        "config",
-        "FILE",
-        "the models there are, their limits and prices (default: omega.toml of this folder, if "
-        "there is one and without --sandbox)",
-    ),
-    Option(
-        "budget",
-        "AMOUNTS",
-        "what calls of models may come to: calls=50,tokens=100000,usd=0.50, or some of these",
-        budget,
-    ),
+    CONFIG,
+    BUDGET,
     Option("max-llm", "N", "LLM calls in flight at once, at most (default 8)", whole),
     Option("max-tasks", "N", "tasks that run at once, at most (default 10000)", whole),
     MAX_LIVE_TASKS,

@@ -214,13 +214,18 @@ class _Run:
         is_replay = self.session is not None and self.session.is_replay
         if not (self.given.get("no-progress") or self.as_json or is_replay):
             self.interpreter.watch_progress(self._begin_bar)
-            self.interpreter.door.errors = terminal.Errors(self._say_undisturbed)
+            self._errors = terminal.Errors(self._say_undisturbed)
+            self.interpreter.door.errors = self._errors
 
     def _begin_bar(self, progress: Progress) -> None:
         """The first progress begins: most programs have none."""
         from omega.cli.progress import ProgressBar
 
-        self._bar = bar = ProgressBar(self.interpreter.calls.facts)
+        def is_free() -> bool:
+            return self.output.is_at_start and self._errors.is_at_start
+
+        self._bar = bar = ProgressBar(self.interpreter.calls.facts, is_free=is_free)
+        self.scheduler.driver.while_waiting = bar.tick
         self.interpreter.watch_progress(bar)
         self.output.before = bar.hide
         bar(progress)

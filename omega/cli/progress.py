@@ -2,7 +2,8 @@
 
 Owns: `ProgressBar`, what a bar says, how often it is drawn, and that the program's own output and
 the bar do not write into each other.
-Refuses: to count; to wait, or to set a timer: it is drawn when something has moved.
+Refuses: to count; to wait, or to set a timer: it is drawn when something has moved, and, on a
+terminal, when the driver that waits for something asks (`tick`), so that its times go on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from omega.concurrency.clock import now_us
 from omega.progress import Progress
 
 REDRAWN_S = 0.1  # at most so often
+TICK_S = 0.5  # so often while nothing moves
 SAID_S = 10.0  # between two lines where nothing can be redrawn
 WIDTH_MIN, WIDTH_MAX = 10, 40  # of the bar itself
 COLUMNS = 80  # of a terminal that does not tell
@@ -25,10 +27,17 @@ FULL, HALF, EMPTY = "━", "╸", "─"
 
 
 class ProgressBar:
-    """facts: what else is told of the run, such as "3 in flight"."""
+    """facts: what else is told of the run, such as "3 in flight". is_free: whether the terminal's
+    last line is: what a program has written of a line is not drawn over.
+    """
 
-    def __init__(self, facts: Callable[[], list[str]], now_s: Callable[[], float] | None = None):
-        self._facts = facts
+    def __init__(
+        self,
+        facts: Callable[[], list[str]],
+        now_s: Callable[[], float] | None = None,
+        is_free: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._facts, self._is_free = facts, is_free
         self._now_s = now_s or (lambda: now_us() / 1e6)
         self._stream: Any = sys.stderr
         self._redraws = terminal.is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
@@ -49,6 +58,20 @@ class ProgressBar:
         if progress.is_over:
             del self._began_s[progress], self._drawn_s[progress]
 
+    def tick(self) -> float | None:
+        """Nothing moves: draw what is open again, if it is time. In how many seconds to be called
+        again; None: nothing to be redrawn.
+        """
+        if not self._redraws or not self._began_s:
+            return None
+        progress = self._shown or next(reversed(self._began_s))
+        now_s = self._now_s()
+        left_s = self._drawn_s[progress] + TICK_S - now_s
+        if left_s <= 0:
+            self._draw(progress, now_s)
+            left_s = TICK_S
+        return left_s
+
     def hide(self) -> None:
         """Something else is about to be written to the terminal."""
         if self._shown is not None:
@@ -61,8 +84,11 @@ class ProgressBar:
         if not self._redraws:
             self._write(line_of(progress, took_s, self._facts()) + "\n")
             return
+        is_free = self._is_free()
+        if not is_free and not progress.is_over:
+            return
         text = bar_of(progress, took_s, self._facts(), self._columns(), self._has_colour)
-        self._write(ERASE + text + ("\n" if progress.is_over else ""))
+        self._write((ERASE if is_free else "\n") + text + ("\n" if progress.is_over else ""))
         self._shown = None if progress.is_over else progress
 
     def _columns(self) -> int:
@@ -83,7 +109,7 @@ class ProgressBar:
 
 
 def line_of(progress: Progress, took_s: float, facts: list[str]) -> str:
-    """Where nothing can be redrawn: `triage: 412 of 1000 (41 %), 12.3/s, 48 s left`."""
+    """Where nothing can be redrawn: `triage: 412 of 1000 (41 %), 12.3/s, after 33 s, 48 s left`."""
     return f"{progress.label}: " + ", ".join(_words(progress, took_s, facts))
 
 
@@ -127,8 +153,10 @@ def _words(progress: Progress, took_s: float, facts: list[str]) -> list[str]:
         words.append(f"{rate:.3g}/s" if rate < 1000 else f"{rate:,.0f}/s")
     if progress.is_over:
         words.append(f"in {duration(took_s)}")
-    elif total is not None and rate and done < total:
-        words.append(f"{duration((total - done) / rate)} left")
+    else:
+        words.append(f"after {duration(took_s)}")
+        if total is not None and rate and done < total:
+            words.append(f"{duration((total - done) / rate)} left")
     if progress.failed:
         words.append(f"{progress.failed:,} failed")
     return words + facts

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
 from omega.cli.interrupts import leave_now
+from omega.cli.models import budget_of, models_of_runs
 from omega.cli.options import usage
 from omega.concurrency.clock import now_us
 from omega.effects import Grants
@@ -35,7 +36,7 @@ SHOWN_EVERY_US = 200_000
 COLLECTED_EVERY, COLLECTED_AFTER = 4, 100_000
 # Options that are told with a schedule: it means nothing without them.
 FLAGS = ("same-output",)
-VALUES = ("llm", "arguments", "fuel", "timeout", "max-live-tasks")
+VALUES = ("llm", "config", "arguments", "fuel", "timeout", "max-live-tasks")
 LISTS = ("faults", "load-path", "allow-write")  # whose value may be left out
 
 
@@ -57,7 +58,8 @@ def check(text: str, name: str, given: dict[str, Any]) -> Checked:
         _interpreter,
         text,
         name,
-        llm=given.get("llm"),
+        llm=models_of_runs(given),
+        budget=lambda: budget_of(given),
         grants=grants,
         arguments=[name, *shlex.split(given.get("arguments", ""))],
         load_path=[*given.get("load-path", ()), folder],
@@ -125,6 +127,10 @@ def _options(given: dict[str, Any]) -> str:
         if name in given:
             value = given[name]
             options += f" --{name} {shlex.quote(value if isinstance(value, str) else f'{value:g}')}"
+    if "budget" in given:
+        options += (
+            f" --budget {','.join(f'{kind}={most}' for kind, most in given['budget'].items())}"
+        )
     for name in LISTS:
         if name in given:
             value = given[name]

@@ -112,6 +112,7 @@ class Output:
     """
 
     is_quiet = False
+    is_at_start = True  # of a line of the terminal
     before: Callable[[], None] | None = None  # called before a terminal is written to
     tap: Any = None  # of the effect door: is told when it cannot be written
 
@@ -137,6 +138,7 @@ class Output:
         stream.write(text)
         if self._is_terminal:
             stream.flush()
+            self.is_at_start = text.endswith("\n") if text else self.is_at_start
 
     def flush(self) -> None:
         """Hand on what is buffered. Raises LispFileError when it cannot be written."""
@@ -171,12 +173,15 @@ class Output:
 class Errors:
     """Standard error as the program's error port writes to it. before: called first."""
 
+    is_at_start = True  # of a line
+
     def __init__(self, before: Callable[[], None]) -> None:
         self._before = before
 
     def write(self, text: str) -> None:
         self._before()
         sys.stderr.write(text)
+        self.is_at_start = text.endswith("\n") if text else self.is_at_start
 
 
 def is_terminal(stream: Any) -> bool:

@@ -44,6 +44,7 @@ class AsyncioDriver(Driver):
         self._pump_handle: Any = None  # of the call of `_pump` that is due in the loop
         self._timer: Any = None
         self._timer_us = 0
+        self._glance: Any = None  # of the call of `while_waiting` that is due in the loop
         self._batch_end_us = 0
         self._waits: list[
             tuple[Callable[[], bool], Any]
@@ -148,7 +149,12 @@ class AsyncioDriver(Driver):
 
     def _rest(self, seconds: float) -> None:
         """Wait, until `wake` at the longest."""
-        self._alarm.acquire(timeout=seconds)
+        end_us = clock.now_us() + int(seconds * 1e6)
+        while seconds > 0:
+            again_s = None if self.while_waiting is None else self.while_waiting()
+            if self._alarm.acquire(timeout=seconds if again_s is None else min(seconds, again_s)):
+                return
+            seconds = (end_us - clock.now_us()) / 1e6
 
     def _drive_private(self, done: Callable[[], bool]) -> None:
         loop = self._own_loop()
@@ -191,10 +197,10 @@ class AsyncioDriver(Driver):
 
     def _leave_loop(self) -> None:
         """Nothing of ours is left to be called by it: it may go on without us."""
-        for handle in (self._pump_handle, self._timer):
+        for handle in (self._pump_handle, self._timer, self._glance):
             if handle is not None:
                 handle.cancel()
-        self._pump_handle = self._timer = self._loop = None
+        self._pump_handle = self._timer = self._glance = self._loop = None
 
     # ------------------------------------------------------------------ as a guest of a loop
 
@@ -253,6 +259,15 @@ class AsyncioDriver(Driver):
         when_us = scheduler.timers.next_us()
         if when_us is not None:
             self._arm(when_us)
+        if self.while_waiting is not None and self._glance is None:
+            self._look_on()
+
+    def _look_on(self) -> None:
+        """Call `while_waiting`, and have it called again while anybody waits for us."""
+        self._glance = None
+        again_s = None if self.while_waiting is None else self.while_waiting()
+        if again_s is not None and self._waits and self._loop is not None:
+            self._glance = self._loop.call_later(again_s, self._look_on)
 
     def _arm(self, when_us: int) -> None:
         if self._timer is not None:

@@ -37,6 +37,10 @@ class Driver:
     # who switch, and on CPython 3.12 one takes time in proportion to the stack.
     stay_turns = 1
     cuts_slices = True  # an interrupt takes the rest of a slice away, wherever it is
+    # For whoever shows a run to people: called before a real wait, and again in the middle of it
+    # after as many seconds as it answers (None: no more). The scheduler is not told of it, so
+    # nothing that is called here counts for what may still happen. A virtual driver never waits.
+    while_waiting: Callable[[], float | None] | None = None
     failure: HostError | None = None  # it can do nothing any more: what it was to do is left
     scheduler: Kernel
 

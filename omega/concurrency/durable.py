@@ -284,12 +284,13 @@ class DurableDriver(_Durable, RecordingDriver):
     def _look_if_idle(self) -> None:
         """Nothing runs: is this process still needed?"""
         scheduler, now_us = self.scheduler, self.clock_us()
-        if not self.waits_only_for_signals():
+        when_us = scheduler.timers.next_us()
+        if not self.waits_only_for_signals() or (when_us is None and not scheduler.externals):
             return
         if scheduler.turns != self._idle_turns:
             self._idle_turns, self._idle_since_us = scheduler.turns, now_us
         try:
-            self._idle_s = self.on_idle(now_us - self._idle_since_us, scheduler.timers.next_us())
+            self._idle_s = self.on_idle(now_us - self._idle_since_us, when_us)
         except HostError as error:
             self.failure = error
 

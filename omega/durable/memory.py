@@ -294,23 +294,37 @@ class MemoryStore:
             return self._at(at.record.parent, seq)
         return max((i, first) for i, first in enumerate(at.first, 1) if first <= max(seq, 1))
 
-    def _lineage(self, id: str) -> list[tuple[_Run, int, int, int]]:
-        """(run, incarnation, after, until) of where the entries of its incarnation are."""
+    def _lineage(self, id: str, of: int | None = None) -> list[tuple[_Run, int, int, int]]:
+        """(run, incarnation, after, until) of where the entries of its incarnation are. of: another
+        one than the latest.
+        """
         run = self._of(id)
         r = run.record
-        parts = [(run, r.incarnation, max(r.first_seq - 1, r.parent_seq), r.seq)]
+        incarnation, first, last = r.incarnation, r.first_seq, r.seq
+        if of is not None and of != incarnation:
+            if not 1 <= of < incarnation:
+                return []
+            incarnation, first, last = of, run.first[of - 1], run.first[of] - 1
+        parts = [(run, incarnation, max(first - 1, r.parent_seq), last)]
         parent, base = r.parent, r.parent_seq
-        while parent is not None and base >= r.first_seq:
+        while parent is not None and base >= first:
             above, until = self._of(parent), base
             at = self._at(parent, until)
             assert at is not None
             parent, base = above.record.parent, min(above.record.parent_seq, until)
             if until > base:
-                parts.append((above, at[0], max(r.first_seq - 1, base), until))
+                parts.append((above, at[0], max(first - 1, base), until))
         return parts[::-1]
 
-    def journal(self, run: str, after: int = 0, until: int | None = None) -> Iterator[list[str]]:
-        parts = self._lineage(run)
+    def journal(
+        self,
+        run: str,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        incarnation: int | None = None,
+    ) -> Iterator[list[str]]:
+        parts = self._lineage(run, incarnation)
         return itertools.chain.from_iterable(
             (
                 list(at.journal[seq])

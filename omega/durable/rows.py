@@ -161,9 +161,9 @@ def incarnation_at(db: Any, run: int, seq: int) -> tuple[int, int] | None:
     return None if found is None else (found[0], found[1])
 
 
-def lineage(db: Any, run: int) -> list[Part]:
+def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
     """Where the entries of a run's incarnation are, in their order: its own, and before them those
-    of the runs that it is a fork of.
+    of the runs that it is a fork of. of: another incarnation than the latest.
     """
     row = db.execute(
         "SELECT parent, parent_seq, incarnation, first_seq, seq FROM runs WHERE number = ?", (run,)
@@ -171,6 +171,16 @@ def lineage(db: Any, run: int) -> list[Part]:
     if row is None:
         return []
     parent, base, incarnation, first, until = row
+    if of is not None and of != incarnation:
+        bounds = db.execute(
+            "SELECT first_seq, (SELECT first_seq - 1 FROM incarnations"
+            " WHERE run = ?1 AND incarnation = ?2 + 1)"
+            " FROM incarnations WHERE run = ?1 AND incarnation = ?2",
+            (run, of),
+        ).fetchone()
+        if bounds is None:
+            return []
+        incarnation, (first, until) = of, bounds
     parts = [Part(run, incarnation, max(first - 1, base), until)]
     while parent is not None and base >= first:
         until = base

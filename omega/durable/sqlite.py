@@ -259,9 +259,16 @@ class SQLiteStore:
             batch, writes.pack_blobs(batch.blobs, self._has_blob) if batch.blobs else {}
         )
 
-    def journal(self, run: str, after: int = 0, until: int | None = None) -> Iterator[list[str]]:
+    def journal(
+        self,
+        run: str,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        incarnation: int | None = None,
+    ) -> Iterator[list[str]]:
         with self.file.reading() as db:
-            parts = rows.lineage(db, self._number(db, run))
+            parts = rows.lineage(db, self._number(db, run), incarnation)
         return itertools.chain.from_iterable(
             self._entries(
                 *(run, part, max(after, part.after)),

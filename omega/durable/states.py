@@ -70,6 +70,14 @@ STATES: dict[str, State] = {
         State("cancelled", "was ended by somebody", (), ("outcome", "reason")),
     )
 }
+# What runs are blocked for, in the words of the store. Others may be told: the list is for people
+# and for whoever shows runs, not for the file.
+BLOCKED_FOR: dict[str, str] = {
+    "unknown-outcome": "a paid effect was begun, and nobody knows whether it was made",
+    "budget": "the next effect may cost more than is left",
+    "divergence": "replay asks for something else than the journal holds",
+    "disk-full": "there was no room for the next entry",
+}
 FIRST = "pending"
 ENDS = tuple(state.name for state in STATES.values() if state.is_end)
 
@@ -147,4 +155,5 @@ def table() -> str:
         becomes = ", ".join(state.next) or "nothing: it has ended"
         has = ", ".join(state.has) or "-"
         lines.append(f"| `{state.name}` | {state.meaning} | {has} | {becomes} |")
-    return "\n".join(lines) + "\n"
+    reasons = "; ".join(f"`{name}` ({meaning})" for name, meaning in BLOCKED_FOR.items())
+    return "\n".join(lines) + f"\n\nA run is blocked for {reasons}.\n"

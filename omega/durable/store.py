@@ -82,9 +82,17 @@ class Store(Protocol):
         What it raises undoes everything and is raised again.
         """
 
-    def journal(self, run: str, after: int = 0, until: int | None = None) -> Iterator[list[str]]:
-        """The facts of the entries (after, until] of this incarnation, shared ones included, an
-        entry at a time; streaming. Raises StoreError for an entry that is damaged.
+    def journal(
+        self,
+        run: str,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        incarnation: int | None = None,
+    ) -> Iterator[list[str]]:
+        """The facts of the entries (after, until] of the latest incarnation, or of another one,
+        shared ones included, an entry at a time; streaming. Raises StoreError for an entry that is
+        damaged.
         """
 
     def blob(self, hash: str) -> bytes:

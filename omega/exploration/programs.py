@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from functools import cache
 from io import StringIO
 from random import Random
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omega.calls.calls import Calls
+from omega.calls.models import Models
 from omega.concurrency import SchedulerConfig, Task
 from omega.concurrency.clock import now_us
 from omega.concurrency.hub import cancel_watched
@@ -32,10 +33,12 @@ from omega.exploration.runs import Outcome, Run, outcome
 from omega.exploration.strategies import SEED, dice_of_runs
 from omega.exploration.weather import FILES, Weather, fault_kinds
 from omega.limits import Limits
-from omega.llm import Provider, provider_from_spec
-from omega.llm.spec import DEFAULT_SPEC
+from omega.llm import Provider
 
-Llm = str | Callable[[], Provider] | None
+if TYPE_CHECKING:
+    from omega.llm.budget import Budget
+
+Llm = str | Callable[[], Provider | Models] | None
 Faults = bool | Iterable[str]  # which kinds of them: weather.FAULT_KINDS; True: all
 
 
@@ -52,6 +55,7 @@ def program_run(
     filename: str,
     *,
     llm: Llm = None,
+    budget: Callable[[], Budget | None] | None = None,
     config: SchedulerConfig | None = None,
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
@@ -63,21 +67,29 @@ def program_run(
     """Runs of a text as a program, each in a new interpreter under virtual time. The value of one
     is what it wrote. limits: of each, but steps and seconds, of which `allowance` tells.
 
-    new_interpreter: the class Interpreter. llm: a specification, or what makes a new provider for
-    each run. grants: nothing by default. A run raises what reading and compiling the text raise.
+    new_interpreter: the class Interpreter. llm: a specification, or what makes a new provider, or
+    new models, for each run. budget: what makes the one that a run's calls are paid from. grants:
+    nothing by default. A run raises what reading and compiling the text raise.
     """
 
+    if not (llm is None or isinstance(llm, str) or callable(llm)):
+        raise HostError(
+            f"each run of a program that is explored needs new models, got one {_kind(llm)}",
+            hint="give what makes them: llm=lambda: Models.from_file(...)",
+        )
     kinds, fuel = fault_kinds(faults), None if allowance is None else allowance.fuel
 
     def run(chooser: Follower) -> Outcome:
-        provider = llm() if callable(llm) else provider_from_spec(llm or DEFAULT_SPEC)
-        if provider.needs_real_time:
-            refuse_real_time(provider)
+        models = Models.of(llm() if callable(llm) else llm)
+        for provider in models.providers():
+            if provider.needs_real_time:
+                refuse_real_time(provider)
         output = StringIO()
         weather = Weather(chooser, kinds)
         began_us, is_over = now_us(), None if allowance is None else allowance.run_begins()
         with new_interpreter(
-            llm=WeatheredProvider(provider, weather),
+            llm=models.wrapped(lambda each: WeatheredProvider(each, weather)),
+            budget=None if budget is None else budget(),
             scheduler=config,
             limits=limits,
             grants=grants,
@@ -114,6 +126,10 @@ def program_run(
             return result._replace(value=output.getvalue())
 
     return run
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def thunk_run(interpreter: Any, thunk: Callable[[], Any], *, faults: Faults = False) -> Run:

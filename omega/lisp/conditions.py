@@ -381,6 +381,10 @@ class Conditions:
             wrong = f"{-given} too few" if given < 0 else f"{given}, which is too many"
             return ArityError(f"the arguments given to `{name}` do not fit: {wrong}")
         low, high = self.rt.arity(function)
+        owner = qualified.rpartition(".")[0]
+        if owner and not owner.endswith("<locals>"):  # a method: Python counts its `self`
+            low, high = low - 1, None if high is None else high - 1
+            given -= given > 0
         place = place_of(function)
         misfit = Misfit(
             name, signature_of(function), low + given if given < 0 else given, low, high,

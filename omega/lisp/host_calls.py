@@ -13,6 +13,15 @@ from omega.lisp.data import Keyword
 from omega.lisp.docstring import documentation_of
 from omega.lisp.names import demangle
 
+CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Whether a function is `async def`, as far as can be seen without `inspect`."""
+    function = getattr(function, "func", function)  # of a partial
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
+
 
 def is_coroutine(value: Any) -> bool:
     """Whether a host function was asynchronous: asked without importing what knows."""

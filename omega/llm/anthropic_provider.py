@@ -8,6 +8,11 @@ Environment: ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL. Extra: `omega-lisp[anthropic
 A schema goes out as the API's own output format where the SDK and the model have it, else as a tool
 the model is made to call, whose arguments are then the answer's text. There a value that is no
 object travels inside of one.
+
+Thinking counts as output, within max_tokens: a request that names no max_tokens may answer with as
+many as without thinking. Its blocks, redacted ones too, are kept in the reply as they came, with
+their signatures, and go back so in the next request: the API refuses results of tools to a model
+that thought before it called them, when they are missing.
 """
 
 from __future__ import annotations
@@ -30,7 +35,9 @@ from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.vendor import BrokenOff, StreamReader, Vendor, VendorProvider
 
 MAX_TOKENS = 8192  # the API wants a number; all models but those of 2024 take this one
+THINKING_MIN = 1024  # fewer tokens than these the API takes for no thinking
 WRAPPED = "value"
+THOUGHTS = ("thinking", "redacted_thinking")
 
 # Models from before structured outputs (November 2025).
 _NO_OUTPUT_FORMAT = re.compile(r"claude-(?:instant|2|3|(?:sonnet|opus)-4-(?:0|2025))(?:\b|[-.\d])")
@@ -82,12 +89,15 @@ class AnthropicProvider(VendorProvider):
 
     def _parameters(self, request: LLMRequest, model: str) -> dict[str, Any]:
         parameters = message_parameters(request, model, self._max_tokens)
+        body = parameters["extra_body"]
+        wanted: dict[str, Any] = {} if request.effort is None else {"effort": request.effort}
         if (tool := self._answer_tool(request, model)) is not None:
-            parameters.update(tool.parameters(request.tools))
+            parameters.update(tool.parameters(request.tools, may_force="thinking" not in body))
         elif request.schema is not None:
             schema = self._accepted(request.schema)
-            wanted = {"format": {"type": "json_schema", "schema": schema}}
-            parameters["extra_body"] = {"output_config": wanted, **parameters["extra_body"]}
+            wanted["format"] = {"type": "json_schema", "schema": schema}
+        if wanted:
+            parameters["extra_body"] = {"output_config": wanted, **body}
         return parameters
 
     def _accepted(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -128,14 +138,18 @@ class AnswerTool:
         if self.is_wrapped:
             self.schema = {"type": "object", "properties": {WRAPPED: schema}, "required": [WRAPPED]}
 
-    def parameters(self, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """What makes the model call it, or else one of the request's `tools`."""
+    def parameters(self, tools: Sequence[Mapping[str, Any]], may_force: bool) -> dict[str, Any]:
+        """What makes the model call it, or else one of the request's `tools`. may_force: a model
+        that thinks can be asked only.
+        """
         tool = {
             "name": self.name,
             "description": "Gives the answer. There is no other way to give it.",
             "input_schema": self.schema,
         }
         choice = {"type": "any"} if tools else {"type": "tool", "name": self.name}
+        if not may_force:
+            choice = {"type": "auto"}
         return {"tools": [*map(_tool, tools), tool], "tool_choice": choice}
 
     def text(self, arguments: dict[str, Any] | str) -> str:
@@ -156,23 +170,60 @@ def message_parameters(request: LLMRequest, model: str, max_tokens: int) -> dict
     out.
     """
     turns = request.turns()
-    texts = [] if request.system is None else [request.system]
-    texts += [text_of(turn["content"]) for turn in turns if turn["role"] == "system"]
+    thinking = _thinking(request, turns)
     parameters: dict[str, Any] = {
         "model": model,
-        "max_tokens": request.max_tokens or max_tokens,
+        "max_tokens": request.max_tokens or max_tokens + (thinking or 0),
         "messages": joined([turn for turn in turns if turn["role"] != "system"]),
     }
-    if texts:
-        parameters["system"] = "\n\n".join(texts)
+    if system := _system(request.system, turns):
+        parameters["system"] = system
     if request.stop:
         parameters["stop_sequences"] = list(request.stop)
     if request.tools:
         parameters["tools"] = [_tool(tool) for tool in request.tools]
     # Newer versions of the SDK have no name for it, though the API has.
-    temperature = {} if request.temperature is None else {"temperature": request.temperature}
-    parameters["extra_body"] = {**temperature, **request.extra}
+    body: dict[str, Any] = {}
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if thinking is not None:
+        body["thinking"] = {"type": "enabled", "budget_tokens": thinking}
+    parameters["extra_body"] = {**body, **request.extra}
     return parameters
+
+
+def _thinking(request: LLMRequest, turns: Sequence[Mapping[str, Any]]) -> int | None:
+    """How many tokens the model may think for. None: it shall not.
+
+    Where max_tokens is set, the answer needs some of them: a quarter at least.
+    """
+    budget = request.thinking
+    if budget is None or _is_unthought(turns):
+        return None
+    if request.max_tokens is not None and budget > (most := request.max_tokens * 3 // 4):
+        budget = most if most >= THINKING_MIN else None
+    return budget
+
+
+def _is_unthought(turns: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the tool calls that are being answered were made without thinking, by another model
+    or a handler: from there on the API takes none until the turn has ended.
+    """
+    if turns[-1]["role"] != "tool":
+        return False
+    asking = next(turn for turn in reversed(turns) if turn["role"] == "assistant")
+    content = _blocks(asking["content"])
+    return not content or content[0]["type"] not in ("thinking", "redacted_thinking")
+
+
+def _system(text: str | None, turns: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
+    """The system prompt: a text, or blocks where one is marked for the vendor's cache."""
+    contents = [] if text is None else [text]
+    contents += [turn["content"] for turn in turns if turn["role"] == "system"]
+    blocks = [block for content in contents for block in _blocks(content)]
+    if any("cache_control" in block for block in blocks):
+        return blocks
+    return "\n\n".join(text_of(content) for content in contents)
 
 
 def joined(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -216,16 +267,23 @@ def _content(turn: Mapping[str, Any]) -> str | list[dict[str, Any]]:
 def _blocks(content: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []  # empty ones are refused
-    return [_block(part) for part in content]
+    return [block for part in content if (block := _block(part)) is not None]
 
 
-def _block(part: Mapping[str, Any]) -> dict[str, Any]:
+def _block(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    """None for what another vendor's model thought."""
+    if part["type"] == "thinking" and "opaque" in part:
+        if part["vendor"] != "anthropic":
+            return None
+        block = dict(part["opaque"])
+        return {**block, "thinking": part["text"]} if block["type"] == "thinking" else block
+    mark = {"cache_control": {"type": "ephemeral"}} if part.get("cache") else {}
     if part["type"] != "image" or "source" in part:
-        return dict(part)
+        return {**{name: value for name, value in part.items() if name != "cache"}, **mark}
     source = {"type": "base64", "media_type": part.get("media_type"), "data": part.get("data")}
     if "url" in part:
         source = {"type": "url", "url": part["url"]}
-    return {"type": "image", "source": source}
+    return {"type": "image", "source": source, **mark}
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,12 +305,14 @@ def read_message(
     content = body.get("content")
     if not isinstance(content, list):
         raise ValueError("the answer has no content")
-    texts: list[str] = []
+    parts: list[dict[str, Any]] = []
     calls: list[ToolCall] = []
     for block in content:
         kind = block.get("type") if isinstance(block, dict) else None
         if kind == "text":
-            texts.append(_string(block.get("text"), "a text"))
+            parts.append({"type": "text", "text": _string(block.get("text"), "a text")})
+        elif kind in THOUGHTS:
+            parts.append(_thought(block, _string(block.get("thinking", ""), "its thinking")))
         elif kind == "tool_use":
             given = block.get("input")
             name = _string(block.get("name"), "a tool's name")
@@ -261,7 +321,8 @@ def read_message(
             calls.append(ToolCall(_string(block.get("id"), "a tool call's id"), name, given))
     return _finished(
         provider,
-        "".join(texts),
+        text_of(parts),
+        parts,
         calls,
         _usage(body.get("usage")),
         str(body.get("model") or model),
@@ -277,9 +338,16 @@ def _string(value: Any, what: str) -> str:
     return value
 
 
+def _thought(block: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """A block of thinking as a content part."""
+    opaque = {name: value for name, value in block.items() if name != "thinking"}
+    return {"type": "thinking", "vendor": "anthropic", "text": text, "opaque": opaque}
+
+
 def _finished(
     provider: str,
     text: str,
+    parts: list[dict[str, Any]],
     calls: list[ToolCall],
     usage: Usage,
     model: str,
@@ -298,25 +366,37 @@ def _finished(
     if answer is not None and answers:
         text = answer.text(answers[0].arguments)
         calls = [call for call in calls if call.name != answer.name]
+        parts = [part for part in parts if part["type"] == "thinking"]
+        parts.append({"type": "text", "text": text})
         if finish_reason == "tool_calls" and not calls:
             finish_reason = "stop"
-    return LLMReply(text, usage, model, finish_reason, tool_calls=calls)
+    if all(part["type"] == "text" for part in parts):
+        parts = []
+    return LLMReply(text, usage, model, finish_reason, tool_calls=calls, parts=parts)
 
 
 def _usage(raw: Any) -> Usage:
     """Input tokens are told in three parts: read from the cache, written to it, and the rest."""
     if not isinstance(raw, dict):
         return Usage(is_reported=False)
+    details = raw.get("output_tokens_details")
     counts = token_counts(
         raw.get("input_tokens"),
         raw.get("output_tokens"),
         raw.get("cache_read_input_tokens") or 0,
         raw.get("cache_creation_input_tokens") or 0,
+        (details.get("thinking_tokens") if isinstance(details, dict) else None) or 0,
     )
     if counts is None:
         return Usage(is_reported=False)
-    fresh, answered, cached, written = counts
-    return Usage(fresh + cached + written, answered, cached_tokens=cached)
+    fresh, answered, cached, written, thought = counts
+    return Usage(
+        fresh + cached + written,
+        answered,
+        cached_tokens=cached,
+        written_tokens=written,
+        reasoning_tokens=thought,
+    )
 
 
 class MessageStream(StreamReader):
@@ -332,7 +412,7 @@ class MessageStream(StreamReader):
         self._told: dict[str, Any] = {}  # of the usage
         self._stop_reason: Any = None
         self._stop_details: Any = None
-        self._texts: list[str] = []
+        self._blocks: dict[Any, tuple[dict[str, Any], list[str]]] = {}  # texts and thinking
         self._tools: dict[Any, dict[str, Any]] = {}  # index of a block -> id, name, input, json
 
     def feed(self, name: str, data: str) -> str:
@@ -368,27 +448,54 @@ class MessageStream(StreamReader):
             self.usage = _usage(self._told)
 
     def _block(self, index: Any, block: dict[str, Any]) -> str:
-        if block.get("type") == "text":
-            return self._text(block.get("text"))
+        kind = block.get("type")
+        if kind == "text":
+            return self._text(index, block.get("text"))
+        if kind in THOUGHTS:
+            self._blocks[index] = (dict(block), [])
+            self._think(index, block.get("thinking", ""))
         if block.get("type") == "tool_use":
             self._tools[index] = {**block, "json": ""}
         return ""
 
     def _delta(self, index: Any, delta: dict[str, Any]) -> str:
-        if delta.get("type") == "text_delta":
-            return self._text(delta.get("text"))
+        kind = delta.get("type")
+        if kind == "text_delta":
+            return self._text(index, delta.get("text"))
+        if kind == "thinking_delta":
+            return self._think(index, delta.get("thinking"))
+        if kind == "signature_delta" and index in self._blocks:
+            block, _ = self._blocks[index]
+            block["signature"] = str(block.get("signature") or "") + str(delta.get("signature"))
+            return ""
         tool = self._tools.get(index)
         part = delta.get("partial_json")
-        if delta.get("type") != "input_json_delta" or tool is None or not isinstance(part, str):
+        if kind != "input_json_delta" or tool is None or not isinstance(part, str):
             return ""
         tool["json"] += part
         return part if tool is self._given_by() and not self._is_wrapped else ""
 
-    def _text(self, text: Any) -> str:
+    def _text(self, index: Any, text: Any) -> str:
         if not isinstance(text, str):
             raise UnreadableAnswer("a piece's text is no text")
-        self._texts.append(text)
+        self._blocks.setdefault(index, ({"type": "text"}, []))[1].append(text)
         return text if self._answer is None else ""
+
+    def _think(self, index: Any, text: Any) -> str:
+        """Thinking is no part of the answer's text."""
+        if not isinstance(text, str):
+            raise UnreadableAnswer("a piece of thinking is no text")
+        self._blocks.setdefault(index, ({"type": "thinking"}, []))[1].append(text)
+        return ""
+
+    def _parts(self) -> list[dict[str, Any]]:
+        """What has come besides tool calls, as content parts."""
+        return [
+            _thought(block, "".join(texts))
+            if block["type"] in THOUGHTS
+            else {"type": "text", "text": "".join(texts)}
+            for block, texts in self._blocks.values()
+        ]
 
     @property
     def _is_wrapped(self) -> bool:
@@ -406,7 +513,7 @@ class MessageStream(StreamReader):
             return ""
         tool = self._given_by()
         if tool is None:
-            return "".join(self._texts)
+            return text_of(self._parts())
         if tool["json"] and not self._is_wrapped:
             return ""
         return self._answer.text(_arguments(tool))
@@ -421,6 +528,7 @@ class MessageStream(StreamReader):
         outcome = _finished(
             provider,
             "".join(self.pieces),
+            self._parts(),
             calls,
             self.usage or Usage(is_reported=False),
             self.model,

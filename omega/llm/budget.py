@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # 2 ms that only who limits money needs
 PICO = 10**12  # pico-dollars in a dollar
 USD_MAX = 10**9
 
+ANSWER_MIN = 64  # tokens: less is hardly an answer, and is paid all the same
+
 KINDS = ("calls", "tokens", "usd")
 _UNITS = ("calls", "tokens", "USD")
 
@@ -43,6 +45,13 @@ class Amounts(NamedTuple):
 
 NOTHING = Amounts()
 ONE_CALL = Amounts(1)
+
+
+class Elastic(NamedTuple):
+    """What a call takes beyond what it needs, where it can have it: `each`, up to `most` times."""
+
+    each: Amounts
+    most: int
 
 
 def pico_dollars(usd: int | float | Decimal | Fraction, what: str = "an amount of USD") -> int:
@@ -75,7 +84,7 @@ class BudgetExceeded(LimitExceeded):
     """A budget does not allow a call, and no waiting will change that.
 
     limit: "calls", "tokens" or "usd". used: what it would come to. allowed: the budget's limit.
-    budget: its name. spent: settled so far. wanted: what the call would reserve.
+    budget: the `Budget`. spent: settled so far. wanted: what the call would reserve.
     """
 
     def __init__(self, budget: Budget, kind: int, wanted: int) -> None:
@@ -83,7 +92,8 @@ class BudgetExceeded(LimitExceeded):
         assert allowed is not None
         spent = budget.settled[kind]
         shown = _usd if kind == 2 else int
-        unit = f"{_UNITS[kind]} in the budget `{budget.name}`"
+        unit = _UNITS[kind].removesuffix("s") if shown(spent + wanted) == 1 else _UNITS[kind]
+        unit = f"{unit} in the budget `{budget.name}`"
         less = ", or ask for less (:max-tokens)" if kind else ""
         super().__init__(
             KINDS[kind],
@@ -93,7 +103,7 @@ class BudgetExceeded(LimitExceeded):
             f"{shown(spent):,} spent, and this call may need {shown(wanted):,}:"
             f" give the budget more{less}",
         )
-        self.budget = budget.name
+        self.budget = budget
         self.spent, self.wanted = shown(spent), shown(wanted)
 
 
@@ -105,10 +115,20 @@ class Budget:
     """See the module. None: no limit of that kind. usd: of any numeric type.
 
     settled, reserved: [calls, tokens, pico-dollars]; overrun: used beyond what was reserved.
-    parent: the budget around this one.
+    parent: the budget around this one. answer_min: tokens that an answer may have at least, when
+    its request names no limit: fewer are not asked for. None: as around it.
     """
 
-    __slots__ = ("_watchers", "limits", "name", "overrun", "parent", "reserved", "settled")
+    __slots__ = (
+        "_watchers",
+        "answer_min",
+        "limits",
+        "name",
+        "overrun",
+        "parent",
+        "reserved",
+        "settled",
+    )
 
     def __init__(
         self,
@@ -118,8 +138,10 @@ class Budget:
         *,
         parent: Budget | None = None,
         name: str = "budget",
+        answer_min: int | None = None,
     ) -> None:
         self.name, self.parent = name, parent
+        self.answer_min: int = _least(answer_min, parent, name)
         self.limits: tuple[int | None, int | None, int | None] = (
             _whole(calls, f"the calls of budget `{name}`"),
             _whole(tokens, f"the tokens of budget `{name}`"),
@@ -172,6 +194,21 @@ class Budget:
             for kind, amount in enumerate(wanted):
                 level.reserved[kind] += amount
         return Reservation(self, wanted)
+
+    def spare(
+        self, wanted: Amounts, each: Amounts, most: int, sharers: Callable[[Budget], int]
+    ) -> int:
+        """How often `each` may be reserved beside `wanted`, at most `most` times, by one of several
+        calls that share alike what is left: `sharers(budget)` of them at that level.
+        """
+        for level in self.levels:
+            for kind, amount in enumerate(each):
+                limit = level.limits[kind]
+                if limit is not None and amount:
+                    left = limit - level.settled[kind] - level.reserved[kind]
+                    share = left // max(1, sharers(level))
+                    most = min(most, (share - wanted[kind]) // amount)
+        return max(0, most)
 
     def watch(self, freed: Callable[[Budget], None]) -> None:
         """Have `freed(budget)` called whenever something reserved here is settled or refunded."""
@@ -238,6 +275,15 @@ class Reservation:
     def refund(self) -> None:
         """Nothing was used."""
         self.settle(NOTHING)
+
+
+def _least(answer_min: int | None, parent: Budget | None, name: str) -> int:
+    if answer_min is None:
+        return ANSWER_MIN if parent is None else parent.answer_min
+    if isinstance(answer_min, bool) or not isinstance(answer_min, int) or answer_min < 1:
+        what = f"the answer_min of budget `{name}`"
+        raise HostError(f"{what} must be a whole number >= 1, got {answer_min!r}")
+    return answer_min
 
 
 def _whole(value: int | None, what: str) -> int | None:

@@ -110,8 +110,9 @@ def reply_to_text(reply: LLMReply) -> str:
         "output_tokens": usage.output_tokens,
         "is_reported": usage.is_reported,
     }
-    if usage.cached_tokens:
-        data["cached_tokens"] = usage.cached_tokens
+    data |= usage.parts()
+    if reply.parts:
+        data["parts"] = [dict(part) for part in reply.parts]
     if reply.tool_calls:
         data["tool_calls"] = [call.as_message() for call in reply.tool_calls]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -129,6 +130,8 @@ def reply_from_text(text: str) -> LLMReply:
         data["input_tokens"],
         data["output_tokens"],
         cached_tokens=data.get("cached_tokens", 0),
+        written_tokens=data.get("written_tokens", 0),
+        reasoning_tokens=data.get("reasoning_tokens", 0),
         is_reported=data["is_reported"],
     )
     calls: list[ToolCall] = []
@@ -136,4 +139,11 @@ def reply_from_text(text: str) -> LLMReply:
         from omega.llm.messages import ToolCall
 
         calls = [ToolCall(**call) for call in data["tool_calls"]]
-    return LLMReply(data["text"], usage, data["model"], data["finish_reason"], tool_calls=calls)
+    return LLMReply(
+        data["text"],
+        usage,
+        data["model"],
+        data["finish_reason"],
+        tool_calls=calls,
+        parts=data.get("parts", ()),
+    )

@@ -21,16 +21,18 @@ BURSTS_MAX = 64  # doublings: beyond any sensible guess, and still a finite floa
 
 
 class Gate:
-    """until_s: when it opens, or opened; -inf when it was never closed."""
+    """until_s: when it opens, or opened; -inf when it was never closed. bursts: of refusals, with
+    no success in between.
+    """
 
-    __slots__ = ("_bursts", "_mark", "guess_s", "guess_s_max", "until_s")
+    __slots__ = ("_mark", "bursts", "guess_s", "guess_s_max", "until_s")
 
     def __init__(self, guess_s: float = GUESS_S, guess_s_max: float = GUESS_S_MAX) -> None:
         if not 0 < guess_s <= guess_s_max < float("inf"):
             raise HostError(f"a gate needs 0 < guess_s <= guess_s_max: {guess_s}, {guess_s_max}")
         self.guess_s, self.guess_s_max = guess_s, guess_s_max
         self.until_s = float("-inf")
-        self._bursts = 0  # without a success in between
+        self.bursts = 0
         self._mark = 0  # the last number sent when the latest burst began
 
     def is_closed(self, now_s: float) -> bool:
@@ -41,11 +43,11 @@ class Gate:
         is_new = sent > self._mark
         if is_new:
             self._mark = last
-            self._bursts = min(BURSTS_MAX, self._bursts + 1)
+            self.bursts = min(BURSTS_MAX, self.bursts + 1)
         if retry_after_s is not None:
             self.until_s = max(self.until_s, now_s + retry_after_s)
         elif is_new:
-            guess_s = min(self.guess_s_max, self.guess_s * 2.0 ** (self._bursts - 1))
+            guess_s = min(self.guess_s_max, self.guess_s * 2.0 ** (self.bursts - 1))
             self.until_s = max(self.until_s, now_s + guess_s)
 
     def close_until(self, until_s: float) -> None:
@@ -56,4 +58,4 @@ class Gate:
     def succeeded(self, sent: int) -> None:
         """The call with that number succeeded; one sent since the last burst ends the doubling."""
         if sent > self._mark:
-            self._bursts = 0
+            self.bursts = 0

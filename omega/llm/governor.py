@@ -21,7 +21,8 @@ time it is, and acts on the answers:
   it is due. Who waits for what is in `waiting.py`.
 - A call that cannot be had is refused, by `admit`, as soon as that is certain or (for the queue
   before it) to be expected: its deadline comes before it could be sent, the gate stays closed
-  longer than anybody waits, or its budget will never allow it. `Refusal` says which.
+  longer than anybody waits, the lane's quota is used up, or its budget will never allow it.
+  `Refusal` says which.
 - A reservation in a budget is held over a retry, unless the failed attempt used some of it.
 
 Refuses: prices, providers, when to retry and with what delay.
@@ -42,9 +43,10 @@ from collections.abc import Hashable
 from itertools import count
 from typing import Any, Generic, TypeVar
 
-from omega.errors import HostError, LimitExceeded, LLMError, OmegaError
-from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget
+from omega.errors import HostError, LimitExceeded, OmegaError
+from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, Elastic
 from omega.llm.lane import Lane, LaneLimits, Outcome
+from omega.llm.refusals import Refusal, spent, too_late
 from omega.llm.turns import Key
 from omega.llm.waiting import ADMITTED, GONE, QUEUED, STARTED, Call, Waiting
 
@@ -55,23 +57,6 @@ LIMIT_MAX = 1_000_000
 _PACED = ("concurrency", "rate", "slope")
 
 Id = TypeVar("Id", bound=Hashable)
-
-
-class Refusal(Generic[Id]):
-    """A call that is not queued any more, and never was sent since it was last queued.
-
-    reason: "deadline" (passed), or what would have taken too long: "gate", "retry" (its due time),
-    "queue", the kind of a bucket ("requests", "tokens", ...); or "budget". wait_s: seconds from
-    `ask` until it could have been sent, as far as is known. error: what to tell whoever waits.
-    """
-
-    __slots__ = ("call_id", "error", "reason", "wait_s")
-
-    def __init__(self, call_id: Id, reason: str, wait_s: float | None, error: OmegaError) -> None:
-        self.call_id, self.reason, self.wait_s, self.error = call_id, reason, wait_s, error
-
-    def __repr__(self) -> str:
-        return f"Refusal({self.call_id!r}, {self.reason!r}, wait_s={self.wait_s})"
 
 
 class Admission(Generic[Id]):
@@ -107,6 +92,7 @@ class Governor(Generic[Id]):
         self._clock = count(1)
         self._place = 0
         self._now_s = float("-inf")
+        self._wanting: dict[Budget, int] = {}  # how many calls wait for it
         self._refusals: list[Refusal[Id]] = []  # told by the next `admit`
         self.in_flight = self.peak = self.queued = 0
         self.asked = self.admitted = self.finished_count = self.withdrawn = 0
@@ -137,13 +123,15 @@ class Governor(Generic[Id]):
         deadline_s: float | None = None,
         budget: Budget | None = None,
         reserve: Amounts = ONE_CALL,
+        elastic: Elastic | None = None,
         now_s: float = 0.0,
     ) -> None:
         """Queue a call of `lane`. Larger `priority` goes first; groups of equal priority in turn.
 
         input_tokens, output_tokens: what it will probably count in the lane's buckets. deadline_s:
         when it must have been sent. budget: the innermost one it is paid from, `reserve` what it
-        can use of it at most.
+        can use of it at most. elastic: what it takes besides when it is admitted, as far as those
+        who wait for the same budget, and may be sent, leave it an equal share (`extra_of`).
         """
         assert call_id not in self._calls, f"call {call_id!r} is already known"
         self._advance(now_s)
@@ -152,10 +140,13 @@ class Governor(Generic[Id]):
         self._place += 1
         call: Call[Id] = Call(call_id, home, self._place, priority, group, self._now_s)
         call.needs = (1, input_tokens + output_tokens, input_tokens, output_tokens)
-        call.budget, call.reserve, call.deadline_s = budget, reserve, deadline_s
+        call.budget, call.deadline_s = budget, deadline_s
+        call.reserve = call.needed = reserve
+        call.elastic = elastic
         self._calls[call_id] = call
         self.asked += 1
         self.queued += 1
+        self._wants(call, 1)
         home.retries.deposit()
         home.hedges.deposit()
         if not self._is_hopeless(call, home):
@@ -242,6 +233,10 @@ class Governor(Generic[Id]):
         call = self._calls.get(call_id)
         return call is not None and call.state is not QUEUED
 
+    def extra_of(self, call_id: Id) -> int:
+        """How much of what it may take besides an admitted call has got."""
+        return self._calls[call_id].extra
+
     # What did happen
 
     def started(self, call_id: Id) -> None:
@@ -305,6 +300,9 @@ class Governor(Generic[Id]):
         if call.reservation is not None and (used := _used(call, outcome)) != NOTHING:
             call.reservation.settle(used)
             call.reservation = None
+        if call.reservation is None:
+            call.reserve = call.needed
+            self._wants(call, 1)
         call.state = QUEUED
         call.due_s = due_s
         self.queued += 1
@@ -439,8 +437,11 @@ class Governor(Generic[Id]):
             return True
         lane.waiting.take(call)
         if call.budget is not None and call.reservation is None:
+            if call.elastic is not None:
+                self._stretch(call, call.budget, call.elastic)
             call.reservation = call.budget.reserve(call.reserve)
             assert call.reservation is not None
+            self._wants(call, -1)
         call.number, call.taken = lane.send(call.needs, self._now_s)
         call.sent_s = self._now_s
         call.state = ADMITTED
@@ -448,6 +449,29 @@ class Governor(Generic[Id]):
         self.in_flight += 1
         self.admitted += 1
         return True
+
+    def _wants(self, call: Call[Id], change: int) -> None:
+        """It waits for its budgets, or does not any more."""
+        for level in () if call.budget is None else call.budget.levels:
+            count = self._wanting.get(level, 0) + change
+            if count:
+                self._wanting[level] = count
+            else:
+                del self._wanting[level]
+
+    def _stretch(self, call: Call[Id], budget: Budget, elastic: Elastic) -> None:
+        """Reserve more than it needs: its share of what is left."""
+        slots = self._capacity()
+        call.extra = budget.spare(
+            call.needed,
+            elastic.each,
+            elastic.most,
+            lambda level: min(slots, self._wanting.get(level, 1)),
+        )
+        calls, tokens, cost = elastic.each
+        needed, extra = call.needed, call.extra
+        more = Amounts(calls * extra, tokens * extra, cost * extra)
+        call.reserve = Amounts(*map(sum, zip(needed, more, strict=True)))
 
     def _release(self, call_id: Id, outcome: Outcome | None) -> Call[Id]:
         """The one place where a slot becomes free."""
@@ -472,6 +496,8 @@ class Governor(Generic[Id]):
         reservation, call.reservation = call.reservation, None
         if reservation is not None:
             reservation.refund()
+        else:
+            self._wants(call, -1)
 
     def _refuse(
         self,
@@ -487,7 +513,7 @@ class Governor(Generic[Id]):
         lane.refused += 1
         wait_s = None if start_s is None else start_s - call.asked_s
         if error is None:
-            error = _too_late(call, lane, reason, wait_s)
+            error = too_late(call, lane, reason, wait_s)
         self._refusals.append(Refusal(call.call_id, reason, wait_s, error))
 
     def _is_hopeless(self, call: Call[Id], lane: _Lane[Id]) -> bool:
@@ -501,6 +527,9 @@ class Governor(Generic[Id]):
             except LimitExceeded as error:
                 self._refuse(call, lane, "budget", None, error)
                 return True
+        if lane.spent_until_s > self._now_s:
+            self._refuse(call, lane, "quota", lane.spent_until_s, spent(lane))
+            return True
         if call.deadline_s is None:
             return False
         ahead = lane.waiting.ahead_of(call.priority, call.group)
@@ -514,8 +543,14 @@ class Governor(Generic[Id]):
         return True
 
     def _refuse_late(self, lane: _Lane[Id]) -> None:
-        """Refuse who cannot be sent before its deadline, or would wait too long for the gate."""
+        """Refuse who cannot be sent before its deadline, or would wait too long for the gate, or
+        for a quota.
+        """
         now_s, waiting = self._now_s, lane.waiting
+        if lane.spent_until_s > now_s:
+            for call in waiting.everyone():
+                waiting.discard(call)
+                self._refuse(call, lane, "quota", lane.spent_until_s, spent(lane))
         if lane.gate.until_s - now_s > lane.limits.gate_wait_s_max:
             for call in waiting.everyone():
                 waiting.discard(call)
@@ -545,6 +580,12 @@ class Governor(Generic[Id]):
         assert self.peak >= self.in_flight
         assert self.queued == sum(lane.waiting.count for lane in self._lanes.values())
         assert self.in_flight == sum(lane.in_flight for lane in self._lanes.values())
+        wanting: dict[Budget, int] = {}
+        for call in self._calls.values():
+            if call.state is QUEUED and call.reservation is None and call.budget is not None:
+                for level in call.budget.levels:
+                    wanting[level] = wanting.get(level, 0) + 1
+        assert wanting == self._wanting
         for lane in self._lanes.values():
             lane.waiting._check()
             assert all(self._calls[call.call_id] is call for call in lane.waiting.everyone())
@@ -557,24 +598,3 @@ def _used(call: Call[Any], outcome: Outcome | None) -> Amounts:
     if outcome is None or outcome.used is None:
         return call.reserve
     return outcome.used
-
-
-_WAITS_FOR = {
-    "gate": "the provider wants nothing sent before",
-    "queue": "the calls before it take about as long",
-    "deadline": "it was still waiting then",
-}
-
-
-def _too_late(call: Call[Any], lane: Lane, reason: str, wait_s: float | None) -> LLMError:
-    what = _WAITS_FOR.get(reason, f"the limit of its {reason.replace('_', ' ')} allows no sooner")
-    took = "" if wait_s is None else f" in {wait_s:.3g} s"
-    if call.deadline_s is None:
-        allowed = f"{lane.limits.gate_wait_s_max:g} s, the longest a call waits for that"
-    else:
-        allowed = f"{call.deadline_s - call.asked_s:.3g} s, its deadline"
-    return LLMError(
-        f"the call could be sent{took} at the earliest, not within {allowed}: {what}",
-        kind="rate-limited" if call.deadline_s is None else "llm-timeout",
-        hint="allow more time, ask for less at once, or ask another model",
-    )

@@ -6,13 +6,16 @@ that wait (`waiting.py`), the order among lanes (`governor.py`).
 
 What a refusal of the provider changes, by its kind:
 
-    concurrency   too many at once: the gate closes, the cap falls, the ramp begins
-    slope         growing too fast: the same
-    overload      the provider has too much to do, whoever asks: the same
+    concurrency   too many at once: the gate closes and the cap falls. A ramp follows: from the cap
+                  when a call or few were refused, from `cap_ramp` when most were, or again
+    slope         growing too fast: the same, with a ramp from `cap_ramp` in any case
+    overload      the provider has too much to do, whoever asks: as for concurrency
     rate          too many in a time: the gate closes, and buckets the headers say nothing of are
-                  drained. The same as above only where the rate of requests is unknown: otherwise
-                  the bucket paces what comes, and a cap below what the rate needs would waste it
-    quota         no waiting cures it: nothing changes
+                  drained. Where the rate of requests is known, that is all: the bucket paces what
+                  comes, and a cap below what the rate needs would waste it. Else as for
+                  concurrency, but the cap falls half as far: it is not what was too large
+    quota         no waiting cures it: whoever waits here, or comes within `quota_s`, is told so
+                  without being sent. Then a single call finds out whether it is so still
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import HostError
+from omega.errors import HostError, OmegaError
 from omega.llm.allowance import Allowance
 from omega.llm.buckets import Bucket, Rate
 from omega.llm.budget import Amounts
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from omega.llm.rate_limits import Limit, RateLimits
 
 GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
+QUOTA_S = 60.0  # somebody may pay meanwhile; a refused call costs little, a hundred take turns
 DURATIONS_MIN = 5  # answers before their mean duration is believed
 DURATION_WEIGHT = 0.1  # of the latest answer in that mean
 
@@ -44,10 +48,10 @@ class LaneLimits:
     requests, tokens (input and output together), input_tokens, output_tokens: rates.
     cap_start, cap_floor, cap_ceiling: of calls in flight; without a start the cap is the ceiling
     until a call is throttled. cap_decrease: the share that is left then. cap_ramp: how many may be
-    in flight when a gate opens. retry_share, retry_constant: retries per call, and in all without
-    any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and the
-    longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer for a
-    gate are refused at once.
+    in flight at least when a gate opens. retry_share, retry_constant: retries per call, and in all
+    without any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and
+    the longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer
+    for a gate are refused at once. quota_s: how long nobody is asked after a quota was used up.
     """
 
     __slots__ = (
@@ -61,6 +65,7 @@ class LaneLimits:
         "gate_wait_s_max",
         "hedge_constant",
         "hedge_share",
+        "quota_s",
         "rates",
         "retry_constant",
         "retry_share",
@@ -85,6 +90,7 @@ class LaneLimits:
         gate_s: float = GUESS_S,
         gate_s_max: float = GUESS_S_MAX,
         gate_wait_s_max: float = GATE_WAIT_S_MAX,
+        quota_s: float = QUOTA_S,
     ) -> None:
         self.rates = (requests, tokens, input_tokens, output_tokens)
         self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
@@ -94,6 +100,9 @@ class LaneLimits:
         self.gate_s, self.gate_s_max, self.gate_wait_s_max = gate_s, gate_s_max, gate_wait_s_max
         if not gate_wait_s_max >= 0:
             raise HostError(f"gate_wait_s_max must not be negative, got {gate_wait_s_max}")
+        if not 0 <= quota_s < float("inf"):
+            raise HostError(f"quota_s must be seconds >= 0, got {quota_s}")
+        self.quota_s = quota_s
         self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
 
     def learned_cap(self) -> LearnedCap:
@@ -116,9 +125,11 @@ class Outcome:
     is_ok: answered. used: what it cost; None when nobody knows: an attempt that was sent is then
     charged what it reserved. input_tokens, output_tokens: as the vendor's rate limit counts them;
     None keeps the estimate. throttle: one of THROTTLES. limits: what the vendor's headers said.
+    error: what the call failed with, for those that a used up quota fails as well.
     """
 
     __slots__ = (
+        "error",
         "input_tokens",
         "is_ok",
         "limits",
@@ -138,11 +149,12 @@ class Outcome:
         throttle: str | None = None,
         retry_after_s: float | None = None,
         limits: RateLimits | None = None,
+        error: OmegaError | None = None,
     ) -> None:
         assert throttle is None or throttle in THROTTLES, throttle
         self.is_ok, self.used, self.throttle = is_ok, used, throttle
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
-        self.retry_after_s, self.limits = retry_after_s, limits
+        self.retry_after_s, self.limits, self.error = retry_after_s, limits, error
 
 
 Needs = tuple[int, int, int, int]  # in the order of KINDS
@@ -152,6 +164,8 @@ class Lane:
     """See the module. number: in the order lanes were made. sent: the number of the last call sent.
 
     duration_s: the mean time from sending to answer, of late; None before DURATIONS_MIN answers.
+    spent_until_s: when somebody may be asked again after a quota was used up; spent: how that call
+    failed.
     """
 
     def __init__(self, key: Hashable, number: int, limits: LaneLimits) -> None:
@@ -166,6 +180,8 @@ class Lane:
         self.answered = 0
         self.throttled = dict.fromkeys(THROTTLES, 0)
         self._duration_s = 0.0
+        self.spent_until_s = float("-inf")
+        self.spent: OmegaError | None = None
 
     # May a call be sent?
 
@@ -295,6 +311,9 @@ class Lane:
     def _throttle(self, outcome: Outcome, throttle: str, sent: int, now_s: float) -> None:
         self.throttled[throttle] += 1
         if throttle == "quota":
+            wait_s = max(self.limits.quota_s, outcome.retry_after_s or 0.0)
+            self.spent_until_s, self.spent = now_s + wait_s, outcome.error
+            self.cap.gate_closed(sent, self.sent, True)
             return
         self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
         if throttle == "rate":
@@ -303,8 +322,10 @@ class Lane:
                     bucket.drain(now_s)
             if self.buckets[0].is_known:
                 return
-        self.cap.throttled(sent, self.sent, self.in_flight)
-        self.cap.gate_closed(self.sent)
+        share = (1 + self.cap.decrease) / 2 if throttle == "rate" else None
+        self.cap.throttled(sent, self.sent, self.in_flight, share)
+        is_anew = throttle == "slope" or self.gate.bursts > 1
+        self.cap.gate_closed(sent, self.sent, is_anew)
 
     def stats(self, now_s: float) -> dict[str, Any]:
         """Its figures now. Levels only of buckets that have a limit."""
@@ -319,6 +340,7 @@ class Lane:
             "sent": self.sent,
             "answered": self.answered,
             "gate_s": self.gate.until_s if self.gate.is_closed(now_s) else None,
+            "spent_until_s": self.spent_until_s if now_s < self.spent_until_s else None,
             "buckets": levels,
             "retries": self.retries.taken,
             "retries_refused": self.retries.refused,

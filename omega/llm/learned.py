@@ -9,8 +9,10 @@ AIMD, as TCP does it (Chiu and Jain 1989; RFC 5681, RFC 6582):
   where it starts (slow start).
 - a throttled call lowers the cap to a share of what was in flight, once per round trip: calls that
   were sent before the last decrease tell of the old cap, however many of them fail.
-- after the gate was closed, a ramp starts at `ramp` and gains one with every success of a call sent
-  since (1, 2, 4, ... per round), until it meets the cap.
+- after the gate was closed, a ramp starts at that share, less one for every further refusal of the
+  same burst, but not below `ramp`; and at `ramp` after a burst without a success since the one
+  before (so TCP goes on after a lost segment, and starts anew after a timeout). It gains one with
+  every success of a call sent since (1, 2, 4, ... per round), until it meets the cap.
 
 Invariants: floor <= cap <= ceiling; limit() >= 1; at most one decrease for each last number sent.
 """
@@ -99,21 +101,29 @@ class LearnedCap:
             gained = 1 / self._cap if self._mark else 1.0
             self._cap = min(float(self.ceiling), self._cap + gained)
 
-    def throttled(self, sent: int, last: int, in_flight: int) -> bool:
+    def throttled(self, sent: int, last: int, in_flight: int, share: float | None = None) -> bool:
         """The provider took too many; `in_flight` counts the call with the number `sent`. True when
-        the cap was lowered for it.
+        the cap was lowered for it, to `share` of that: None for what `decrease` says.
         """
         if sent <= self._mark:
             return False
         self._mark = last
-        self._cap = max(float(self.floor), min(self._cap, float(in_flight)) * self.decrease)
+        share = self.decrease if share is None else share
+        self._cap = max(float(self.floor), min(self._cap, float(in_flight)) * share)
         self._meet()
         return True
 
-    def gate_closed(self, last: int) -> None:
-        """What is sent from now on goes slowly at first."""
-        self._ramp = float(self.ramp)
-        self._ramp_mark = last
+    def gate_closed(self, sent: int, last: int, is_anew: bool) -> None:
+        """The call with the number `sent` closed the gate. What is sent from now on is no more than
+        the cap; than one less, if another call of the same burst closed it before; than the least,
+        if it is to start anew.
+        """
+        if sent > self._ramp_mark:
+            self._ramp_mark = last
+            self._ramp = self._cap
+        else:
+            self._ramp = min(self._ramp, self._cap) - 1
+        self._ramp = float(self.ramp) if is_anew else max(float(self.ramp), float(int(self._ramp)))
         self._meet()
 
     def _meet(self) -> None:

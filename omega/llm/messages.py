@@ -11,6 +11,11 @@ CONTENT is a text, or a list of {"type": "text", "text"}, {"type": "image", "med
 (base64) and {"type": "image", "url"}. Beside tool calls it may be left out. `arguments` is an
 object, or the text the model wrote when that was none. A tool is {"name", "description",
 "parameters": JSON Schema}.
+
+A text or an image may have {"cache": true}: what comes up to it is worth keeping at the vendor's.
+What the assistant thought stands in its content where it came, as {"type": "thinking", "vendor",
+"text", "opaque"}: that vendor gets it back as it was, since it may refuse a conversation without,
+and no other is shown it. `opaque` is whatever the vendor sent beside the text.
 """
 
 from __future__ import annotations
@@ -132,6 +137,15 @@ def text_of(content: object) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
+def thinking_of(content: object) -> str:
+    """What a model thought, of a content: the text of its thinking parts."""
+    if isinstance(content, str):
+        return content and ""
+    assert isinstance(content, Sequence)
+    thought = [part["text"] for part in content if part["type"] == "thinking"]
+    return "\n\n".join(text for text in thought if text)
+
+
 def has_images(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a message shows an image."""
     return any(
@@ -233,19 +247,22 @@ def _part(part: object, where: str) -> dict[str, Any]:
     if not isinstance(part, Mapping):
         raise LispTypeError(f"{where} must be a mapping, got {kind_name(part)}")
     kind = part.get("type")
+    if kind == "thinking":
+        return _thinking(part, where)
+    cached = _cached(part, where)
     if kind == "text":
-        _only(part, ("type", "text"), where)
-        return {"type": "text", "text": _string(part.get("text"), where, "text")}
+        _only(part, ("type", "text", "cache"), where)
+        return {"type": "text", "text": _string(part.get("text"), where, "text"), **cached}
     if kind != "image":
-        raise LispValueError(f"{where}, field `type`: {kind!r} is none of text, image")
+        raise LispValueError(f"{where}, field `type`: {kind!r} is none of text, image, thinking")
     if "url" in part:
-        _only(part, ("type", "url"), where)
+        _only(part, ("type", "url", "cache"), where)
         url = _string(part["url"], where, "url")
         if not url.startswith(("http://", "https://")):
             hint = "an image of your own is given by `media_type` and `data`"
             raise LispValueError(f"{where}, field `url`: no http(s) URL", hint=hint)
-        return {"type": "image", "url": url}
-    _only(part, ("type", "media_type", "data"), where)
+        return {"type": "image", "url": url, **cached}
+    _only(part, ("type", "media_type", "data", "cache"), where)
     media_type = _string(part.get("media_type"), where, "media_type")
     if not _MEDIA_TYPE.fullmatch(media_type):
         raise LispValueError(
@@ -254,7 +271,28 @@ def _part(part: object, where: str) -> dict[str, Any]:
     data = _full(part.get("data"), where, "data")
     if not _BASE64.fullmatch(data):
         raise LispValueError(f"{where}, field `data`: no base64")
-    return {"type": "image", "media_type": media_type, "data": data}
+    return {"type": "image", "media_type": media_type, "data": data, **cached}
+
+
+def _cached(part: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The mark of a part, if it has one: what says no is left out."""
+    cache = part.get("cache", False)
+    if not isinstance(cache, bool):
+        raise _type_error(where, "cache", "a boolean", cache)
+    return {"cache": True} if cache else {}
+
+
+def _thinking(part: Mapping[str, Any], where: str) -> dict[str, Any]:
+    _only(part, ("type", "vendor", "text", "opaque"), where)
+    opaque = part.get("opaque", {})
+    if not isinstance(opaque, Mapping):
+        raise _type_error(where, "opaque", "a mapping", opaque)
+    return {
+        "type": "thinking",
+        "vendor": _full(part.get("vendor"), where, "vendor"),
+        "text": _string(part.get("text", ""), where, "text"),
+        "opaque": dict(opaque),
+    }
 
 
 def _only(given: Mapping[str, Any], fields: tuple[str, ...], where: str) -> None:

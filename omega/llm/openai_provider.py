@@ -6,12 +6,13 @@ what `vendor.py` has for every vendor.
 Environment: OPENAI_API_KEY, OPENAI_BASE_URL (vLLM, Ollama, llama.cpp, LM Studio). Extra:
 `omega-lisp[openai]`.
 
-Differences between OpenAI itself and other servers: `is_official` in `chat_parameters`.
+Differences between OpenAI itself and other servers: `is_official` in `chat_parameters`. Servers
+that show what a model thought (`reasoning_content`) do not get it back: it is for reading only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omega.errors import LLMError
@@ -23,10 +24,12 @@ from omega.llm.answers import (
     token_counts,
 )
 from omega.llm.failures import content_refused
-from omega.llm.messages import ToolCall, text_of
+from omega.llm.messages import ToolCall, has_images, text_of
 from omega.llm.request import LLMReply, LLMRequest, Usage
 from omega.llm.vendor import BrokenOff, StreamReader, Vendor, VendorProvider
 
+SHOWN_BY = "What was shown by the tool call"
+SEE_BELOW = "(see the images below)"
 SCHEMA_NODES_MAX = 10_000  # looked at to see whether a schema can be enforced
 
 
@@ -80,7 +83,9 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
     is_official: OpenAI itself, which refuses `max_tokens` for its newer models; other servers know
     no other name.
     """
-    messages = [chat_message(turn) for turn in request.turns()]
+    if request.thinking is not None:
+        raise _without_budget(request.thinking)
+    messages = chat_messages(request.turns())
     if request.system is not None:
         messages.insert(0, {"role": "system", "content": request.system})
     parameters: dict[str, Any] = {"model": model, "messages": messages}
@@ -97,9 +102,38 @@ def chat_parameters(request: LLMRequest, model: str, *, is_official: bool) -> di
         wanted: dict[str, Any] = {"name": request.schema_name, "schema": request.schema}
         wanted["strict"] = can_be_strict(request.schema)
         parameters["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    if request.extra:
-        parameters["extra_body"] = request.extra
+    # In the body, since the oldest SDKs have no name for it.
+    effort = {} if request.effort is None else {"reasoning_effort": request.effort}
+    if extra := {**effort, **request.extra}:
+        parameters["extra_body"] = extra
     return parameters
+
+
+def _without_budget(tokens: int) -> LLMError:
+    return LLMError(
+        f"openai: its models take no number of tokens to think for (:thinking {tokens})",
+        kind="refused",
+        hint='give :effort "low", "medium" or "high" instead',
+    )
+
+
+def chat_messages(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages as the protocol writes them. A tool's answer is text only there: its images come
+    as the user's, after the answers to all calls of the turn, which must not be parted.
+    """
+    messages: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []  # images of the tools' answers before
+    for turn in turns:
+        if turn["role"] != "tool" and shown:
+            messages.append({"role": "user", "content": shown})
+            shown = []
+        messages.append(chat_message(turn))
+        if turn["role"] == "tool" and has_images([turn]):
+            shown.append({"type": "text", "text": f"{SHOWN_BY} {turn['tool_call_id']}:"})
+            shown += [_part(part) for part in turn["content"] if part["type"] == "image"]
+    if shown:
+        messages.append({"role": "user", "content": shown})
+    return messages
 
 
 def chat_message(turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,9 +141,11 @@ def chat_message(turn: Mapping[str, Any]) -> dict[str, Any]:
     content = turn["content"]
     if turn["role"] == "tool":
         # No flag for errors there, and texts only.
-        text = text_of(content)
+        text = text_of(content) or (SEE_BELOW if has_images([turn]) else "")
         text = f"error: {text}" if turn["is_error"] else text
         return {"role": "tool", "tool_call_id": turn["tool_call_id"], "content": text}
+    if isinstance(content, str) or any(part["type"] == "thinking" for part in content):
+        content = text_of(content)
     parts = content if isinstance(content, str) else [_part(part) for part in content]
     message: dict[str, Any] = {"role": turn["role"], "content": parts}
     if calls := turn.get("tool_calls"):
@@ -191,12 +227,22 @@ def read_reply(body: Any, provider: str, model: str) -> LLMReply | LLMError:
     refusal = message.get("refusal")
     usage = _usage(body.get("usage"))
     model = str(body.get("model") or model)
-    return _finished(provider, text, refusal, usage, model, finish_reason, calls)
+    thought = _thought(message)
+    return _finished(provider, text, thought, refusal, usage, model, finish_reason, calls)
+
+
+def _thought(message: Mapping[str, Any]) -> str:
+    """What some servers show of the model's thinking; they have two names for it."""
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(thought := message.get(name), str) and thought:
+            return thought
+    return ""
 
 
 def _finished(
     provider: str,
     text: str,
+    thought: str,
     refusal: Any,
     usage: Usage,
     model: str,
@@ -208,7 +254,11 @@ def _finished(
         error = content_refused(provider, reason, text or None)
         error.model, error.usage = model, usage
         return error
-    return LLMReply(text, usage, model, finish_reason, tool_calls=calls)
+    parts: list[dict[str, Any]] = []
+    if thought:
+        parts.append({"type": "thinking", "vendor": "openai", "text": thought, "opaque": {}})
+        parts += [{"type": "text", "text": text}] if text else []
+    return LLMReply(text, usage, model, finish_reason, tool_calls=calls, parts=parts)
 
 
 def _read_tool_calls(raw: Any) -> list[ToolCall]:
@@ -233,12 +283,28 @@ def _read_tool_calls(raw: Any) -> list[ToolCall]:
 def _usage(raw: Any) -> Usage:
     if not isinstance(raw, dict):
         return Usage(is_reported=False)
-    details = raw.get("prompt_tokens_details")
-    cached = (details.get("cached_tokens") if isinstance(details, dict) else None) or 0
-    counts = token_counts(raw.get("prompt_tokens"), raw.get("completion_tokens"), cached)
+    counts = token_counts(
+        raw.get("prompt_tokens"),
+        raw.get("completion_tokens"),
+        _detail(raw, "prompt_tokens_details", "cached_tokens"),
+        _detail(raw, "prompt_tokens_details", "cache_write_tokens"),
+        _detail(raw, "completion_tokens_details", "reasoning_tokens"),
+    )
     if counts is None:
         return Usage(is_reported=False)
-    return Usage(counts[0], counts[1], cached_tokens=counts[2])
+    asked, answered, cached, written, thought = counts
+    return Usage(
+        asked,
+        answered,
+        cached_tokens=cached,
+        written_tokens=written,
+        reasoning_tokens=thought,
+    )
+
+
+def _detail(raw: Mapping[str, Any], group: str, name: str) -> Any:
+    details = raw.get(group)
+    return (details.get(name) if isinstance(details, dict) else None) or 0
 
 
 class ChatStream(StreamReader):
@@ -252,6 +318,7 @@ class ChatStream(StreamReader):
         super().__init__(request, model)
         self._finish_reason = ""
         self._refusal = ""
+        self._thoughts: list[str] = []
         self._calls: list[dict[str, Any]] = []  # {"index", "id", "function": {...}}
 
     def feed(self, name: str, data: str) -> str:
@@ -279,6 +346,7 @@ class ChatStream(StreamReader):
     def _delta(self, delta: dict[str, Any]) -> str:
         refusal = delta.get("refusal")
         self._refusal += refusal if isinstance(refusal, str) else ""
+        self._thoughts.append(_thought(delta))
         calls = delta.get("tool_calls")
         for part in calls if isinstance(calls, list) else []:
             if isinstance(part, dict):
@@ -313,6 +381,7 @@ class ChatStream(StreamReader):
         return _finished(
             provider,
             "".join(self.pieces),
+            "".join(self._thoughts),
             self._refusal,
             self.usage or Usage(is_reported=False),
             self.model,

@@ -8,11 +8,19 @@ A table is JSON:
 
     {"as_of": "2025-10-31",
      "models": {"gpt-4o": {"input": 2.5, "cached_input": 1.25, "output": 10,
-                           "context": 128000, "output_max": 16384}}}
+                           "context": 128000, "output_max": 16384},
+                "claude-sonnet-4": {"input": 3, "cached_input": 0.3, "cache_write": 3.75,
+                                    "output": 15, "long": {"above": 200000, "input": 6,
+                                    "cached_input": 0.6, "cache_write": 7.5, "output": 22.5}}}}
 
 input, output: USD per million tokens, at most six decimals (then a token costs a whole number of
-pico-dollars). cached_input: of input read from the vendor's cache; absent: as input. context,
-output_max: tokens, where known. as_of: the day the table was right; models: by the vendor's name.
+pico-dollars). cached_input: of input read from the vendor's cache; cache_write: of input written to
+it, to be kept for the vendor's usual time; absent: as input. long: what all tokens of a call cost
+when its input, cached or not, is more than `above`. context, output_max: tokens, where known.
+as_of: the day the table was right; models: by the vendor's name.
+
+What a vendor counts apart is part of the input here: the input is fresh, read from the cache or
+written to it. Thinking is output.
 
 A name is looked up as it is; then, when it ends with a date or "latest", without that end: vendors
 call `gpt-4o-2024-08-06` what they sell as `gpt-4o`. Nothing else is cut off: `gpt-4o-audio-preview`
@@ -26,11 +34,14 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omega.errors import LLMError
 from omega.llm.budget import PICO
 from omega.llm.failures import misconfigured
+
+if TYPE_CHECKING:
+    from omega.llm.request import Usage
 
 TOKENS_PRICED = 1_000_000  # prices are per so many tokens
 USD_MAX = 1_000_000  # per million tokens: more is a mistake of units
@@ -39,16 +50,21 @@ HINT = 'a price table is {"as_of": "2025-10-31", "models": {"NAME": {"input": 2.
 
 _DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest)\Z")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_FIELDS = ("input", "cached_input", "output", "context", "output_max")
+_RATES = ("input", "cached_input", "cache_write", "output")
+_FIELDS = (*_RATES, "long", "context", "output_max")
 _PICO_PER_TOKEN = PICO // TOKENS_PRICED  # what a price of 1 USD per million makes of one token
 
 
 class Price:
-    """Of one model. input, cached_input, output: pico-dollars per token. context, output_max:
-    tokens, None where unknown.
+    """Of one model. input, cached_input, cache_write, output: pico-dollars per token. context,
+    output_max: tokens, None where unknown. long: the price of calls with more input than
+    `long_above` tokens, or None.
     """
 
-    __slots__ = ("cached_input", "context", "input", "model", "output", "output_max")
+    __slots__ = (
+        *("cache_write", "cached_input", "context", "input", "long", "long_above", "model"),
+        *("output", "output_max"),
+    )
 
     def __init__(
         self,
@@ -57,23 +73,56 @@ class Price:
         output: int,
         *,
         cached_input: int | None = None,
+        cache_write: int | None = None,
         context: int | None = None,
         output_max: int | None = None,
+        long: Price | None = None,
+        long_above: int = 0,
     ) -> None:
         self.model, self.input, self.output = model, input, output
         self.cached_input = input if cached_input is None else cached_input
+        self.cache_write = input if cache_write is None else cache_write
         self.context, self.output_max = context, output_max
+        self.long, self.long_above = long, long_above
 
-    def cost(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int:
-        """Pico-dollars. cached_tokens: how many of the input came from the vendor's cache."""
+    def cost(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        cached_tokens: int = 0,
+        written_tokens: int = 0,
+    ) -> int:
+        """Pico-dollars. cached_tokens, written_tokens: how many of the input came from the vendor's
+        cache, and how many were written to it.
+        """
+        if self.long is not None and input_tokens > self.long_above:
+            return self.long.cost(input_tokens, output_tokens, cached_tokens, written_tokens)
         cached = min(cached_tokens, input_tokens)
-        fresh = input_tokens - cached
-        return fresh * self.input + cached * self.cached_input + output_tokens * self.output
+        written = min(written_tokens, input_tokens - cached)
+        fresh = input_tokens - cached - written
+        kept = cached * self.cached_input + written * self.cache_write
+        return fresh * self.input + kept + output_tokens * self.output
+
+    def cost_of(self, usage: Usage) -> int:
+        """Pico-dollars that a call came to."""
+        return self.cost(
+            usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.written_tokens
+        )
 
     def cost_max(self, input_tokens: int, output_tokens: int) -> int:
-        """Pico-dollars at most, whatever the cache does."""
-        dearest = max(self.input, self.cached_input)
-        return input_tokens * dearest + output_tokens * self.output
+        """Pico-dollars at most, whatever the cache does, of a call that is no larger."""
+        dearest = max(self.input, self.cached_input, self.cache_write)
+        # A tier may be the cheaper one, and the call smaller than it is taken for.
+        cost = input_tokens * dearest + output_tokens * self.output
+        if self.long is None or input_tokens <= self.long_above:
+            return cost
+        return max(cost, self.long.cost_max(input_tokens, output_tokens))
+
+    def output_max_price(self, input_tokens: int) -> int:
+        """Pico-dollars at most of a token of the answer to so much input."""
+        if self.long is None or input_tokens <= self.long_above:
+            return self.output
+        return max(self.output, self.long.output)
 
     def __repr__(self) -> str:
         return f"Price({self.model!r}, {self.input}, {self.output})"
@@ -157,7 +206,8 @@ def _unpriced(model: str, budget: str, table: PriceTable) -> LLMError:
         f"no price is known for the model `{model}`, and the budget `{budget}` limits money"
         f" (prices as of {table.as_of})",
         f'give one in a price table, {{"models": {{"{model}": {{"input": USD, "output": USD}}}}}}'
-        " per million tokens, or limit calls or tokens",
+        " per million tokens, that omega.toml (or the file of --config) names by `prices`;"
+        " or limit calls or tokens",
     )
 
 
@@ -165,15 +215,25 @@ def price_of(name: str, entry: object, source: str) -> Price:
     """The price of one model, from an entry of a table. Raises as PriceTable.read."""
     where = f"{source}: models.{name}"
     fields = _object(entry, where, _FIELDS, needed=("input", "output"))
-    cached = fields.get("cached_input")
+    long, above = None, 0
+    if "long" in fields:
+        needed = ("above", "input", "output")
+        beyond = _object(fields["long"], f"{where}.long", ("above", *_RATES), needed=needed)
+        above = _tokens(beyond["above"], f"{where}.long.above") or 0
+        long = Price(name, **_rates(beyond, f"{where}.long"))
     return Price(
         name,
-        _per_token(fields["input"], f"{where}.input"),
-        _per_token(fields["output"], f"{where}.output"),
-        cached_input=None if cached is None else _per_token(cached, f"{where}.cached_input"),
+        **_rates(fields, where),
         context=_tokens(fields.get("context"), f"{where}.context"),
         output_max=_tokens(fields.get("output_max"), f"{where}.output_max"),
+        long=long,
+        long_above=above,
     )
+
+
+def _rates(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
+    given = [name for name in _RATES if fields.get(name) is not None]
+    return {name: _per_token(fields[name], f"{where}.{name}") for name in given}
 
 
 def _object(

@@ -28,11 +28,15 @@ EXTRA_NODES_MAX = 1_000_000  # values inside of a request: also what stops a cyc
 class Usage:
     """Tokens of one call.
 
-    cached_tokens: how many of the input tokens the vendor read from its cache.
-    is_reported: False when the provider did not say; the counts are then 0.
+    cached_tokens: how many of the input tokens the vendor read from its cache. written_tokens: how
+    many it wrote to its cache. reasoning_tokens: how many of the output tokens are thinking, as far
+    as the vendor tells. is_reported: False when the provider did not say; the counts are then 0.
     """
 
-    __slots__ = ("cached_tokens", "input_tokens", "is_reported", "output_tokens")
+    __slots__ = (
+        *("cached_tokens", "input_tokens", "is_reported", "output_tokens"),
+        *("reasoning_tokens", "written_tokens"),
+    )
 
     def __init__(
         self,
@@ -40,19 +44,29 @@ class Usage:
         output_tokens: int = 0,
         *,
         cached_tokens: int = 0,
+        written_tokens: int = 0,
+        reasoning_tokens: int = 0,
         is_reported: bool = True,
     ) -> None:
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
         self.cached_tokens = cached_tokens
+        self.written_tokens = written_tokens
+        self.reasoning_tokens = reasoning_tokens
         self.is_reported = is_reported
 
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
-    def _key(self) -> tuple[int, int, int, bool]:
-        return (self.input_tokens, self.output_tokens, self.cached_tokens, self.is_reported)
+    def parts(self) -> dict[str, int]:
+        """What is told of its parts, by name: those that are not 0."""
+        names = ("cached_tokens", "written_tokens", "reasoning_tokens")
+        return {name: count for name in names if (count := getattr(self, name))}
+
+    def _key(self) -> tuple[Any, ...]:
+        parts = (self.cached_tokens, self.written_tokens, self.reasoning_tokens)
+        return (self.input_tokens, self.output_tokens, *parts, self.is_reported)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Usage) and self._key() == other._key()
@@ -61,10 +75,10 @@ class Usage:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        cached = f", cached_tokens={self.cached_tokens}" if self.cached_tokens else ""
+        parts = "".join(f", {name}={count}" for name, count in self.parts().items())
         known = "" if self.is_reported else ", is_reported=False"
         counts = f"input_tokens={self.input_tokens}, output_tokens={self.output_tokens}"
-        return f"Usage({counts}{cached}{known})"
+        return f"Usage({counts}{parts}{known})"
 
 
 class LLMReply:
@@ -72,10 +86,11 @@ class LLMReply:
 
     model: the model that answered, as the provider names it. finish_reason: "stop", "length",
     "tool_calls", or the vendor's word. tool_calls: what the model asks to be done before it goes
-    on. limits: what the vendor told of its limits, if it did.
+    on. limits: what the vendor told of its limits, if it did. parts: of an answer with thinking,
+    its thinking and its texts in the order they came, as content parts (omega/llm/messages.py).
     """
 
-    __slots__ = ("finish_reason", "limits", "model", "text", "tool_calls", "usage")
+    __slots__ = ("finish_reason", "limits", "model", "parts", "text", "tool_calls", "usage")
 
     def __init__(
         self,
@@ -86,6 +101,7 @@ class LLMReply:
         *,
         tool_calls: Sequence[ToolCall] = (),
         limits: RateLimits | None = None,
+        parts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.text = text
         self.usage = usage if usage is not None else Usage(is_reported=False)
@@ -93,10 +109,21 @@ class LLMReply:
         self.finish_reason = finish_reason
         self.tool_calls = tuple(tool_calls)
         self.limits = limits
+        self.parts = tuple(parts)
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought before it answered, as far as its vendor shows that."""
+        if not self.parts:
+            return ""
+        from omega.llm.messages import thinking_of
+
+        return thinking_of(self.parts)
 
     def as_message(self) -> dict[str, Any]:
-        """The assistant's turn, for the `messages` of the next request."""
-        turn: dict[str, Any] = {"role": "assistant", "content": self.text}
+        """The assistant's turn, for the `messages` of the next request: its thinking with it."""
+        content: Any = [dict(part) for part in self.parts] or self.text
+        turn: dict[str, Any] = {"role": "assistant", "content": content}
         if self.tool_calls:
             turn["tool_calls"] = [call.as_message() for call in self.tool_calls]
         return turn
@@ -114,8 +141,9 @@ class LLMRequest:
     messages: earlier turns (their shape: omega/llm/messages.py).
     model: None takes the provider's default. system: the system prompt. temperature: a finite
     number >= 0.
-    max_tokens: > 0, of the answer. stop: texts that end the answer. timeout_s: > 0, seconds one
-    attempt may take; a stream's reader's own slowness does not count.
+    max_tokens: > 0, of the answer. thinking: > 0, tokens the model may think for; effort: the
+    vendor's word for how much it is to think, such as "low". stop: texts that end the answer.
+    timeout_s: > 0, seconds one attempt may take; a stream's reader's own slowness does not count.
     tools: what the model may ask for, each {"name", "description", "parameters": JSON Schema}.
     schema: the JSON Schema the answer's text is to follow, under the name schema_name; it is passed
     on to vendors that have a JSON mode, and the answer is not checked here.
@@ -128,6 +156,7 @@ class LLMRequest:
     __slots__ = (
         "_hash",
         "cache",
+        "effort",
         "extra",
         "hedge_after_s",
         "max_tokens",
@@ -139,6 +168,7 @@ class LLMRequest:
         "stop",
         "system",
         "temperature",
+        "thinking",
         "timeout_s",
         "tools",
     )
@@ -160,6 +190,8 @@ class LLMRequest:
         schema_name: str = SCHEMA_NAME,
         cache: bool | None = None,
         hedge_after_s: float | None = None,
+        thinking: int | None = None,
+        effort: str | None = None,
     ) -> None:
         self.prompt: str = _text("prompt", prompt)
         self.messages: tuple[dict[str, Any], ...] = ()
@@ -181,6 +213,8 @@ class LLMRequest:
         self.extra: dict[str, Any] = dict(extra or {})
         self.cache = cache
         self.hedge_after_s = hedge_after_s
+        self.thinking = None if thinking is None else _count("thinking", thinking)
+        self.effort = None if effort is None else _text("effort", effort)
         self._hash: str | None = None
 
     def replaced(self, **changes: Any) -> LLMRequest:
@@ -233,6 +267,8 @@ class LLMRequest:
             ]
             if self.tools or self.schema is not None:  # others keep the hash they always had
                 content += [self.tools, self.schema, self.schema_name]
+            if self.thinking is not None or self.effort is not None:
+                content.append({"thinking": self.thinking, "effort": self.effort})
             self._hash = _digest(content)
         return self._hash
 

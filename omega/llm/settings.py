@@ -17,7 +17,8 @@ needed, to read keys (they are in the environment; a file names the variable).
     start-concurrent = 4                 # of a cap that is learned
     requests-per-minute = 500            # and tokens-, input-tokens-, output-tokens-per-minute
     burst = 20                           # requests at once
-    price = { input = 0.15, cached_input = 0.075, output = 0.60 }   # USD per million tokens
+    price = { input = 0.15, cached_input = 0.075, output = 0.60 }   # USD per million tokens; also
+                                         # cache_write, and long = { above = TOKENS, input, output }
     fallback = ["slow"]                  # asked when this one cannot answer
 """
 

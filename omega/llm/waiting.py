@@ -26,7 +26,7 @@ import heapq
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from omega.llm.budget import ONE_CALL, Amounts, Budget, Reservation
+from omega.llm.budget import ONE_CALL, Amounts, Budget, Elastic, Reservation
 from omega.llm.lane import Lane, Needs
 from omega.llm.turns import STALE_MIN, Key, Spot, TurnQueue
 
@@ -40,9 +40,10 @@ class Call(Generic[Id]):
 
     place: its turn among equals, given once. turn: the one it had when it was last admitted.
     due_s: it is not sent before. reserve: what it can use of `budget` at most; reservation: that,
-    while it is held. spot: where it is queued, in `queue` (the lane's, or that of `line`).
-    number: of its sending; taken: what the lane's buckets had then given out.
-    later_entry, deadline_entry: the number of its live entry in those heaps, or 0.
+    while it is held. elastic: what it may reserve beyond `needed`; extra: how often it did. spot:
+    where it is queued, in `queue` (the lane's, or that of `line`). number: of its sending; taken:
+    what the lane's buckets had then given out. later_entry, deadline_entry: the number of its live
+    entry in those heaps, or 0.
     """
 
     __slots__ = (
@@ -52,10 +53,13 @@ class Call(Generic[Id]):
         "deadline_entry",
         "deadline_s",
         "due_s",
+        "elastic",
+        "extra",
         "group",
         "lane",
         "later_entry",
         "line",
+        "needed",
         "needs",
         "number",
         "place",
@@ -78,6 +82,9 @@ class Call(Generic[Id]):
         self.deadline_s: float | None = None
         self.budget: Budget | None = None
         self.reserve: Amounts = ONE_CALL
+        self.needed: Amounts = ONE_CALL
+        self.elastic: Elastic | None = None
+        self.extra = 0
         self.reservation: Reservation | None = None
         self.state = QUEUED
         self.turn: int | None = None

@@ -6,10 +6,10 @@ Owns: `classified`. Refuses: to call them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import HostError
+from omega.lisp.host_calls import is_coroutine_function
 from omega.runs.taps import CLASSES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def classified(session: Any, name: str, value: Any, effect: str, *, blocking: bo
     if not callable(value):
         raise HostError(f"define: `{name}` is no function, and has no effect class")
     if effect == "transactional":
-        if blocking or iscoroutinefunction(value):
+        if blocking or is_coroutine_function(value):
             raise HostError(
                 f"define: `{name}` is transactional, and so is called in the store's transaction:"
                 " it cannot be blocking or `async def`"
@@ -37,8 +37,6 @@ def classified(session: Any, name: str, value: Any, effect: str, *, blocking: bo
     durable = _durable(session)
     if durable is not None:
         durable.classes[name] = effect
-        if iscoroutinefunction(value):
-            durable.coroutines.add(name)
     return value
 
 

@@ -22,6 +22,7 @@ from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
 from omega.tape.facts import FactWriter
 
+CONTINUED = "continued"  # and with what its last incarnation began, as its header has it
 RUN = "run"  # in a tape's first line: the run that it was exported from
 
 
@@ -36,6 +37,8 @@ def export(store: Store, record: RunRecord, path: str) -> int:
         )
     header = record.header
     about = {"version": header["version"], "python": header["python"], RUN: record.id}
+    if CONTINUED in header:
+        about[CONTINUED] = header[CONTINUED]
     command = header.get("command")
     if command is not None:
         file, arguments = header["program"]["file"], header["arguments"]
@@ -62,27 +65,29 @@ def replay_of(tape: TapeReader, scheduler: type[CallingScheduler] = CallingSched
 
 
 class ExportedReplay(Replay):
-    """A durable run that is had again. classes, coroutines: of the functions of the host."""
+    """A durable run that is had again. classes: of the functions of the host."""
 
     def __init__(
         self, tape: TapeReader, scheduler: type[CallingScheduler] = CallingScheduler
     ) -> None:
         super().__init__(tape, scheduler)
         self.classes: dict[str, str] = {}
-        self.coroutines: set[str] = set()
 
     def attach(self, interpreter: Any) -> None:
         super().attach(interpreter)
         tap = _ExportedTap(interpreter.scheduler, self.tape)
-        tap.door, tap.classes, tap.coroutines = interpreter.door, self.classes, self.coroutines
-        self.tap, interpreter.door.tap = tap.replayer, tap
+        door = interpreter.door
+        tap.door, tap.classes = door, self.classes
+        self.tap, door.tap = tap.replayer, tap
+        door.continue_as = lambda procedure, arguments: None  # the tape ends there
+        door.continued = self.tape.header.get(CONTINUED, {}).get("arguments", ())
         self.tap.takes_any_text = self.takes_any_text
         interpreter._evaluator.modules.files.tap = tap
         mailboxes = Mailboxes(
             None,  # type: ignore[arg-type]  # no call of the outside is started
             *(self.tape.header[RUN], interpreter.scheduler, tap, interpreter.runtime),
         )
-        interpreter.door.wait_signal = mailboxes.wait
+        door.wait_signal = mailboxes.wait
 
 
 class _NoWriter(FactWriter):

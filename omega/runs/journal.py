@@ -10,7 +10,8 @@ concurrency/durable.py. Facts that were not kept follow from those that were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -19,10 +20,13 @@ from omega.concurrency.durable import SIGNAL
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.errors import Fenced, HostError, StoreError
-from omega.tape.facts import FactReader, FactWriter, told
+from omega.tape.facts import PLACED, FactReader, FactWriter, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
-LATE = ("mark",)  # facts that only tell how far a killed run had come: nobody asks for that here
+# A mark tells how far a run had come. Here it only divides what is asked for between two facts with
+# a position: a reader reads as far as the next one.
+MARK = "mark"
+UNPLACED_MAX = 500
 OPEN_CLASSES = ("idempotent", "paid", "transactional")
 
 # What an effect has cost: tokens, pico-dollars.
@@ -48,6 +52,7 @@ class JournalWriter(FactWriter):
         self._results: list[Result] = []
         self._taken: list[int] = []
         self._open: dict[int, External] = {}
+        self._unplaced = 0  # facts without a position, since the last one with it
 
     # ------------------------------------------------------------------ writing
 
@@ -62,8 +67,10 @@ class JournalWriter(FactWriter):
         self._lines.append(line)
 
     def write(self, kind: str, *fields: Any) -> None:
-        if kind not in LATE:
-            super().write(kind, *fields)
+        if kind == MARK and self._unplaced < UNPLACED_MAX:
+            return
+        self._unplaced = 0 if kind in PLACED else self._unplaced + 1
+        super().write(kind, *fields)
 
     def called(self, number: int, external: External) -> None:
         super().called(number, external)
@@ -123,6 +130,20 @@ class JournalWriter(FactWriter):
             return
         self.guarded(lambda: self.store.append(self.lease, self.batch(change)))
 
+    def begin_anew(self, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        """End this incarnation of the run with the next one's header, and content it refers to."""
+        opened = self.store.effects(self.lease.run, open_only=True)
+        last = self.batch(Change("pending"))
+        ended = {result.number for result in last.results}
+        unknown = [Result(i.number, "unknown") for i, _ in opened if i.number not in ended]
+        last = replace(
+            last,
+            results=[*last.results, *unknown],
+            blobs={**last.blobs, **blobs},
+            continues_with=header,
+        )
+        self.guarded(lambda: self.store.append(self.lease, last))
+
     def guarded(self, act: Callable[[], Any]) -> Any:
         """What `act` answers, which writes to the store."""
         try:
@@ -167,13 +188,13 @@ def fact_of(store: Store, line: str) -> list[Any]:
 class JournalReader(FactReader):
     """The facts of a run so far, an entry at a time."""
 
-    def __init__(self, store: Store, run: str, until: int | None = None) -> None:
-        self._store, self._run, self._until = store, run, until
+    def __init__(self, store: Store, run: str, *, incarnation: int | None = None) -> None:
+        self._store, self._run, self._incarnation = store, run, incarnation
         super().__init__(f"the journal of run {run}", self.facts())
 
     def facts(self) -> Iterator[list[Any]]:
         """All of them, from the first one on."""
-        for lines in self._store.journal(self._run, until=self._until):
+        for lines in self._store.journal(self._run, incarnation=self._incarnation):
             for line in lines:
                 yield fact_of(self._store, line)
 

@@ -7,17 +7,18 @@ Refuses: how an interpreter is made (the host's own says), what a journal holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from typing import Any
 
+from omega.bindings import Exit
 from omega.durable.records import NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
-from omega.runs.session import DurableSession, Settings, new_id
+from omega.runs.session import DurableSession, Settings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
 NAME_CHARS = 200
+CONTINUES = object()  # instead of a value: the run begins anew
 
 
 def new_run(
@@ -30,17 +31,10 @@ def new_run(
     **about: Any,
 ) -> NewRun:
     """A run of a program's text, which the store keeps."""
-    content = text.encode("utf-8", "surrogatepass")
-    hash_ = sha256(content).hexdigest()
-    header = {"program": {"file": file, "hash": hash_}, "arguments": list(arguments), **about}
+    program, blobs = kept_program(file, text)
+    header = {"program": program, "arguments": list(arguments), **about}
     shown = (name or file)[:NAME_CHARS]
-    return NewRun(id or new_id(wall_us()), shown, header, {hash_: content})
-
-
-def program_of(store: Store, record: RunRecord) -> tuple[str, str]:
-    """(file, text) of a run's program, as it was when the run began."""
-    program = record.header["program"]
-    return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
+    return NewRun(id or new_id(wall_us()), shown, header, blobs)
 
 
 class Runs:
@@ -56,7 +50,8 @@ class Runs:
         run = self._new(text, file, arguments, about)
         if isinstance(run, RunRecord):
             return self.go_on(run.id)
-        return self._run(self._session(new=run), file, text, arguments)
+        value = self._run(self._session(new=run), file, text, arguments)
+        return self.go_on(run.id) if value is CONTINUES else value
 
     async def begin_async(
         self, text: str, file: str, arguments: Sequence[str], **about: Any
@@ -87,18 +82,21 @@ class Runs:
 
     def go_on(self, id: str) -> Any:
         """The value of a run, which goes on if it has not ended. Raises what it has ended with."""
-        record = self.store.run(id)
-        if record.outcome is not None:
-            return ended_with(record)
-        file, text = program_of(self.store, record)
-        session = self._session(record=record)
-        return self._run(session, file, text, record.header["arguments"])
+        while True:
+            record = self.store.run(id)
+            if record.outcome is not None:
+                return ended_with(record)
+            file, text = program_of(self.store, record.header)
+            session = self._session(record=record)
+            value = self._run(session, file, text, record.header["arguments"])
+            if value is not CONTINUES:
+                return value
 
     async def go_on_async(self, id: str) -> Any:
         record = self.store.run(id)
         if record.outcome is not None:
             return ended_with(record)
-        file, text = program_of(self.store, record)
+        file, text = program_of(self.store, record.header)
         session = self._session(record=record)
         return await self._run_async(session, file, text, record.header["arguments"])
 
@@ -116,7 +114,18 @@ class Runs:
         except OmegaError as error:
             failure = error
         interpreter.close()
-        return self._ended(session, value, failure)
+        value = self._ended(session, value, failure)
+        return value if not session.continues else CONTINUES
+
+    def run_text(
+        self, session: DurableSession, file: str, text: str, arguments: list[str]
+    ) -> BaseException | None:
+        """Run a text for a session; what it ended with. See RunText (forks.py)."""
+        try:
+            self._run(session, file, text, arguments)
+        except OmegaError as error:
+            return None if error is session.failure else error
+        return None
 
     async def _run_async(
         self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
@@ -131,12 +140,18 @@ class Runs:
         except OmegaError as error:
             failure = error
         await interpreter.aclose()
-        return self._ended(session, value, failure)
+        value = self._ended(session, value, failure)
+        return await self.go_on_async(session.run) if session.continues else value
 
     def _ended(self, session: DurableSession, value: Any, failure: OmegaError | None) -> Any:
         if session.failure is not None:
             session.stopped()
             raise session.failure
+        if isinstance(failure, Exit):
+            session.end(failure.status)
+            if session.continues:
+                return None
+            raise failure
         if failure is None:
             try:
                 session.end(0, {"value": encode(value)})

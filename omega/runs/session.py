@@ -10,25 +10,28 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from omega import __version__
 from omega.calls.calls import CallingScheduler
 from omega.concurrency import AsyncioDriver, Driver, VirtualDriver
 from omega.concurrency.durable import LOOK_S, DurableDriver, VirtualDurableDriver
+from omega.concurrency.recalling import Recall, RecallingDriver, VirtualRecallingDriver
 from omega.concurrency.recording import check_recordable
 from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, ReplayDivergence, RunStopped
+from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import is_dead, own_name
 from omega.runs.signals import Mailboxes
-from omega.runs.taps import DurableTap
+from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
-from omega.tape.facts import STEP_MODEL
+from omega.tape.facts import STEP_MODEL, told
 from omega.tape.session import settings_of, watch_files
 
 TTL_US = 30_000_000  # of a lease
@@ -77,13 +80,15 @@ class DurableSession:
         *,
         new: NewRun | None = None,
         record: RunRecord | None = None,
+        trial: Recall | None = None,
         on_begin: Callable[[str], None] = lambda run: None,
     ) -> None:
         self.store, self.settings = store, settings
         self.when_live: Callable[[], None] = lambda: None  # its journal is behind it
         self._new, self._record, self._on_begin = new, record, on_begin
+        self._recall, self.is_trial = trial, trial is not None
+        self._continuation: Continuation | None = None
         self.classes: dict[str, str] = {}  # of the functions of the host
-        self.coroutines: set[str] = set()
         self.run: str = record.id if record is not None else new.id  # type: ignore[union-attr]
         self._live: Live
         self._resuming: ResumingDriver | None = None
@@ -113,6 +118,7 @@ class DurableSession:
         dead = before if before is not None and is_dead(before) else None
         lease = self.store.acquire(self.run, own_name(), self.settings.ttl_us, dead=dead)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
+        self._recall = self._recall or recall_of(self.store, self._record)
         self._live = self._recorded(driver)
         self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
         self._on_begin(self.run)
@@ -122,14 +128,25 @@ class DurableSession:
         start_s = driver.start_s if isinstance(driver, VirtualDriver) else None
         self._resuming = resume_on(self._reader, start_s, self._live)
         self._resuming.on_live = self._goes_live
+        if self._recall is not None:
+            self._recall.forget(JournalReader(self.store, self.run).facts())
         return self._resuming
 
     def _recorded(self, driver: Driver) -> Live:
         """What does as `driver` would, and keeps it in the journal."""
         if isinstance(driver, VirtualDriver):
-            return VirtualDurableDriver(self._writer, driver.start_s)
+            kind = VirtualDurableDriver if self._recall is None else VirtualRecallingDriver
+            return self._recalling(kind(self._writer, driver.start_s))
         assert isinstance(driver, AsyncioDriver)
-        return DurableDriver(self._writer, wall_us, driver.blocking_max)
+        real = DurableDriver if self._recall is None else RecallingDriver
+        return self._recalling(real(self._writer, wall_us, driver.blocking_max))
+
+    def _recalling(self, live: Live) -> Live:
+        if isinstance(live, RecallingDriver | VirtualRecallingDriver):
+            assert self._recall is not None
+            live.outcome_of, live.told, live.is_trial = outcome_of, told, self.is_trial
+            live.recalls(self._recall)
+        return live
 
     def _check(self, made: dict[str, Any]) -> None:
         assert self._record is not None
@@ -162,8 +179,11 @@ class DurableSession:
             stopped=self._writer.lease.epoch - 1,
         )
         self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
-        self.tap.classes, self.tap.coroutines = self.classes, self.coroutines
+        self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
+        self.tap.classes = self.classes
         interpreter.door.tap = self.tap
+        interpreter.door.continue_as = self._continue_as
+        interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
             self.store, self.run, interpreter.scheduler, self.tap, interpreter.runtime
         ).wait
@@ -171,7 +191,17 @@ class DurableSession:
         watch_files(interpreter, self.tap)
 
     def _goes_live(self, left: Any) -> Any:
-        again = self._unknown.calls(left)
+        recall, recalled, others = self._recall, [], []
+        for number, external in left:
+            fields = told(external.subject)
+            is_free = recall is not None and fields and not self._unknown.is_settled(number)
+            if is_free and recall.has(external.label, *fields):  # type: ignore[union-attr]
+                recalled.append((number, external, None))
+            else:
+                if recall is not None and fields:  # somebody has said otherwise
+                    recall.take(external.label, *fields)
+                others.append((number, external))
+        again = [*recalled, *self._unknown.calls(others)]
         self.tap.go_on()
         self.when_live()
         for number, external, _ in again:
@@ -253,11 +283,35 @@ class DurableSession:
             self._writer.batch()  # what was done since it began to live here is nothing yet
             self._writer.commit(Change("blocked", reason=reason))
 
+    @property
+    def _header(self) -> Mapping[str, Any]:
+        assert self._record is not None
+        return self._record.header
+
+    def _continue_as(self, procedure: str, arguments: list[Any]) -> None:
+        self._continuation = Continuation(procedure, arguments)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the run has ended here to begin anew."""
+        return self._continuation is not None and self._writer.is_over
+
+    def _begin_anew(self, continuation: Continuation) -> None:
+        file, text = program_of(self.store, self._header)
+        program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
+        header = {**self._header, "program": program, "continued": continuation._asdict()}
+        header.pop("recalls", None)
+        self._writer.begin_anew(header, blobs)
+        self._writer.is_over = True
+
     def end(self, status: int | None = None, outcome: Any = None) -> int | None:
         """The run is over. status: the exit code of a program. Raises ReplayDivergence when it did
         less than its journal tells.
         """
         if self._writer.is_over or self.failure is not None:
+            return status
+        if self._continuation is not None:
+            self._begin_anew(self._continuation)
             return status
         state = "completed" if not status else "failed"
         reason = None if state == "completed" else f"exit code {status}"
@@ -276,6 +330,28 @@ class DurableSession:
     def close(self) -> None:
         """Its interpreter has been closed."""
         self.tap.close()
+
+
+def kept_program(file: str, text: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """(what a header says of a program, the content that the store is to keep)."""
+    content = text.encode("utf-8", "surrogatepass")
+    hash_ = sha256(content).hexdigest()
+    return {"file": file, "hash": hash_}, {hash_: content}
+
+
+def program_of(store: Store, header: Mapping[str, Any]) -> tuple[str, str]:
+    """(file, text) of a run's program, as it was when the run began."""
+    program = header["program"]
+    return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
+
+
+def recall_of(store: Store, record: RunRecord) -> Recall | None:
+    """What a run that begins anew is given again; None: it does not."""
+    source = record.header.get("recalls")
+    if source is None:
+        return None
+    run, incarnation = source["run"], source.get("incarnation")
+    return Recall(JournalReader(store, run, incarnation=incarnation).facts())
 
 
 def _date(us: int) -> str:

@@ -18,12 +18,14 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
+from omega.concurrency import never
+from omega.concurrency.recalling import Recall
 from omega.effects import Act
 from omega.errors import Fenced, HostError, LispFileError, RunStopped, StoreError
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.outputs import InputFile, OutputFile
 from omega.tape.taps import Recorder, Replayer
-from omega.tape.values import digest
+from omega.tape.values import decode, decode_error, digest
 
 CLASSES = ("pure", "idempotent", "paid", "transactional")
 ASKED = "asked"  # the fact that an effect is about to be made
@@ -70,7 +72,8 @@ class DurableTap:
             self._recorder.count_on_from(self._replayer)
         self._outputs: WeakSet[OutputFile] = WeakSet()
         self.classes: dict[str, str] = {}  # of the functions of the host
-        self.coroutines: set[str] = set()  # those of them that are `async def`
+        self.recall: Recall | None = None  # of the run that this one begins anew from
+        self.is_trial = False  # nothing is done that is not recalled
         self.connection: Any = None  # while a transactional one runs
         self.settle: Settle = lambda number, effect_class, what: None
         self.door: Any = None
@@ -99,7 +102,19 @@ class DurableTap:
             return self._open_input(arguments, act)
         if kind == "file.delete":
             return self._delete(arguments, act)
-        return self._tap().fact(kind, arguments, act)
+        return self._fact(kind, arguments, act)
+
+    def _fact(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
+        tap = self._tap()
+        if self.recall is not None and tap is self._recorder:
+            recall = self.recall
+
+            def recalled() -> Any:
+                found = recall.take(kind, *tap.last_identity, *digest(arguments))
+                return act() if found is None else _answered(outcome_of(found.outcome))
+
+            return tap.fact(kind, arguments, recalled)
+        return tap.fact(kind, arguments, act)
 
     def written(self, kind: str, act: Act) -> None:
         if not self.is_over:
@@ -128,6 +143,8 @@ class DurableTap:
         opened: list[Any] = []
 
         def begins_at() -> int:
+            if self.is_trial:
+                return 0
             opened.append(act().raw())
             return int(opened[0].tell())
 
@@ -149,7 +166,7 @@ class DurableTap:
             opened.append(act())
             return True
 
-        self._tap().fact("file.open-read", arguments, open_it)
+        self._fact("file.open-read", arguments, open_it)
         return InputFile(arguments[0], opened[0] if opened else None, act, self.reply)
 
     def _delete(self, arguments: tuple[Any, ...], act: Act) -> Any:
@@ -186,8 +203,8 @@ class DurableTap:
         if self._scheduler.current is None:
             return act()
         effect_class = self.class_of(name)
-        if effect_class == "pure" or name in self.coroutines:
-            return act()  # what a coroutine function does, it does when it is run
+        if effect_class == "pure":
+            return act()
         return self.effect(f"host {name}", arguments, effect_class, act, act)
 
     def next_identity(self) -> tuple[str, int]:
@@ -230,10 +247,12 @@ class DurableTap:
                 return _answered(self._reader.outcome(kept))
             outcome, act = self._settled(number, effect_class, kind), again
         else:
+            if self.recall is not None:
+                outcome = self._recalled(kind, [*identity, *asked[3:]], effect_class)
             self._writer.write(ASKED, number, *asked)
             subject = [*identity, *asked[3:]]
             self._writer.intends(number, subject, kind, effect_class)
-            if effect_class != "transactional":
+            if effect_class != "transactional" and outcome is None:
                 self._scheduler.driver.commit()
         if outcome is None:
             token = _key.set(self.key(*identity))
@@ -246,6 +265,17 @@ class DurableTap:
         outcome = self._keep(number, asked, outcome)
         self._scheduler.driver.commit()
         return _answered(outcome)
+
+    def _recalled(self, kind: str, subject: list[Any], effect_class: str) -> Outcome | None:
+        """What came of it in the run that is recalled; None: it is made."""
+        assert self.recall is not None
+        found = self.recall.take(kind, *subject)
+        if found is not None:
+            return outcome_of(found.outcome)
+        self.recall.miss(kind, *subject)
+        if self.is_trial:
+            self._scheduler.sync(never)
+        return None
 
     def _settled(self, number: int, effect_class: str, kind: str) -> Outcome | None:
         failure: HostError | None = None
@@ -296,6 +326,12 @@ class DurableTap:
         self._keep(number, asked, (None, failure))
         self._scheduler.driver.commit()
         raise failure
+
+
+def outcome_of(kept: Any) -> Outcome:
+    """What a kept outcome stands for."""
+    how, content = kept
+    return (None, decode_error(content)) if how == "error" else (decode(content), None)
 
 
 def _tried(act: Act) -> Outcome:

@@ -151,6 +151,11 @@ class Unknown:
             return None, self._error(number)
         return settled.reply, None
 
+    def is_settled(self, number: int) -> bool:
+        """Whether a person has said what became of it."""
+        self._look()
+        return self._settled is not None and number in self._settled
+
     def _settlement(self, number: int) -> Settlement | None:
         """None: a person has to say."""
         self._look()

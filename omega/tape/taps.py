@@ -73,6 +73,7 @@ class Recorder:
         self._writes = _Calls(scheduler)  # counted apart: they are in the tape only when they fail
         self._scheduler = scheduler
         self._known: dict[str, Any] = {}
+        self.last_identity = ("0", 0)  # of the effect that is made
 
     is_over = False
 
@@ -97,7 +98,7 @@ class Recorder:
 
     def fact(self, kind: str, arguments: tuple[Any, ...], act: Act) -> Any:
         """`reply` of what is plain data."""
-        identity = self._calls.next()
+        identity = self.last_identity = self._calls.next()
         value, failure = _tried(act)
         self._write(identity, kind, arguments, value, failure)
         if failure is not None:

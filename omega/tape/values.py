@@ -90,15 +90,16 @@ def _pair(value: Pair, depth: int) -> dict[str, Any]:
 
 def _reply(value: LLMReply, depth: int) -> dict[str, Any]:
     kept = [value.text, _usage(value.usage), value.model, value.finish_reason]
-    if value.tool_calls or value.limits is not None:
+    if value.tool_calls or value.limits is not None or value.parts:
         calls = [[c.id, c.name, encode(c.arguments, depth + 1)] for c in value.tool_calls]
-        kept.append([calls, encode(value.limits, depth)])
+        parts = [encode([dict(part) for part in value.parts], depth)] if value.parts else []
+        kept.append([calls, encode(value.limits, depth), *parts])
     return {"reply": kept}
 
 
 def _read_reply(kept: list[Any]) -> LLMReply:
     text, usage, model, finish_reason, *more = kept
-    calls, limits = more[0] if more else ([], None)
+    calls, limits, *parts = more[0] if more else ([], None)
     return LLMReply(
         text,
         _read_usage(usage),
@@ -106,17 +107,29 @@ def _read_reply(kept: list[Any]) -> LLMReply:
         finish_reason,
         tool_calls=[ToolCall(id, name, decode(arguments)) for id, name, arguments in calls],
         limits=decode(limits),
+        parts=decode(parts[0]) if parts else (),
     )
 
 
 def _usage(value: Usage) -> list[Any]:
     counts = [value.input_tokens, value.output_tokens, value.is_reported]
-    return [*counts, value.cached_tokens] if value.cached_tokens else counts
+    parts = [value.cached_tokens, value.written_tokens, value.reasoning_tokens]
+    while parts and not parts[-1]:
+        parts.pop()
+    return [*counts, *parts]
 
 
 def _read_usage(kept: list[Any]) -> Usage:
-    sent, answered, is_reported, *cached = kept
-    return Usage(sent, answered, is_reported=is_reported, cached_tokens=cached[0] if cached else 0)
+    sent, answered, is_reported, *parts = kept
+    cached, written, thought = (*parts, 0, 0, 0)[:3]
+    return Usage(
+        sent,
+        answered,
+        cached_tokens=cached,
+        written_tokens=written,
+        reasoning_tokens=thought,
+        is_reported=is_reported,
+    )
 
 
 def _limits(value: RateLimits) -> dict[str, Any]:

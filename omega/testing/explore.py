@@ -26,6 +26,7 @@ from omega.exploration.search import explore as search
 from omega.exploration.story import told
 from omega.interpreter import Interpreter
 from omega.lisp.report import report
+from omega.llm import Budget
 from omega.programs import read_source
 
 
@@ -85,6 +86,7 @@ def explore_program(
     schedule: str | None = None,
     config: SchedulerConfig | None = None,
     llm: Llm = None,
+    budget: Callable[[], Budget | None] | None = None,
     faults: Faults = False,
     grants: Grants | None = None,
     arguments: Sequence[str] = (),
@@ -92,8 +94,9 @@ def explore_program(
 ) -> Exploration:
     """`explore` for the text of an Omega program, each run in a new interpreter with virtual time.
 
-    llm: a specification such as "scripted:rules.json", or what makes a provider for each run: how
-    long calls take is explored too. faults: what may fail as well: "llm" (calls of models), "host"
+    llm: a specification such as "scripted:rules.json", or what makes a provider, or models, for
+    each run: how long calls take is explored too. budget: what makes the one that the calls of a
+    run are paid from. faults: what may fail as well: "llm" (calls of models), "host"
     (functions of the host that suspend), "files"; True is all. grants: nothing unless given.
     same_output: what it writes must be the same. Raises LispError for a text that does not compile.
     """
@@ -102,6 +105,7 @@ def explore_program(
         text,
         filename,
         llm=llm,
+        budget=budget,
         config=config,
         grants=grants,
         arguments=arguments,

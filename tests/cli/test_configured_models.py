@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,82 @@ def test_a_run_with_models_and_a_budget_is_replayed_without_their_files(
     (tmp_path / "rules.json").unlink()
     again = omega("replay", "run.tape")
     assert (again.stdout, again.returncode) == (first.stdout, 0)
+
+
+# -- programs that are run under many schedules ----------------------------------------------------
+
+VENDORS = """
+[llm]
+model = "large"
+
+[models.large]
+provider = "openai"
+model = "gpt-4o"
+key = "NO_SUCH_KEY"
+requests-per-minute = 60
+fallback = ["other"]
+
+[models.other]
+provider = "anthropic:claude-sonnet-4-5"
+price = { input = 1000, output = 1000 }
+
+[models.mine]
+provider = "scripted:rules.json"
+"""
+RACE = """
+(define all '())
+(define (ask model)
+  (llm.infer "x" :model model)
+  (let ((before all)) (for-each void '(1 2 3)) (set! all (cons model before))))
+(par-map ask '("large" "other" "mine"))
+(unless (= (length all) 3) (error "lost" all))
+"""
+
+
+def test_schedules_are_tried_with_the_models_that_a_run_has(omega: Omega, settings: Path) -> None:
+    """Those of vendors need no key: the scripted provider answers in their place."""
+    folder = settings.parent
+    settings.write_text(VENDORS)
+    path = folder / "p.omega"
+    path.write_text("""
+      (unless (equal? (llm.infer "x" :model "mine") "from the file") (error "mine"))
+      (unless (equal? (llm.infer "x") "[scripted] x") (error "default"))
+      (unless (equal? (llm.infer "x" :model "other") "[scripted] x") (error "other"))""")
+    done = omega("check", "--schedules", "20", "p.omega")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    # One that is told by --llm answers in their place, with its own rules.
+    path.write_text('(unless (equal? (llm.infer "x" :model "other") "from the file") (error "no"))')
+    done = omega("check", "--schedules", "20", "--llm", "scripted:rules.json", "p.omega")
+    assert done.returncode == 0, done.stderr
+    done = omega("check", "--schedules", "20", "--llm", "mine", "p.omega")
+    assert done.returncode == 1 and "no" in done.stderr
+
+
+def test_a_schedule_that_fails_names_the_models_and_the_budget(
+    omega: Omega, settings: Path
+) -> None:
+    settings.write_text(VENDORS)
+    settings.rename(settings.parent / "other.toml")
+    (settings.parent / "p.omega").write_text(RACE)
+    options = ("--config", "other.toml", "--budget", "calls=9,tokens=90000")
+    done = omega("check", "--schedules", "300", *options, "p.omega")
+    assert done.returncode == 1
+    again = re.search(r"again: omega (check .*) p\.omega", done.stderr)
+    assert again and "--config other.toml --budget calls=9,tokens=90000" in again[1], done.stderr
+    shown = omega(*shlex.split(again[1]), "p.omega")
+    assert shown.returncode == 1 and "lost" in shown.stderr
+
+
+def test_a_budget_holds_for_each_run_of_a_program(omega: Omega, settings: Path) -> None:
+    (settings.parent / "p.omega").write_text(THREE)
+    for amounts, status in (("calls=3", 0), ("calls=2", 3)):
+        done = omega("check", "--schedules", "20", "--budget", amounts, "p.omega")
+        assert done.returncode == status, done.stderr
+    assert "in the budget `--budget`" in done.stderr
+
+
+def test_a_vendor_cannot_answer_where_time_is_virtual(omega: Omega, tmp_path: Path) -> None:
+    (tmp_path / "p.omega").write_text(ASK)
+    words = ("check", "--schedules", "5", "--llm", "openai:gpt-4o", "p.omega")
+    done = omega(*words, env={"OPENAI_API_KEY": "sk-0123456789"})
+    assert done.returncode != 0 and "needs real time" in done.stderr

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,128 @@ def test_on_a_terminal_output_and_bar_do_not_share_a_line(
         assert re.search(rf"(^|\n|\x1b\[K){number}\r\n", text), repr(text)
     last = re.split(r"\r(?!\n)", text)[-1]
     assert "3 of 3 (100 %)" in last and last.endswith("\n")
+
+
+class Screen:
+    """A terminal that a command writes to, until it ends or is killed."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._main, other = pty.openpty()
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=other, stdout=other, stderr=other
+        )
+        os.close(other)
+        self.text = ""
+
+    def read_until(self, is_there: Callable[[str], bool]) -> str:
+        """What has come, once it is as it should be, or the command has ended."""
+        end_s = time.monotonic() + SECONDS_MAX
+        while not is_there(self.text):
+            readable, _, _ = select.select([self._main], [], [], SECONDS_MAX)
+            assert readable and time.monotonic() < end_s, self.text
+            try:
+                part = os.read(self._main, 65_536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            self.text += part.decode(errors="replace")
+        return self.text
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(SECONDS_MAX)
+        os.close(self._main)
+
+
+RULES = '{"rules": [{"match": "slow", "reply": "so", "latency_ms": 3600000}]}'
+WAITS = {
+    "a timer": "(sleep 3600000)",
+    "a call": '(llm.infer "slow")',
+    "a call beside timers": '(async (lambda () (sleep 3600000))) (llm.infer "slow")',
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=list(WAITS))
+def test_its_times_go_on_while_the_program_waits(
+    command: list[str], environment: dict[str, str], tmp_path: Path, wait: str
+) -> None:
+    """Nothing is counted meanwhile, and nothing else happens."""
+    path, rules = tmp_path / "p.omega", tmp_path / "rules.json"
+    path.write_text(f'(define p (make-progress "tickets" 9)) (progress-add! p) {wait}')
+    rules.write_text(RULES)
+    words = [*command, "run", "--llm", f"scripted:{rules}", str(path)]
+    with Screen(words, environment) as screen:
+
+        def times(text: str) -> set[str]:
+            return set(re.findall(r"1 of 9 [^\r]*(after [\d.]+ s)", text))
+
+        text = screen.read_until(lambda text: len(times(text)) >= 4)
+        assert len(times(text)) >= 4, text
+
+
+def test_what_a_program_wrote_of_a_line_is_not_drawn_over(
+    command: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.omega"
+    path.write_text("""(define p (make-progress "tickets" 9)) (progress-add! p)
+        (display "part of a line") (sleep 1200) (progress-add! p)
+        (displayln ".") (sleep 3600000)""")
+    with Screen([*command, "run", str(path)], environment) as screen:
+        text = screen.read_until(lambda text: "2 of 9" in text)
+    assert "part of a line.\r\n" in text, repr(text)
+
+
+def test_a_standstill_is_seen_beside_a_bar(
+    command: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.omega"
+    for before in ("", '(llm.infer "x") '):  # with the loop of asyncio, too
+        path.write_text(
+            f'(define p (make-progress "x" 2)) {before}(progress-add! p) (recv! (make-channel))'
+        )
+        with Screen([*command, "run", str(path)], environment) as screen:
+            assert "error[E602]" in screen.read_until(lambda text: False)
+            assert screen.process.wait(SECONDS_MAX) != 0
+
+
+def test_virtual_time_is_the_same_beside_a_bar(
+    command: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.omega"
+    path.write_text("""(define p (make-progress "x" 2)) (define start (now))
+        (progress-add! p) (sleep 3600000) (displayln (string "took " (- (now) start)))""")
+    told = []
+    for option in ("--no-progress", "--stats"):
+        with Screen([*command, "run", "--virtual-time", option, str(path)], environment) as screen:
+            text = screen.read_until(lambda text: False)
+            told += re.findall(r"took [\d.]+", text)
+    assert len(told) == 2 and told[0] == told[1]
+
+
+def test_whoever_shows_a_run_is_no_part_of_it(tmp_path: Path) -> None:
+    """Called again and again while a run waits, it changes no step, no switch and no order."""
+    program = """(define (work n) (sleep (* 20 n)) n)
+      (await-all (map (lambda (n) (async (lambda () (work n)))) '(1 2 3)))"""
+    seen = []
+
+    def glance(called: list[int]) -> float:
+        called.append(1)
+        return 0.001
+
+    for watched in (False, True):
+        called: list[int] = []
+        with Interpreter() as interpreter:
+            if watched:
+                interpreter.scheduler.driver.while_waiting = partial(glance, called)
+            assert list(interpreter.eval(program)) == [1, 2, 3]
+            scheduler = interpreter.scheduler
+            seen.append((scheduler.steps_now(), len(scheduler.timers.heap)))
+        assert len(called) >= 3 if watched else not called
+    assert seen[0] == seen[1]
 
 
 def test_what_it_is_given_is_checked(omega: Omega) -> None:

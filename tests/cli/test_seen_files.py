@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from omega.cli.interrupts import AGAIN_S
 from tests.concurrency.traces import check
 
 WAIT_S = 60.0
@@ -75,7 +77,9 @@ def test_they_are_whole_however_it_ends(omega: Any, program: Any, tmp_path: Path
 def test_they_are_whole_after_ctrl_c(
     command: Any, environment: Any, tmp_path: Path, text: str, presses: int
 ) -> None:
-    """A second one does not wait for cleanup."""
+    """A second one does not wait for cleanup; on a machine so slow that it comes a second after the
+    first, it takes a third.
+    """
     ready = '(define (ready) (displayln "ready") (flush-output-port)) '
     process = subprocess.Popen(
         [*command, "eval", *SEEN, f"{OTHERS} {ready} (ready) {text}"],
@@ -89,7 +93,14 @@ def test_they_are_whole_after_ctrl_c(
     for _ in range(presses):
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=WAIT_S)
+    end_s = time.monotonic() + WAIT_S
+    while True:
+        try:
+            process.communicate(timeout=WAIT_S if presses == 1 else 2 * AGAIN_S)
+            break
+        except subprocess.TimeoutExpired:
+            assert presses == 2 and time.monotonic() < end_s
+            process.send_signal(signal.SIGINT)
     assert process.returncode == 130
     trace, _ = look(tmp_path)
     assert presses == 2 or any(event.get("name") == "TaskCancelled" for event in trace)

@@ -213,19 +213,24 @@ def twice(
     return first, again
 
 
+def wild_twice(
+    seed: int, config: SchedulerConfig, virtual: bool, heard: tuple[bool, bool] = (True, True)
+) -> tuple[list[Any], list[Any]]:
+    """`twice` of a program made of `seed`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "run.tape"))
+        return twice(
+            path, config, lambda s, seen: wild(s, random.Random(seed), seen), virtual, heard
+        )
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans())
 def test_a_replay_has_the_events_of_the_recorded_run(
     seed: int, config: SchedulerConfig, virtual: bool
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        first, again = twice(
-            str(Path(folder, "run.tape")),
-            config,
-            lambda s, seen: wild(s, random.Random(seed), seen),
-            virtual,
-        )
-        assert again == first
+    first, again = wild_twice(seed, config, virtual)
+    assert again == first
 
 
 @settings(max_examples=10, deadline=None)
@@ -234,15 +239,8 @@ def test_a_replay_is_the_same_whether_somebody_listens_or_not(
     seed: int, config: SchedulerConfig, virtual: bool, is_first_heard: bool
 ) -> None:
     """The watchdog looks more often where somebody listens."""
-    with tempfile.TemporaryDirectory() as folder:
-        first, again = twice(
-            str(Path(folder, "run.tape")),
-            config,
-            lambda s, seen: wild(s, random.Random(seed), seen),
-            virtual,
-            (is_first_heard, not is_first_heard),
-        )
-        assert again[1:] == first[1:]
+    first, again = wild_twice(seed, config, virtual, (is_first_heard, not is_first_heard))
+    assert again[1:] == first[1:]
 
 
 @settings(max_examples=8, deadline=None)

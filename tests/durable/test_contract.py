@@ -377,6 +377,8 @@ def test_a_fork_of_an_earlier_incarnation_shares_that_one(store: Store) -> None:
     assert journal(store, "r2") == [["6b"]]
     store.create(new("r3", parent="r2", parent_seq=5))
     assert journal(store, "r3") == [["3"], ["4"], ["5b"]]
+    low = store.create(new("r4", parent="r2", parent_seq=2))  # of what r2 itself does not share
+    assert (low.first_seq, journal(store, "r4")) == (1, [["1"], ["2"]])
 
 
 # -- transactions with what is the host's ----------------------------------------------------------

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import re
-import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,6 @@ import pytest
 
 from omega.durable import schema, writes
 from omega.durable.backups import restore
-from omega.durable.connection import File
 from omega.durable.records import NewRun
 from omega.durable.sqlite import SQLiteStore
 from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, StoreFull
@@ -28,9 +24,20 @@ from tests.durable.kit import TTL, Clock, blob, fact, intent, never
 ROOT = Path(__file__).parents[2]
 
 
+OPENED: list[SQLiteStore] = []
+
+
 def opened(path: Path, **given: Any) -> SQLiteStore:
     given = {"clock_us": Clock(), "rng": random.Random(1), "pause": never, **given}
-    return SQLiteStore(str(path), **given)
+    OPENED.append(SQLiteStore(str(path), **given))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -238,7 +245,7 @@ def test_a_damaged_entry_is_an_error_where_it_is_read(path: Path) -> None:
 
 def short_of_pages(name: str) -> sqlite3.Connection:
     db = sqlite3.connect(name, timeout=0, isolation_level=None)
-    db.execute("PRAGMA max_page_count = 60")
+    db.execute("PRAGMA max_page_count = 120")
     return db
 
 
@@ -388,67 +395,24 @@ def test_a_late_writer_in_a_loop_does_not_fill_the_store(
 
 # -- formats ---------------------------------------------------------------------------------------
 
-SECOND = (
-    "ALTER TABLE runs ADD COLUMN color TEXT",
-    "CREATE TABLE colors (name TEXT PRIMARY KEY) STRICT",
-    "UPDATE runs SET color = 'red'",
-)
-
-
-class Counting(sqlite3.Connection):
-    """Counts the statements that are made; dies at one of them."""
-
-    count, dies_at = 0, -1
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        Counting.count += 1
-        if Counting.count == Counting.dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().execute(sql, *parameters)
-
-
-def counting(name: str) -> sqlite3.Connection:
-    return sqlite3.connect(name, timeout=0, isolation_level=None, factory=Counting)
-
-
-def migrated(path: Path, migrations: Sequence[Sequence[str]], dies_at: int = -1) -> int:
-    """In a process of its own, which dies at that statement; how many there were, or -9."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            Counting.count, Counting.dies_at = 0, dies_at
-            File(
-                *(str(path), counting, Clock(), random.Random(1), never),
-                migrations=migrations,
-            ).close()
-            os.write(writer, str(Counting.count).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    _, status = os.waitpid(child, 0)
-    told = os.read(reader, 100)
-    os.close(reader)
-    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else int(told)
-
 
 @pytest.mark.parametrize("is_old", [False, True])
 def test_a_migration_that_is_killed_anywhere_is_made_by_the_next(
     tmp_path: Path, path: Path, is_old: bool
 ) -> None:
-    both = (*schema.MIGRATIONS, SECOND)
-    whole = tmp_path / "copy.db"
-    if is_old:
-        shutil.copy(path, whole)
-    statements, at = migrated(whole, both), 0
+    words = [str(tmp_path), str(path)] if is_old else [str(tmp_path)]
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.durable.killed", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=True,
+    )
+    statements = int(told.stdout)
     assert statements > (10 if is_old else 35)
-    for at in range(1, statements + 1):
-        file = tmp_path / f"killed-{at}.db"
-        if is_old:
-            shutil.copy(path, file)
-        assert migrated(file, both, dies_at=at) == -signal.SIGKILL
-        assert migrated(file, both) > 0
-        db = sqlite3.connect(file)
+    for at in range(statements + 1):
+        db = sqlite3.connect(tmp_path / f"killed-{at}.db")
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
         assert db.execute("SELECT count(*) FROM store").fetchone() == (1,)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -204,8 +204,36 @@ def test_when_all_calls_fail_only_a_share_is_tried_again_and_the_rest_say_so() -
     assert all(error.kind == "llm-unavailable" for error in errors)
 
 
+def test_a_quota_that_is_used_up_fails_who_waits_unsent_and_is_asked_for_again_after_a_minute() -> (
+    None
+):
+    rules = [
+        {"match": "question 0$", "fault": "429:quota", "latency_ms": 10, "times": 1},
+        {"reply": "ok", "latency_ms": 100},
+    ]
+    program = """
+      (define (ask i)
+        (guard (e (#t (let ((told (llm.error->table e)))
+                        (list (condition-kind e) (hash-ref told :throttle)
+                              (hash-ref told :attempts)))))
+          (llm.infer (string "question " i))))
+      (define first (par-map ask (iota 8)))
+      (define soon (ask 8))
+      (sleep 61000)
+      (list first soon (par-map ask (iota 3)))"""
+    config = SchedulerConfig(max_concurrent_llm_calls=4)
+    provider = ScriptedProvider(rules)
+    with Interpreter(llm=provider, scheduler=config, virtual_time=True) as omega:
+        first, soon, later = omega.eval(program)
+        kind = omega.eval("'refused")
+    refused = [kind, "quota", 0]
+    assert [list(end) for end in first if end != "ok"] == [[kind, "quota", 1], *[refused] * 4]
+    assert list(soon) == refused and list(later) == ["ok"] * 3
+    assert len(provider.calls) == 7, "four of the first, and those after a minute"
+
+
 def test_one_refusal_does_not_fail_the_calls_that_wait_with_a_time_limit() -> None:
-    """The gate opens with a ramp from one call; what waits is not judged by that."""
+    """The gate may open with a ramp from one call; what waits is not judged by that."""
     rules = [
         {"match": "question 150$", "fault": "429", "retry_after_ms": 100, "times": 1},
         {"reply": "ok", "latency_ms": 5_000},

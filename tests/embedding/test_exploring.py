@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from omega import Interpreter, Limits
+from omega import Budget, HostError, Interpreter, Limits, Model, Models
 from omega.errors import LimitExceeded, LispTypeError, LLMError, OmegaBug, OmegaError
 from omega.llm import ScriptedProvider
 from omega.testing import ScheduleFailed, explore, explore_file, explore_program
@@ -120,6 +120,24 @@ def test_each_run_has_a_provider_of_its_own():
     text = '(unless (equal? (llm.infer "hi") "yes") (error "no"))'
     explored = explore_program(text, llm=provider, runs=20)
     assert len(made) == explored.all > 1
+
+
+def test_each_run_has_models_and_a_budget_of_its_own():
+    made = []
+
+    def models():
+        small = ScriptedProvider({"rules": [{"match": "hi", "reply": "yes", "times": 1}]})
+        made.append(Models(ScriptedProvider(), {"small": Model("small", small)}))
+        return made[-1]
+
+    text = """(unless (equal? (llm.infer "hi" :model "small") "yes") (error "no"))
+              (llm.infer "others")"""
+    explored = explore_program(text, llm=models, budget=lambda: Budget(2), runs=20)
+    assert len(made) == explored.all > 1
+    with pytest.raises(ScheduleFailed, match="budget"):
+        explore_program(text, llm=models, budget=lambda: Budget(1), runs=20)
+    with pytest.raises(HostError, match="needs new models, got one Models"):
+        explore_program(text, llm=models())
 
 
 def test_calls_fail_only_where_faults_are_asked_for():

@@ -267,7 +267,7 @@ def test_a_budget_of_the_host_is_exact_to_the_cent_and_reaches_it_as_a_limit() -
             omega.eval("""
                 (define (ask n) (llm.infer "x" :max-tokens 5))
                 (for-each ask (iota 100))""")
-        assert caught.value.limit == "usd" and caught.value.budget == "today"
+        assert caught.value.limit == "usd" and caught.value.budget.name == "today"
         assert "in the budget `today`" in str(caught.value)
         assert omega.calls.total.usd == budget.spent()["usd"]
     spent = budget.spent()

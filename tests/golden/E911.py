@@ -6,9 +6,9 @@ from omega.errors import OmegaError
 
 
 def small(path):
-    """A disk with room for 60 pages."""
+    """A disk with room for 120 pages."""
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    connection.execute("PRAGMA max_page_count = 60")
+    connection.execute("PRAGMA max_page_count = 120")
     return connection
 
 

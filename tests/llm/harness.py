@@ -134,7 +134,7 @@ class VendorHarness:
         raise NotImplementedError
 
     async def wait_active(self, count: int) -> None:
-        await asyncio.to_thread(self.server.wait_until, lambda s: s.in_flight == count)
+        await asyncio.to_thread(self.server.wait_until, lambda s: s.in_flight == count, LONG_S)
 
     def peak(self) -> int:
         return self.server.snapshot().peak

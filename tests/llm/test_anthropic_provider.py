@@ -307,7 +307,7 @@ def test_blocks_of_other_kinds_are_passed_over() -> None:
                 "cache_read_input_tokens": 90,
                 "cache_creation_input_tokens": 7,
             },
-            Usage(102, 2, cached_tokens=90),
+            Usage(102, 2, cached_tokens=90, written_tokens=7),
         ),
         ({"input_tokens": 5, "output_tokens": 2, "cache_read_input_tokens": None}, Usage(5, 2)),
         ({"input_tokens": -5, "output_tokens": 2}, Usage(is_reported=False)),

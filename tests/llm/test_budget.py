@@ -51,9 +51,40 @@ def test_what_can_never_fit_is_told_at_once_and_what_others_hold_is_waited_for()
     error = caught.value
     assert isinstance(error, LimitExceeded)
     assert (error.limit, error.used, error.allowed) == ("tokens", 110, 100)
-    assert (error.budget, error.spent, error.wanted) == ("triage", 50, 60)
+    assert (error.budget, error.spent, error.wanted) == (budget, 50, 60)
     assert str(error) == ("tokens limit exceeded: 110 tokens in the budget `triage`, 100 allowed")
     assert "50 spent, and this call may need 60" in str(error.hint)
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    with pytest.raises(BudgetExceeded, match="calls limit exceeded: 1 call in the budget `b`, 0"):
+        Budget(calls=0, name="b").reserve(Amounts(1))
+    with pytest.raises(BudgetExceeded, match="tokens limit exceeded: 1 token in the budget `b`"):
+        Budget(tokens=0, name="b").reserve(Amounts(1, 1))
+    with pytest.raises(
+        BudgetExceeded, match=r"usd limit exceeded: 1\.0 USD in the budget `b`, 0.5"
+    ):
+        Budget(usd=0.5, name="b").reserve(Amounts(1, 0, PICO))
+
+
+def test_the_least_an_answer_may_have_is_as_around_it_unless_it_is_given() -> None:
+    outer = Budget(tokens=10, answer_min=7)
+    assert Budget(calls=1, parent=outer).answer_min == 7
+    assert Budget(calls=1, parent=outer, answer_min=9).answer_min == 9
+    for wrong in (0, -1, True, 1.5, "9"):
+        with pytest.raises(HostError, match="the answer_min of budget `b`"):
+            Budget(name="b", answer_min=wrong)  # type: ignore[arg-type]
+
+
+def test_several_share_alike_what_is_left_beyond_what_each_needs() -> None:
+    outer = Budget(tokens=1000)
+    inner = Budget(usd=Fraction(500, PICO), parent=outer)
+    needed, each = Amounts(1, 10, 20), Amounts(0, 1, 2)
+    assert inner.spare(needed, each, 10_000, lambda level: 1) == 240
+    assert inner.spare(needed, each, 100, lambda level: 1) == 100
+    assert inner.spare(needed, each, 10_000, lambda level: 2) == 115
+    assert inner.spare(needed, each, 10_000, lambda level: 10 if level is outer else 1) == 90
+    assert inner.spare(needed, each, 10_000, lambda level: 100) == 0
 
 
 def test_the_message_about_money_is_in_dollars() -> None:
@@ -187,7 +218,7 @@ class _Law(RuleBasedStateMachine):
         try:
             reservation = budget.reserve(wanted)
         except BudgetExceeded as error:
-            assert not ever and error.budget in [level.name for level in budget.levels]
+            assert not ever and error.budget in budget.levels
         else:
             assert ever and (reservation is not None) == now
             if reservation is not None:

@@ -167,3 +167,44 @@ def test_a_budget_holds_in_every_task_that_is_made_in_it(ask_twice: str) -> None
         ends = omega.eval(f"(with-budget {{:calls 1}} {ask_twice})")
         assert sorted(map(str, ends)) == ["error", "ok"]
         assert omega.calls.total.calls == 1
+
+
+def asked_for(budget: str, count: int, **limits: Any) -> tuple[list[str], list[int], int]:
+    """(how `count` calls without :max-tokens end, what answers they are given room for, the most in
+    flight) that are made at once in `budget`.
+    """
+    provider = ScriptedProvider(RULES)
+    with Interpreter(llm=provider, virtual_time=True, budget=Budget(**limits)) as omega:
+        omega.eval("(configure-scheduler! :max-concurrent-llm-calls 8)")
+        ends = omega.eval(f"""
+          (map car (with-budget {budget}
+            (par-map (lambda (i) (llm.infer (string i))) (iota {count}) :on-error 'keep)))""")
+        rooms = [call.request.max_tokens for call in provider.calls]
+        return list(map(str, ends)), [room or 0 for room in rooms], provider.peak
+
+
+def test_calls_in_flight_share_a_small_budget_alike() -> None:
+    ends, rooms, peak = asked_for("{:tokens 4000}", 8)
+    assert ends == ["ok"] * 8 and peak == 8
+    assert max(rooms) - min(rooms) <= 1 and 4_000 / 8 - 60 < rooms[0] < 4_000 / 8
+
+
+def test_a_call_alone_has_all_that_is_left_up_to_an_answer_of_usual_length() -> None:
+    assert asked_for("{:tokens 1000}", 1)[1][0] > 900
+    assert asked_for("{:tokens 100000}", 8)[1] == [4_096] * 8
+
+
+def test_no_answer_is_asked_for_that_is_too_short_and_calls_wait_for_what_comes_back() -> None:
+    ends, rooms, peak = asked_for("{:tokens 600}", 8)
+    assert ends == ["ok"] * 8
+    assert min(rooms) >= 64 and peak < 8
+    ends, rooms, _ = asked_for("{:tokens 130}", 3)
+    assert ends == ["ok", "error", "error"], "what cannot have so many is not sent"
+    assert len(rooms) == 1 and rooms[0] >= 64
+
+
+def test_a_host_says_how_short_an_answer_may_be() -> None:
+    ends, rooms, _ = asked_for("{:tokens 100}", 1, answer_min=90)
+    assert (ends, rooms) == (["error"], [])
+    ends, rooms, _ = asked_for("{:tokens 66}", 3, answer_min=1)
+    assert ends[0] == "ok" and rooms[0] < 64

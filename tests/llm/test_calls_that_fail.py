@@ -303,6 +303,7 @@ def test_a_budget_of_money_and_a_model_nobody_knows_the_price_of(asking: Ask) ->
     words = "no price is known for the model `m-1`, and the budget `with-budget` limits money"
     assert asked.headline.startswith(f"error[E706]: {words} (prices as of ")
     assert asked.hint.startswith('give one in a price table, {"models": {"m-1": ')
+    assert "omega.toml" in asked.hint and "--config" in asked.hint
     assert asked.asked == "asked m-1, but nothing was sent"
     assert asked.facts == ("llm-configuration", "m-1", 0) and asked.requests == 0
 

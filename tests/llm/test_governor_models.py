@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from omega.llm import Governor
 from omega.llm.buckets import Rate
-from omega.llm.budget import Amounts, Budget, BudgetExceeded
+from omega.llm.budget import Amounts, Budget, BudgetExceeded, Elastic
 from omega.llm.lane import LaneLimits, Outcome
 from tests.llm.rings import Rings
 
@@ -95,8 +95,7 @@ class _Order(RuleBasedStateMachine):
     def requeue(self, data: st.DataObject, delay_s: float | None) -> None:
         place = data.draw(st.sampled_from(sorted(self.holding)))
         due_s = None if delay_s is None else self.now_s + delay_s
-        paced = Outcome(throttle="quota")
-        if self.governor.requeue(place, due_s, paced) is not None:
+        if self.governor.requeue(place, due_s, Outcome()) is not None:
             return  # the share of retries is used up: its own model is the allowance's
         self.holding.remove(place)
         self.started.discard(place)
@@ -208,6 +207,7 @@ class _Laws(RuleBasedStateMachine):
         tokens=st.integers(0, 50),
         budget=st.sampled_from([None, 0, 1, 2]),
         patience_s=st.none() | st.floats(0.1, 20),
+        most=st.none() | st.integers(0, 99),
     )
     def ask(
         self,
@@ -217,6 +217,7 @@ class _Laws(RuleBasedStateMachine):
         tokens: int,
         budget: int | None,
         patience_s: float | None,
+        most: int | None,
     ) -> None:
         self.asked += 1
         self.calls[self.asked] = {
@@ -225,6 +226,7 @@ class _Laws(RuleBasedStateMachine):
             "budget": None if budget is None else self.budgets[budget],
             "reserve": Amounts(1, 2 * tokens, 7 * tokens),
             "deadline_s": None if patience_s is None else self.now_s + patience_s,
+            "most": most,
             "held": False,
         }
         call = self.calls[self.asked]
@@ -237,6 +239,7 @@ class _Laws(RuleBasedStateMachine):
             deadline_s=call["deadline_s"],
             budget=call["budget"],
             reserve=call["reserve"],
+            elastic=None if most is None else Elastic(Amounts(0, 1, 3), most),
             now_s=self.now_s,
         )
 
@@ -250,6 +253,10 @@ class _Laws(RuleBasedStateMachine):
             assert gates[call["lane"]] <= self.now_s, "through a closed gate"
             assert call["deadline_s"] is None or call["deadline_s"] > self.now_s
             call["held"] = call["budget"] is not None
+            extra = self.governor.extra_of(call_id)
+            assert 0 <= extra <= (call["most"] or 0)
+            one, tokens, cost = call["reserve"]
+            call["reserved"] = Amounts(one, tokens + extra, cost + 3 * extra)
             self.holding[call_id] = False
             if call["lane"] == 0:
                 self.sent_at.append((call_id, self.now_s))
@@ -262,9 +269,9 @@ class _Laws(RuleBasedStateMachine):
                 assert refusal.reason == "gate" and gates[call["lane"]] - self.now_s > 5
             elif refusal.reason == "deadline":
                 assert call["deadline_s"] <= self.now_s
-        for lane in self.lanes:
-            if admission.calls and lane.in_flight:
-                assert lane.in_flight <= 3, "no lane's cap ever was larger"
+        assert self.governor.in_flight <= 4
+        for lane in {call["lane"] for call in map(self.calls.get, admission.calls) if call}:
+            assert self.lanes[lane].in_flight <= self.lanes[lane].cap.limit()
         self.no_slot_stays_empty()
         due_s = self.governor.next_due_s()
         assert due_s is None or due_s > self.now_s, "it would be asked again at once, for ever"
@@ -355,7 +362,7 @@ class _Laws(RuleBasedStateMachine):
         held = [call for call in self.calls.values() if call["held"]]
         for budget in self.budgets:
             budget._check()
-            inside = [call["reserve"] for call in held if budget in call["budget"].levels]
+            inside = [call["reserved"] for call in held if budget in call["budget"].levels]
             assert budget.reserved == [
                 sum(amounts[kind] for amounts in inside) for kind in range(3)
             ]

@@ -92,25 +92,42 @@ def test_the_floor_holds() -> None:
     assert flight.cap.limit() == 3
 
 
-def test_after_the_gate_the_ramp_doubles_per_round_until_the_cap() -> None:
+def test_a_ramp_that_starts_anew_doubles_per_round_until_the_cap() -> None:
     flight = Flight(LearnedCap(40))
     flight.fill()
     flight.throttle()
-    flight.cap.gate_closed(flight.last)
+    flight.cap.gate_closed(1, flight.last, is_anew=True)
     for _ in range(39):
         flight.succeed()  # sent before: they tell nothing of what comes after
     assert [flight.round() for _ in range(7)] == [1, 2, 4, 8, 16, 20, 21]
 
 
+@pytest.mark.parametrize(
+    ("refused", "rounds"),
+    [(1, [20, 20, 21]), (2, [19, 20, 21]), (11, [10, 20, 20]), (20, [1, 2, 4]), (40, [1, 2, 4])],
+)
+def test_after_the_gate_half_goes_on_less_one_for_every_further_refusal(
+    refused: int, rounds: list[int]
+) -> None:
+    flight = Flight(LearnedCap(40))
+    flight.fill()
+    for number in range(refused):
+        flight.throttle()
+        flight.cap.gate_closed(number + 1, flight.last, is_anew=False)
+    for _ in range(40 - refused):
+        flight.succeed()
+    assert [flight.round() for _ in range(3)] == rounds
+
+
 def test_a_ramp_may_start_higher_and_is_none_where_the_cap_is_not_above_it() -> None:
     flight = Flight(LearnedCap(40, ceiling=40, ramp=8))
     flight.fill()
-    flight.cap.gate_closed(flight.last)
+    flight.cap.gate_closed(flight.last, flight.last, is_anew=True)
     for _ in range(40):
         flight.succeed()
     assert [flight.round() for _ in range(4)] == [8, 16, 32, 40]
     small = LearnedCap(8, ramp=8)
-    small.gate_closed(0)
+    small.gate_closed(1, 1, is_anew=True)
     assert not small.is_ramping and small.limit() == 8
 
 
@@ -142,7 +159,7 @@ class _CapModel(RuleBasedStateMachine):
         self.ramp: int | None = None
         self.was_full: set[int] = set()  # calls in flight at a moment when the limit was reached
         self.old: set[int] = set()  # sent before the last decrease
-        self.before_gate: set[int] = set()
+        self.before_gate: set[int] = set()  # sent before the last burst of refusals was told
 
     def limit(self) -> int:
         return int(self.exact if self.ramp is None else min(self.exact, self.ramp))
@@ -173,8 +190,8 @@ class _CapModel(RuleBasedStateMachine):
             self.exact = min(9.0, self.exact + gained)
 
     @precondition(lambda self: self.flight.open)
-    @rule(closes=st.booleans())
-    def throttle(self, closes: bool) -> None:
+    @rule(closes=st.booleans(), is_anew=st.booleans())
+    def throttle(self, closes: bool, is_anew: bool) -> None:
         call, in_flight = self.flight.open[0], len(self.flight.open)
         assert self.flight.throttle() == (call not in self.old)
         if call not in self.old:
@@ -183,9 +200,13 @@ class _CapModel(RuleBasedStateMachine):
             if self.ramp is not None and self.ramp >= self.exact:
                 self.ramp = None
         if closes:
-            self.flight.cap.gate_closed(self.flight.last)
-            self.before_gate = set(range(1, self.flight.last + 1))
-            self.ramp = 1
+            self.flight.cap.gate_closed(call, self.flight.last, is_anew)
+            start = int(self.exact) if call not in self.before_gate else self.limit() - 1
+            if call not in self.before_gate:
+                self.before_gate = set(range(1, self.flight.last + 1))
+            self.ramp = 1 if is_anew else max(1, start)
+            if self.ramp >= self.exact:
+                self.ramp = None
 
     @invariant()
     def it_agrees(self) -> None:

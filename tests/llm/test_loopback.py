@@ -10,8 +10,11 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omega.testing import Fault, LoopbackLimits, LoopbackReply, LoopbackServer
+from omega.testing.loopback.limits import Slope
 
 
 def post(server: LoopbackServer, body: Any, path: str = "/v1/chat/completions") -> tuple[int, Any]:
@@ -347,3 +350,48 @@ def test_more_at_once_than_allowed_are_refused_and_room_comes_again() -> None:
         assert post(server, chat("third"))[0] == 200
         clients.pop().close()
         assert server.wait_until(lambda s: s.early_closes == 2).limited == 1
+
+
+def test_a_stream_that_is_cut_before_its_first_byte_has_no_end() -> None:
+    """It once had the end of an empty body: clients kept its connection for their next request,
+    which met the closing of it.
+    """
+    with LoopbackServer(faults=["cut:0"]) as server:
+        assert events_of(server, chat("x")) == ([""], "cut")
+
+
+@given(
+    gaps=st.lists(st.floats(0, 0.3), min_size=1, max_size=60),
+    growth=st.floats(1, 4),
+    floor=st.integers(1, 5),
+)
+def test_what_a_slope_lets_in_grows_no_faster_than_it_says(
+    gaps: list[float], growth: float, floor: int
+) -> None:
+    """And it always says truly how long to wait."""
+    slope, now_s, taken = Slope(growth, 0.1, floor), 0.0, []
+    for gap_s in gaps:
+        now_s += gap_s
+        for _ in range(3):  # once; and again where rounding has come in between
+            wait_s = slope.wait_s(now_s)
+            assert wait_s <= 0.1 + 1e-9
+            now_s += wait_s + 1e-9 if wait_s else 0.0
+        assert slope.wait_s(now_s) == 0.0
+        slope.take(now_s)
+        taken.append(now_s)
+        latest = [at_s for at_s in taken if at_s + 0.1 > now_s]
+        before = [at_s for at_s in taken if at_s + 0.1 <= now_s < at_s + 0.2]
+        assert len(latest) <= max(floor, int(growth * len(before)))
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_growing_too_fast_is_refused_in_the_vendors_own_words(path: str) -> None:
+    limits = LoopbackLimits(growth=2, growth_floor=3, growth_window_s=600)
+    with LoopbackServer(limits=limits) as server:
+        answers = [post(server, message("x"), path) for _ in range(4)]
+    assert [status for status, _ in answers] == [200, 200, 200, 429]
+    error = answers[-1][1]["error"]
+    if path.endswith("messages"):
+        assert error["details"]["error_code"] == "ramp_limit_exceeded"
+    else:
+        assert error["code"] == "slow_down"

@@ -9,7 +9,6 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +25,6 @@ from tests.llm.harness import (
     asked,
     checked,
     failed,
-    harness_of,
     run,
 )
 
@@ -43,25 +41,6 @@ TOOL = {
 }
 CANCELS = int(os.environ.get("OMEGA_CANCELS", "120"))
 IMAGE = "iVBORw0KGgo="
-
-
-@pytest.fixture(params=["scripted", "openai", "anthropic"])
-def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    with harness_of(request.param) as made:
-        yield made
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def vendor(request: pytest.FixtureRequest) -> Iterator[VendorHarness]:
-    with harness_of(request.param) as made:
-        assert isinstance(made, VendorHarness)
-        yield made
-
-
-@pytest.fixture(params=["whole", "streamed"])
-def how(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 def test_it_is_a_provider(harness: Harness) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,24 +21,10 @@ from tests.llm.harness import (
     VendorHarness,
     asked,
     checked,
-    harness_of,
     run,
 )
 
 STREAMS = int(os.environ.get("OMEGA_STREAMS", "10"))  # at once, cancelled at random moments
-
-
-@pytest.fixture(params=["scripted", "openai", "anthropic"])
-def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    with harness_of(request.param) as made:
-        yield made
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def vendor(request: pytest.FixtureRequest) -> Iterator[VendorHarness]:
-    with harness_of(request.param) as made:
-        assert isinstance(made, VendorHarness)
-        yield made
 
 
 def stream(harness: Harness, emit: Any, prompt: str = "p", **fields: Any) -> Any:

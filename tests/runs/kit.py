@@ -170,6 +170,9 @@ class World:
         made.define("note", note, effect="transactional")
         return made
 
+    def runs(self, store: Any) -> Any:
+        return self.host(store, "ask").runs
+
     def go(self, policy: Policy = "retry", at: int = 0, is_after: bool = False) -> Any:
         """Run it to its end, or until this process dies."""
         before = os.getcwd()

@@ -86,9 +86,10 @@ OWN: dict[str, str] = {
         unzip3 unzip4 unzip5 xcons zip
         """,
     "(omega llm)": """
-        as-data budget-left budget-spent image-data image-url llm-event llm.chat llm.error->table
-        llm.infer llm.reply->table llm.request->table llm.stats llm.stream llm.tokens llm.usage
-        make-tool stream-text stream-usage tool-loop tool-schema
+        as-data budget-left budget-spent cacheable image-data image-url llm-event llm.chat
+        llm.error->table llm.infer llm.reply->table llm.request->table llm.stats llm.stream
+        llm.tokens llm.usage make-tool stream-text stream-thinking stream-usage tool-loop
+        tool-schema
         """,
     "(omega mit)": """
         except-last-pair except-last-pair! fluid-let hash-table/get hash-table/put!

@@ -9,6 +9,7 @@ Source: https://docs.anthropic.com/en/api/messages, .../streaming, .../errors, .
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -52,6 +53,8 @@ KINDS: dict[str, tuple[str | None, str]] = {
     "tools": (None, "tools: this model does not support tools"),
     "images": (None, "messages.0.content.0: this model does not support images"),
 }
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+REDACTED = "loopback-redacted:"
 FINISH_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
@@ -123,13 +126,59 @@ def problem(body: Mapping[str, Any]) -> str | None:
         waiting = used
     if waiting:
         return f"`tool_use` ids were found without `tool_result` blocks: {', '.join(waiting)}"
-    return _tools_problem(body)
+    return _thinking_problem(body) or _tools_problem(body)
+
+
+def _thinking_problem(body: Mapping[str, Any]) -> str | None:
+    """What is wrong with thinking, when it is asked for."""
+    effort = (body.get("output_config") or {}).get("effort")
+    if effort not in (None, *EFFORTS):
+        return f"output_config.effort: Input should be one of {', '.join(EFFORTS)}"
+    if not thinks(body):
+        return None
+    budget = body["thinking"].get("budget_tokens")
+    if not isinstance(budget, int) or budget < 1024:
+        return "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
+    if budget >= body["max_tokens"]:
+        return "`max_tokens` must be greater than `thinking.budget_tokens`"
+    if body.get("temperature", 1) != 1:
+        return "`temperature` may only be set to 1 when thinking is enabled"
+    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        return "Thinking may not be enabled when tool_choice forces tool use."
+    *_, turn = (None, *(turn for turn in body["messages"] if turn["role"] == "assistant"))
+    content = turn["content"] if turn else None
+    blocks = content if isinstance(content, list) else []
+    is_asking = any(block["type"] == "tool_use" for block in blocks)
+    if is_asking and blocks[0]["type"] not in ("thinking", "redacted_thinking"):
+        return (
+            f"Expected `thinking` or `redacted_thinking`, but found `{blocks[0]['type']}`. When "
+            "`thinking` is enabled, a final `assistant` message must start with a thinking block"
+        )
+    return None
+
+
+def thinks(body: Mapping[str, Any]) -> bool:
+    return (body.get("thinking") or {}).get("type") == "enabled"
+
+
+def signature(text: str) -> str:
+    """What proves that the model has thought `text`."""
+    return hashlib.sha256(b"loopback" + text.encode()).hexdigest()
 
 
 def _block_problem(
     block: Mapping[str, Any], where: str, role: str, waiting: set[str], used: set[str]
 ) -> str | None:
     kind = block.get("type")
+    if kind in ("thinking", "redacted_thinking") and role == "assistant":
+        if kind == "thinking":
+            is_known = block.get("signature") == signature(str(block.get("thinking")))
+        else:
+            is_known = str(block.get("data")).startswith(REDACTED)
+        return None if is_known else f"{where}: Invalid `signature` in `{kind}` block"
+    marked = block.get("cache_control")
+    if marked is not None and marked.get("type") != "ephemeral":
+        return f"{where}.cache_control.type: Input should be 'ephemeral'"
     if kind == "text":
         return None if block.get("text") else f"{where}: text content blocks must be non-empty"
     if kind == "image":
@@ -187,7 +236,8 @@ def forced_tool(body: Mapping[str, Any]) -> str | None:
 
 
 def whole(call: LoopbackCall, reply: LoopbackReply, model: str, usage: Any) -> dict[str, Any]:
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
+    blocks = _thoughts(call, reply)
+    blocks += [{"type": "text", "text": reply.text}] if reply.text else []
     blocks += [_tool_use(call, at, *one) for at, one in enumerate(reply.tool_calls)]
     answer = {**_head(call, model), "content": blocks, **_stop(reply)}
     return answer if usage is None else {**answer, "usage": _usage(usage)}
@@ -200,6 +250,15 @@ def events(call: LoopbackCall, reply: LoopbackReply, model: str, usage: Any) -> 
         start["usage"] = {**_usage(usage), "output_tokens": 1}
     made = [{"type": "message_start", "message": start}]
     at = 0
+    for block in _thoughts(call, reply):
+        deltas: list[dict[str, Any]] = []
+        if block["type"] == "thinking":
+            parts = in_parts(block["thinking"])
+            deltas = [{"type": "thinking_delta", "thinking": part} for part in parts]
+            deltas.append({"type": "signature_delta", "signature": block["signature"]})
+            block = {"type": "thinking", "thinking": "", "signature": ""}
+        made += _block_events(at, block, deltas)
+        at += 1
     if reply.pieces:
         deltas = [{"type": "text_delta", "text": piece} for piece in reply.pieces]
         made += _block_events(at, {"type": "text", "text": ""}, deltas)
@@ -215,6 +274,16 @@ def events(call: LoopbackCall, reply: LoopbackReply, model: str, usage: Any) -> 
     if usage is not None:
         delta["usage"] = {"output_tokens": usage[1]}
     return [_event(event) for event in [*made, delta, {"type": "message_stop"}]]
+
+
+def _thoughts(call: LoopbackCall, reply: LoopbackReply) -> list[dict[str, Any]]:
+    """The blocks of thinking, when the request asks for it."""
+    text = reply.thinking
+    if text is None or not thinks(call.body):
+        return []
+    if reply.redacted:
+        return [{"type": "redacted_thinking", "data": REDACTED + signature(text)}]
+    return [{"type": "thinking", "thinking": text, "signature": signature(text)}]
 
 
 def _block_events(
@@ -259,6 +328,13 @@ def _tool_use(call: LoopbackCall, at: int, name: str, arguments: Any) -> dict[st
 
 def _usage(usage: tuple[int, ...]) -> dict[str, Any]:
     """The prompt's tokens without those from the cache, which are told apart."""
-    prompt, completion, *cached = usage
-    counts = {"input_tokens": prompt - sum(cached), "output_tokens": completion}
-    return {**counts, "cache_read_input_tokens": cached[0]} if cached else counts
+    prompt, completion, *parts = usage
+    cached, written, thought = (*parts, 0, 0, 0)[:3]
+    counts: dict[str, Any] = {"input_tokens": prompt - cached - written}
+    if cached:
+        counts["cache_read_input_tokens"] = cached
+    if written:
+        counts["cache_creation_input_tokens"] = written
+    if thought:
+        counts["output_tokens_details"] = {"thinking_tokens": thought}
+    return {**counts, "output_tokens": completion}

@@ -129,6 +129,8 @@ class Connection(asyncio.Protocol):
 
     async def send_part(self, part: bytes, bytes_per_s: float | None = None) -> None:
         """Write one part; waits until the client has taken most of what was written before."""
+        if not part:  # a chunk of no bytes is the end of a body
+            return
         await self._write(b"%x\r\n%b\r\n" % (len(part), part), bytes_per_s)
 
     async def end_stream(self, outcome: str) -> None:

@@ -7,6 +7,7 @@ says what time it is.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 
 RETRY_AFTER_FORMS = ("seconds", "fractional", "date", "ms")
@@ -17,9 +18,11 @@ class LoopbackLimits:
 
     requests_per_s, burst: a token bucket, full at the start; None: no such limit. tokens_per_s,
     token_burst: the same for tokens, of which a request takes what its answer's usage is.
-    concurrency: requests being answered at once. retry_after: the form of the 429's Retry-After:
-    "seconds" (whole, rounded up), "fractional", "date", "ms" (`retry-after-ms`), "all" (by turns),
-    or None.
+    concurrency: requests being answered at once. growth: in a window of growth_window_s at most
+    this many times the requests that came in the window before, and growth_floor of them always:
+    a limit of the increase, that none of the others can stand for. retry_after: the form of the
+    429's Retry-After: "seconds" (whole, rounded up), "fractional", "date", "ms"
+    (`retry-after-ms`), "all" (by turns), or None.
     """
 
     def __init__(
@@ -30,6 +33,9 @@ class LoopbackLimits:
         tokens_per_s: float | None = None,
         token_burst: int = 1000,
         concurrency: int | None = None,
+        growth: float | None = None,
+        growth_window_s: float = 0.1,
+        growth_floor: int = 1,
         retry_after: str | None = "fractional",
     ) -> None:
         if retry_after not in (*RETRY_AFTER_FORMS, "all", None):
@@ -39,6 +45,8 @@ class LoopbackLimits:
         self.tokens_per_s = tokens_per_s
         self.token_burst = token_burst
         self.concurrency = concurrency
+        self.growth = growth
+        self.growth_window_s, self.growth_floor = growth_window_s, growth_floor
         self.retry_after = retry_after
 
 
@@ -67,8 +75,33 @@ class Bucket:
         return (self.size - self.level(now_s)) / self.per_s
 
 
+class Slope:
+    """How fast requests may become more: a window that slides, beside the one before it."""
+
+    def __init__(self, growth: float, window_s: float, floor: int) -> None:
+        self.growth, self.window_s, self.floor = growth, window_s, floor
+        self._taken_s: deque[float] = deque()  # when, in the last two windows
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until one more may come, if no other does; 0.0: now."""
+        while self._taken_s and self._taken_s[0] + 2 * self.window_s <= now_s:
+            self._taken_s.popleft()
+        moments = [at_s + self.window_s for at_s in self._taken_s]  # when there is room again
+        later = (at_s for at_s in moments if at_s > now_s and self._has_room(at_s))
+        return 0.0 if self._has_room(now_s) else next(later) - now_s
+
+    def _has_room(self, now_s: float) -> bool:
+        window_s = self.window_s
+        latest = sum(at_s + window_s > now_s for at_s in self._taken_s)
+        before = sum(at_s + 2 * window_s > now_s for at_s in self._taken_s) - latest
+        return latest < max(self.floor, int(self.growth * before))
+
+    def take(self, now_s: float) -> None:
+        self._taken_s.append(now_s)
+
+
 class Refusal:
-    """Why a request is answered 429. kind: "concurrency" or "rate"."""
+    """Why a request is answered 429. kind: "concurrency", "rate" or "slope"."""
 
     def __init__(self, kind: str, headers: dict[str, str]) -> None:
         self.kind, self.headers = kind, headers
@@ -85,6 +118,9 @@ class Limiter:
             self.requests = Bucket(limits.requests_per_s, limits.burst)
         if limits.tokens_per_s is not None:
             self.tokens = Bucket(limits.tokens_per_s, limits.token_burst)
+        self.slope: Slope | None = None
+        if limits.growth is not None:
+            self.slope = Slope(limits.growth, limits.growth_window_s, limits.growth_floor)
         self._date = date
         self._refused = 0
         self._in_flight = 0
@@ -99,10 +135,15 @@ class Limiter:
             wait_s = max(wait_s, self.tokens.wait_s(tokens, now_s))
         if wait_s > 0:
             return Refusal("rate", self._retry_after(wait_s))
+        wait_s = 0.0 if self.slope is None else self.slope.wait_s(now_s)
+        if wait_s > 0:
+            return Refusal("slope", self._retry_after(wait_s))
         if self.requests is not None:
             self.requests.take(1.0, now_s)
         if self.tokens is not None:
             self.tokens.take(tokens, now_s)
+        if self.slope is not None:
+            self.slope.take(now_s)
         self._in_flight += 1
         return None
 

@@ -45,6 +45,7 @@ KINDS: dict[str, tuple[str, str | None, str]] = {
     "tools": ("invalid_request_error", None, "tools is not supported with this model"),
     "images": ("invalid_request_error", None, "image_url is not supported by this model"),
 }
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 STATUS_TYPES = {429: ("requests", "rate_limit_exceeded"), 401: KINDS["key"][:2]}
 
 
@@ -101,6 +102,8 @@ def problem(body: Mapping[str, Any]) -> str | None:
         return "expected an object with messages"
     if not isinstance(body.get("model"), str):
         return "you must provide a model parameter"
+    if body.get("reasoning_effort") not in (None, *EFFORTS):
+        return f"Invalid value: {body['reasoning_effort']!r}: reasoning_effort"
     if body.get("stream_options") is not None and not body.get("stream"):
         return "The 'stream_options' parameter is only allowed when 'stream' is enabled."
     waiting: list[str] = []  # ids of tool calls without an answer
@@ -189,6 +192,8 @@ def whole(call: LoopbackCall, reply: LoopbackReply, model: str, usage: Any) -> d
     message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None}
     if reply.refusal is not None:
         message.update(content=None, refusal=reply.refusal)
+    if reply.thinking:  # as DeepSeek and vLLM show it; OpenAI itself does not
+        message["reasoning_content"] = reply.thinking
     if reply.tool_calls:
         message["content"] = reply.text or None
         message["tool_calls"] = [_tool_call(call, at, *one) for at, one in _numbered(reply)]
@@ -212,6 +217,7 @@ def events(call: LoopbackCall, reply: LoopbackReply, model: str, usage: Any) -> 
         "model": model,
     }
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "", "refusal": None}]
+    deltas += [{"reasoning_content": part} for part in in_parts(reply.thinking or "")]
     deltas += [{"content": piece} for piece in reply.pieces]
     if reply.refusal is not None:
         deltas += [{"refusal": piece} for piece in in_parts(reply.refusal)]
@@ -261,12 +267,15 @@ def _finish_reason(reply: LoopbackReply) -> str:
 
 
 def _usage(usage: tuple[int, ...]) -> dict[str, Any]:
-    prompt, completion, *cached = usage
+    prompt, completion, *parts = usage
+    cached, written, thought = (*parts, 0, 0, 0)[:3]
     counts: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
-    if cached:
-        counts["prompt_tokens_details"] = {"cached_tokens": cached[0]}
+    if cached or written:
+        counts["prompt_tokens_details"] = {"cached_tokens": cached, "cache_write_tokens": written}
+    if thought:
+        counts["completion_tokens_details"] = {"reasoning_tokens": thought}
     return counts

@@ -16,8 +16,10 @@ class LoopbackReply:
 
     tool_calls: (name, arguments) pairs, the arguments a mapping, or a text that is sent as it is.
     finish_reason: the vendor's word; None: the usual one. usage: (prompt tokens, completion
-    tokens), and as a third those of the prompt read from the cache; None: the server's. refusal:
-    the model will not answer, in these words. pieces: the text as it is streamed; None: by words.
+    tokens), then those of the prompt read from the cache, those written to it, and those of the
+    completion that are thinking; None: the server's. refusal: the model will not answer, in these
+    words. thinking: what the model thinks first, if it is asked to; with `redacted` nobody may read
+    it. pieces: the text as it is streamed; None: by words.
     headers: of the answer.
     """
 
@@ -29,6 +31,8 @@ class LoopbackReply:
         finish_reason: str | None = None,
         usage: tuple[int, ...] | None = None,
         refusal: str | None = None,
+        thinking: str | None = None,
+        redacted: bool = False,
         pieces: Iterable[str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -37,6 +41,7 @@ class LoopbackReply:
         self.finish_reason = finish_reason
         self.usage = usage
         self.refusal = refusal
+        self.thinking, self.redacted = thinking, redacted
         self.pieces = words(text) if pieces is None else list(pieces)
         self.headers = dict(headers or {})
 

@@ -26,6 +26,7 @@ from omega.testing.loopback.replies import LoopbackReply
 
 STARTED_WITHIN_S = 10.0
 BACKLOG = 1024
+ACCEPT_TURNS = 4  # of the loop, within which a client that was let in has its connection
 
 Reply = str | LoopbackReply
 Faults = Iterable[Fault | str | None] | Callable[[LoopbackCall], Fault | str | None]
@@ -194,8 +195,10 @@ class LoopbackServer:
         self._listening.set()
         await self._stop.wait()
         server.close()
-        for connection in list(self._connections):
-            connection.abort()
+        for _ in range(ACCEPT_TURNS):
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)
         while self._connections:  # connection_lost comes with the loop's next turn
             await asyncio.sleep(0)
         await server.wait_closed()
