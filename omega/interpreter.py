@@ -533,15 +533,15 @@ class Interpreter(DurableHost):
     def _end_session(self) -> None:
         self.calls.close()
         try:
-            self.flush_ports()
+            self.close_ports()
         finally:
             if self.session is not None:
                 self.session.close()
 
-    def flush_ports(self) -> None:
+    def close_ports(self) -> None:
         """Write what ports that were not closed hold back. Raises LispFileError. `close` does."""
         if self.session is None or self.session.failure is None:  # else somebody else goes on
-            unflushed(self.runtime).flush()
+            unflushed(self.runtime).close()
 
     def leaks(self) -> list[OmegaError]:
         """What `close` would leave behind now, as warnings; it warns nobody who has asked."""

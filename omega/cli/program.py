@@ -493,7 +493,7 @@ class _Run:
         if any(external.function is not None for external in scheduler.externals):
             scheduler.cancel_all("the end of the program", "host")
             scheduler.run_until(lambda: scheduler.live == 0)
-            self.interpreter.flush_ports()
+            self.interpreter.close_ports()
         else:
             self.interpreter.close()
 

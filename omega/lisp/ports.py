@@ -78,12 +78,14 @@ class Unflushed:
     def forget(self, port: TextOutput | BytesOutput) -> None:
         self._ports.pop(port, None)
 
-    def flush(self) -> None:
-        """Write all of it. Raises what the first one raised that could not be written."""
+    def close(self) -> None:
+        """Write all of it: these ports are closed. Raises what the first one raised that could not
+        be written.
+        """
         failure: Exception | None = None
         for port in list(self._ports):
             try:
-                port.flush()
+                port.close()
             except Exception as error:
                 failure = failure or error
         if failure is not None:
