@@ -44,6 +44,7 @@ from omega.limits import HOW_TO_RAISE, Limits, advise
 from omega.lisp.conditions import NATIVE_DEPTH_HINT
 from omega.lisp.evaluator import Evaluator
 from omega.lisp.host import Dynamics
+from omega.lisp.ports import unflushed
 from omega.lisp.procedure import Procedure, Seam
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider
@@ -531,8 +532,16 @@ class Interpreter(DurableHost):
 
     def _end_session(self) -> None:
         self.calls.close()
-        if self.session is not None:
-            self.session.close()
+        try:
+            self.close_ports()
+        finally:
+            if self.session is not None:
+                self.session.close()
+
+    def close_ports(self) -> None:
+        """Write what ports that were not closed hold back. Raises LispFileError. `close` does."""
+        if self.session is None or self.session.failure is None:  # else somebody else goes on
+            unflushed(self.runtime).close()
 
     def leaks(self) -> list[OmegaError]:
         """What `close` would leave behind now, as warnings; it warns nobody who has asked."""

@@ -18,8 +18,9 @@ def replay(path: str, *, output: Any = None) -> Interpreter:
     Raises LispFileError and HostError for what is no tape; from then on ReplayDivergence when
     something differs, and TapeEnded where the tape of a run ends that was killed.
     """
-    from omega.tape import Replay, TapeReader
+    from omega.runs.exported import replay_of
+    from omega.tape import TapeReader
     from omega.tape.session import arguments_of
 
     tape = TapeReader(path)
-    return Interpreter(**arguments_of(tape.header), output=output, session=Replay(tape))
+    return Interpreter(**arguments_of(tape.header), output=output, session=replay_of(tape))

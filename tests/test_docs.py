@@ -332,9 +332,9 @@ def help_text(*words: str) -> str:
 def test_every_command_and_option_is_documented_and_the_other_way_round() -> None:
     sections = headed("docs/cli.md")
     commands = re.findall(
-        r"^  ([a-z]+)\b", help_text().split("commands:")[1].split("\n\n")[0], re.M
+        r"^  ([a-z-]+)\b", help_text().split("commands:")[1].split("\n\n")[0], re.M
     )
-    titles = {m[1]: body for t, body in sections.items() if (m := re.match(r"`omega ([a-z]+)", t))}
+    titles = {m[1]: body for t, body in sections.items() if (m := re.match(r"`omega ([a-z-]+)", t))}
     assert sorted(titles) == sorted(commands)
     shared = re.findall(r"^\| `(--[^`]+)`", sections["Options of a program"], re.M)
     for command in commands:

@@ -133,6 +133,10 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     r"os\.(system|popen|exec\w*|spawn\w*|fork)|subprocess\.\w+": ("the effect door", {}),
+    r"asyncio\.create_subprocess_\w+": (
+        "the effect door",
+        {"omega.cli.serve": "each run has a process: one that crashes hurts no other"},
+    ),
 }
 
 # Module-level collections and globals that change after import.

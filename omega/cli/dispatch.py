@@ -13,12 +13,14 @@ from typing import Any
 from omega import __version__
 from omega.cli import terminal
 from omega.cli.options import (
+    DATA_AS_JSON,
     DIAGNOSTICS,
     DURABLE_OPTIONS,
     EVENTS,
     HOST_TRACEBACK,
     JSON,
     LOAD_PATH,
+    MANAGING_OPTIONS,
     NO_OPT,
     NO_PROGRESS,
     PROGRAM_OPTIONS,
@@ -26,8 +28,11 @@ from omega.cli.options import (
     REPLAY_OPTIONS,
     RUNNING_OPTIONS,
     SCHEDULE_OPTIONS,
+    SERVING_OPTIONS,
     STATS,
+    STORE,
     TRACE,
+    WHO,
     Command,
     Option,
     help_of,
@@ -40,6 +45,8 @@ from omega.errors import LispFileError, OmegaBug, OmegaError
 
 OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 STOPPED = 75  # a durable run goes no further now: try again later, as sysexits.h has it
+
+OF_RUNS = ("runs", "signal", "serve-runs", "doctor")
 
 # The options of programs that tests have as well.
 TEST_OPTIONS = frozenset(
@@ -76,6 +83,62 @@ COMMANDS = (
             HOST_TRACEBACK,
         ),
         "durable",
+    ),
+    Command(
+        "runs",
+        "ACTION [RUN] [...]",
+        "look at durable runs, settle what became of their effects, keep their store\n\n"
+        "  list                 the runs there are, the newest first\n"
+        "  show RUN             everything about a run\n"
+        "  journal RUN          what it got from outside, a fact a line, in words\n"
+        "  cost RUN             its effects, tokens and money by kind\n"
+        "  resolve RUN [NUMBER...]  say what became of effects whose end nobody knows: --retry,\n"
+        "                       --fail or --reply TEXT; without one of these, show them\n"
+        "  cancel RUN           end a run that nobody works on\n"
+        "  export RUN FILE      write a tape that omega replay replays\n"
+        "  prune                delete runs that ended long ago: --older-than DAYS\n"
+        "  check                whether the store is whole\n"
+        "  backup FILE          a copy of the store, also while it is in use\n"
+        "  restore FILE         make the store what it was when the copy was made\n\n"
+        "RUN is the id of a run, or how it begins. Options may stand anywhere.",
+        (*MANAGING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
+        "runs",
+    ),
+    Command(
+        "signal",
+        "RUN NAME [VALUE]",
+        "leave a message for a durable run: what (wait-signal NAME) in it gives\n\n"
+        "VALUE is JSON, or else a text; null when it is left out. Whether the run is running,\n"
+        "parked or not begun, it gets each message once, in the order in which they came. Sent\n"
+        "again with the same --key, a message is the same one.",
+        (
+            STORE,
+            Option("key", "TEXT", "what makes it the same message when it is sent again"),
+            WHO,
+            DATA_AS_JSON,
+            DIAGNOSTICS,
+            HOST_TRACEBACK,
+        ),
+        "signals",
+    ),
+    Command(
+        "serve-runs",
+        "",
+        "go on with the runs of a store whenever they are due, until Ctrl-C\n\n"
+        "Due are runs that are pending, that wait for a time or a signal which has come, or whose\n"
+        "process has died. Each goes on in a process of its own, by omega resume. What happens is\n"
+        "told on standard error, a line each. At Ctrl-C or SIGTERM no more are begun, and those\n"
+        "that run are stopped where they can go on from, which is waited for.",
+        (*SERVING_OPTIONS, *RUNNING_OPTIONS, DATA_AS_JSON, DIAGNOSTICS, HOST_TRACEBACK),
+        "serve",
+    ),
+    Command(
+        "doctor",
+        "",
+        "tell what may go wrong with durable runs on this machine\n\n"
+        "Exit code 0 when nothing is wrong, 1 when something is.",
+        (STORE, DATA_AS_JSON, DIAGNOSTICS, HOST_TRACEBACK),
+        "doctor",
     ),
     Command(
         "replay",
@@ -178,6 +241,8 @@ def run(words: list[str]) -> int:
 def _wants_json(words: list[str]) -> bool:
     """Whether a command line asks for it that may not be one."""
     option = f"--{DIAGNOSTICS.name}"
+    if words and words[0] in OF_RUNS and f"--{DATA_AS_JSON.name}" in words:
+        return True
     return f"{option}={JSON}" in words or (option, JSON) in pairwise(words)
 
 

@@ -7,6 +7,7 @@ Refuses: how a program runs (program.py), how it goes on (omega/runs).
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
@@ -15,7 +16,7 @@ from omega.errors import HostError, LispFileError
 
 if TYPE_CHECKING:
     from omega.durable.records import RunRecord
-    from omega.durable.store import Store
+    from omega.durable.sqlite import SQLiteStore
 
 STORE_FILE = "omega-runs.db"
 STORE_VARIABLE = "OMEGA_STORE"
@@ -28,8 +29,10 @@ def store_path(given: dict[str, Any]) -> str:
     return str(given.get("store") or os.environ.get(STORE_VARIABLE) or STORE_FILE)
 
 
-def open_store(given: dict[str, Any], *, is_new: bool = False) -> Store:
-    """The store that the options name. is_new: one that is not there is made."""
+def open_store(given: dict[str, Any], *, is_new: bool = False) -> SQLiteStore:
+    """The store that the options name. is_new: one that is not there is made. It is to be closed:
+    what was written is in the file alone then, and in no log beside it.
+    """
     from omega.durable.sqlite import SQLiteStore
 
     path = store_path(given)
@@ -64,10 +67,10 @@ def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> 
         command={"given": kept},
         folder=os.getcwd(),
     )
-    store = open_store(given, is_new=True)
-    session = DurableSession(store, settings_of(given), new=new, on_begin=_say_begun)
-    status = run_program(given, text, file, arguments, session=session)
-    return _go_on(given, store, store.run(new.id)) if session.continues else status
+    with closing(open_store(given, is_new=True)) as store:
+        session = DurableSession(store, settings_of(given), new=new, on_begin=_say_begun)
+        status = run_program(given, text, file, arguments, session=session)
+        return _go_on(given, store, store.run(new.id)) if session.continues else status
 
 
 def _say_begun(run: str) -> None:
@@ -78,9 +81,12 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     """`omega resume RUN`."""
     if len(arguments) != 1:
         raise usage("resume needs a RUN", "omega runs list shows which there are")
+    with closing(open_store(given)) as store:
+        return _resume(given, store, arguments[0])
 
-    store = open_store(given)
-    record = store.find(arguments[0])
+
+def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
+    record = store.find(run)
     command = record.header.get("command")
     if record.outcome is not None:
         terminal.say(f"run {record.id} has ended: {ending(record)}")
@@ -94,7 +100,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     return _go_on(given, store, record)
 
 
-def _go_on(given: dict[str, Any], store: Store, record: RunRecord) -> int:
+def _go_on(given: dict[str, Any], store: SQLiteStore, record: RunRecord) -> int:
     """Go on with a run, through all its incarnations; the exit status."""
     from omega.cli.program import run_program
     from omega.runs.session import DurableSession, program_of

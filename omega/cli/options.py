@@ -150,6 +150,15 @@ def unknown(text: str) -> str:
     return text
 
 
+def states(text: str) -> list[str]:
+    from omega.durable.states import STATES
+
+    found = names(text)
+    if not set(STATES).issuperset(found):
+        raise ValueError
+    return found
+
+
 def run_id(text: str) -> str:
     import re
 
@@ -159,8 +168,10 @@ def run_id(text: str) -> str:
 
 
 _WANTED = {
-    seconds_or_none: "a number of seconds from 0 on",
+    seconds_or_none: "a number from 0 on",
     unknown: "ask, retry or fail",
+    states: "pending, running, suspended, blocked, completed, failed or cancelled, or several,"
+    " separated by commas",
     run_id: "letters, digits, dots, dashes and underscores, 100 at most",
     faults: "llm, host or files, or several, separated by commas",
     strategy: "mixed, random, pct or systematic",
@@ -310,6 +321,46 @@ DURABLE_OPTIONS = (
     *RUNNING_OPTIONS,
 )
 
+DATA_AS_JSON = Option(
+    "json",
+    None,
+    "for other programs: what is shown, and errors, as lines of JSON",
+)
+WHO = Option("who", "NAME", "who says so (default: the user at this machine)")
+
+# The actions of `omega runs` say which of them each takes.
+MANAGING_OPTIONS = (
+    STORE,
+    Option("state", "STATES", "list: only runs in one of these states", states),
+    Option("name", "NAME", "list: only runs of that name, which is mostly their program's", str),
+    Option("limit", "N", "list: so many at most, the newest first (default 100)", whole),
+    Option("raw", None, "journal: the facts as they are kept"),
+    Option("retry", None, "resolve: the effect is made again; it may be paid twice"),
+    Option("fail", None, "resolve: the program gets an error, unknown-outcome"),
+    Option("reply", "TEXT", "resolve: this is what it has answered; of a function, JSON or a text"),
+    WHO,
+    Option("reason", "TEXT", "cancel: why"),
+    Option(
+        "older-than",
+        "DAYS",
+        "prune: delete runs that ended so many days ago or earlier; their journals are gone then",
+        seconds_or_none,
+    ),
+    Option("replace", None, "restore: although there is a store, which is lost"),
+    DATA_AS_JSON,
+)
+
+SERVING_OPTIONS = (
+    Option("poll", "SECONDS", "between two looks for what is due (default 1)", seconds),
+    Option("once", None, "end when nothing is due any more"),
+    Option("max", "N", "runs at once, each in a process of its own (default 1)", whole),
+    Option(
+        "output",
+        "FOLDER",
+        "what runs write goes to files there, a file for each run (default: STORE.output)",
+    ),
+)
+
 REPLAY_OPTIONS = (
     Option(
         "break",
@@ -432,6 +483,21 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[
             hint = f"omega {command.name} --help tells what it is for"
             raise usage(f"--{name} takes {wanted}, got {value!r}", hint) from None
     return given, list(words[at:])
+
+
+def parse_anywhere(
+    command: Command, given: dict[str, Any], arguments: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """As parse, whose result is given; but options may stand between the arguments as well."""
+    words: list[str] = []
+    left = list(arguments)
+    while left:
+        words.append(left[0])
+        if left[1:2] == ["--"]:
+            return given, words + left[2:]
+        more, left = parse(command, left[1:])
+        given.update(more)
+    return given, words
 
 
 def _is_option(word: str) -> bool:

@@ -25,6 +25,7 @@ from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, STOPPED
 from omega.cli.interrupts import Interrupts, leave_now
 from omega.cli.models import budget_of, models_of
 from omega.cli.options import JSON
+from omega.cli.seen_files import SeenFile
 from omega.concurrency import SchedulerConfig
 from omega.concurrency.clock import now_us
 from omega.effects import Grants
@@ -149,7 +150,7 @@ class _Run:
         self.interpreter.on_exit = self._leave_main
         self.interpreter.on_emergency = self._leave_at_once
         self.warnings: list[OmegaError] = []  # held back, see above
-        self.seen: list[_SeenFile] = []  # what --events and --trace write
+        self.seen: list[SeenFile] = []  # what --events and --trace write
 
     # ------------------------------------------------------------------ from start to end
 
@@ -273,7 +274,10 @@ class _Run:
             return status  # nothing of it may go on
         self._warn()  # unless it was done, with what failed
         self._tell_leaks(status)
-        self._end_tasks()
+        try:
+            self._end_tasks()
+        except LispFileError as error:
+            status = status or self._failed(error)
         if self.interpreter.exit_status is not None:
             status = self.interpreter.exit_status
         try:
@@ -489,6 +493,7 @@ class _Run:
         if any(external.function is not None for external in scheduler.externals):
             scheduler.cancel_all("the end of the program", "host")
             scheduler.run_until(lambda: scheduler.live == 0)
+            self.interpreter.close_ports()
         else:
             self.interpreter.close()
 
@@ -499,56 +504,18 @@ class _Run:
         if "events" in self.given:
             from omega.concurrency import EventWriter
 
-            self.seen.append(_SeenFile(self.given["events"]))
+            self.seen.append(SeenFile(self.given["events"]))
             listeners.append(EventWriter(self.seen[-1]))
         if "trace" in self.given:
             from omega.concurrency.tracing import TraceWriter
 
-            self.seen.append(_SeenFile(self.given["trace"]))
+            self.seen.append(SeenFile(self.given["trace"]))
             writer = TraceWriter(self.seen[-1], self.scheduler.driver.shown_us)
             self.seen[-1].finish = writer.close
             listeners.append(writer)
 
     def _stats(self) -> str:
         return stats_text(self.interpreter, now_us() / 1e6 - self.began_s)
-
-
-class _SeenFile:
-    """The file of --events or --trace. Trouble with it never reaches the scheduler: `lost` tells of
-    it. finish: called before it is closed.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.finish: Callable[[], None] = lambda: None
-        self.lost: LispFileError | None = None
-        try:
-            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115
-        except (OSError, ValueError) as error:
-            raise self._failure(error) from None
-
-    def write(self, text: str) -> None:
-        self._try(lambda: self._file.write(text))
-
-    def close(self) -> None:
-        """Write what is left. What comes later is no part of it."""
-        self.finish()
-        self._try(self._file.close)
-
-    def _try(self, act: Callable[[], object]) -> None:
-        if self.lost is not None or self._file.closed:
-            return
-        try:
-            act()
-        except OSError as error:
-            self.lost = self._failure(error)
-
-    def _failure(self, error: Exception) -> LispFileError:
-        reason = getattr(error, "strerror", None) or str(error)
-        return LispFileError(
-            f"cannot write {self._path}: {reason.lower()}",
-            hint="name a file that can be written, in a directory that exists",
-        )
 
 
 def stats_text(interpreter: Interpreter, took_s: float) -> str:

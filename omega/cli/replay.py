@@ -19,7 +19,8 @@ OF_COMMAND = ("record", "llm", *OWN)
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     given, path = _given(given, arguments)
     from omega.cli.program import run_program
-    from omega.tape import Replay, TapeReader
+    from omega.runs.exported import replay_of
+    from omega.tape import TapeReader
 
     tape = TapeReader(path)
     command = tape.header.get("command")
@@ -31,11 +32,11 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         )
     breaks = given.get("break")
     if breaks is None:
-        session = Replay(tape)
+        session = replay_of(tape)
     else:
         from omega.cli.stepping import SteppingScheduler
 
-        session = Replay(tape, SteppingScheduler)
+        session = replay_of(tape, SteppingScheduler)
     session.takes_any_text = "program" in given
     text = _text(given, tape)
     options = {k: v for k, v in command["given"].items() if k not in OF_COMMAND}

@@ -1,7 +1,8 @@
 """Ports: where text and bytes come from and go to (R7RS 6.13).
 
 Owns: TextInput, TextOutput, BytesInput, BytesOutput: buffering, line counting, the output limit;
-and how ports reach the outside, which is the effect door alone.
+what is still in a buffer when the program ends (`Unflushed`); and how ports reach the outside,
+which is the effect door alone.
 Refuses: opening a file or touching stdin itself. Handlers of these effects do, and are implemented
 by the assembly:
 
@@ -31,6 +32,7 @@ from omega.lisp.numbers import Charge, free
 CHUNK = 65_536  # characters or bytes asked of a handle at once
 _LINE_END = re.compile(r"\r\n?|\n")
 _DROP_AFTER = 1_000_000  # characters read before the front of a buffer is dropped
+UNFLUSHED_MAX = 64  # ports that hold something back; the eldest is written then
 
 
 class InputHandle(Protocol):
@@ -56,6 +58,38 @@ class Meter:
         self.used += size
         if allowed is not None and self.used > allowed:
             raise LimitExceeded("output", self.used, allowed, "bytes")
+
+
+class Unflushed:
+    """Ports that hold back something for a file, the eldest first. They are kept from the collector
+    until it is written, even when the program has forgotten them.
+    """
+
+    __slots__ = ("_ports",)
+
+    def __init__(self) -> None:
+        self._ports: dict[TextOutput | BytesOutput, None] = {}
+
+    def note(self, port: TextOutput | BytesOutput) -> None:
+        self._ports[port] = None
+        if len(self._ports) > UNFLUSHED_MAX:  # each keeps a file open
+            next(iter(self._ports)).flush()
+
+    def forget(self, port: TextOutput | BytesOutput) -> None:
+        self._ports.pop(port, None)
+
+    def close(self) -> None:
+        """Write all of it: these ports are closed. Raises what the first one raised that could not
+        be written.
+        """
+        failure: Exception | None = None
+        for port in list(self._ports):
+            try:
+                port.close()
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
 
 class Port:
@@ -241,7 +275,7 @@ class TextOutput(Port):
     latter.
     """
 
-    __slots__ = ("_handle", "_parts", "_size", "_write", "meter")
+    __slots__ = ("_handle", "_parts", "_size", "_unflushed", "_write", "meter")
     lisp_type = "output-port"
 
     def __init__(
@@ -250,8 +284,10 @@ class TextOutput(Port):
         write: Callable[[str], Any] | None = None,
         handle: OutputHandle | None = None,
         meter: Meter | None = None,
+        unflushed: Unflushed | None = None,
     ) -> None:
         super().__init__(name)
+        self._unflushed = unflushed
         self._parts: list[str] = []
         self._size = 0
         self._write = write
@@ -280,6 +316,8 @@ class TextOutput(Port):
         if self._write is not None:
             self._write(text)
             return
+        if not self._parts and self._unflushed is not None:
+            self._unflushed.note(self)
         self._parts.append(text)
         if self._size >= CHUNK:
             self.flush()
@@ -299,6 +337,8 @@ class TextOutput(Port):
 
     def flush(self) -> None:
         if self._handle is not None:
+            if self._unflushed is not None:
+                self._unflushed.forget(self)
             if self._parts:
                 text, self._parts, self._size = "".join(self._parts), [], 0
                 self._handle.write(text)
@@ -380,7 +420,7 @@ class BytesInput(Port):
 class BytesOutput(Port):
     """Bytes to a bytevector, or to a handle."""
 
-    __slots__ = ("_data", "_handle", "meter")
+    __slots__ = ("_data", "_handle", "_unflushed", "meter")
     lisp_type = "binary-output-port"
     is_textual = False
 
@@ -389,8 +429,10 @@ class BytesOutput(Port):
         name: str = "bytevector port",
         handle: OutputHandle | None = None,
         meter: Meter | None = None,
+        unflushed: Unflushed | None = None,
     ) -> None:
         super().__init__(name)
+        self._unflushed = unflushed
         self._data = bytearray()
         self._handle = handle
         self.meter = meter or Meter()
@@ -401,6 +443,8 @@ class BytesOutput(Port):
             self.meter.count(len(data), limits.output_bytes)
         elif limits.alloc_items is not None and len(self._data) + len(data) > limits.alloc_items:
             raise LimitExceeded("size", len(self._data) + len(data), limits.alloc_items, "bytes")
+        if self._unflushed is not None and data and not self._data:
+            self._unflushed.note(self)
         self._data += data
         if self._handle is not None and len(self._data) >= CHUNK:
             self.flush()
@@ -415,6 +459,8 @@ class BytesOutput(Port):
 
     def flush(self) -> None:
         if self._handle is not None:
+            if self._unflushed is not None:
+                self._unflushed.forget(self)
             if self._data:
                 data, self._data = bytes(self._data), bytearray()
                 self._handle.write(data)
@@ -434,6 +480,14 @@ def output_meter(rt: Any) -> Meter:
     if meter is None:
         meter = rt.output_meter = Meter()
     return meter
+
+
+def unflushed(rt: Any) -> Unflushed:
+    """The ports of a runtime that hold back something for a file."""
+    found: Unflushed | None = getattr(rt, "unflushed", None)
+    if found is None:
+        found = rt.unflushed = Unflushed()
+    return found
 
 
 def standard_input(rt: Any) -> TextInput:
@@ -468,5 +522,5 @@ def open_output(
     handle = rt.perform("file.open-write", path, append, binary)
     meter = output_meter(rt)
     if binary:
-        return BytesOutput(path, handle, meter)
-    return TextOutput(path, handle=handle, meter=meter)
+        return BytesOutput(path, handle, meter, unflushed(rt))
+    return TextOutput(path, handle=handle, meter=meter, unflushed=unflushed(rt))

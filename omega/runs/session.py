@@ -36,6 +36,7 @@ from omega.tape.session import settings_of, watch_files
 
 TTL_US = 30_000_000  # of a lease
 PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
+SOON_S = 0.01
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # without letters that look like digits
 
 
@@ -174,7 +175,8 @@ class DurableSession:
             lambda: resuming is None or resuming.is_live(),
         )
         self._unknown = Unknown(
-            self.store, self.run, self.settings.unknown, self.settings.reconcile
+            *(self.store, self.run, self.settings.unknown, self.settings.reconcile),
+            stopped=self._writer.lease.epoch - 1,
         )
         self.tap.door, self.tap.settle = interpreter.door, self._unknown.effect
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
@@ -224,10 +226,19 @@ class DurableSession:
         after_s = self.settings.park_after_s
         if after_s is None:
             return LOOK_S
+        if when_us is None and not self._live.scheduler.externals:
+            return LOOK_S  # it waits for nothing: it is about to end
         after_us = round(after_s * 1_000_000)
         if idle_us >= after_us and (when_us is None or when_us - self._live.shown_us() > after_us):
-            raise self._parked(when_us)
-        return max(0.01, min(LOOK_S, (after_us - idle_us) / 1e6))
+            if not self._has_message():
+                raise self._parked(when_us)
+            return SOON_S  # its coroutine has not looked yet
+        return max(SOON_S, min(LOOK_S, (after_us - idle_us) / 1e6))
+
+    def _has_message(self) -> bool:
+        """Whether a message has come that is waited for."""
+        names = self._waited_for()
+        return any(signal.name in names for signal in self.store.signals(self.run))
 
     def _parked(self, when_us: int | None) -> RunStopped:
         names = self._waited_for()
@@ -302,7 +313,9 @@ class DurableSession:
         self._writer.is_over = True
 
     def end(self, status: int | None = None, outcome: Any = None) -> int | None:
-        """The run is over. status: the exit code of a program."""
+        """The run is over. status: the exit code of a program. Raises ReplayDivergence when it did
+        less than its journal tells.
+        """
         if self._writer.is_over or self.failure is not None:
             return status
         if self._continuation is not None:
@@ -311,6 +324,13 @@ class DurableSession:
         state = "completed" if not status else "failed"
         reason = None if state == "completed" else f"exit code {status}"
         told = {"status": status or 0} if outcome is None else outcome
+        if self._resuming is not None and not self._resuming.is_live():
+            assert self._reader is not None
+            error = self._reader.left_over()
+            self._resuming.current().failure = error
+            self.stopped()
+            raise error
+        self._live.arrived("end", status or 0)
         self._writer.commit(Change(state, reason=reason, outcome=told))
         self._writer.is_over = True
         return status

@@ -188,6 +188,8 @@ class DurableTap:
     def close(self) -> None:
         """The run has stopped, or ended, in this process."""
         for output in self._outputs:
+            if not self.is_over:
+                output.sync()
             output.drop()
 
     def go_on(self) -> None:

@@ -1,7 +1,7 @@
 """What becomes of calls and effects whose process died before it kept what came of them.
 
 Owns: `Policy`, `Unknown`: asking a person, making them again, failing them, having the host find
-out.
+out; `settle`: what a person has said.
 Refuses: to guess. What was paid for is not made twice unless somebody has said so.
 """
 
@@ -13,15 +13,18 @@ from typing import Any, Literal
 
 from omega.concurrency import External
 from omega.concurrency.durable import Again
-from omega.durable.records import Intent, Signal
+from omega.durable.records import Intent, RunRecord, Signal
 from omega.durable.store import Store
 from omega.errors import HostError, RunStopped, UnknownOutcome
+from omega.lisp.printer import shorten
 from omega.llm.request import LLMReply, Usage
+from omega.runs.shown import shown
 
 Policy = Literal["ask", "retry", "fail"]
 POLICIES: tuple[Policy, ...] = ("ask", "retry", "fail")
 SETTLED = "omega:settled"  # the name of the message that tells what became of an effect
 REASON = "unknown-outcome"
+REPLY_SHOWN = 60  # characters
 
 # Finds out what became of an effect: its reply; or RETRY when it was surely not made, ASK when that
 # cannot be found out.
@@ -42,14 +45,66 @@ class Settlement:
         value = signal.value
         return value["number"], cls(value["how"], value.get("reply"))
 
+    def __str__(self) -> str:
+        return self.how if self.how != "reply" else f"reply {shorten(self.reply, REPLY_SHOWN)}"
+
+
+def unsettled(store: Store, record: RunRecord) -> list[Intent]:
+    """The effects of a run whose outcome nobody knows, and that nobody has settled. Of one that is
+    alive they are on their way.
+    """
+    said = settlements(store, record)
+    return [
+        intent
+        for intent, _ in store.effects(record.id, open_only=True)
+        if intent.effect_class == "paid" and intent.number not in said
+    ]
+
+
+def settlements(store: Store, record: RunRecord) -> dict[int, tuple[Settlement, Signal]]:
+    """What people have said of the effects of a run since it stopped."""
+    found = {}
+    for signal in store.signals(record.id, waiting_only=False):
+        if signal.name == SETTLED and signal.value.get("epoch", record.epoch) == record.epoch:
+            number, settlement = Settlement.told(signal)
+            found[number] = settlement, signal
+    return found
+
+
+def settle(
+    store: Store, record: RunRecord, number: int, settlement: Settlement, *, who: str
+) -> Settlement | None:
+    """Say what became of an effect of a run that has stopped. None: that is what counts now. A
+    settlement: somebody has said so before, and that counts: the process that goes on may have
+    heard of it.
+
+    It counts for the next process that goes on with the run. An effect that is made again, and
+    whose process dies again, is settled anew.
+    """
+    value: dict[str, Any] = {"number": number, "how": settlement.how, "epoch": record.epoch}
+    if settlement.how == "reply":
+        value["reply"] = settlement.reply
+    key = f"{SETTLED}/{number}/{record.epoch}"
+    if store.signal(record.id, SETTLED, value, key=key, who=who):
+        return None
+    return settlements(store, record)[number][0]
+
 
 class Unknown:
-    """Of one run. policy: for those that nobody has settled. reconcile: asked before the policy."""
+    """Of one run. policy: for those that nobody has settled. reconcile: asked before the policy.
+    stopped: the epoch in which it stopped: what people have said since.
+    """
 
     def __init__(
-        self, store: Store, run: str, policy: Policy, reconcile: Reconcile | None = None
+        self,
+        store: Store,
+        run: str,
+        policy: Policy,
+        reconcile: Reconcile | None = None,
+        *,
+        stopped: int | None = None,
     ) -> None:
-        self._store, self._run = store, run
+        self._store, self._run, self._stopped = store, run, stopped
         self.policy, self.reconcile = policy, reconcile
         self._settled: dict[int, Settlement] | None = None
         self._intents: dict[int, Intent] = {}
@@ -57,7 +112,12 @@ class Unknown:
     def _look(self) -> None:
         if self._settled is None:
             told = self._store.signals(self._run, waiting_only=False)
-            self._settled = dict(Settlement.told(s) for s in told if s.name == SETTLED)
+            self._settled = dict(
+                Settlement.told(signal)
+                for signal in told
+                if signal.name == SETTLED
+                and signal.value.get("epoch", self._stopped) == self._stopped
+            )
             open_ones = self._store.effects(self._run, open_only=True)
             self._intents = {intent.number: intent for intent, _ in open_ones}
 
@@ -131,7 +191,7 @@ class Unknown:
         intent = self._intents.get(number)
         if intent is None:
             return f"effect {number}"
-        return f"effect {number}, {intent.kind} of task {intent.task}: {intent.asked}"
+        return f"effect {number}, {shown(intent)}"
 
     def _error(self, number: int) -> UnknownOutcome:
         return UnknownOutcome(
@@ -142,10 +202,10 @@ class Unknown:
     def stopped(self, numbers: list[int]) -> HostError:
         """The error that ends the run in this process, until a person has said what to do."""
         self._look()
-        shown = "; ".join(self._shown(number) for number in numbers[:3])
+        which = "; ".join(self._shown(number) for number in numbers[:3])
         more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
         return RunStopped(
-            f"run {self._run} was killed, and nobody knows what became of {shown}{more}",
+            f"run {self._run} was killed, and nobody knows what became of {which}{more}",
             *(self._run, "blocked", REASON),
             hint=f"omega runs resolve {self._run} --retry (it may be paid twice), --fail, or"
             " --reply TEXT; then omega resume",

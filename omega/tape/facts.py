@@ -20,7 +20,15 @@ from typing import Any, NoReturn
 
 from omega.concurrency import External
 from omega.errors import HostError, ReplayDivergence, Span, TapeEnded
-from omega.tape.values import Unwritable, decode, decode_error, digest, encode, encode_error
+from omega.tape.values import (
+    Unwritable,
+    decode,
+    decode_error,
+    digest,
+    encode,
+    encode_error,
+    in_words,
+)
 
 STEP_MODEL = 2  # raised when programs come to take other numbers of steps: older facts are refused
 CLOCKS_MAX = 1_000  # times in a line
@@ -279,7 +287,7 @@ class FactReader:
 
 def _asked(fields: list[Any]) -> str:
     task, n, text, _ = fields
-    return f"number {n} of task {task}: {text}" if text else f"number {n} of task {task}"
+    return f"number {n} of task {task}: {in_words(text)}" if text else f"number {n} of task {task}"
 
 
 def _raise(error: HostError) -> NoReturn:

@@ -38,8 +38,8 @@ class TapeWriter(FactWriter):
         except (OSError, ValueError) as error:
             raise _cannot("write", path, error) from None
 
-    def begin(self, header: dict[str, Any]) -> None:
-        self.put(json.dumps({"omega-tape": FORMAT, "step-model": STEP_MODEL, **header}))
+    def begin(self, header: dict[str, Any], step_model: int = STEP_MODEL) -> None:
+        self.put(json.dumps({"omega-tape": FORMAT, "step-model": step_model, **header}))
         self.flush()
 
     def put(self, line: str) -> None:

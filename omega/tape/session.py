@@ -250,7 +250,7 @@ class _Files:
     """The files of a program's text (modules.Files), by way of a tap."""
 
     def __init__(self, files: Any, tap: Tap) -> None:
-        self._files, self._tap = files, tap
+        self._files, self.tap = files, tap
 
     def locate(self, name: tuple[str | int, ...], importer: str) -> str | None:
         asked = f"the library ({' '.join(map(str, name))}) for {importer}"
@@ -265,4 +265,4 @@ class _Files:
         return str(self._ask(f"the text of {path}", lambda: self._files.read(path)))
 
     def _ask(self, key: str, act: Callable[[], Any]) -> Any:
-        return self._tap.file(key, act)
+        return self.tap.file(key, act)

@@ -1,6 +1,6 @@
 """How values and errors are kept in a tape, as JSON: what comes back is what went in.
 
-Owns: `encode`, `decode`, `encode_error`, `decode_error`, `digest`.
+Owns: `encode`, `decode`, `encode_error`, `decode_error`, `digest`, `in_words`.
 Refuses: objects of the host and procedures (`Unwritable`): there is nothing to make them from.
 
 What JSON has stands for itself; everything else is an object with one key, which says what it is.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import json
 import math
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from fractions import Fraction
@@ -311,6 +312,25 @@ def digest(asked: Any) -> list[str]:
     text = " ".join(shorten(item, TEXT_MAX) for item in asked)
     data = json.dumps([_canonical(item) for item in asked])
     return [text[:TEXT_MAX], sha256(data.encode()).hexdigest()[:DIGEST_CHARS]]
+
+
+_PROMPT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_REQUEST = re.compile(rf"LLMRequest\(({_PROMPT})(?:, model=({_PROMPT}))?\)")
+
+
+def in_words(text: str) -> str:
+    """The short text of `digest`, for people."""
+    request = _REQUEST.fullmatch(text)
+    if request is None:
+        return text
+    prompt, model = request.groups()
+    return f"the prompt {prompt}" + (f" for the model {model}" if model else "")
+
+
+def model_asked(text: str) -> str | None:
+    """The model that the short text of a request names."""
+    request = _REQUEST.fullmatch(text)
+    return None if request is None or request[2] is None else request[2][1:-1]
 
 
 def text_hash(text: str) -> str:

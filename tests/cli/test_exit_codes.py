@@ -204,3 +204,27 @@ def test_what_a_program_leaves_behind_is_told_at_its_end_and_changes_no_exit_cod
 def test_a_program_that_exits_fails_or_leaves_nothing_is_not_told(omega, end):
     assert "W401" not in omega("eval", f"{LEAKING} {end}").stderr
     assert "W401" not in omega("eval", "--no-wait", LEAKING).stderr
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "written"),
+    [
+        ("", 0, "kept"),
+        ("(exit 3)", 3, "kept"),
+        ("(car 5)", 1, "kept"),
+        ("(emergency-exit 3)", 3, ""),
+    ],
+)
+def test_ports_that_are_open_are_written_at_the_end(omega, program, tmp_path, end, status, written):
+    text = f'(define out (open-output-file "out.txt")) (display "kept" out) {end}'
+    for options in ((), ("--durable", "--store", "s.db")):
+        assert omega("run", *options, program(text)).returncode == status
+        assert (tmp_path / "out.txt").read_text() == written
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_port_that_cannot_be_written_at_the_end_fails_the_program(omega, program):
+    text = '(define out (open-output-file "/dev/full" :append #t)) (display "lost" out)'
+    done = omega("run", program(text))
+    assert done.returncode == 1
+    assert "no space left" in done.stderr

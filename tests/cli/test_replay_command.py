@@ -300,7 +300,7 @@ DIVERGING = """
     ("changed", "to", "told"),
     [
         # another question
-        ('"b"', '"x"', ["number 1 of task 1.2", "LLMRequest('x')", "LLMRequest('b')"]),
+        ('"b"', '"x"', ["number 1 of task 1.2", "the prompt 'x'", "the prompt 'b'"]),
         # what was not asked before
         ("(displayln answers)", "(ask \"more\")", ["asks for the time", "program.omega:2:"]),
         ("(displayln answers)", "(read-file \"x\")", ["`file.open-read` (number 2 of task 1:"]),

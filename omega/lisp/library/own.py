@@ -30,11 +30,11 @@ OWN: dict[str, str] = {
         limit-exceeded? llm-configuration? llm-error? llm-timeout? llm-unavailable? make-condition
         match-error? no-effect? permission-denied? rate-limited? read-error? refused? regex-error?
         replay-divergence? restart-bind restart-case restart-error? restart-name restart? retry
-        run-ended? run-exists? run-owned? schedule-failure? skip store-busy? store-error?
-        store-full? stray-bracket? syntax-error? tape-ended? task-cancelled? task-error?
-        tasks-failed? timeout-error? type-error? unbound-variable? unclosed? unhandled-effect?
-        unknown-run? unknown-task? unreachable-clause? unused-import? unused-variable? use-value
-        value-error? with-restarts wrong-thread?
+        run-ended? run-exists? run-owned? run-stopped? schedule-failure? skip store-busy?
+        store-error? store-full? stray-bracket? syntax-error? tape-ended? task-cancelled?
+        task-error? tasks-failed? timeout-error? type-error? unbound-variable? unclosed?
+        unhandled-effect? unknown-outcome? unknown-run? unknown-task? unreachable-clause?
+        unused-import? unused-variable? use-value value-error? with-restarts wrong-thread?
         """,
     "(omega control)": """
         and-let* apply call-with-current-continuation call-with-escape-continuation

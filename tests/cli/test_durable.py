@@ -1,0 +1,623 @@
+"""Durable runs as users and operators meet them: real processes, killed in earnest.
+
+Nothing here goes by time: a process is killed when the store shows that it has come somewhere, and
+every wait is for a condition.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega.durable.sqlite import SQLiteStore
+
+WAIT_S = 60.0
+LOOK_S = 0.02
+
+RULES = {
+    "rules": [
+        {"match": "slow", "reply": "late", "latency_ms": 3_600_000},
+        {"match": "soon", "reply": "there", "latency_ms": 1_000},
+        {"match": "", "reply": "quick", "latency_ms": 1},
+    ]
+}
+# A file takes the side of a vendor that keeps books: what was asked is counted in the journal.
+STEPS = """
+(define (say . items) (for-each display items) (newline))
+(define first (llm.infer "one"))
+(say "first " first)
+(define out (open-output-file "notes.txt"))
+(display first out)
+(define said (wait-signal "go"))
+(display " " out)
+(display said out)
+(say "said " said)
+(say "last " (llm.infer "two"))
+"""
+SLOW = '(displayln (llm.infer "slow one")) (displayln "after")'
+
+
+class Shell:
+    """The command line in one folder, with one store."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.command, self.environment, self.folder = command, environment, folder
+        self.path = folder / "omega-runs.db"
+        self.processes: list[subprocess.Popen[str]] = []
+        (folder / "rules.json").write_text(json.dumps(RULES))
+
+    def write(self, text: str, name: str = "program.omega") -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*self.command, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment,
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        output, said = process.communicate(timeout=WAIT_S)
+        assert "Traceback" not in said, said
+        return process.returncode, output, said
+
+    def begin(self, text: str, *options: str, run: str = "r1") -> subprocess.Popen[str]:
+        file = self.write(text)
+        return self.start(
+            *("run", "--durable", "--run-id", run, "--llm", "scripted:rules.json", *options, file)
+        )
+
+    def store(self) -> SQLiteStore:
+        return SQLiteStore(str(self.path))
+
+    def ok(self, *words: str) -> str:
+        status, output, said = self.run(*words)
+        assert status == 0, said
+        return output
+
+    def lines(self, *words: str) -> list[Any]:
+        return [json.loads(line) for line in self.ok(*words, "--json").splitlines()]
+
+    def until(self, what: Callable[[SQLiteStore], Any]) -> Any:
+        """What `what` answers of the store, once that is something."""
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            if self.path.exists():
+                try:
+                    store = self.store()
+                    found = what(store)
+                    store.close()
+                except Exception:  # it is being made
+                    found = None
+                if found:
+                    return found
+            time.sleep(LOOK_S)
+        pytest.fail("it has not come so far")
+
+    def kill(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        process.send_signal(signal.SIGKILL)
+        return process.communicate(timeout=WAIT_S)
+
+
+@pytest.fixture
+def shell(command, environment, tmp_path):
+    made = Shell(command, environment, tmp_path)
+    yield made
+    for process in made.processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def in_flight(store: SQLiteStore) -> bool:
+    return bool(store.effects("r1", open_only=True))
+
+
+def waits(store: SQLiteStore) -> bool:
+    """It waits for its signal: the first effect has ended, and the file was opened."""
+    facts = [fact for entry in store.journal("r1") for fact in entry]
+    return any("the signal `go`" in fact for fact in facts)
+
+
+def killed_at_signal(shell: Shell) -> None:
+    process = shell.begin(STEPS)
+    shell.until(waits)
+    shell.kill(process)
+
+
+def killed_in_call(shell: Shell, text: str = SLOW) -> None:
+    process = shell.begin(text)
+    shell.until(in_flight)
+    shell.kill(process)
+
+
+# -- run, kill, resume -----------------------------------------------------------------------------
+
+
+def test_a_killed_run_goes_on_and_asks_nothing_twice(shell):
+    killed_at_signal(shell)
+    shell.ok("signal", "r1", "go", "yes")
+    status, output, said = shell.run("resume", "r")  # a prefix of its id
+    assert (status, output) == (0, "first quick\nsaid yes\nlast quick\n"), said
+    assert (shell.folder / "notes.txt").read_text() == "quick yes"  # its port was never closed
+    store = shell.store()
+    assert store.run("r1").state == "completed"
+    assert store.run("r1").totals.effects == 2
+    assert store.check() == []
+
+
+def test_only_new_output_is_written_when_that_is_asked_for(shell):
+    killed_at_signal(shell)
+    shell.ok("signal", "r1", "go", "7")
+    status, output, _ = shell.run("resume", "--new-output", "r1")
+    assert (status, output) == (0, "said 7\nlast quick\n")
+
+
+def test_a_run_that_has_ended_is_told_and_keeps_its_exit_code(shell):
+    status, _, _ = shell.run("run", "--durable", "--run-id", "r1", shell.write("(exit 7)"))
+    assert status == 7
+    status, _, said = shell.run("resume", "r1")
+    assert status == 7
+    assert "failed (exit code 7)" in said
+
+
+def test_an_unknown_outcome_blocks_until_somebody_says(shell):
+    killed_in_call(shell)
+    status, output, said = shell.run("resume", "r1")
+    assert (status, output) == (75, "")
+    assert "the prompt 'slow one'" in said
+    assert "LLMRequest" not in said
+    assert "omega runs resolve r1" in said
+    (line,) = shell.lines("runs", "list")
+    assert (line["state"], line["reason"]) == ("blocked", "unknown-outcome")
+    assert "the prompt 'slow one'" in shell.ok(
+        "runs", "resolve", "r1"
+    )  # shows, and changes nothing
+    assert shell.store().run("r1").state == "blocked"
+
+    told = shell.ok("runs", "resolve", "r1", "--reply", "found out", "--who", "ann")
+    assert "effect 1" in told
+    assert shell.store().run("r1").state == "pending"
+    told = shell.ok("runs", "resolve", "r1", "--reply", "found out")
+    assert "nothing to settle" in told
+    status, _, said = shell.run("runs", "resolve", "r1", "1", "--fail")
+    assert status == 2
+    assert "was settled before" in said
+    status, output, said = shell.run("resume", "r1")
+    assert (status, output) == (0, "found out\nafter\n"), said
+    (sent,) = shell.lines("runs", "show", "r1")[0]["signals"]
+    assert sent["who"] == "ann"
+
+
+def test_what_was_settled_by_fail_is_an_error_of_the_program(shell):
+    killed_in_call(shell, '(displayln (guard (e (#t "unknown")) (llm.infer "slow")))')
+    assert shell.run("resume", "r1")[0] == 75
+    shell.ok("runs", "resolve", "r1", "1", "--fail")
+    status, output, _ = shell.run("resume", "r1")
+    assert (status, output) == (0, "unknown\n")
+
+
+def test_a_retry_counts_for_one_try(shell):
+    """The effect is made again; its process dies again: a person is asked again."""
+    killed_in_call(shell)
+    assert shell.run("resume", "r1")[0] == 75
+    shell.ok("runs", "resolve", "r1", "--retry")
+    again = shell.start("resume", "r1")
+    shell.until(lambda store: any('"again"' in f for e in store.journal("r1") for f in e))
+    shell.kill(again)
+    assert shell.run("resume", "r1")[0] == 75
+    assert "nobody knows" in shell.ok("runs", "resolve", "r1")
+    shell.ok("runs", "resolve", "r1", "--reply", "at last")
+    status, output, _ = shell.run("resume", "r1")
+    assert (status, output) == (0, "at last\nafter\n")
+
+
+def test_one_reply_is_for_one_effect(shell):
+    killed_in_call(shell, '(displayln (par-map llm.infer (list "slow a" "slow b")))')
+    shell.until(lambda store: len(store.effects("r1", open_only=True)) == 2)
+    assert shell.run("resume", "r1")[0] == 75
+    status, _, said = shell.run("runs", "resolve", "r1", "--reply", "x")
+    assert status == 2
+    assert "one effect" in said
+    told = shell.ok("runs", "resolve", "r1", "1", "--reply", "x")
+    assert "nobody has settled 2" in told
+    assert shell.store().run("r1").state == "blocked"
+    shell.ok("runs", "resolve", "r1", "2", "--reply", "y")
+    status, output, _ = shell.run("resume", "r1")
+    assert (status, output) == (0, "(x y)\n")
+
+
+# -- parked, signals -------------------------------------------------------------------------------
+
+
+def test_a_parked_run_goes_on_by_a_signal(shell):
+    status, output, said = parked(shell)
+    assert (status, output) == (75, "first quick\n")
+    assert "omega signal r1 go VALUE" in said
+    (line,) = shell.lines("runs", "list", "--state", "suspended")
+    assert line["waits_for"] == ["go"]
+    assert "it waits for it" in shell.ok("signal", "r1", "go", '{"a": [1]}', "--key", "k")
+    assert "before" in shell.ok("signal", "r1", "go", '{"a": [1]}', "--key", "k")
+    status, output, _ = shell.run("resume", "--new-output", "--park-after", "0", "r1")
+    assert (status, output) == (0, "said {a #(1)}\nlast quick\n")
+
+
+def parked(shell: Shell) -> tuple[int, str, str]:
+    process = shell.begin(STEPS, "--park-after", "0")
+    output, said = process.communicate(timeout=WAIT_S)
+    return process.returncode, output, said
+
+
+def test_names_of_our_own_are_no_signals(shell):
+    parked(shell)
+    status, _, said = shell.run("signal", "r1", "omega:settled", "1")
+    assert status == 2
+    assert "omega runs resolve" in said
+    assert shell.store().signals("r1") == []
+
+
+def test_ctrl_c_waits_for_what_is_on_its_way(shell):
+    process = shell.begin('(displayln (llm.infer "soon")) (displayln (wait-signal "go"))')
+    shell.until(in_flight)
+    process.send_signal(signal.SIGINT)
+    output, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 75, said
+    assert "was interrupted" in said
+    assert shell.store().effects("r1", open_only=True) == []
+    shell.ok("signal", "r1", "go", "on")
+    status, output, _ = shell.run("resume", "r1")
+    assert (status, output) == (0, "there\non\n")
+    assert shell.store().run("r1").totals.effects == 1
+
+
+def test_a_run_has_one_owner(shell):
+    process = shell.begin(STEPS)
+    shell.until(waits)
+    status, _, said = shell.run("resume", "r1")
+    assert status == 1
+    assert "error[E915]" in said
+    status, _, said = shell.run("runs", "cancel", "r1")
+    assert status == 1
+    assert "error[E915]" in said
+    status, _, said = shell.run("runs", "resolve", "r1", "--retry")
+    assert status == 2
+    assert "is running" in said
+    shell.ok("signal", "r1", "go", "yes")
+    output, said = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, output) == (0, "first quick\nsaid yes\nlast quick\n"), said
+
+
+def test_a_run_whose_owner_has_died_is_cancelled_at_once(shell):
+    killed_at_signal(shell)
+    assert "which has died" in shell.ok("runs", "show", "r1")
+    shell.ok("runs", "cancel", "r1", "--reason", "not needed")
+    record = shell.store().run("r1")
+    assert (record.state, record.reason) == ("cancelled", "not needed")
+    status, _, said = shell.run("resume", "r1")
+    assert status == 1
+    assert "cancelled (not needed)" in said
+    assert shell.run("signal", "r1", "go")[0] == 1
+
+
+# -- what is wrong with what is given --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resume", "r1"),
+        ("runs", "list"),
+        ("runs", "check"),
+        ("runs", "backup", "b"),
+        ("signal", "r1", "go"),
+        ("serve-runs", "--once"),
+    ],
+)
+def test_a_store_that_is_not_there_is_told_and_not_made(shell, words):
+    status, output, said = shell.run(*words)
+    assert (status, output) == (2, "")
+    assert "there is no store of runs at omega-runs.db" in said
+    assert not shell.path.exists()
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["rules.json"]
+
+
+@pytest.mark.parametrize("words", [("resume",), ("runs", "show"), ("runs", "cost"), ("signal",)])
+def test_an_unknown_run_is_told_with_those_like_it(shell, words):
+    parked(shell)
+    arguments = [*words, "r12", *(["go"] if words == ("signal",) else [])]
+    status, _, said = shell.run(*arguments)
+    assert status == 1
+    assert "error[E913]: omega-runs.db: there is no run r12" in said
+    assert "did you mean r1?" in said
+    status, _, said = shell.run("runs", "show", "r12", "--json")
+    assert json.loads(said)["code"] == "E913"
+
+
+def test_the_store_is_named_by_the_environment_or_an_option(shell):
+    parked(shell)
+    elsewhere = shell.folder / "there.db"
+    shell.path.rename(elsewhere)
+    assert shell.run("runs", "list")[0] == 2
+    assert "r1" in shell.ok("runs", "list", "--store", "there.db")
+    shell.environment["OMEGA_STORE"] = str(elsewhere)
+    assert "r1" in shell.ok("runs", "list")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("resume", "r1"), ("runs", "list"), ("runs", "check"), ("serve-runs", "--once"), ("doctor",)],
+)
+def test_a_file_that_is_no_store_is_told_and_left_alone(shell, words):
+    shell.path.write_bytes(b"no store " * 1000)
+    status, _, said = shell.run(*words)
+    assert status == 1
+    if words != ("doctor",):
+        assert "error[E910]" in said
+    assert shell.path.read_bytes() == b"no store " * 1000
+
+
+def test_a_damaged_store_is_told(shell):
+    parked(shell)
+    with shell.path.open("r+b") as file:  # the log is gone with the last process
+        size = file.seek(0, os.SEEK_END)
+        file.seek(size // 2)
+        file.write(b"\xff" * (size // 2))
+    status, output, said = shell.run("runs", "check")
+    assert status == 1
+    assert output or "E910" in said
+    status, output, _ = shell.run("doctor")
+    assert status == 1
+    assert "error" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_cannot_be_written(shell):
+    file = shell.write("(display 1)")
+    shell.folder.chmod(0o500)
+    try:
+        status, output, said = shell.run("run", "--durable", file)
+    finally:
+        shell.folder.chmod(0o700)
+    assert (status, output) == (1, "")
+    assert "error[E910]" in said
+
+
+def test_a_folder_that_is_not_there(shell):
+    file = shell.write("(display 1)")
+    status, output, said = shell.run("run", "--durable", "--store", "no/runs.db", file)
+    assert (status, output) == (1, "")
+    assert "there is no folder" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "runs needs an action"),
+        (("lst",), "did you mean omega runs list?"),
+        (("show",), "runs show needs a RUN"),
+        (("show", "a", "b"), "got 'b' besides"),
+        (("list", "--reply", "x"), "runs list takes no --reply"),
+        (("list", "--state", "dead"), "--state takes pending"),
+        (("list", "--limit", "0"), "--limit takes a whole number"),
+        (("prune",), "--older-than DAYS"),
+        (("prune", "--older-than", "-1"), "--older-than takes a number"),
+        (("resolve", "r1", "--retry", "--fail"), "one of --retry, --fail and --reply"),
+        (("resolve", "r1", "x", "--retry"), "effects have numbers"),
+        (("resolve", "r1", "9", "--retry"), "has no effect 9"),
+        (("export", "r1"), "runs export needs a FILE"),
+    ],
+)
+def test_bad_usage_is_told_and_changes_nothing(shell, words, said):
+    parked(shell)
+    before = shell.lines("runs", "show", "r1")
+    status, output, told = shell.run("runs", *words)
+    assert (status, output) == (2, "")
+    assert said in told
+    assert shell.lines("runs", "show", "r1") == before
+
+
+# -- looking ---------------------------------------------------------------------------------------
+
+
+def test_what_a_run_is_and_did_is_shown(shell):
+    parked(shell)
+    table = shell.ok("runs", "list").splitlines()
+    assert table[0].split() == [
+        *("ID", "STATE", "NAME", "AGE", "EFFECTS", "TOKENS", "COST", "WAITS", "FOR")
+    ]
+    assert table[1].split()[:3] == ["r1", "suspended", "program.omega"]
+    shown = shell.ok("runs", "show", "r1")
+    for part in ("incarnation 1", "nobody", "`go`", "pending -> running", "to the step", "rules"):
+        assert part in shown, part
+    journal = shell.ok("runs", "journal", "r1")
+    assert "the prompt 'one'" in journal
+    assert '"quick"' in journal
+    assert "LLMRequest" not in journal
+    raw = shell.ok("runs", "journal", "r1", "--raw").splitlines()
+    kinds = [json.loads(line.split("\t", 1)[1])[0] for line in raw]
+    assert kinds.count("call") == 2  # the model, and the signal
+    (cost,) = shell.lines("runs", "cost", "r1")
+    assert (cost["kind"], cost["calls"], cost["open"]) == ("an LLM call", 1, 0)
+    assert cost["tokens"] > 0
+    assert "in all" in shell.ok("runs", "cost", "r1")
+    assert shell.ok("runs", "list", "--name", "other", "--json") == ""
+
+
+def test_a_run_is_found_by_state_name_and_number(shell):
+    parked(shell)
+    assert shell.run("run", "--durable", "--run-id", "z", shell.write("1", "other.omega"))[0] == 0
+    assert [line["id"] for line in shell.lines("runs", "list")] == ["z", "r1"]
+    assert [line["id"] for line in shell.lines("runs", "list", "--limit", "1")] == ["z"]
+    assert [line["id"] for line in shell.lines("runs", "list", "--state=suspended,failed")] == [
+        "r1"
+    ]
+    assert [line["id"] for line in shell.lines("runs", "list", "--name", "other.omega")] == ["z"]
+
+
+# -- export and replay -----------------------------------------------------------------------------
+
+
+def test_an_exported_run_is_replayed_with_the_same_output(shell):
+    """Also of one that was killed in the middle, twice, and settled by a person."""
+    text = STEPS + '(displayln (par-map llm.infer (list "slow a" "b")))\n(delete-file "notes.txt")'
+    process = shell.begin(text)
+    shell.until(waits)
+    shell.kill(process)
+    shell.ok("signal", "r1", "go", "yes")
+    process = shell.start("resume", "r1")
+    shell.until(lambda store: any(i.asked.count("slow a") for i, _ in store.effects("r1")))
+    shell.kill(process)
+    assert shell.run("resume", "r1")[0] == 75
+    shell.ok("runs", "resolve", "r1", "--reply", "found")
+    status, output, said = shell.run("resume", "r1")
+    assert (status, output.splitlines()[-1]) == (0, "(found quick)"), said
+
+    told = shell.ok("runs", "export", "r1", "r1.tape")
+    assert "omega replay r1.tape" in told
+    status, replayed, said = shell.run("replay", "r1.tape")
+    assert (status, replayed, said) == (0, output, "")
+    status, _, said = shell.run("runs", "export", "r1", "r1.tape")
+    assert status == 2
+    assert "something here already" in said
+
+
+def test_a_run_that_has_not_ended_is_replayed_as_far_as_it_came(shell):
+    parked(shell)
+    shell.ok("runs", "export", "r1", "r1.tape")
+    status, output, said = shell.run("replay", "r1.tape")
+    assert (status, output) == (0, "first quick\n")
+    assert "the tape ends here" in said
+
+
+def test_a_replay_of_another_program_differs(shell):
+    assert shell.begin('(displayln (llm.infer "a"))').wait(WAIT_S) == 0
+    shell.ok("runs", "export", "r1", "r1.tape")
+    other = shell.write('(displayln (llm.infer "b"))', "other.omega")
+    status, _, said = shell.run("replay", "--program", other, "r1.tape")
+    assert status == 1
+    assert "error[E902]" in said
+
+
+def test_the_exit_code_of_an_exported_run_is_replayed(shell):
+    shell.run("run", "--durable", "--run-id", "r1", "--virtual-time", shell.write("(exit 7)"))
+    shell.ok("runs", "export", "r1", "r1.tape")
+    assert shell.run("replay", "r1.tape")[0] == 7
+
+
+# -- the store -------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_put_back(shell):
+    parked(shell)
+    shell.ok("runs", "backup", "kept.db")
+    status, _, _ = shell.run("runs", "backup", "kept.db")
+    assert status == 1  # overwrites nothing
+    shell.ok("runs", "cancel", "r1")
+    status, _, said = shell.run("runs", "restore", "kept.db")
+    assert status == 2
+    assert "--replace" in said
+    assert shell.store().run("r1").state == "cancelled"
+    shell.ok("runs", "restore", "kept.db", "--replace")
+    assert shell.store().run("r1").state == "suspended"
+    assert shell.ok("runs", "check") == "omega-runs.db is whole\n"
+    assert shell.run("runs", "restore", "nothing.db", "--replace")[0] == 1
+    assert shell.store().run("r1").state == "suspended"
+
+
+def test_runs_that_have_ended_are_pruned(shell):
+    parked(shell)
+    assert shell.run("run", "--durable", "--run-id", "z", shell.write("1", "other.omega"))[0] == 0
+    assert shell.ok("runs", "prune", "--older-than", "1") == "0 runs are deleted\n"
+    assert shell.ok("runs", "prune", "--older-than", "0") == "1 run is deleted\n"
+    assert [line["id"] for line in shell.lines("runs", "list")] == ["r1"]
+
+
+def test_the_doctor_looks_at_the_place(shell):
+    status, output, _ = shell.run("doctor")
+    assert status == 0
+    for part in ("Python", "SQLite", "greenlet", "lark", "file system", "no store yet"):
+        assert part in output, part
+    assert not shell.path.exists()
+    parked(shell)
+    assert "omega-runs.db is whole: 1 run" in shell.ok("doctor")
+    assert {line["severity"] for line in shell.lines("doctor")} <= {"note", "warning"}
+    status, output, _ = shell.run("doctor", "--store", "no/runs.db")
+    assert status == 1
+    assert "folder is not there" in output
+
+
+# -- serving ---------------------------------------------------------------------------------------
+
+
+def test_serving_goes_on_with_what_is_due_and_nothing_else(shell):
+    """One that waits, one whose signal has come, one that was killed, one that is blocked."""
+    for run in ("waits", "signalled"):
+        process = shell.begin(STEPS, "--park-after", "0", run=run)
+        process.communicate(timeout=WAIT_S)
+        assert process.returncode == 75
+    shell.ok("signal", "signalled", "go", "yes")
+    killed_in_call(shell, '(displayln (llm.infer "slow"))')
+    assert shell.run("resume", "r1")[0] == 75
+    shell.ok("runs", "resolve", "r1", "--reply", "found")
+    status, output, said = shell.run("serve-runs", "--once", "--park-after", "0", "--max", "2")
+    assert (status, output) == (0, ""), said
+    states = {line["id"]: line["state"] for line in shell.lines("runs", "list")}
+    assert states == {"waits": "suspended", "signalled": "completed", "r1": "completed"}
+    assert "run signalled is completed" in said
+    assert "run waits" not in said
+    folder = shell.folder / "omega-runs.db.output"
+    assert (folder / "signalled.txt").read_text() == "said yes\nlast quick\n"
+    assert (folder / "r1.txt").read_text() == "found\n"
+
+
+def test_serving_takes_over_what_was_killed(shell):
+    killed_at_signal(shell)
+    shell.ok("signal", "r1", "go", "yes")
+    assert shell.run("serve-runs", "--once")[0] == 0
+    assert shell.store().run("r1").state == "completed"
+
+
+def test_serving_passes_over_runs_of_python_programs(shell):
+    from omega.durable.records import NewRun
+
+    shell.store().create(NewRun("host", "host", {}))
+    status, _, said = shell.run("serve-runs", "--once", "--json")
+    assert status == 0
+    events = [json.loads(line) for line in said.splitlines()]
+    assert [e["event"] for e in events if e["run"] == "host"] == ["passes over"]
+    assert shell.store().run("host").state == "pending"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_serving_stops_what_it_runs_where_it_can_go_on(shell, number, status):
+    parked(shell)
+    text = '(displayln (wait-signal "go")) (displayln (llm.infer "soon")) (wait-signal "more")'
+    process = shell.begin(text, "--park-after", "0", run="r2")
+    process.communicate(timeout=WAIT_S)
+    shell.ok("signal", "r2", "go", "1")
+    server = shell.start("serve-runs", "--poll", "0.1", "--max", "2")
+    shell.until(lambda store: store.effects("r2", open_only=True))
+    server.send_signal(number)
+    _, said = server.communicate(timeout=WAIT_S)
+    assert server.returncode == status, said
+    record = shell.store().run("r2")
+    assert record.state == "pending"  # nobody need say anything
+    assert shell.store().effects("r2", open_only=True) == []
+    assert shell.run("serve-runs", "--once", "--park-after", "0")[0] == 0
+    assert shell.store().run("r2").state == "suspended"

@@ -1,0 +1,9 @@
+from omega import Interpreter
+from omega.errors import OmegaError
+from omega.runs.session import Settings
+
+host = Interpreter(store="runs.db", virtual_time=True, runs=Settings(park_after_s=0))
+try:
+    host.run_durable('(wait-signal "approve")', id="triage-7")
+except OmegaError as error:
+    print(error)
