@@ -21,6 +21,7 @@ from omega.cli.options import (
     JSON,
     LOAD_PATH,
     MANAGING_OPTIONS,
+    MIGRATING_OPTIONS,
     NO_OPT,
     NO_PROGRESS,
     PROGRAM_OPTIONS,
@@ -95,6 +96,9 @@ COMMANDS = (
         "  resolve RUN [NUMBER...]  say what became of effects whose end nobody knows: --retry,\n"
         "                       --fail or --reply TEXT; without one of these, show them\n"
         "  cancel RUN           end a run that nobody works on\n"
+        "  fork RUN EFFECT      a new run that is this one up to an effect, by its number: there\n"
+        "                       it is made again, or answers --reply TEXT\n"
+        "  diff RUN RUN         what two runs have asked for and got otherwise\n"
         "  export RUN FILE      write a tape that omega replay replays\n"
         "  prune                delete runs that ended long ago: --older-than DAYS\n"
         "  check                whether the store is whole\n"
@@ -122,6 +126,17 @@ COMMANDS = (
         "signals",
     ),
     Command(
+        "migrate",
+        "RUN FILE",
+        "try another program on what a durable run has got, and have the run go on with it\n\n"
+        "Nothing is made and nothing is written: what the program asks for is answered with what\n"
+        "the run got. Told is what it asks for otherwise, and what would be paid for again. With\n"
+        "--commit the run goes on with the program, from its beginning, on what it has got.\n"
+        "Exit code 0 when the program does what the run has done, else 1.",
+        (*MIGRATING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
+        "changes",
+    ),
+    Command(
         "serve-runs",
         "",
         "go on with the runs of a store whenever they are due, until Ctrl-C\n\n"
@@ -144,9 +159,10 @@ COMMANDS = (
         "replay",
         "TAPE",
         "run a recorded program again, on what it got from outside\n\n"
-        "TAPE is what `omega run --record TAPE FILE` wrote. Nothing is waited for, no model is\n"
-        "called and no file is written. The output and the exit code are those of the recorded\n"
-        "run; where the program does something else, it ends with E902. Options may follow TAPE.",
+        "TAPE is what `omega run --record TAPE FILE` wrote, or the id of a durable run, as far as\n"
+        "it has come. Nothing is waited for, no model is called, no file is written. The output\n"
+        "and the exit code are those of the recorded run; where the program does something\n"
+        "else, it ends with E902. Options may follow TAPE.",
         (*REPLAY_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "replay",
     ),

@@ -96,7 +96,15 @@ def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
             f"run {record.id} was begun by a Python program",
             hint="that program goes on with it: Interpreter(store=...).resume(id)",
         )
-    _go_to(record)
+    go_to(record)
+    from omega.tape.facts import STEP_MODEL
+
+    if record.header["step-model"] != STEP_MODEL:
+        from omega.cli.changes import silent_runs
+        from omega.runs.forks import bring_up
+
+        beside = os.path.dirname(record.header["program"]["file"]) or os.curdir
+        record = bring_up(store, record, silent_runs(store, record, beside).run_text)
     return _go_on(given, store, record)
 
 
@@ -115,7 +123,7 @@ def _go_on(given: dict[str, Any], store: SQLiteStore, record: RunRecord) -> int:
         record = store.run(record.id)
 
 
-def _go_to(record: RunRecord) -> None:
+def go_to(record: RunRecord) -> None:
     """The folder that the run was begun in: the files it names are there."""
     folder = record.header["folder"]
     try:

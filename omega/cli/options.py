@@ -337,7 +337,11 @@ MANAGING_OPTIONS = (
     Option("raw", None, "journal: the facts as they are kept"),
     Option("retry", None, "resolve: the effect is made again; it may be paid twice"),
     Option("fail", None, "resolve: the program gets an error, unknown-outcome"),
-    Option("reply", "TEXT", "resolve: this is what it has answered; of a function, JSON or a text"),
+    Option(
+        "reply",
+        "TEXT",
+        "resolve, fork: this is what the effect has answered; of a function, JSON or a text",
+    ),
     WHO,
     Option("reason", "TEXT", "cancel: why"),
     Option(
@@ -348,6 +352,16 @@ MANAGING_OPTIONS = (
     ),
     Option("replace", None, "restore: although there is a store, which is lost"),
     DATA_AS_JSON,
+)
+
+MIGRATING_OPTIONS = (
+    STORE,
+    Option("commit", None, "have the run go on with the program, if it does what the run has done"),
+    Option(
+        "pay-again",
+        None,
+        "with --commit: also if it does not; what it does otherwise is made, and paid for",
+    ),
 )
 
 SERVING_OPTIONS = (
@@ -362,6 +376,7 @@ SERVING_OPTIONS = (
 )
 
 REPLAY_OPTIONS = (
+    STORE,
     Option(
         "break",
         "PLACE",

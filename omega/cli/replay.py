@@ -6,6 +6,8 @@ Refuses: how a program runs (program.py), where it stops (stepping.py, breakpoin
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, closing
 from typing import Any
 
 from omega.cli.options import usage
@@ -18,6 +20,13 @@ OF_COMMAND = ("record", "llm", *OWN)
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     given, path = _given(given, arguments)
+    with ExitStack() as held:
+        if not os.path.exists(path):
+            path = _tape_of_run(given, path, held)
+        return _replay(given, path)
+
+
+def _replay(given: dict[str, Any], path: str) -> int:
     from omega.cli.program import run_program
     from omega.runs.exported import replay_of
     from omega.tape import TapeReader
@@ -44,6 +53,24 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     return run_program(
         options, text, command["file"], command["arguments"], session=session, breaks=breaks
     )
+
+
+def _tape_of_run(given: dict[str, Any], run: str, held: ExitStack) -> str:
+    """The path of a tape of a durable run, which is there as long as `held` is; `run` itself when
+    there is no store that could have it.
+    """
+    from tempfile import TemporaryDirectory
+
+    from omega.cli.durable import open_store, store_path
+    from omega.runs.exported import export
+
+    if not os.path.exists(store_path(given)):
+        return run
+    store = held.enter_context(closing(open_store(given)))
+    record = store.find(run)
+    path = os.path.join(held.enter_context(TemporaryDirectory()), f"{record.id}.tape")
+    export(store, record, path)
+    return path
 
 
 def _given(given: dict[str, Any], arguments: list[str]) -> tuple[dict[str, Any], str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli import runs_shown
+from omega.cli import changes, runs_shown
 from omega.cli.dispatch import COMMANDS, FAILED, OK, show
 from omega.cli.durable import ending, open_store, store_path
 from omega.cli.options import nearest, parse_anywhere, usage
@@ -381,6 +381,8 @@ ACTIONS: dict[str, tuple[str, tuple[str, ...], Act]] = {
     "cost": ("RUN", (), _cost),
     "resolve": ("RUN [NUMBER...]", ("retry", "fail", "reply", "who"), _resolve),
     "cancel": ("RUN", ("reason", "who"), _cancel),
+    "fork": ("RUN EFFECT", ("reply", "who"), changes.fork),
+    "diff": ("RUN RUN", (), changes.diff),
     "export": ("RUN FILE", (), _export),
     "prune": ("", ("older-than",), _prune),
     "check": ("", (), _check_store),

@@ -22,6 +22,7 @@ from omega.concurrency.outside import External
 from omega.concurrency.replaying import _Replaying
 from omega.errors import Cancelled, HostError
 
+RECALLED = "recalled"  # the effect class of a call that is not made: nothing is paid for it
 Key = tuple[str, str, int, str]  # what kind of effect, task, number, hash
 
 
@@ -144,6 +145,7 @@ class _Recalling(_Durable):
     outcome_of: Callable[[Any], tuple[Any, BaseException | None]]
     told: Callable[[Any], list[Any]]
     is_trial = False
+    _recalled: Recalled | None = None  # of the call that is being made
 
     def recalls(self, recall: Recall) -> None:
         self.recall = recall
@@ -156,6 +158,12 @@ class _Recalling(_Durable):
         if recalled is None and external.effect_class != SIGNAL:
             self.recall.miss(external.label, *fields)
         return recalled
+
+    def _called(self, external: External, start: Callable[[External], None]) -> None:
+        self._recalled = self._take(external)
+        if self._recalled is not None:
+            external.effect_class = RECALLED
+        super()._called(external, start)
 
     def stop_trial(self) -> None:
         """Nothing more is recalled."""
@@ -194,7 +202,7 @@ class RecallingDriver(_Recalling, DurableDriver):
         return super().clock_us() if self._then_us is None else self._then_us
 
     def _committed(self, start: Callable[[External], None], external: External) -> None:
-        recalled = self._take(external)
+        recalled, self._recalled = self._recalled, None
         if recalled is not None:
             self._put_by(external, recalled)
         elif not self.is_trial:
@@ -277,7 +285,7 @@ class VirtualRecallingDriver(_Recalling, VirtualDurableDriver):
         super().restart(external)
 
     def _committed(self, start: Callable[[External], None], external: External) -> None:
-        recalled = self._take(external)
+        recalled, self._recalled = self._recalled, None
         if recalled is not None and external.function is not None:
             self.report(external, *self.outcome_of(recalled.outcome))
         elif recalled is not None:

@@ -20,7 +20,7 @@ from omega.durable.waiting import wall_us
 from omega.errors import HostError
 from omega.runs.journal import JournalReader, fact_of
 from omega.runs.owners import is_dead, own_name
-from omega.runs.session import TTL_US, DurableSession, RunSettings, new_id
+from omega.runs.session import TTL_US, DurableSession, RunSettings, new_id, program_of
 from omega.runs.unknown import SETTLED
 from omega.tape.facts import STEP_MODEL
 
@@ -166,3 +166,22 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
             change=Change("pending"),
         ),
     )
+
+
+def bring_up(store: Store, record: RunRecord, run_text: RunText) -> RunRecord:
+    """The run, as one that this version of Omega can go on with: one that was begun by a version
+    which counts steps in another way begins anew on what it has got. Raises HostError when it would
+    do something else then.
+    """
+    if record.header["step-model"] == STEP_MODEL:
+        return record
+    file, text = program_of(store, record.header)
+    found = try_program(store, record.id, file, text, run_text)
+    if not found.is_same:
+        raise HostError(
+            f"run {record.id} was begun by Omega {record.header['version']}, which counts steps in"
+            " another way, and here it would do something else",
+            hint=f"resume it with that version; omega migrate {record.id} FILE tells what differs",
+        )
+    migrate(store, record.id, file, text)
+    return store.run(record.id)

@@ -17,6 +17,7 @@ from typing import Any
 
 from omega.concurrency import External
 from omega.concurrency.durable import SIGNAL
+from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.errors import Fenced, HostError, StoreError
@@ -87,7 +88,9 @@ class JournalWriter(FactWriter):
     def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
         external = self._open.pop(number, None)
         kept = super().outcome(value, error)
-        if external is not None and external.effect_class != SIGNAL:
+        if external is not None and external.effect_class == RECALLED:
+            self.ends(number, kept)
+        elif external is not None and external.effect_class != SIGNAL:
             self.ends(number, kept, *self.priced(external, value, error))
         elif external is not None and error is None:
             self._taken.append(value[0])

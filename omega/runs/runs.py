@@ -14,6 +14,7 @@ from omega.durable.records import NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
+from omega.runs.forks import bring_up
 from omega.runs.session import DurableSession, RunSettings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
@@ -86,6 +87,7 @@ class Runs:
             record = self.store.run(id)
             if record.outcome is not None:
                 return ended_with(record)
+            record = bring_up(self.store, record, self.run_text)
             file, text = program_of(self.store, record.header)
             session = self._session(record=record)
             value = self._run(session, file, text, record.header["arguments"])

@@ -18,7 +18,12 @@ from omega import __version__
 from omega.calls.calls import CallingScheduler
 from omega.concurrency import AsyncioDriver, Driver, VirtualDriver
 from omega.concurrency.durable import LOOK_S, DurableDriver, VirtualDurableDriver
-from omega.concurrency.recalling import Recall, RecallingDriver, VirtualRecallingDriver
+from omega.concurrency.recalling import (
+    RECALLED,
+    Recall,
+    RecallingDriver,
+    VirtualRecallingDriver,
+)
 from omega.concurrency.recording import check_recordable
 from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
@@ -206,6 +211,8 @@ class DurableSession:
         self.when_live()
         for number, external, _ in again:
             self._writer.reopen(number, external)
+        for _, external, _ in recalled:
+            external.effect_class = RECALLED
         return again
 
     @property

@@ -239,6 +239,7 @@ class DurableTap:
         number = self._scheduler.driver.number_call()
         asked = [*identity, kind, *digest(arguments)]
         outcome: Outcome | None = None
+        is_intended = True  # else it is not made: its outcome is recalled
         if is_replayed:
             assert self._reader is not None
             self._reader.take_beginning([ASKED, number, *asked])
@@ -248,12 +249,13 @@ class DurableTap:
             outcome, act = self._settled(number, effect_class, kind), again
         else:
             if self.recall is not None:
-                outcome = self._recalled(kind, [*identity, *asked[3:]], effect_class)
+                outcome = self._recalled(kind, [*identity, *asked[3:]])
             self._writer.write(ASKED, number, *asked)
-            subject = [*identity, *asked[3:]]
-            self._writer.intends(number, subject, kind, effect_class)
-            if effect_class != "transactional" and outcome is None:
-                self._scheduler.driver.commit()
+            is_intended = outcome is None
+            if is_intended:
+                self._writer.intends(number, [*identity, *asked[3:]], kind, effect_class)
+                if effect_class != "transactional":
+                    self._scheduler.driver.commit()
         if outcome is None:
             token = _key.set(self.key(*identity))
             try:
@@ -262,11 +264,11 @@ class DurableTap:
                 outcome = _tried(act)
             finally:
                 _key.reset(token)
-        outcome = self._keep(number, asked, outcome)
+        outcome = self._keep(number if is_intended else None, asked, outcome)
         self._scheduler.driver.commit()
         return _answered(outcome)
 
-    def _recalled(self, kind: str, subject: list[Any], effect_class: str) -> Outcome | None:
+    def _recalled(self, kind: str, subject: list[Any]) -> Outcome | None:
         """What came of it in the run that is recalled; None: it is made."""
         assert self.recall is not None
         found = self.recall.take(kind, *subject)
@@ -286,13 +288,16 @@ class DurableTap:
         self._scheduler.driver.stop(failure)
         raise failure
 
-    def _keep(self, number: int, asked: list[Any], outcome: Outcome) -> Outcome:
-        """Write how an effect ended; what the program gets: an error for what no journal holds."""
+    def _keep(self, number: int | None, asked: list[Any], outcome: Outcome) -> Outcome:
+        """Write how an effect ended; what the program gets: an error for what no journal holds.
+        number: of one that was intended.
+        """
         kept: list[Any] = self._writer.outcome(*outcome)
         if kept[0] == "unwritable":
             error = unwritable(asked[2], kept[1])
             outcome, kept = (None, error), self._writer.outcome(None, error)
-        self._writer.ends(number, kept)
+        if number is not None:
+            self._writer.ends(number, kept)
         self._writer.write("effect", *asked, kept)
         return outcome
 

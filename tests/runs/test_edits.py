@@ -121,3 +121,14 @@ def test_an_edit_that_fails_is_told(world: World, edit: str) -> None:
 def test_without_a_word_a_run_goes_on_with_its_own_program(world: World) -> None:
     """Its text is kept with it: what becomes of the file does not matter."""
     assert "best of" in str(world.host(world.store(), "ask").resume(RUN))
+
+
+def test_a_run_of_a_version_that_counts_steps_otherwise_goes_on(world: World) -> None:
+    """It begins anew on what it has got."""
+    store: Any = world.store()
+    with store.file.writing() as db:
+        db.execute("UPDATE incarnations SET header = json_set(header, '$.step-model', 1)")
+    paid = Counter(world.books.read())
+    assert "best of" in str(world.host(world.store(), "ask").resume(RUN))
+    assert set(Counter(world.books.read()) - paid) == {"charge report 58"}
+    assert world.store().run(RUN).incarnation == 2

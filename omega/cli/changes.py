@@ -1,0 +1,218 @@
+"""`omega runs fork`, `omega runs diff`, `omega migrate`: runs that begin where another one was.
+
+Owns: what is said of a trial, and when a change is made. Refuses: how it is found out
+(omega/runs/forks.py).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli.durable import go_to, open_store
+from omega.cli.options import parse_anywhere, usage
+from omega.errors import HostError, OmegaError
+
+if TYPE_CHECKING:
+    from omega.cli.runs import Given
+    from omega.durable.records import RunRecord
+    from omega.durable.sqlite import SQLiteStore
+    from omega.runs.forks import Trial
+    from omega.runs.runs import Runs
+    from omega.runs.session import DurableSession
+
+SHOWN_MAX = 10
+
+
+def fork(given: Given) -> int:
+    from omega.cli.runs import value_of
+    from omega.runs.forks import fork as forked
+
+    store = given.store()
+    record = given.run(store)
+    word = given.words[1]
+    if not (word.isascii() and word.isdigit()):
+        raise usage(f"effects have numbers, got {word!r}", "omega runs journal RUN shows them")
+    reply = given.options.get("reply")
+    if reply is not None and not _is_of_model(store, record, int(word)):
+        reply = value_of(reply)
+    id = forked(store, record.id, int(word), reply=reply, who=given.who())
+    return given.tell(
+        f"run {id} is run {record.id} up to effect {word}: omega resume {id}",
+        run=id,
+        parent=record.id,
+        effect=int(word),
+    )
+
+
+def _is_of_model(store: SQLiteStore, record: RunRecord, number: int) -> bool:
+    return any(
+        intent.number == number and not intent.kind.startswith("host ")
+        for intent, _ in store.effects(record.id)
+    )
+
+
+def diff(given: Given) -> int:
+    from omega.cli import runs_shown
+    from omega.runs.differences import differences
+
+    store = given.store()
+    first, second = given.run(store), store.find(given.words[1])
+    found = differences(store, first.id, second.id)
+    if given.as_json:
+        lines = [runs_shown.json_line(_facts(each)) for each in found]
+        return show("\n".join(lines)) if lines else OK
+    if not found:
+        return show(f"runs {first.id} and {second.id} have asked for the same, and got the same")
+    return show("\n".join(line for each in found for line in _lines(each)))
+
+
+def _facts(difference: Any) -> dict[str, Any]:
+    def of(made: Any) -> Any:
+        return None if made is None else {"asked": made.asked, "outcome": made.outcome}
+
+    return {
+        "kind": difference.kind,
+        "task": difference.task,
+        "n": difference.n,
+        "first": of(difference.first),
+        "second": of(difference.second),
+    }
+
+
+def _lines(difference: Any) -> list[str]:
+    from omega.tape.values import in_words
+
+    lines = [f"{difference.kind} {difference.n} of task {difference.task}"]
+    for mark, made in (("-", difference.first), ("+", difference.second)):
+        if made is not None:
+            came = "has not ended" if made.outcome is None else _came(made.outcome)
+            lines.append(f"  {mark} {in_words(made.asked)}: {came}")
+    return lines
+
+
+def _came(outcome: Any) -> str:
+    from omega.lisp.printer import shorten
+    from omega.runs.taps import outcome_of
+
+    value, error = outcome_of(outcome)
+    if error is not None:
+        return f"{type(error).__name__}: {getattr(error, 'message', error)}"
+    return shorten(getattr(value, "text", value))
+
+
+# ---------------------------------------------------------------------- another program
+
+
+def run(given: dict[str, Any], arguments: list[str]) -> int:
+    """`omega migrate RUN FILE`."""
+    command = next(command for command in COMMANDS if command.name == "migrate")
+    given, words = parse_anywhere(command, given, arguments)
+    if given.get("help"):
+        from omega.cli.options import help_of
+
+        return show(help_of(command))
+    if len(words) != 2:
+        raise usage("migrate needs a RUN and a FILE", "omega migrate RUN new.omega")
+    from omega.programs import read_source
+
+    path = words[1]
+    text = read_source(path)
+    with closing(open_store(given)) as store:
+        return _migrate(given, store, store.find(words[0]), path, text)
+
+
+def _migrate(
+    given: dict[str, Any], store: SQLiteStore, record: RunRecord, path: str, text: str
+) -> int:
+    from omega.cli.runs_shown import is_held, owner_text
+    from omega.runs.forks import migrate
+
+    if record.outcome is not None:
+        raise HostError(f"run {record.id} has ended: {record.state}")
+    if is_held(record):
+        raise HostError(
+            f"run {record.id} is running: {owner_text(record)}", hint="stop it first, by Ctrl-C"
+        )
+    found = _tried(store, record, path, text)
+    show(_told(record, found))
+    if not given.get("commit"):
+        return OK if found.is_same else FAILED
+    if found.error is not None:
+        raise HostError("this program fails before the run is where it was: nothing is changed")
+    may_pay = bool(given.get("pay-again"))
+    if not found.is_same and not may_pay:
+        raise HostError(
+            "it does something else than the run has done: nothing is changed",
+            hint="--commit --pay-again has it go on with this program, and make those anew",
+        )
+    migrate(store, record.id, path, text, may_pay_again=may_pay)
+    return show(f"run {record.id} goes on with {path}: omega resume {record.id}")
+
+
+def _tried(store: SQLiteStore, record: RunRecord, path: str, text: str) -> Trial:
+    """What comes of the program on what the run has got, in the folder of the run."""
+    from omega.runs.forks import try_program
+
+    if record.header.get("command") is None:
+        raise HostError(
+            f"run {record.id} was begun by a Python program",
+            hint="omega.runs.forks.try_program and migrate do this there",
+        )
+    beside = os.path.dirname(os.path.abspath(path))
+    go_to(record)
+    return try_program(store, record.id, path, text, silent_runs(store, record, beside).run_text)
+
+
+def silent_runs(store: SQLiteStore, record: RunRecord, beside: str) -> Runs:
+    """Runs like `record`, whose output goes nowhere. beside: the folder of their program."""
+    from omega.cli.program import make_interpreter
+    from omega.runs.runs import Runs
+    from omega.runs.session import RunSettings
+
+    def make(session: DurableSession) -> Any:
+        interpreter = make_interpreter(record.header["command"]["given"], [beside], session)
+        interpreter.door.output = interpreter.door.errors = _Nowhere()
+        return interpreter
+
+    return Runs(store, RunSettings(), make)
+
+
+class _Nowhere:
+    """Where a trial writes."""
+
+    def write(self, text: str) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+def _told(record: RunRecord, found: Trial) -> str:
+    """What is said of a trial."""
+    from omega.tape.values import in_words
+
+    if found.error is not None:
+        error = found.error
+        message = error.message if isinstance(error, OmegaError) else str(error)
+        return f"the program fails on what run {record.id} has got: {message}"
+    if found.is_same:
+        return f"the program does what run {record.id} has done: it pays for nothing again"
+    lines = [f"the program does something else than run {record.id} has done:"]
+    for missed in found.missed[:SHOWN_MAX]:
+        then = "nothing" if missed.was is None else in_words(missed.was)
+        lines.append(
+            f"  {missed.kind} {missed.n} of task {missed.task}: it asks"
+            f" {in_words(missed.asked)}; the run asked {then}"
+        )
+    if len(found.missed) > SHOWN_MAX:
+        lines.append(f"  ... and {len(found.missed) - SHOWN_MAX} more")
+    if found.left:
+        many = len(found.left)
+        what = "1 effect that was" if many == 1 else f"{many:,} effects that were"
+        lines.append(f"{what} made would not be used:")
+        for (kind, task, n, _), asked in found.left[:SHOWN_MAX]:
+            lines.append(f"  {kind} {n} of task {task}: {in_words(asked)}")
+    return "\n".join(lines)
