@@ -350,11 +350,6 @@ class Interpreter(DurableHost):
         """Bind a global to a value as Lisp code sees it (a task's result)."""
         self._evaluator.define(name, value)
 
-    def global_name(self, function: Any) -> str | None:
-        """The name of a global of the program that is bound to a procedure."""
-        names = sorted(self._evaluator.defined)
-        return next((name for name in names if self._evaluator.lookup(name) is function), None)
-
     def names(self) -> list[str]:
         """The names a program can use: its own and the library's."""
         library = (name for name in self.runtime.library if not name.startswith("%"))

@@ -71,7 +71,9 @@ def durable_runs(b: Bindings, table: Table) -> None:
             return procedure.name
         if not b.rt.is_procedure(procedure):
             raise wrong_type("continue-as", 1, "a procedure", procedure)
-        found: str | None = b.interpreter.global_name(procedure)
+        evaluator = b.interpreter._evaluator
+        names = sorted(evaluator.defined)
+        found = next((name for name in names if evaluator.lookup(name) is procedure), None)
         if found is None:
             raise LispValueError(
                 "`continue-as` expected a global procedure of the program",
