@@ -10,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTHONS ?= $(BIN)/python
-PEERS = hy hissp basilisp calysto_scheme pydantic-monty uvloop trio gevent
+PEERS = hy hissp basilisp calysto_scheme pydantic-monty uvloop trio gevent dbos
 
 .PHONY: demo test bench fuzz explore extremes peers lint clean
 

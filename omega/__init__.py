@@ -23,14 +23,19 @@ if TYPE_CHECKING:
         LispError,
         OmegaError,
         ReplayDivergence,
+        RunStopped,
         TapeEnded,
         TaskCancelled,
+        UnknownOutcome,
     )
     from omega.interpreter import Interpreter
     from omega.limits import Limits
     from omega.lisp.procedure import Procedure
     from omega.llm import Budget, BudgetExceeded, LLMReply, LLMRequest, Provider
     from omega.replays import replay
+    from omega.runs.session import RunSettings
+    from omega.runs.taps import effect_key
+    from omega.runs.unknown import ASK, RETRY
 
 _HOMES = {
     "Budget": "omega.llm",
@@ -47,7 +52,9 @@ _HOMES = {
     "LispError": "omega.errors",
     "OmegaError": "omega.errors",
     "ReplayDivergence": "omega.errors",
+    "RunStopped": "omega.errors",
     "TapeEnded": "omega.errors",
+    "UnknownOutcome": "omega.errors",
     "TaskCancelled": "omega.errors",
     "Interpreter": "omega.interpreter",
     "Limits": "omega.limits",
@@ -57,6 +64,10 @@ _HOMES = {
     "Model": "omega.calls",
     "Models": "omega.calls",
     "Provider": "omega.llm",
+    "ASK": "omega.runs.unknown",
+    "RETRY": "omega.runs.unknown",
+    "RunSettings": "omega.runs.session",
+    "effect_key": "omega.runs.taps",
     "replay": "omega.replays",
 }
 

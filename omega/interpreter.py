@@ -56,7 +56,7 @@ from omega.scheduler_host import Lookout, SchedulerHost, metered
 if TYPE_CHECKING:
     from omega.durable.store import Store
     from omega.llm.budget import Budget
-    from omega.runs.session import DurableSession, Settings
+    from omega.runs.session import DurableSession, RunSettings
     from omega.tape import Recording, Replay
 
 HOST_DEPTH_MAX = 150  # procedures called by host functions called by ...: 3.12 bears 200
@@ -93,7 +93,7 @@ class Interpreter(DurableHost):
         session: Recording | Replay | DurableSession | None = None,
         budget: Budget | None = None,
         store: Store | str | None = None,
-        runs: Settings | None = None,
+        runs: RunSettings | None = None,
     ) -> None:
         DurableHost.__init__(self, locals(), store, runs)
         self._thread = threading.get_ident()

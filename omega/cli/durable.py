@@ -45,9 +45,9 @@ def open_store(given: dict[str, Any], *, is_new: bool = False) -> SQLiteStore:
 
 
 def settings_of(given: dict[str, Any]) -> Any:
-    from omega.runs.session import PARK_AFTER_S, Settings
+    from omega.runs.session import PARK_AFTER_S, RunSettings
 
-    return Settings(given.get("unknown", "ask"), None, given.get("park-after", PARK_AFTER_S))
+    return RunSettings(given.get("unknown", "ask"), None, given.get("park-after", PARK_AFTER_S))
 
 
 def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> int:

@@ -20,7 +20,7 @@ from omega.durable.waiting import wall_us
 from omega.errors import HostError
 from omega.runs.journal import JournalReader, fact_of
 from omega.runs.owners import is_dead, own_name
-from omega.runs.session import TTL_US, DurableSession, Settings, new_id
+from omega.runs.session import TTL_US, DurableSession, RunSettings, new_id
 from omega.runs.unknown import SETTLED
 from omega.tape.facts import STEP_MODEL
 
@@ -122,7 +122,7 @@ def try_program(store: Store, run: str, file: str, text: str, run_text: RunText)
     header = _header_with(record, file, text)
     recall = Recall(JournalReader(store, run).facts())
     scratch = NewRun(run, record.name, dict(header))
-    session = DurableSession(MemoryStore(), Settings(), new=scratch, trial=recall)
+    session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=recall)
     error = run_text(session, file, text, list(header["arguments"]))
     opened = tuple(each for each in recall.missed if each.is_open)
     missed = tuple(each for each in recall.missed if not each.is_open)

@@ -14,7 +14,7 @@ from omega.errors import HostError
 if TYPE_CHECKING:
     from omega.durable.store import Store
     from omega.runs.runs import Runs
-    from omega.runs.session import DurableSession, Settings
+    from omega.runs.session import DurableSession, RunSettings
 
 # What the interpreter of a run is made with: what its host was made with.
 SHARED = frozenset(("llm", "scheduler", "limits", "grants", "seed", "virtual_time", "output",
@@ -27,7 +27,7 @@ class DurableHost:
     session: Any
 
     def __init__(
-        self, made_with: Mapping[str, Any], store: Store | str | None, settings: Settings | None
+        self, made_with: Mapping[str, Any], store: Store | str | None, settings: RunSettings | None
     ) -> None:
         self._made_with = {name: each for name, each in made_with.items() if name in SHARED}
         self._store, self._settings = store, settings
@@ -64,11 +64,11 @@ class DurableHost:
             )
         from omega.durable.sqlite import SQLiteStore
         from omega.runs.runs import Runs
-        from omega.runs.session import Settings
+        from omega.runs.session import RunSettings
 
         if isinstance(store, str):
             store = SQLiteStore(store)
-        return Runs(store, self._settings or Settings(), self._like_this)
+        return Runs(store, self._settings or RunSettings(), self._like_this)
 
     def _like_this(self, session: DurableSession) -> Any:
         """An interpreter of its own for a durable run."""

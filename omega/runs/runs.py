@@ -14,7 +14,7 @@ from omega.durable.records import NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
-from omega.runs.session import DurableSession, Settings, kept_program, new_id, program_of
+from omega.runs.session import DurableSession, RunSettings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
 NAME_CHARS = 200
@@ -41,7 +41,7 @@ class Runs:
     """make: an interpreter like the host's, for a session."""
 
     def __init__(
-        self, store: Store, settings: Settings, make: Callable[[DurableSession], Any]
+        self, store: Store, settings: RunSettings, make: Callable[[DurableSession], Any]
     ) -> None:
         self.store, self.settings, self._make = store, settings, make
 
@@ -113,6 +113,10 @@ class Runs:
             interpreter.run()
         except OmegaError as error:
             failure = error
+        except BaseException:
+            session.left()
+            interpreter.close()
+            raise
         interpreter.close()
         value = self._ended(session, value, failure)
         return value if not session.continues else CONTINUES
@@ -139,6 +143,10 @@ class Runs:
             await interpreter.scheduler.run_async()
         except OmegaError as error:
             failure = error
+        except BaseException:
+            session.left()
+            await interpreter.aclose()
+            raise
         await interpreter.aclose()
         value = self._ended(session, value, failure)
         return await self.go_on_async(session.run) if session.continues else value

