@@ -1,8 +1,7 @@
-from omega import Interpreter
+from omega import Interpreter, RunSettings
 from omega.errors import OmegaError
-from omega.runs.session import Settings
 
-host = Interpreter(store="runs.db", virtual_time=True, runs=Settings(park_after_s=0))
+host = Interpreter(store="runs.db", virtual_time=True, runs=RunSettings(park_after_s=0))
 try:
     host.run_durable('(wait-signal "approve")', id="triage-7")
 except OmegaError as error:

@@ -1,12 +1,11 @@
 import os
 
-from omega import Interpreter
+from omega import Interpreter, RunSettings
 from omega.errors import OmegaError
-from omega.runs.session import Settings
 
 
 def go_on(charge, policy):
-    host = Interpreter(store="runs.db", virtual_time=True, runs=Settings(policy))
+    host = Interpreter(store="runs.db", virtual_time=True, runs=RunSettings(policy))
     host.define("charge", charge, effect="paid")
     return host.run_durable("(charge 5)", id="triage-7")
 
