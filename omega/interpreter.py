@@ -417,7 +417,7 @@ class Interpreter(DurableHost):
         if not isinstance(name, str):
             raise HostError(f"a name is a str, got {type(name).__name__}")
         options: Any = {"blocking": blocking, "reentrant": reentrant, "effect": effect}
-        bound = self.classified(name, value, options)
+        bound = self._classified(name, value, options)
         if callable(bound) and not isinstance(bound, (type, Procedure)):
             inside = self._host_function(bound, name, blocking=blocking, reentrant=reentrant)
         else:

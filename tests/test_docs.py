@@ -276,7 +276,9 @@ def test_every_public_method_is_documented(name: str) -> None:
     documented = set(re.findall(rf"^\| `{name}\.(\w+)", text, re.M))
     of = getattr(omega, name)
     inside = {"Task": {"cancelled_error", "next_effect", "is_ready"}}
-    own = {m for m in vars(of) if not m.startswith("_")} - inside.get(name, set())
+    parts = [each for each in of.__mro__ if each.__module__.startswith("omega.")]
+    own = {m for part in parts for m in vars(part) if not m.startswith("_")}
+    own -= inside.get(name, set())
     if name == "Task":  # slots are the scheduler's; properties and these are the host's
         own = {m for m in own if isinstance(vars(of)[m], property)} | {"name", "state", "priority"}
         own |= {"steps"}

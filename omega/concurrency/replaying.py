@@ -306,9 +306,15 @@ class _Replaying(Driver):
         del self._live[number]
         self.report(external, value, error)
 
+    def is_again_due(self) -> bool:
+        """Whether the head tells of a call that is made again. That call, and whatever else is told
+        before, was made at the same position: by a timer, say, whose time has come only now.
+        """
+        return self.due("again") is not None and self.tape.peek() is None
+
     def made_again(self) -> bool:
         """Whether the head tells that a call was started once more, by the next process."""
-        if self.due("again") is None:
+        if not self.is_again_due():
             return False
         number = self.take_head()[4]
         external = self._live.get(number)
@@ -438,9 +444,11 @@ class ReplayDriver(_Replaying):
                 return
             if head[0] in ("returned", "act", "end"):
                 self._diverge(f"it goes on where the recorded run had {self.tape.shown(head)}")
-        turns = scheduler.turns
+        turns, asked = scheduler.turns, self.tape.peek()
         scheduler.run_batch()
         if scheduler.turns != turns or self.tape.head is not head or scheduler.has_work():
+            return
+        if self.tape.peek() is not asked:
             return
         if head is None:
             self.fail(self.tape.ended())
@@ -471,10 +479,10 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
     def wants_control(self) -> bool:
         if self.failure is not None:
             raise self.failure
-        return self.due("again") is not None or VirtualDriver.wants_control(self)
+        return self.is_again_due() or VirtualDriver.wants_control(self)
 
     def _drive(self, done: Callable[[], bool]) -> None:
-        while self._advance(done, closed=True) or self.due("again") is not None:
+        while self._advance(done, closed=True) or self.is_again_due():
             pass
 
     def advance(self) -> None:
@@ -485,7 +493,7 @@ class VirtualReplayDriver(_Replaying, VirtualDriver):
         return self.made_again() or VirtualDriver._advance(self, done, closed)
 
     def has_more(self) -> bool:
-        return self.due("again") is not None or VirtualDriver.has_more(self)
+        return self.is_again_due() or VirtualDriver.has_more(self)
 
     def _start_again(self, external: External) -> None:
         timer = self._running.pop(external, None)

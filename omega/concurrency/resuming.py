@@ -133,7 +133,7 @@ class ResumedReplay(_Resumed, ReplayDriver):
 class ResumedVirtualReplay(_Resumed, VirtualReplayDriver):
     def replay_until(self, done: Callable[[], bool]) -> bool:
         while self.failure is None and not self.tape.is_over:
-            goes_on = self._advance(done, closed=True) or self.due("again") is not None
+            goes_on = self._advance(done, closed=True) or self.is_again_due()
             if not goes_on and not self.tape.is_over:
                 if self._host_got_control():
                     return True

@@ -71,6 +71,7 @@ class ExportedReplay(Replay):
         self, tape: TapeReader, scheduler: type[CallingScheduler] = CallingScheduler
     ) -> None:
         super().__init__(tape, scheduler)
+        tape.ended_since = "had come so far when it was exported"
         self.classes: dict[str, str] = {}
 
     def attach(self, interpreter: Any) -> None:

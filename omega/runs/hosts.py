@@ -37,7 +37,7 @@ class DurableHost:
     def _check(self, doing: str, instead: str) -> None:
         raise NotImplementedError
 
-    def classified(self, name: str, value: Any, options: Mapping[str, Any]) -> Any:
+    def _classified(self, name: str, value: Any, options: Mapping[str, Any]) -> Any:
         """What `define(name, value, **options)` binds; the interpreters of runs have it, too."""
         if self._store is not None:
             self._definitions.append(lambda other: other.define(name, value, **options))

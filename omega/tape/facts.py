@@ -108,6 +108,8 @@ Locate = Callable[[str | None], tuple[str | None, Span | None]]
 class FactReader:
     """A Tape of facts, which are read as they are needed."""
 
+    ended_since = "was killed"  # why there are no more, when the run had not ended
+
     def __init__(self, name: str, facts: Iterator[list[Any]]) -> None:
         self.name = name  # what people call it
         self.stop: Callable[[HostError], NoReturn] = _raise
@@ -280,8 +282,8 @@ class FactReader:
 
     def ended(self) -> TapeEnded:
         return TapeEnded(
-            f"the tape ends here, in turn {self.turns():,}: the run it was recorded from was "
-            "killed, and what it did then is not known",
+            f"the tape ends here, in turn {self.turns():,}: the run it was recorded from "
+            f"{self.ended_since}, and what it did then is not known",
         )
 
 

@@ -1,6 +1,5 @@
-from omega import Interpreter
+from omega import Interpreter, RunSettings
 from omega.errors import OmegaError
-from omega import RunSettings
 
 host = Interpreter(store="runs.db", virtual_time=True, runs=RunSettings(park_after_s=0))
 try:

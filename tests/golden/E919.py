@@ -1,8 +1,7 @@
 import os
 
-from omega import Interpreter
+from omega import Interpreter, RunSettings
 from omega.errors import OmegaError
-from omega import RunSettings
 
 
 def go_on(charge, policy):
