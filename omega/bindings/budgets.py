@@ -115,7 +115,8 @@ def _budget(limits: Any, parent: Budget | None) -> Budget:
             raise LispValueError(
                 f"`with-budget` has no limit {shown(key)}", hint="it has :calls, :tokens and :usd"
             )
-        if isinstance(value, (int, Fraction)) and abs(value) > LIMIT_MAX:  # str refuses huge ones
+        if isinstance(value, (int, Fraction)) and not -LIMIT_MAX <= value <= LIMIT_MAX:
+            # Huge ones cannot even be written: str refuses 5,000 digits.
             raise LispValueError(
                 f"`with-budget` expected at most {LIMIT_MAX:,} for :{name}, got {shown(value)}"
             )

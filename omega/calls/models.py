@@ -257,7 +257,7 @@ def provider_of(settings: ModelSettings) -> Provider:
             name = settings.key if settings.key.isupper() else "NAME"
             raise misconfigured(
                 f"the environment variable {shown} is not set",
-                f"export {name}=..., and key = \"{name}\" in the file",
+                f'export {name}=..., and key = "{name}" in the file',
             )
     if name == "openai":
         from omega.llm.openai_provider import OpenAIProvider

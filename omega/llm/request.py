@@ -12,7 +12,7 @@ left out).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Rational
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import LispTypeError, LispValueError
@@ -305,7 +305,7 @@ def _texts(field: str, value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _number(field: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Rational)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
         raise LispTypeError(f"an LLM request's {field} must be a number, got {_kind(value)}")
     if not 0 <= value <= 1e15:  # refuses NaN and infinity as well
         raise LispValueError(
@@ -326,12 +326,12 @@ def _count(field: str, value: object) -> int:
     return value
 
 
-def _digits(value: int | float) -> str:
+def _digits(value: int | float | Fraction) -> str:
     """A number as it is written; of one that is beyond all bounds (str refuses 5,000 digits) how
     large it is.
     """
-    if isinstance(value, int) and abs(value) > COUNT_MAX:
-        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, (int, Fraction)) and not -COUNT_MAX <= value <= COUNT_MAX:
+        return f"a number of {int(value).bit_length()} bits"
     return str(value)
 
 

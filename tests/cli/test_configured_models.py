@@ -65,7 +65,10 @@ def test_a_program_that_is_not_trusted_does_not_bring_its_own(omega: Omega, sett
     [
         ("[models.m]\nspeed = 3", "error[E706]: omega.toml: models.m.speed: unknown field"),
         ("x = [", "error[E706]: omega.toml is not TOML"),
-        ("[models.m]\nprovider = 'nobody'", "error[E706]: omega.toml: models.m: unknown LLM provider `nobody`"),
+        (
+            "[models.m]\nprovider = 'nobody'",
+            "error[E706]: omega.toml: models.m: unknown LLM provider `nobody`",
+        ),
         (
             "[models.m]\nprovider = 'openai'\nkey = 'NO_SUCH_KEY'",
             "error[E706]: omega.toml: models.m: the environment variable NO_SUCH_KEY is not set",
@@ -133,6 +136,11 @@ def test_amounts_that_are_none_are_bad_usage(omega: Omega, amounts: str) -> None
     done = omega("eval", f"--budget={amounts}", "1")
     assert done.returncode == 2
     assert "--budget takes amounts such as calls=50,tokens=100000,usd=0.50" in done.stderr
+
+
+def test_a_name_that_a_program_gives_keeps_to_its_line(omega: Omega) -> None:
+    done = omega("eval", "--virtual-time", "--stats", r'(llm.infer "x" :model "a\x1b;[31m\nb")')
+    assert "\na\ufffd[31m\ufffdb  " in done.stderr and "\x1b" not in done.stderr
 
 
 def test_stats_have_a_line_for_each_model_and_one_for_all(omega: Omega, settings: Path) -> None:

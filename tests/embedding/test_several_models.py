@@ -183,7 +183,7 @@ def test_a_missing_key_names_its_model_and_variable(made: Callable[[str], Models
     with pytest.raises(LispError) as caught:
         made('[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "THIRD_KEY"\n')
     assert "models.m: the environment variable THIRD_KEY is not set" in caught.value.message
-    with pytest.raises(LispError, match="models.m: the provider `scripted` takes no key"):
+    with pytest.raises(LispError, match=r"models\.m: the provider `scripted` takes no key"):
         made('[models.m]\nprovider = "scripted"\nkey = "FIRST_KEY"\n')
 
 

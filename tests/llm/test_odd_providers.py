@@ -17,7 +17,8 @@ ASK = '(llm.infer "x" :max-tokens 5)'
 READ = '(with-stream (s "x" :max-tokens 5) (recv! s))'
 AFTERWARDS = """
 (define (stands)
-  (list (hash-ref (llm.stats) :in-flight) (hash-ref (llm.stats) :queued) (hash-ref (budget-left) :calls)))
+  (define told (llm.stats))
+  (list (hash-ref told :in-flight) (hash-ref told :queued) (hash-ref (budget-left) :calls)))
 (with-budget {:calls 3 :tokens 1000}
   (guard (e ((condition-is? e 'llm-error) (cons (condition-message e) (stands)))) %s))
 """
