@@ -91,6 +91,8 @@ class Telling:
         self._driver, self._external = driver, external
 
     async def __call__(self, piece: str) -> None:
+        if not isinstance(piece, str):  # of anybody's code: parts that are no text are ours
+            raise TypeError(f"a piece of its stream must be a str, got {type(piece).__name__}")
         await self._driver.tell(self._external, piece)
 
     def note(self, usage: Any, limits: Any) -> None:

@@ -136,7 +136,9 @@ class Models:
         made: dict[tuple[str | None, ...], Provider] = {}
         named: dict[str, Model] = {}
         for name, each in settings.models.items():
-            key = (each.provider, each.key, each.base_url)
+            # An entry without a model of its own must not ask for another entry's.
+            is_without = each.model is None and each.provider in VENDORS
+            key = (each.provider, each.key, each.base_url, name if is_without else None)
             if key not in made:
                 made[key] = _provider_told(each, settings.source)
             price = None

@@ -187,6 +187,19 @@ def test_a_missing_key_names_its_model_and_variable(made: Callable[[str], Models
         made('[models.m]\nprovider = "scripted"\nkey = "FIRST_KEY"\n')
 
 
+def test_an_entry_without_a_model_does_not_ask_for_that_of_another(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    entry = '[models.NAME]\nprovider = "openai"\nkey = "FIRST_KEY"\nBASE\n'
+    one, two = entry.replace("NAME", "one") + 'model = "x"\n', entry.replace("NAME", "two")
+    for text in (one + two, two + one):
+        with Interpreter(llm=made(text)) as omega:
+            assert omega.eval('(llm.infer "hi" :model "one")') == "openai: hi"
+            with pytest.raises(LispError, match="the request names no model"):
+                omega.eval('(llm.infer "hi" :model "two")')
+    assert [call.body["model"] for call in server.calls] == ["x", "x"]
+
+
 def test_a_wrong_base_url_of_the_file_is_told_as_that(made: Callable[[str], Models]) -> None:
     model = '[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "FIRST_KEY"\n'
     with pytest.raises(LispError) as caught:

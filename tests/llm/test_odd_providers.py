@@ -76,6 +76,21 @@ def test_an_answer_that_is_none_is_an_error_of_the_call(
     assert (in_flight, queued, left) == (0, 0, 2)
 
 
+class OddPieces(Odd):
+    async def stream(self, request: LLMRequest, *, sleep: Any, emit: Any) -> Any:
+        await emit(self.answer)
+        return LLMReply("yes")
+
+
+@pytest.mark.parametrize(("piece", "kind"), [(5, "int"), (None, "NoneType"), ((1, 2), "tuple")])
+def test_a_piece_that_is_no_text_is_an_error_of_the_call(piece: Any, kind: str) -> None:
+    with Interpreter(llm=OddPieces(piece)) as omega:
+        told, in_flight, queued, left = omega.eval(AFTERWARDS % READ)
+    words = f"a piece of its stream must be a str, got {kind}"
+    assert told == f"the provider `odd` raised TypeError: {words}"
+    assert (in_flight, queued, left) == (0, 0, 2)
+
+
 def test_the_error_names_the_model_and_how_often_it_was_asked() -> None:
     with Interpreter(llm=Odd(None)) as omega, pytest.raises(LLMError, match="asked odd, once"):
         omega.eval(ASK)
