@@ -18,6 +18,7 @@ from omega.lisp.table import HashTable
 from omega.llm.budget import Budget
 
 KINDS = ("calls", "tokens", "usd")
+LIMIT_MAX = 10**15
 
 
 def budgets(b: Bindings, table: Table) -> None:
@@ -113,6 +114,11 @@ def _budget(limits: Any, parent: Budget | None) -> Budget:
         if name not in KINDS:
             raise LispValueError(
                 f"`with-budget` has no limit {shown(key)}", hint="it has :calls, :tokens and :usd"
+            )
+        if isinstance(value, (int, Fraction)) and not -LIMIT_MAX <= value <= LIMIT_MAX:
+            # Huge ones cannot even be written: str refuses 5,000 digits.
+            raise LispValueError(
+                f"`with-budget` expected at most {LIMIT_MAX:,} for :{name}, got {shown(value)}"
             )
         given[name] = value
     if not given:

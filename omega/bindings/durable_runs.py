@@ -73,7 +73,9 @@ def durable_runs(b: Bindings, table: Table) -> None:
             raise wrong_type("continue-as", 1, "a procedure", procedure)
         evaluator = b.interpreter._evaluator
         names = sorted(evaluator.defined)
-        found = next((name for name in names if evaluator.lookup(name) is procedure), None)
+        found: str | None = next(
+            (name for name in names if evaluator.lookup(name) is procedure), None
+        )
         if found is None:
             raise LispValueError(
                 "`continue-as` expected a global procedure of the program",

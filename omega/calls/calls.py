@@ -39,7 +39,7 @@ from omega.errors import LimitExceeded, LLMError, OmegaError
 from omega.llm.budget import Budget
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
-from omega.llm.provider import stream_from
+from omega.llm.provider import checked_reply, stream_from
 from omega.llm.request import LLMReply, LLMRequest
 from omega.llm.retry import RetryPolicy
 
@@ -359,6 +359,8 @@ class Calls:
         if flight.calls:
             return  # a hedge may still answer
         if flight.fallbacks and not flight.pieces and falls_back(error):
+            name = getattr(error, "model", None) or flight.model.shown
+            flight.tried.append((name, flight.attempts))
             try:
                 self._ask(flight, flight.fallbacks.pop(0))
                 return
@@ -442,9 +444,10 @@ class Calls:
         if call.flight.is_given_up:
             raise not_sent()
         if call.flight.parts is None:
-            return await provider.infer(call.request, sleep=driver.sleep)
+            return checked_reply(await provider.infer(call.request, sleep=driver.sleep))
         emit = Telling(driver, external)
-        return await stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
+        reply = await stream_from(provider, call.request, sleep=driver.sleep, emit=emit)
+        return checked_reply(reply)
 
     def _part(self, call: Call, part: Any) -> None:
         """A piece of a stream's text has come, or what is known of it."""

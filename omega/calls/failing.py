@@ -47,8 +47,17 @@ def told(flight: Flight, error: Told) -> Told:
         error.model = error.model or flight.model.shown
         error.attempts = flight.attempts
         if not any(text.startswith(ASKED) for text, _ in error.notes):
-            error.notes.append((f"{ASKED}{error.model}, {_times(flight.attempts)}", None))
+            error.notes.append((_asked(flight, error.model), None))
     return error
+
+
+def _asked(flight: Flight, model: str) -> str:
+    """Who was asked, how often: the last one, and those before it that could not answer."""
+    already = [0, *(attempts for _, attempts in flight.tried)]
+    text = f"{ASKED}{model}, {_times(flight.attempts - already[-1])}"
+    for (name, until), since in zip(flight.tried, already, strict=False):
+        text += f"; before it {name}, {_times(until - since)}"
+    return text
 
 
 def _times(attempts: int) -> str:

@@ -140,7 +140,8 @@ def lines(figures: dict[str, Figures]) -> list[str]:
 def _row(name: str, figures: Figures) -> tuple[str, ...]:
     usd: Any = figures.usd
     return (
-        name,
+        # A program's text: it keeps to its line, and moves no cursor.
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name),
         f"{figures.calls:,}",
         f"{figures.retries:,}",
         f"{figures.failures:,}",

@@ -91,6 +91,8 @@ class Telling:
         self._driver, self._external = driver, external
 
     async def __call__(self, piece: str) -> None:
+        if not isinstance(piece, str):  # of anybody's code: parts that are no text are ours
+            raise TypeError(f"a piece of its stream must be a str, got {type(piece).__name__}")
         await self._driver.tell(self._external, piece)
 
     def note(self, usage: Any, limits: Any) -> None:
@@ -101,14 +103,16 @@ class Flight:
     """key: of those who share it, None when nobody may. waiters: how many tasks wait for it. model:
     the last that was asked.
 
-    attempts: sent in all, for whatever call. pieces: characters of a stream that have come.
+    attempts: sent in all, for whatever call. tried: the models that could not answer, with what
+    `attempts` had come to then. pieces: characters of a stream that have come.
     receiver: of a stream; whether it wants the call is asked besides, where a task waits for
     another one's sake. timer: of its hedge.
     """
 
     __slots__ = (
         *("attempts", "budget", "calls", "cell", "fallbacks", "identity", "receiver"),
-        *("key", "made", "model", "parts", "pieces", "request", "task", "timer", "waiters"),
+        *("key", "made", "model", "parts", "pieces", "request", "task", "timer", "tried"),
+        "waiters",
     )
 
     def __init__(
@@ -129,6 +133,7 @@ class Flight:
         self.made = 0
         self.attempts = 0
         self.fallbacks: list[Model] = []
+        self.tried: list[tuple[str, int]] = []
         self.pieces = 0
         self.receiver: Receiver | None = None
         self.timer: Any = None

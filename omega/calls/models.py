@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import HostError
+from omega.errors import HostError, OmegaError
 from omega.llm.failures import misconfigured
 from omega.llm.lane import LaneLimits
 from omega.llm.provider import Provider
@@ -136,9 +136,11 @@ class Models:
         made: dict[tuple[str | None, ...], Provider] = {}
         named: dict[str, Model] = {}
         for name, each in settings.models.items():
-            key = (each.provider, each.key, each.base_url)
+            # An entry without a model of its own must not ask for another entry's.
+            is_without = each.model is None and each.provider in VENDORS
+            key = (each.provider, each.key, each.base_url, name if is_without else None)
             if key not in made:
-                made[key] = provider_of(each)
+                made[key] = _provider_told(each, settings.source)
             price = None
             if each.price is not None:
                 price = price_of(name, each.price, settings.source)
@@ -221,6 +223,15 @@ class Models:
         return list(found.values())
 
 
+def _provider_told(settings: ModelSettings, source: str) -> Provider:
+    """`provider_of`, whose errors tell the file and the model."""
+    try:
+        return provider_of(settings)
+    except OmegaError as error:
+        error.message = f"{source}: models.{settings.name}: {error.message}"
+        raise
+
+
 def provider_of(settings: ModelSettings) -> Provider:
     """The provider of a configured model. Its own model is the entry's, so that the first one
     serves others with the same key.
@@ -235,7 +246,7 @@ def provider_of(settings: ModelSettings) -> Provider:
         return provider_from_spec(spec)
     if name not in VENDORS:
         raise misconfigured(
-            f"the model `{settings.name}`: the provider `{name}` takes no key or base-url",
+            f"the provider `{name}` takes no key or base-url",
             f"they are for {' and '.join(VENDORS)}",
         )
     options: dict[str, Any] = {"base_url": settings.base_url}
@@ -243,9 +254,12 @@ def provider_of(settings: ModelSettings) -> Provider:
         options["key_name"] = settings.key
         options["api_key"] = os.environ.get(settings.key, "")
         if not options["api_key"]:
+            # Who has put the key itself there must not find it in a log.
+            shown = settings.key if settings.key.isupper() else "that `key` names"
+            name = settings.key if settings.key.isupper() else "NAME"
             raise misconfigured(
-                f"the model `{settings.name}`: the environment variable {settings.key} is not set",
-                f"export {settings.key}=...",
+                f"the environment variable {shown} is not set",
+                f'export {name}=..., and key = "{name}" in the file',
             )
     if name == "openai":
         from omega.llm.openai_provider import OpenAIProvider

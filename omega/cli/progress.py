@@ -110,7 +110,7 @@ class ProgressBar:
 
 def line_of(progress: Progress, took_s: float, facts: list[str]) -> str:
     """Where nothing can be redrawn: `triage: 412 of 1000 (41 %), 12.3/s, after 33 s, 48 s left`."""
-    return f"{progress.label}: " + ", ".join(_words(progress, took_s, facts))
+    return f"{terminal_text(progress.label)}: " + ", ".join(_words(progress, took_s, facts))
 
 
 def bar_of(

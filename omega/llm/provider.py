@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from omega.llm.answers import token_counts
 from omega.llm.request import LLMReply, LLMRequest, Usage
 
 if TYPE_CHECKING:
@@ -76,10 +77,26 @@ async def stream_from(
     """The stream of any provider: of one that has none, its whole answer as one piece."""
     if isinstance(provider, StreamingProvider):
         return await provider.stream(request, sleep=sleep, emit=emit)
-    reply = await provider.infer(request, sleep=sleep)
+    reply = checked_reply(await provider.infer(request, sleep=sleep))
     note_on(emit, reply.usage, reply.limits)
     if reply.text:
         await emit(reply.text)
+    return reply
+
+
+def checked_reply(reply: object) -> LLMReply:
+    """What a provider answered. It may be anybody's code: what is no reply is an error of the call,
+    which whoever waits for it hears of. Raises TypeError, ValueError.
+    """
+    if not isinstance(reply, LLMReply):
+        raise TypeError(f"its answer must be an LLMReply, got {type(reply).__name__}")
+    if not isinstance(reply.text, str):
+        raise TypeError(f"the text of its LLMReply must be a str, got {type(reply.text).__name__}")
+    usage = reply.usage
+    if not isinstance(usage, Usage):
+        raise TypeError(f"the usage of its LLMReply must be a Usage, got {type(usage).__name__}")
+    if token_counts(usage.input_tokens, usage.output_tokens, *usage.parts().values()) is None:
+        raise ValueError(f"the counts of its Usage must be whole numbers from 0 on, got {usage!r}")
     return reply
 
 

@@ -14,6 +14,7 @@ from datetime import UTC
 
 from omega.llm.failures import http_date_s
 
+RESET_S_MAX = 31 * 86_400.0  # no vendor's limit has a longer period; the year 9999 is a mistake
 EPOCH_S_MIN = 1e9  # a smaller number is a duration, a larger one a moment (2001 and later)
 
 _OPENAI = re.compile(
@@ -119,7 +120,7 @@ def read_rate_limits(headers: Mapping[str, str], now_unix_s: float) -> RateLimit
                 date_s = http_date_s(headers.get("date") or "")
                 sent_s = now_unix_s if date_s is None else date_s
             value = max(0.0, moment - sent_s)
-        if value is None:
+        if value is None or (field == "reset" and value > RESET_S_MAX):
             continue
         limits = limits or RateLimits()
         attribute = subject.replace("-", "_")

@@ -12,6 +12,7 @@ left out).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from omega.errors import LispTypeError, LispValueError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA_NAME = "answer"
 PROMPT_SHOWN_CHARS = 60  # of a prompt, in a repr
+COUNT_MAX = 10**15  # of tokens: no model has so many, and larger ones cannot even be written
 EXTRA_NODES_MAX = 1_000_000  # values inside of a request: also what stops a cycle
 
 
@@ -303,11 +305,11 @@ def _texts(field: str, value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _number(field: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
         raise LispTypeError(f"an LLM request's {field} must be a number, got {_kind(value)}")
     if not 0 <= value <= 1e15:  # refuses NaN and infinity as well
         raise LispValueError(
-            f"an LLM request's {field} must be finite and not negative, got {value}"
+            f"an LLM request's {field} must be finite and not negative, got {_digits(value)}"
         )
     return float(value)
 
@@ -316,8 +318,21 @@ def _count(field: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise LispTypeError(f"an LLM request's {field} must be an integer, got {_kind(value)}")
     if value < 1:
-        raise LispValueError(f"an LLM request's {field} must be positive, got {value}")
+        raise LispValueError(f"an LLM request's {field} must be positive, got {_digits(value)}")
+    if value > COUNT_MAX:
+        raise LispValueError(
+            f"an LLM request's {field} must be at most {COUNT_MAX:,}, got {_digits(value)}"
+        )
     return value
+
+
+def _digits(value: int | float | Fraction) -> str:
+    """A number as it is written; of one that is beyond all bounds (str refuses 5,000 digits) how
+    large it is.
+    """
+    if isinstance(value, (int, Fraction)) and not -COUNT_MAX <= value <= COUNT_MAX:
+        return f"a number of {int(value).bit_length()} bits"
+    return str(value)
 
 
 def _digest(content: object) -> str:

@@ -164,6 +164,13 @@ class _Reader:
             if field in fields:
                 text = self._text(f"{where}.{field}", fields[field])
                 setattr(made, field.replace("-", "_"), text)
+        if made.key is not None and not (made.key.isascii() and made.key.isidentifier()):
+            # Not shown: it may be the key itself.
+            raise self._wrong(
+                f"{where}.key",
+                "expected the name of an environment variable",
+                'such as key = "OPENAI_API_KEY"; the key itself is never written into the file',
+            )
         if not made.provider:
             raise self._wrong(where, "no provider", 'such as provider = "openai"')
         made.limits = self._limits(where, fields, rates)

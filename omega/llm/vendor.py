@@ -138,12 +138,14 @@ class VendorProvider:
         self._key_name = key_name or vendor.key_name
         key = (api_key if api_key is not None else os.environ.get(self._key_name, "")).strip()
         url = base_url if base_url is not None else os.environ.get(vendor.base_url_name, "")
+        # Where whoever mends it finds it.
+        self._url_name = vendor.base_url_name if base_url is None else "its base URL"
         self._base_url = self._complete_url(url.strip() or vendor.base_url)
         self._key = _checked_key(key, self._key_name)
         if not self._base_url.startswith(("http://", "https://")):
             raise misconfigured(
                 f"the base URL {without_secrets(self._base_url, self._key)} is no http(s) URL",
-                f"set {vendor.base_url_name} to something like {vendor.example_url}",
+                f"set {self._url_name} to something like {vendor.example_url}",
             )
         self._require_sdk()
         self._sdk: Any = None  # the module, once it is loaded
@@ -422,11 +424,10 @@ class VendorProvider:
         return failure
 
     def _unreached(self, detail: str) -> LLMError:
-        url_name = self.vendor.base_url_name
         hint = (
-            f"is this machine online? {url_name} names another server"
+            f"is this machine online? {self.vendor.base_url_name} names another server"
             if self._is_official
-            else f"does the server run, and is {url_name} right?"
+            else f"does the server run, and is {self._url_name} right?"
         )
         url = without_secrets(self._base_url, self._key)
         return connection_failure(self.name, detail, url=url, hint=hint)

@@ -65,10 +65,17 @@ def test_a_program_that_is_not_trusted_does_not_bring_its_own(omega: Omega, sett
     [
         ("[models.m]\nspeed = 3", "error[E706]: omega.toml: models.m.speed: unknown field"),
         ("x = [", "error[E706]: omega.toml is not TOML"),
-        ("[models.m]\nprovider = 'nobody'", "error[E706]: unknown LLM provider `nobody`"),
+        (
+            "[models.m]\nprovider = 'nobody'",
+            "error[E706]: omega.toml: models.m: unknown LLM provider `nobody`",
+        ),
         (
             "[models.m]\nprovider = 'openai'\nkey = 'NO_SUCH_KEY'",
-            "error[E706]: the model `m`: the environment variable NO_SUCH_KEY is not set",
+            "error[E706]: omega.toml: models.m: the environment variable NO_SUCH_KEY is not set",
+        ),
+        (
+            "[models.m]\nprovider = 'openai'",
+            "error[E706]: omega.toml: models.m: `openai` names no model",
         ),
     ],
 )
@@ -79,6 +86,20 @@ def test_a_mistake_in_it_is_told_before_anything_runs(
     done = omega("eval", '(displayln "ran")')
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr.startswith(complaint)
+
+
+@pytest.mark.parametrize("key", ["sk-proj-0123456789abcdef", "AIzaSy0123456789abcdef", "sk 0123"])
+def test_a_key_in_the_place_of_its_name_is_not_told_to_anybody(
+    omega: Omega, tmp_path: Path, key: str
+) -> None:
+    (tmp_path / "omega.toml").write_text(
+        f"[models.m]\nprovider = 'openai'\nmodel = 'x'\nkey = '{key}'"
+    )
+    done = omega("eval", "1")
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.startswith("error[E706]: omega.toml: models.m") and "hint: " in done.stderr
+    assert "environment variable" in done.stderr
+    assert "0123" not in done.stderr
 
 
 def test_a_named_file_must_be_there(omega: Omega) -> None:
@@ -115,6 +136,11 @@ def test_amounts_that_are_none_are_bad_usage(omega: Omega, amounts: str) -> None
     done = omega("eval", f"--budget={amounts}", "1")
     assert done.returncode == 2
     assert "--budget takes amounts such as calls=50,tokens=100000,usd=0.50" in done.stderr
+
+
+def test_a_name_that_a_program_gives_keeps_to_its_line(omega: Omega) -> None:
+    done = omega("eval", "--virtual-time", "--stats", r'(llm.infer "x" :model "a\x1b;[31m\nb")')
+    assert "\na\ufffd[31m\ufffdb  " in done.stderr and "\x1b" not in done.stderr
 
 
 def test_stats_have_a_line_for_each_model_and_one_for_all(omega: Omega, settings: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega import Interpreter
-from omega.cli.progress import bar_of, duration, line_of
+from omega.cli.progress import bar_of, duration, line_of, terminal_text
 from omega.progress import Progress, Progresses
 from tests.cli.conftest import SECONDS_MAX, Omega
 
@@ -39,6 +39,11 @@ def test_where_nothing_can_be_redrawn_the_end_is_told(omega: Omega, program: str
     done = omega("run", program)
     assert done.stdout == "1\n2\n3\n"
     assert re.fullmatch(r"tickets: 3 of 3 \(100 %\), [\d.]+/s, in 0\.\d s\n", done.stderr)
+
+
+def test_a_label_keeps_to_its_line_and_moves_no_cursor(omega: Omega) -> None:
+    done = omega("eval", r'(progress-end! (make-progress "two\nlines\x1b;[31m" 3))')
+    assert done.stderr.startswith("two lines [31m: 0 of 3")
 
 
 @pytest.mark.parametrize("option", ["--no-progress", "--diagnostics=json"])
@@ -229,7 +234,8 @@ def test_a_bar_fits_its_line_whatever_is_counted(
     text = bar_of(progress, took_s, ["3 in flight"], columns, has_colour=False)
     assert len(text) < max(columns, 1)
     assert text.isprintable()
-    assert line_of(progress, took_s, []).startswith(label + ": ")
+    line = line_of(progress, took_s, [])
+    assert line.startswith(terminal_text(label) + ": ") and line.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def interpreter(server: LoopbackServer, **options: object) -> Interpreter:
 
 
 def test_many_calls_overlap_up_to_the_cap_and_never_beyond(server: LoopbackServer) -> None:
+    # Long enough for the others to come on a machine that has much else to do.
+    server.latency_s = lambda call: 2.0 if call.index < 8 else 0.0
     with interpreter(server) as omega:
         replies = list(omega.eval(CALLS))
         assert omega.scheduler.stats().peak_concurrent_llm_calls == 8

@@ -176,14 +176,42 @@ def test_when_all_fail_the_last_failure_is_told_with_all_attempts(
             omega.eval('(llm.infer "x")')
         error: Any = caught.value
         assert (error.code, error.model, error.attempts) == ("E702", "second", 2)
+        assert "asked second, once; before it first, once" in str(error)
 
 
 def test_a_missing_key_names_its_model_and_variable(made: Callable[[str], Models]) -> None:
     with pytest.raises(LispError) as caught:
         made('[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "THIRD_KEY"\n')
-    assert "`m`: the environment variable THIRD_KEY is not set" in caught.value.message
-    with pytest.raises(LispError, match="`m`: the provider `scripted` takes no key"):
+    assert "models.m: the environment variable THIRD_KEY is not set" in caught.value.message
+    with pytest.raises(LispError, match=r"models\.m: the provider `scripted` takes no key"):
         made('[models.m]\nprovider = "scripted"\nkey = "FIRST_KEY"\n')
+
+
+def test_an_entry_without_a_model_does_not_ask_for_that_of_another(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    entry = '[models.NAME]\nprovider = "openai"\nkey = "FIRST_KEY"\nBASE\n'
+    one, two = entry.replace("NAME", "one") + 'model = "x"\n', entry.replace("NAME", "two")
+    for text in (one + two, two + one):
+        with Interpreter(llm=made(text)) as omega:
+            assert omega.eval('(llm.infer "hi" :model "one")') == "openai: hi"
+            with pytest.raises(LispError, match="the request names no model"):
+                omega.eval('(llm.infer "hi" :model "two")')
+    assert [call.body["model"] for call in server.calls] == ["x", "x"]
+
+
+def test_a_wrong_base_url_of_the_file_is_told_as_that(made: Callable[[str], Models]) -> None:
+    model = '[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "FIRST_KEY"\n'
+    with pytest.raises(LispError) as caught:
+        made(model + 'base-url = "nowhere"\n')
+    assert caught.value.message.endswith("models.m: the base URL nowhere is no http(s) URL")
+    assert caught.value.hint == "set its base URL to something like http://localhost:11434/v1"
+    with (
+        Interpreter(llm=made(model + 'base-url = "http://127.0.0.1:1"\n')) as omega,
+        pytest.raises(LispError) as caught,
+    ):
+        omega.eval('(llm.infer "x" :model "m")')
+    assert caught.value.hint == "does the server run, and is its base URL right?"
 
 
 def test_a_key_is_in_no_error_and_no_repr(

@@ -83,6 +83,18 @@ def test_nonsense_is_left_out(text: str) -> None:
     assert read_rate_limits({"x-ratelimit-foo": "1", "anthropic-ratelimit-x": "1"}, NOW_S) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("anthropic-ratelimit-requests-reset", "9999-12-31T23:59:59Z"),
+        ("x-ratelimit-reset-requests", "32d"),
+    ],
+)
+def test_a_reset_that_nobody_lives_to_see_is_left_out(name: str, text: str) -> None:
+    assert read_rate_limits({name: text}, NOW_S) is None
+    assert read_rate_limits({"x-ratelimit-reset-requests": "31d"}, NOW_S) is not None
+
+
 @given(st.text(max_size=20))
 def test_no_text_breaks_it(text: str) -> None:
     for name in ("x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens"):

@@ -113,6 +113,8 @@ MISTAKES = [
     *((MODEL + f"{field} = {bad}", f"models.m.{field}: expected a whole number from 1 on")
       for field in ("max-concurrent", "start-concurrent") for bad in ("0", "1.5", '"8"', "true")),
     (MODEL + "max-concurrent = 2\nstart-concurrent = 3", "models.m.start-concurrent: it is larger"),
+    *((MODEL + f"key = {key!r}", "models.m.key: expected the name of an environment variable")
+      for key in ("sk-proj-01", "two words", "1KEY")),
     (MODEL + "price = 3", "models.m.price: expected a table, got int"),
     (MODEL + "price = {input = 1}", "models.m.price: needs `output`"),
     (MODEL + "price = {input = -1, output = 1}", "models.m.price.input: expected USD per million"),

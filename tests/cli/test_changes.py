@@ -1,0 +1,86 @@
+"""Forks of runs, and other programs for runs in flight, from the command line."""
+
+from __future__ import annotations
+
+from tests.cli.test_durable import Shell, shell
+
+__all__ = ["shell"]
+
+PROGRAM = """
+(define (rate n) (llm.infer (string-append "rate " (number->string n))))
+(define rated (par-map rate (iota 3)))
+(displayln rated)
+(displayln (llm.infer (string-append "best of " (apply string-append rated))))
+(wait-signal "go")
+(displayln "done")
+"""
+
+
+def parked(shell: Shell) -> None:
+    process = shell.begin(PROGRAM, "--park-after", "0")
+    assert process.wait(60) == 75
+
+
+def test_a_fork_answers_otherwise_from_an_effect_on(shell: Shell) -> None:
+    parked(shell)
+    (made,) = shell.lines("runs", "fork", "r1", "2", "--reply", "twelve")
+    status, output, _ = shell.run("resume", "--park-after", "0", made["run"])
+    assert (status, output.splitlines()[0]) == (75, "(quick twelve quick)")
+    told = shell.ok("runs", "diff", "r1", made["run"])
+    assert "  - the prompt 'rate 1': \"quick\"\n" in told
+    assert "  + the prompt 'rate 1': \"twelve\"\n" in told
+    assert "same" in shell.ok("runs", "diff", "r1", "r1")
+    (whole,) = shell.lines("runs", "show", made["run"])
+    assert whole["parent"] == "r1"
+
+
+def test_bad_forks_are_told(shell: Shell) -> None:
+    parked(shell)
+    for words, told in (
+        (("r1",), "runs fork needs a EFFECT"),
+        (("r1", "two"), "effects have numbers, got 'two'"),
+        (("r1", "77"), "run r1 has no effect 77 that has ended"),
+        (("nobody", "1"), "there is no run nobody"),
+    ):
+        status, _, said = shell.run("runs", "fork", *words)
+        assert status != 0 and told in said
+
+
+def test_another_program_is_tried_and_taken(shell: Shell) -> None:
+    parked(shell)
+    other = shell.write(PROGRAM.replace('"rate "', '"judge "'), "other.omega")
+    status, output, _ = shell.run("migrate", "r1", other)
+    assert status == 1
+    assert "it asks the prompt 'judge 0'; the run asked the prompt 'rate 0'" in output
+    assert "4 effects that were made would not be used" in output
+    status, _, said = shell.run("migrate", "r1", other, "--commit")
+    assert status == 2 and "nothing is changed" in said
+    same = shell.write(PROGRAM.replace('"done"', '"all done"').replace("rated", "found"), "b.omega")
+    assert "pays for nothing again" in shell.ok("migrate", "r1", same)
+    shell.ok("migrate", "r1", same, "--commit")
+    shell.ok("signal", "r1", "go")
+    assert shell.ok("resume", "r1").splitlines()[-1] == "all done"
+    (whole,) = shell.lines("runs", "show", "r1")
+    assert (whole["state"], whole["incarnation"]) == ("completed", 2)
+    assert shell.ok("replay", "r1").splitlines()[-1] == "all done"
+
+
+def test_programs_that_fail_or_are_not_there_are_told(shell: Shell) -> None:
+    parked(shell)
+    bad = shell.write(PROGRAM.replace("iota", "nota"), "bad.omega")
+    status, output, _ = shell.run("migrate", "r1", bad)
+    assert status == 1 and "`nota` is not bound" in output
+    status, _, said = shell.run("migrate", "r1", "missing.omega")
+    assert status == 2 and "cannot open missing.omega" in said
+    status, _, said = shell.run("migrate", "r1")
+    assert status == 2 and "migrate needs a RUN and a FILE" in said
+
+
+def test_a_change_pays_again_only_when_told(shell: Shell) -> None:
+    parked(shell)
+    other = shell.write(PROGRAM.replace('"best of "', '"worst of "'), "other.omega")
+    shell.ok("migrate", "r1", other, "--commit", "--pay-again")
+    status, _, _ = shell.run("resume", "r1", "--park-after", "0")
+    assert status == 75
+    (whole,) = shell.lines("runs", "show", "r1")
+    assert whole["totals"]["effects"] == 5  # four before, and the one that was made anew
