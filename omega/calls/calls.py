@@ -22,11 +22,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from omega.calls import seeing
 from omega.calls.failing import (
     NOT_AGAIN,
-    NOT_SENT,
     as_error,
     empty_answer,
     falls_back,
-    not_sent,
     told,
 )
 from omega.calls.figures import Figures, total
@@ -37,6 +35,7 @@ from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
 from omega.errors import LimitExceeded, LLMError, OmegaError
 from omega.llm.budget import Budget
+from omega.llm.failures import NOT_SENT, not_sent
 from omega.llm.governor import Governor
 from omega.llm.lane import Outcome
 from omega.llm.provider import checked_reply, stream_from

@@ -17,7 +17,6 @@ from omega.llm.request import LLMReply
 Told = TypeVar("Told", bound=OmegaError)
 
 ASKED = "asked "
-NOT_SENT = "not-sent"  # the reason of an attempt that was not made, also in tapes
 NOT_AGAIN = "not tried again: too many calls fail for each of them to be repeated"
 
 # Another model may answer what this one could not for such a reason.
@@ -100,8 +99,3 @@ def falls_back(error: OmegaError) -> bool:
         or error.throttle == "quota"
         or error.reason in _FALLS_BACK_REASONS
     )
-
-
-def not_sent() -> LLMError:
-    """For an attempt that is not made: nobody waits for it any more."""
-    return LLMError("cancelled before it was sent", reason=NOT_SENT)

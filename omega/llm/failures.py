@@ -281,6 +281,14 @@ def misconfigured(message: str, hint: str | None = None) -> LLMError:
     return LLMError(message, kind="llm-configuration", hint=hint)
 
 
+NOT_SENT = "not-sent"  # the reason of an attempt that was not made, also in tapes
+
+
+def not_sent() -> LLMError:
+    """For an attempt that is not made: nobody waits for it any more."""
+    return LLMError("cancelled before it was sent", reason=NOT_SENT)
+
+
 def shortened(text: str) -> str:
     """`text` on one line and at most DETAIL_CHARS_MAX long."""
     line = " ".join(text[: 4 * DETAIL_CHARS_MAX].split())

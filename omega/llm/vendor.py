@@ -30,6 +30,7 @@ from omega.llm.failures import (
     connection_failure,
     http_failure,
     misconfigured,
+    not_sent,
     retry_after_s,
     stream_failure,
     timeout_failure,
@@ -325,6 +326,8 @@ class VendorProvider:
         try:
             self._sdk = await asyncio.to_thread(import_module, self.name)
             return None
+        except asyncio.CancelledError:
+            return not_sent()  # and so not paid for
         except Exception as error:
             problem = str(error)
         return misconfigured(

@@ -83,4 +83,4 @@ def test_a_change_pays_again_only_when_told(shell: Shell) -> None:
     status, _, _ = shell.run("resume", "r1", "--park-after", "0")
     assert status == 75
     (whole,) = shell.lines("runs", "show", "r1")
-    assert whole["totals"]["effects"] == 5  # four before, and the one that was made anew
+    assert whole["effects"] == 5  # four before, and the one that was made anew

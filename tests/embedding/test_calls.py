@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from omega import Interpreter, LispError, SchedulerConfig
+from omega import Budget, Interpreter, LispError, SchedulerConfig
 from omega.concurrency import EventWriter
 from omega.llm import OpenAIProvider, ScriptedProvider
 from omega.testing import Fault, LoopbackServer
@@ -52,6 +52,28 @@ def test_the_peak_is_the_cap_under_every_policy_with_one_task_slot(
         assert len(list(omega.eval(nested))) == 24
         assert omega.scheduler.stats().peak_concurrent_llm_calls == 5
     assert 1 < server.snapshot().peak <= 5
+
+
+def test_a_call_that_is_cancelled_while_the_sdk_loads_costs_nothing(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes half a second, once; nothing has been sent by then."""
+    import asyncio
+
+    async def loads_for_ever(function: object, *arguments: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio, "to_thread", loads_for_ever)
+    with interpreter(server, budget=Budget(calls=100)) as omega:
+        omega.eval("""
+          (define tasks (map (lambda (i) (async (lambda () (llm.infer "x")))) (iota 5)))
+          (sleep 20)
+          (for-each (lambda (task) (cancel task "enough")) tasks)
+          (await-all tasks :mode 'settle)""")
+        budget = omega.calls.budget
+        assert budget is not None and (budget.settled[0], budget.reserved[0]) == (0, 0)
+        assert omega.calls.total.calls == 0
+    assert server.snapshot().requests == 0
 
 
 def test_cancelling_a_task_in_flight_closes_the_connection_and_frees_the_slot(
