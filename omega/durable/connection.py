@@ -14,6 +14,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from omega.durable import schema
@@ -54,6 +55,16 @@ class Connection(Protocol):
 Connect = Callable[[str], Any]
 
 
+def _made_private(path: str) -> None:
+    """A file that is not there is made, for its owner alone: a journal tells what a program has
+    read. The log beside it gets the same rights.
+    """
+    try:
+        Path(path).touch(mode=0o600)
+    except (OSError, ValueError):
+        pass  # whoever opens it says what is wrong
+
+
 def connect(path: str) -> sqlite3.Connection:
     import sqlite3  # 10 ms, and few programs keep their runs
 
@@ -90,6 +101,8 @@ class File:
         self._sqlite: Any = sqlite3
         self._db: Connection | None = None
         try:
+            if not only_read and not os.path.exists(path):
+                _made_private(path)
             self._db = connect(path)
             self.read("PRAGMA busy_timeout = 0")
             if not only_read:
@@ -126,6 +139,8 @@ class File:
                     raise self._busy(path)
 
         try:
+            if not os.path.exists(path):
+                _made_private(path)
             target = connect(path)
             target.execute("PRAGMA synchronous = FULL")
             self.db.backup(target, progress=waits, sleep=COPY_PAUSE_S)

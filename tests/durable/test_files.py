@@ -497,3 +497,14 @@ def test_content_that_many_runs_have_is_kept_once(tmp_path: Path) -> None:
     assert store.file.one("SELECT count(*), sum(length(content)) < 9000 FROM blobs") == (1, 1)
     assert store.file.one("SELECT count(*) FROM refs") == (50,)
     store.close()
+
+
+def test_a_store_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """A journal tells what a program has read."""
+    path = tmp_path / "runs.db"
+    store = SQLiteStore(str(path))
+    store.create(NewRun("r1", "job", {}))
+    store.backup(str(tmp_path / "copy.db"))
+    made = [p for p in tmp_path.iterdir() if p.name.startswith(("runs.db", "copy.db"))]
+    assert {p.stat().st_mode & 0o777 for p in made} == {0o600}
+    store.close()
