@@ -87,6 +87,8 @@ def durable_runs(b: Bindings, table: Table) -> None:
         """(continued-arguments) -> the list of arguments that continue-as has given to this
         incarnation of a durable run; of the first one the empty list
         """
+        if not b.door.continued:
+            return to_list([])
         from omega.tape.values import decode
 
         return to_list([decode(each) for each in b.door.continued])

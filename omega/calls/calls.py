@@ -20,13 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
-from omega.calls.failing import (
-    NOT_AGAIN,
-    as_error,
-    empty_answer,
-    falls_back,
-    told,
-)
+from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Receiver, Telling
 from omega.calls.models import Model, Models
@@ -551,7 +545,7 @@ class Calls:
         return total(self.figures.values())
 
     def paid(self, external: External, reply: Any, error: BaseException | None) -> tuple[int, int]:
-        """(tokens, pico-dollars) of an attempt that has ended so, as far as its vendor has told."""
+        """(tokens, pico-dollars) of an attempt that has ended so, as its vendor has told."""
         call = self._paying.get(external)
         usage = getattr(reply if error is None else error, "usage", None)
         return (0, 0) if call is None or usage is None else self.spending.paid(call.model, usage)

@@ -183,13 +183,18 @@ SHORT: dict[str, str] = {
     "progress-add!": '(progress-add! (make-progress "label" n) n)',
     "progress-end!": '(progress-end! (make-progress "label" n))',
     "llm.usage": "(llm.usage)",
+    "cacheable": '(cacheable "said")',
+    "wait-signal": "(with-handler ((signal.wait (lambda (name) big-list))) (wait-signal 'go))",
+    "continued-arguments": "(continued-arguments)",
     "jiffies-per-second": "(jiffies-per-second)",
     "make-generator": "(make-generator (lambda (yield) (yield 1)))",
 }
 SHORT["make-coroutine-generator"] = SHORT["make-generator"]
 
 # With them the program is over.
-ENDS = {"exit", "emergency-exit"}
+ENDS = {"exit", "emergency-exit", "continue-as"}
+# The scripted provider does not think: tests/embedding/test_thinking_in_programs.py has it.
+ELSEWHERE = {"stream-thinking"}
 
 # Of the checks of tests: the path of the group they are in, and texts, are as long as one likes.
 PATH = to_list(["group"] * 8 * SIZE)
@@ -212,7 +217,7 @@ SHORT_CHECKS: dict[str, list[Any]] = {
 def test_every_binding_is_known_to_take_long_or_not() -> None:
     with Interpreter() as omega:
         names = set(table_of(Bindings(omega)))
-    groups = [set(LONG), set(SHORT), set(CHECKS), set(SHORT_CHECKS), ENDS]
+    groups = [set(LONG), set(SHORT), set(CHECKS), set(SHORT_CHECKS), ENDS, ELSEWHERE]
     assert set().union(*groups) == names
     assert sum(map(len, groups)) == len(names)
 
