@@ -261,15 +261,15 @@ class RecallingDriver(_Recalling, DurableDriver):
         return True
 
     def _rest(self, seconds: float) -> None:
-        if not self._jump():
+        if not self._jump() and not self._pending:
             super()._rest(seconds)
 
     def _pump(self) -> None:
         super()._pump()
         scheduler = self.scheduler
         is_idle = self.failure is None and not scheduler.has_work() and not scheduler.in_batch
-        if is_idle and self._jump():
-            self._schedule()
+        if is_idle and (self._jump() or self._pending):
+            self._schedule()  # what is recalled is given between two batches
 
     def resolve_idle(self, closed: bool) -> bool:
         return self._jump() or super().resolve_idle(closed)

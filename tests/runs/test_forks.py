@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def test_a_fork_without_a_reply_makes_the_effect_again(world: World) -> None:
     made = fork(world.store(), RUN, number_of(world, "rate 0"), who="test")
     assert resumed(world, made) == first
     assert Counter(world.books.read()) - paid == Counter(["rate 0"])
+    facts = [json.loads(line) for lines in world.store().journal(made) for line in lines]
+    waited_us = [us for fact in facts if fact[0] == "clock" for us in fact[1:]][1:]
+    assert all(us < 5_000_000 for us in waited_us), "nothing that is recalled is waited for"
 
 
 def test_an_effect_that_is_none_cannot_be_forked_at(world: World) -> None:
