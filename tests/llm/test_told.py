@@ -55,10 +55,10 @@ def test_a_vendor_known_by_headers_alone_refuses_one_in_a_hundred_at_most(
     """And grants its rate: 95 % of it, or, if it does not round down, what is proven then.
 
     Chance moves the moment at which a vendor counts by what its bucket can bear: an eighth of it.
-    Under way are at most as many calls as it holds sixteen times.
+    Under way are at most as many calls as it holds eight times.
     """
     bearable_s = burst / 8 / rate
-    back_s, back_jitter_s = (min(s, 8 * burst / rate) for s in (back_s, back_jitter_s))
+    back_s, back_jitter_s = (min(s, 4 * burst / rate) for s in (back_s, back_jitter_s))
     there_jitter_s = min(0.3, jitter * bearable_s)
     if at_end:
         back_s, back_jitter_s = min(back_s, bearable_s / 2), min(back_jitter_s, bearable_s / 2)
