@@ -126,6 +126,13 @@ class File:
         if db is not None:
             db.close()
 
+    def __del__(self) -> None:
+        """Dropped, it is closed: a host's runs end with the host, whatever that closes itself."""
+        try:
+            self.close()
+        except Exception:  # it was made half, or belongs to another thread
+            pass
+
     def copy_to(self, path: str, connect: Connect) -> None:
         """Make the file at `path` what this one is at one moment, in one transaction there."""
         sqlite, left = self._sqlite, self._wait_s

@@ -32,6 +32,7 @@ class DurableHost:
         self._made_with = {name: each for name, each in made_with.items() if name in SHARED}
         self._store, self._settings = store, settings
         self._runs: Runs | None = None
+        self._opened: Store | None = None  # which is closed with the host
         self._definitions: list[Callable[[Any], None]] = []
 
     def _check(self, doing: str, instead: str) -> None:
@@ -67,8 +68,12 @@ class DurableHost:
         from omega.runs.session import RunSettings
 
         if isinstance(store, str):
-            store = SQLiteStore(store)
+            store = self._opened = SQLiteStore(store)
         return Runs(store, self._settings or RunSettings(), self._like_this)
+
+    def _close_runs(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
     def _like_this(self, session: DurableSession) -> Any:
         """An interpreter of its own for a durable run."""
