@@ -526,6 +526,7 @@ class Interpreter(DurableHost):
             self._end_session()
 
     def _end_session(self) -> None:
+        self._close_runs()
         self.calls.close()
         try:
             self.close_ports()

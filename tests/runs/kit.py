@@ -177,6 +177,7 @@ class World:
         """Run it to its end, or until this process dies."""
         before = os.getcwd()
         os.chdir(self.folder)
+        store = None
         try:
             store = self.store(at, is_after)
             host = self.host(store, policy)
@@ -188,6 +189,8 @@ class World:
                         raise
         finally:
             os.chdir(before)
+            if store is not None:
+                store.close()
 
     def _signals(self, store: Any, error: Exception) -> bool:
         """Whether a run that waits for a signal has got one."""
