@@ -149,8 +149,12 @@ def test_an_eager_task_factory_does_not_run_coroutines_on_task_stacks(kit):
             await asyncio.sleep(0)
         return 1
 
+    def eager(loop, coroutine, **options):
+        # As asyncio.eager_task_factory; that of 3.13.0 does not know what uvloop 0.23 gives it.
+        return asyncio.Task(coroutine, loop=loop, **{**options, "eager_start": True})
+
     async def main():
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        asyncio.get_running_loop().set_task_factory(eager)
         return await s.wait_async(s.spawn(lambda: s.sync(s.external(call).event)))
 
     assert asyncio.run(main()) == 1
