@@ -158,7 +158,7 @@ def _resolve(given: Given) -> int:
     from omega.runs.unknown import settlements, unsettled
 
     open_ones = {intent.number: intent for intent in unsettled(store, record)}
-    said = settlements(store, record)
+    said = settlements(store, record.id, record.epoch)
     if not chosen:
         return show(runs_shown.unsettled_text(store, record, list(open_ones.values()), given))
     for number in numbers:
@@ -262,7 +262,7 @@ def _go_on(given: Given, store: SQLiteStore, record: RunRecord) -> int:
 
 def _cancel(given: Given) -> int:
     from omega.durable.records import Batch, Change
-    from omega.runs.owners import own_name
+    from omega.runs.owners import take_over
     from omega.runs.session import TTL_US
 
     store = given.store()
@@ -273,7 +273,7 @@ def _cancel(given: Given) -> int:
     change = Change("cancelled", reason=reason, outcome=outcome)
     if record.owner is not None and not runs_shown.is_held(record):
         # It has died, and nobody need wait until its lease has passed.
-        lease = store.acquire(record.id, own_name(), TTL_US, dead=record.owner)
+        lease = take_over(store, record, TTL_US)
         store.append(lease, Batch(change=change))
     else:
         store.change(record.id, change, who=by)

@@ -301,7 +301,7 @@ def unsettled_text(
     """The effects of a run that a person has to say something of."""
     from omega.runs.unknown import settlements
 
-    said = settlements(store, record)
+    said = settlements(store, record.id, record.epoch)
     if given.as_json:
         lines = [{"run": record.id, "settled": None, **asdict(each)} for each in open_ones]
         lines += [

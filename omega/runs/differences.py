@@ -5,8 +5,7 @@ Owns: `differences`. Refuses: to say why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omega.durable.store import Store
@@ -56,35 +55,22 @@ def differences(store: Store, first: str, second: str) -> list[Difference]:
 
 def _made(store: Store, run: str) -> dict[tuple[str, str, int], list[Made]]:
     """By kind, task and number: each attempt."""
-    asked: dict[int, tuple[tuple[str, str, int], int]] = {}
     found: dict[tuple[str, str, int], list[Made]] = {}
-    for key, made, number in _effects(store, run):
-        found.setdefault(key, []).append(made)
-        asked[number] = key, len(found[key]) - 1
-    for number, outcome in _ends(store, run):
-        if number in asked:
-            key, index = asked[number]
-            found[key][index] = Made(found[key][index].asked, found[key][index].hash, outcome)
+    open_ones: dict[int, tuple[list[Made], int]] = {}  # where an effect's end is to be told
+    last = 0  # the number of the function of the host that was asked last: it ends before others
+    for fact in JournalReader(store, run).facts():
+        kind, number = fact[0], 0
+        if kind == "call" and len(fact) > 3:
+            _, number, label, task, n, text, hash_ = fact
+        elif kind == "asked":
+            _, number, task, n, label, text, hash_ = fact
+            last = number
+        elif kind in ("ended", "effect"):
+            attempts, index = open_ones.pop(fact[4] if kind == "ended" else last, ([], 0))
+            if attempts:
+                attempts[index] = replace(attempts[index], outcome=fact[6])
+        if number:
+            attempts = found.setdefault((label, task, n), [])
+            open_ones[number] = attempts, len(attempts)
+            attempts.append(Made(text, hash_, None))
     return found
-
-
-def _effects(store: Store, run: str) -> Iterator[tuple[tuple[str, str, int], Made, int]]:
-    for fact in JournalReader(store, run).facts():
-        if fact[0] == "call" and len(fact) > 3:
-            _, number, kind, task, n, text, hash_ = fact
-            yield (kind, task, n), Made(text, hash_, None), number
-        elif fact[0] == "asked":
-            _, number, task, n, kind, text, hash_ = fact
-            yield (kind, task, n), Made(text, hash_, None), number
-
-
-def _ends(store: Store, run: str) -> Iterator[tuple[int, Any]]:
-    number = 0
-    for fact in JournalReader(store, run).facts():
-        if fact[0] == "ended":
-            yield fact[4], fact[6]
-        elif fact[0] == "asked":
-            number = fact[1]
-        elif fact[0] == "effect" and number:
-            yield number, fact[6]
-            number = 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from omega.concurrency.recalling import Key, Missed, Recall
@@ -19,8 +18,15 @@ from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError
 from omega.runs.journal import JournalReader, fact_of
-from omega.runs.owners import is_dead, own_name
-from omega.runs.session import TTL_US, DurableSession, RunSettings, new_id, program_of
+from omega.runs.owners import take_over
+from omega.runs.session import (
+    TTL_US,
+    DurableSession,
+    RunSettings,
+    kept_program,
+    new_id,
+    program_of,
+)
 from omega.runs.unknown import SETTLED
 from omega.tape.facts import STEP_MODEL
 
@@ -56,7 +62,7 @@ def fork(
     made = store.create(new)
     how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
     store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
-    lease = store.acquire(made.id, own_name(), TTL_US)
+    lease = take_over(store, made, TTL_US)
     store.append(lease, Batch(facts=cut.lines, intents=cut.intents, change=Change("pending")))
     return made.id
 
@@ -119,7 +125,7 @@ RunText = Callable[[DurableSession, str, str, list[str]], BaseException | None]
 def try_program(store: Store, run: str, file: str, text: str, run_text: RunText) -> Trial:
     """Run another program on what `run` has got: nothing is made, and nothing is written."""
     record = store.run(run)
-    header = _header_with(record, file, text)
+    header = _header_with(record, kept_program(file, text)[0])
     recall = Recall(JournalReader(store, run).facts())
     scratch = NewRun(run, record.name, dict(header))
     session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=recall)
@@ -129,12 +135,11 @@ def try_program(store: Store, run: str, file: str, text: str, run_text: RunText)
     return Trial(missed, opened, tuple(recall.left()), error, header)
 
 
-def _header_with(record: RunRecord, file: str, text: str) -> dict[str, Any]:
-    hash_ = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
     return {
         **record.header,
         "step-model": STEP_MODEL,
-        "program": {"file": file, "hash": hash_},
+        "program": program,
         "recalls": {"run": record.id, "incarnation": record.incarnation},
     }
 
@@ -145,8 +150,7 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
     HostError.
     """
     record = store.run(run)
-    header = _header_with(record, file, text)
-    content = text.encode("utf-8", "surrogatepass")
+    program, blobs = kept_program(file, text)
     opened = [intent for intent, _ in store.effects(run, open_only=True)]
     paid = [intent.number for intent in opened if intent.effect_class == "paid"]
     if paid and not may_pay_again:
@@ -155,14 +159,13 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
             " might make again",
             hint=f"resume the run as it is, or allow that it is paid twice (of {len(paid)})",
         )
-    dead = record.owner if record.owner is not None and is_dead(record.owner) else None
-    lease = store.acquire(run, own_name(), TTL_US, dead=dead)
+    lease = take_over(store, record, TTL_US)
     store.append(
         lease,
         Batch(
             results=[Result(intent.number, "unknown") for intent in opened],
-            blobs={header["program"]["hash"]: content},
-            continues_with=header,
+            blobs=blobs,
+            continues_with=_header_with(record, program),
             change=Change("pending"),
         ),
     )

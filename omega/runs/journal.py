@@ -206,6 +206,3 @@ class JournalReader(FactReader):
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-__all__ = ["SIGNAL", "JournalReader", "JournalWriter"]

@@ -1,7 +1,7 @@
 """Who holds the lease of a run: a process, and whether it is surely dead.
 
-Owns: `own_name`, `is_dead`. Refuses: to guess: of a process elsewhere nothing is known, and its
-lease is waited for.
+Owns: `own_name`, `is_dead`, `take_over`. Refuses: to guess: of a process elsewhere nothing is
+known, and its lease is waited for.
 
 A name says on which machine since which start of it, in which space of process numbers, which
 process, started when; and something of chance, since a process may run several.
@@ -12,6 +12,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+
+from omega.durable.records import Lease, RunRecord
+from omega.durable.store import Store
 
 
 def own_name() -> str:
@@ -28,6 +31,14 @@ def is_dead(name: str) -> bool:
     if here != _here() or here == UNKNOWN or not pid.isdigit():
         return False
     return _start(int(pid)) != start
+
+
+def take_over(store: Store, record: RunRecord, ttl_us: int) -> Lease:
+    """The lease of a run for this process. One whose process has surely died is not waited for.
+    Raises RunOwned, RunEnded.
+    """
+    dead = record.owner if record.owner is not None and is_dead(record.owner) else None
+    return store.acquire(record.id, own_name(), ttl_us, dead=dead)
 
 
 UNKNOWN = "?"

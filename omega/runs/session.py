@@ -32,7 +32,7 @@ from omega.durable.waiting import wall_us
 from omega.errors import HostError, ReplayDivergence, RunStopped
 from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
-from omega.runs.owners import is_dead, own_name
+from omega.runs.owners import take_over
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
@@ -119,9 +119,7 @@ class DurableSession:
             )
         else:
             self._check(made)
-        before = self._record.owner
-        dead = before if before is not None and is_dead(before) else None
-        lease = self.store.acquire(self.run, own_name(), self.settings.ttl_us, dead=dead)
+        lease = take_over(self.store, self._record, self.settings.ttl_us)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
         self._recall = self._recall or recall_of(self.store, self._record)
         self._live = self._recorded(driver)

@@ -45,9 +45,9 @@ def words(fact: list[Any]) -> str:
     """A fact of a journal."""
     kind = fact[0]
     if kind == "call":
-        return f"call {fact[1]}: {_reader().shown(fact)}"
+        return f"call {fact[1]}: {FactReader.shown(fact)}"
     if kind == "asked":
-        return f"about to be made: {_reader().shown(fact)}"
+        return f"about to be made: {FactReader.shown(fact)}"
     if kind == "clock":
         return (
             "a reading of the clock" if len(fact) == 2 else f"{len(fact) - 1} readings of the clock"
@@ -60,7 +60,7 @@ def words(fact: list[Any]) -> str:
         return f"the end, exit code {fact[4]}"
     if kind == "again":
         return f"call {fact[4]} is made again, in turn {fact[1]}"
-    return _reader().shown(fact)
+    return FactReader.shown(fact)
 
 
 def came(fact: list[Any]) -> str:
@@ -76,7 +76,3 @@ def came(fact: list[Any]) -> str:
     if isinstance(value, LLMReply):
         value = value.text
     return f": {shorten(value, VALUE_CHARS)}"
-
-
-def _reader() -> FactReader:
-    return FactReader("", iter(()))

@@ -53,7 +53,7 @@ def unsettled(store: Store, record: RunRecord) -> list[Intent]:
     """The effects of a run whose outcome nobody knows, and that nobody has settled. Of one that is
     alive they are on their way.
     """
-    said = settlements(store, record)
+    said = settlements(store, record.id, record.epoch)
     return [
         intent
         for intent, _ in store.effects(record.id, open_only=True)
@@ -61,11 +61,13 @@ def unsettled(store: Store, record: RunRecord) -> list[Intent]:
     ]
 
 
-def settlements(store: Store, record: RunRecord) -> dict[int, tuple[Settlement, Signal]]:
-    """What people have said of the effects of a run since it stopped."""
+def settlements(
+    store: Store, run: str, stopped: int | None
+) -> dict[int, tuple[Settlement, Signal]]:
+    """What people have said of the effects of a run since it stopped, in that epoch."""
     found = {}
-    for signal in store.signals(record.id, waiting_only=False):
-        if signal.name == SETTLED and signal.value.get("epoch", record.epoch) == record.epoch:
+    for signal in store.signals(run, waiting_only=False):
+        if signal.name == SETTLED and signal.value.get("epoch", stopped) == stopped:
             number, settlement = Settlement.told(signal)
             found[number] = settlement, signal
     return found
@@ -87,7 +89,7 @@ def settle(
     key = f"{SETTLED}/{number}/{record.epoch}"
     if store.signal(record.id, SETTLED, value, key=key, who=who):
         return None
-    return settlements(store, record)[number][0]
+    return settlements(store, record.id, record.epoch)[number][0]
 
 
 class Unknown:
@@ -111,13 +113,8 @@ class Unknown:
 
     def _look(self) -> None:
         if self._settled is None:
-            told = self._store.signals(self._run, waiting_only=False)
-            self._settled = dict(
-                Settlement.told(signal)
-                for signal in told
-                if signal.name == SETTLED
-                and signal.value.get("epoch", self._stopped) == self._stopped
-            )
+            said = settlements(self._store, self._run, self._stopped)
+            self._settled = {number: settlement for number, (settlement, _) in said.items()}
             open_ones = self._store.effects(self._run, open_only=True)
             self._intents = {intent.number: intent for intent, _ in open_ones}
 

@@ -240,7 +240,8 @@ class FactReader:
     def subject(self, subject: Any) -> list[Any]:
         return told(subject)
 
-    def shown(self, fact: Any) -> str:
+    @staticmethod
+    def shown(fact: Any) -> str:
         """A fact in words."""
         kind = fact[0]
         if kind == "call":
