@@ -29,7 +29,9 @@ COPY_PAUSE_S = 0.000_4
 # SQLite's own size makes a write a quarter cheaper. A quarter of it does not hold a usual fact.
 PAGE_BYTES = 2048
 WAL_BYTES = 64 * 1024 * 1024  # a log that a long reader made grow is cut to this
+NO_FILES = ("", ":memory:")  # SQLite keeps these in memory
 _OTHER = "name another file: this one has not been changed"
+_LOCAL = "name a file on a local disk"
 
 
 class Cursor(Protocol):
@@ -96,6 +98,8 @@ class File:
                 f"a store of runs needs SQLite {'.'.join(map(str, schema.SQLITE_MIN))}, this Python"
                 f" has {sqlite3.sqlite_version}"
             )
+        if path in NO_FILES:
+            raise StoreError(f"`{path}` is no file: nothing would be kept there", hint=_LOCAL)
         self.path, self.clock_us = path, clock_us
         self.rng, self._pause, self._wait_s = rng, pause, wait_s
         self._sqlite: Any = sqlite3
@@ -250,7 +254,7 @@ class File:
                 raise StoreError(
                     f"{self.path}: a store of runs is kept in SQLite's WAL mode, and SQLite keeps"
                     f" this one in the mode `{mode}`",
-                    hint="name a file on a local disk",
+                    hint=_LOCAL,
                 )
         self.read("PRAGMA synchronous = FULL")
         self.read("PRAGMA foreign_keys = ON")

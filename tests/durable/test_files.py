@@ -149,9 +149,20 @@ def test_a_file_that_may_not_be_written_is_told(path: Path) -> None:
     assert {k: v for k, v in contents(path.parent).items() if k == "runs.db"} == before
 
 
-def test_a_store_in_memory_is_refused(tmp_path: Path) -> None:
+def test_a_store_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("", ":memory:"):
+        with pytest.raises(StoreError, match=f"`{name}` is no file: nothing would be kept there"):
+            SQLiteStore(name)
+    assert contents(tmp_path) == {}
+
+
+def test_a_file_that_sqlite_cannot_log_beside_is_refused(tmp_path: Path) -> None:
+    def in_memory(name: str) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", timeout=0, isolation_level=None)
+
     with pytest.raises(StoreError, match="SQLite keeps this one in the mode `memory`"):
-        SQLiteStore(":memory:")
+        SQLiteStore(str(tmp_path / "runs.db"), connect=in_memory)
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
