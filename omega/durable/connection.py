@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from omega.durable import schema
-from omega.durable.waiting import WAIT_S, Clock, Pause, pauses
+from omega.durable.waiting import WAIT_S, Clock, Pause, Turn, pauses
 from omega.errors import Closed, OmegaBug, OmegaError, StoreBusy, StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class File:
             raise StoreError(f"`{path}` is no file: nothing would be kept there", hint=_LOCAL)
         self.path, self.clock_us = path, clock_us
         self.rng, self._pause, self._wait_s = rng, pause, wait_s
+        self._turn = Turn(path, rng, pause)
         self._sqlite: Any = sqlite3
         self._db: Connection | None = None
         try:
@@ -127,6 +128,7 @@ class File:
 
     def close(self) -> None:
         db, self._db = self._db, None
+        self._turn.close()
         if db is not None:
             db.close()
 
@@ -185,7 +187,11 @@ class File:
 
     def begin(self) -> Connection:
         db = self.db
-        self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
+        self._turn.take()
+        try:
+            self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
+        finally:
+            self._turn.give()
         return db
 
     @contextmanager

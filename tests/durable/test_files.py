@@ -18,6 +18,7 @@ from omega.durable import schema, writes
 from omega.durable.backups import restore
 from omega.durable.records import NewRun
 from omega.durable.sqlite import SQLiteStore
+from omega.durable.waiting import TURN_S, Turn
 from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, StoreFull
 from tests.durable.kit import TTL, Clock, blob, fact, intent, never
 
@@ -163,6 +164,46 @@ def test_a_file_that_sqlite_cannot_log_beside_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(StoreError, match="SQLite keeps this one in the mode `memory`"):
         SQLiteStore(str(tmp_path / "runs.db"), connect=in_memory)
+
+
+class Left(Exception):
+    pass
+
+
+def test_who_waits_writes_before_who_has_just_written(path: Path) -> None:
+    def leave(seconds: float) -> None:
+        raise Left
+
+    def come_back(seconds: float) -> None:
+        """The other one ends its write, and would begin the next one at once."""
+        if busy.in_transaction:
+            busy.execute("COMMIT")
+            with pytest.raises(Left):
+                other.create(NewRun("r2", "job", {}))
+
+    other, store = opened(path, pause=leave), opened(path, pause=come_back)
+    busy = other.file.begin()
+    store.create(NewRun("r3", "job", {}))
+    assert [run.id for run in store.runs()] == ["r3", "r1"]
+    other.create(NewRun("r2", "job", {}))
+
+
+def test_one_who_stops_while_it_is_his_turn_is_passed_by(path: Path) -> None:
+    waited: list[float] = []
+    stopped = Turn(str(path), random.Random(1), never)
+    stopped.take()
+    store = opened(path, pause=waited.append)
+    store.create(NewRun("r2", "job", {}))
+    assert TURN_S <= sum(waited) < 2 * TURN_S
+    waited.clear()
+    store.create(NewRun("r3", "job", {}))
+    assert not waited  # it is known by now
+    stopped.give()
+    store.create(NewRun("r4", "job", {}))
+    stopped.take()
+    store.create(NewRun("r5", "job", {}))
+    assert waited
+    stopped.close()
 
 
 def test_a_closed_store_says_so(path: Path) -> None:
