@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omega.concurrency import idle
 from omega.concurrency.clock import to_us
@@ -48,6 +48,17 @@ class Driver:
         if hasattr(self, "scheduler"):
             raise HostError("a driver serves one scheduler; make a new one")
         self.scheduler = scheduler
+
+    def stop(self, error: HostError) -> NoReturn:
+        """End the run in this process: the host gets `error`, or what stopped it before; no task
+        goes on.
+        """
+        if self.failure is None:
+            self.failure = error
+        scheduler = self.scheduler
+        if scheduler.in_batch and scheduler.current is not None:
+            scheduler._hub.switch()  # comes back by an exception only, when all is closed
+        raise self.failure
 
     def now_us(self) -> int:
         """The time, in microseconds; never goes back."""

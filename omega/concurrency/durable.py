@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from omega.concurrency import clock
 from omega.concurrency.asyncio_driver import AsyncioDriver
@@ -89,14 +89,6 @@ class _Durable(_Recording):
     @failure.setter
     def failure(self, error: HostError | None) -> None:
         self._stopped = self._stopped or error
-
-    def stop(self, error: HostError) -> NoReturn:
-        """End the run in this process: the host gets `error`, and no task goes on."""
-        self.failure = error
-        scheduler = self.scheduler
-        if scheduler.in_batch and scheduler.current is not None:
-            scheduler._hub.switch()  # comes back by an exception only, when all is closed
-        raise error
 
     def commit(self) -> None:
         """Keep what was written, if it is pressing. Raises what `stop` raises."""

@@ -105,7 +105,7 @@ class _Replaying(Driver):
     def bind(self, scheduler: Kernel) -> None:
         super().bind(scheduler)
         scheduler.inbox = _ReplayedInbox(self)
-        self.tape.stop = self.fail
+        self.tape.stop = self.stop
         self.tape.turns = lambda: scheduler.turns
 
     # ------------------------------------------------------------------ positions
@@ -168,19 +168,10 @@ class _Replaying(Driver):
 
     def _check_end(self) -> None:
         if self.failure is None and self.tape.is_over:
-            self.fail(self.tape.ended())
-
-    def fail(self, error: HostError) -> NoReturn:
-        """End the replay: the host gets `error`, and no task goes on."""
-        if self.failure is None:
-            self.failure = error
-        scheduler = self.scheduler
-        if scheduler.in_batch and scheduler.current is not None:
-            scheduler._hub.switch()  # comes back by an exception only, when all is closed
-        raise self.failure
+            self.stop(self.tape.ended())
 
     def _diverge(self, fact: str) -> NoReturn:
-        self.fail(self.tape.differs(fact))
+        self.stop(self.tape.differs(fact))
 
     # ------------------------------------------------------------------ driving
 
@@ -451,7 +442,7 @@ class ReplayDriver(_Replaying):
         if self.tape.peek() is not asked:
             return
         if head is None:
-            self.fail(self.tape.ended())
+            self.stop(self.tape.ended())
         if (is_here and head[0] != "standstill") or not self.is_here(head):
             self._diverge(f"it stands still, and is to meet {self.tape.shown(head)}")
 
