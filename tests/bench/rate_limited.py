@@ -26,6 +26,7 @@ THROTTLED = 1.0  # percent of the requests
 INTERPRETERS, EACH, EACH_LIMIT = 100, 100, 4
 STREAMS, BYTES_PER_S, PIECE, PIECES = 200, 50_000, 5_000, 60
 CLOSED_MS = 100.0
+SENT_LEAST = 0.9  # of the streams
 
 
 class Run:
@@ -300,13 +301,15 @@ def vendor_cancels(times_ms: list[float]) -> list[float]:
 
 
 def closing_ms(server: ServerProcess, cancelled: dict[str, float]) -> list[float]:
-    """From each cancel until the server saw the connection close, sorted."""
+    """From each cancel until the server saw the connection close, sorted. What was cancelled before
+    the server heard of it has no connection; on a busy machine some are.
+    """
     took = []
     for prompt, outcome, _, ended in server.calls():
         if prompt in cancelled:
             assert outcome == "closed" and ended is not None, (prompt, outcome)
             took.append(max(0.0, ended - cancelled[prompt]) * 1e3)
-    assert len(took) == len(cancelled), "a stream was cancelled before it was sent"
+    assert len(took) >= SENT_LEAST * len(cancelled), "hardly a stream was sent before its cancel"
     return sorted(took)
 
 
@@ -317,7 +320,8 @@ def cancels(bench: Bench) -> Row:
     ours, theirs = omega_cancels(times_ms), vendor_cancels(times_ms)
     note = ", ".join(f"p{p} {quantile(ours, p):.0f} ({quantile(theirs, p):.0f})" for p in (50, 95))
     name = f"{len(times_ms)} streams of 50 KB/s, cancelled: closed after"
-    note = f"the longest; {note}"
+    unsent = len(times_ms) - len(ours)
+    note = f"the longest; {note}" + (f"; {unsent} were not sent yet" if unsent else "")
     return Row(name, "ms", ours[-1], theirs[-1], goal=CLOSED_MS, judged="omega", note=note)
 
 
