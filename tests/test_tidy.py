@@ -102,6 +102,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
         {
             "omega.effects": "the door itself",
             "omega.durable.backups": "the folder of a backup, to have its name written",
+            "omega.durable.waiting": "the folder of a store, to lock it while waiting to write",
             "omega.durable.doctor": "the system's list of what is mounted",
             "omega.runs.owners": "the system's word on which processes there are",
             "omega.programs": "reads the program's own text",

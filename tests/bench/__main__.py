@@ -1,7 +1,7 @@
 """`python -m tests.bench [--quick] [--only PATTERN] [--write]`: the table of ratios, misses marked.
 
-Owns: the order of the groups, the options, the table in the README. Refuses: failing on a miss:
-timings decide nothing here.
+Owns: the order of the groups, the options. Refuses: failing on a miss: timings decide nothing
+here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gc
 import re
-from pathlib import Path
 
 from tests.bench import (
     durable_runs,
@@ -36,11 +35,9 @@ from tests.bench.kit import (
     calibration_text,
     line,
     machine,
-    markdown,
 )
+from tests.bench.written import write
 
-README = Path(__file__).parents[2] / "README.md"
-OPENING, CLOSING = "<!-- bench -->", "<!-- /bench -->"
 GROUPS = {
     "Language, beside plain CPython": language.CASES,
     "Language, beside other Lisps in Python and monty": lisps.CASES,
@@ -110,24 +107,6 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:100]
 
 
-def write(groups: list[tuple[str, list[Row]]], foot: list[str]) -> None:
-    """Put the table into the README, between its marks."""
-    text = [
-        f"Written by `python -m tests.bench --write` on {machine()}. Both sides of a row were",
-        "measured in turns. Cores are shared with other work: trust ratios, not figures.",
-        "",
-        *markdown(groups),
-        "",
-        *(f"- {item}" for item in foot),
-        "",
-    ]
-    before, opening, rest = README.read_text(encoding="utf-8").partition(OPENING)
-    _, closing, after = rest.partition(CLOSING)
-    assert opening and closing, "the README has lost its marks around the table"
-    table = "\n".join(text)
-    README.write_text(f"{before}{OPENING}\n{table}{CLOSING}{after}", encoding="utf-8")
-
-
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__.splitlines()[0]
@@ -138,7 +117,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="PATTERN", help="only rows whose group or name matches"
     )
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the table into docs/benchmarks.md and its main rows into the README",
+    )
     return parser.parse_args()
 
 
