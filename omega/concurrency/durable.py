@@ -5,8 +5,10 @@ made again, how a run stops in one process to go on in another.
 Refuses: to know how facts are kept (a `Journal` does), how a run gets where it was (resuming.py).
 
 Kept before it matters. A call that may not be made twice is in the journal before it is made: what
-runs it commits first. What came of it is in the journal before any task hears of it. Whatever else
-there is to write is kept with that, or when nothing runs: what it tells follows from the program.
+runs it commits first. What came of it is in the journal before any task hears of it; what came of a
+function of the host, which the task that called it hears at once, before anything else happens
+outside, and at the latest when its slice ends. Whatever else there is to write is kept with that,
+or when nothing runs: what it tells follows from the program.
 
 A run that cannot go on here (its journal cannot be written, another process owns it, it waits for
 tomorrow) stops where it stands, as a replay does: `failure` is set, no task goes on, nothing is
@@ -153,6 +155,7 @@ class _Durable(_Recording):
         return bool(self.again) or self._leaving is not None or super().wants_control()
 
     def poll_due(self) -> bool:
+        self.commit()
         is_due = super().poll_due() or bool(self.again) or self.failure is not None
         return is_due or self._leaving is not None
 

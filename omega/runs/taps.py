@@ -118,7 +118,13 @@ class DurableTap:
 
     def written(self, kind: str, act: Act) -> None:
         if not self.is_over:
+            self._keep_due()
             self._tap().written(kind, act)
+
+    def _keep_due(self) -> None:
+        """Keep what is due, before something that is seen, or may take long."""
+        if self._tap() is self._recorder:
+            self._scheduler.driver.commit()
 
     def file(self, key: str, act: Act) -> Any:
         tap = self._tap()
@@ -204,6 +210,7 @@ class DurableTap:
             return act()
         effect_class = self.class_of(name)
         if effect_class == "pure":
+            self._keep_due()
             return act()
         return self.effect(f"host {name}", arguments, effect_class, act, act)
 
@@ -264,9 +271,8 @@ class DurableTap:
                 outcome = _tried(act)
             finally:
                 _key.reset(token)
-        outcome = self._keep(number if is_intended else None, asked, outcome)
-        self._scheduler.driver.commit()
-        return _answered(outcome)
+        # Kept with whatever is to be kept next: at the end of the slice, at the latest.
+        return _answered(self._keep(number if is_intended else None, asked, outcome))
 
     def _recalled(self, kind: str, subject: list[Any]) -> Outcome | None:
         """What came of it in the run that is recalled; None: it is made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -109,4 +110,4 @@ def unsynced(path: str) -> sqlite3.Connection:
 
 class Unsynced(sqlite3.Connection):
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        return super().execute(sql.replace("synchronous = FULL", "synchronous = OFF"), *parameters)
+        return super().execute(re.sub(r"(synchronous) = \w+", r"\1 = OFF", sql), *parameters)

@@ -116,10 +116,8 @@ class Doomed:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         self.made += 1
-        if sql == "PRAGMA synchronous = FULL":
-            sql = (
-                "PRAGMA synchronous = OFF"  # the machine lives on: its disk need not be waited for
-            )
+        if sql.startswith("PRAGMA synchronous"):  # the machine lives on: its disk need not be
+            sql = "PRAGMA synchronous = OFF"  # waited for
         if self.made == self._at and not self._is_after:
             os.kill(os.getpid(), signal.SIGKILL)
         done = self._db.execute(sql, parameters)

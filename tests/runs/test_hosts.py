@@ -105,6 +105,42 @@ def test_a_function_says_what_it_does_outside(host: Make) -> None:
         made.define("t", lambda db: 1, effect="transactional", blocking=True)
 
 
+class Watched(SQLiteStore):
+    """Tells of each batch that is written."""
+
+    watch: Callable[[Any], object]
+
+    def append(self, lease: Any, batch: Any) -> int:
+        self.watch(batch)
+        return super().append(lease, batch)
+
+
+def test_effects_in_a_row_take_one_commit_each(host: Make, tmp_path: Path) -> None:
+    store, batches = Watched(str(tmp_path / "watched.db")), []
+    store.watch = batches.append
+    made = host(store=store)
+    made.define("pay", lambda n: n, effect="paid")
+    made.run_durable("(let loop ((i 0)) (when (< i 50) (pay i) (loop (+ i 1))))")
+    assert len(batches) < 60  # the rest: its beginning, its end, the ends of slices
+
+
+@pytest.mark.parametrize("see", ["(look)", "(begin (display 1) (look))", "(begin (yield) (look))"])
+def test_what_came_of_an_effect_is_kept_before_anything_is_seen_of_it(host: Make, see: str) -> None:
+    made = host()
+    made.define("pay", lambda: 1, effect="paid")
+    made.define("look", lambda: bool(made.runs.store.effects("a", open_only=True)), effect="pure")
+    assert made.run_durable(f"(pay) {see}", id="a") is False
+
+
+def test_a_slice_that_ends_keeps_what_came_of_its_effects(host: Make, tmp_path: Path) -> None:
+    store, kept_at = Watched(str(tmp_path / "watched.db")), []
+    made = host(store=store)
+    made.define("pay", lambda: 1, effect="paid")
+    store.watch = lambda batch: batch.results and kept_at.append(made.scheduler.steps_now())
+    made.run_durable("(pay) (let loop ((i 0)) (when (< i 1000) (loop (+ i 1))))")
+    assert len(kept_at) == 1 and kept_at[0] < 200
+
+
 def test_a_pure_function_is_called_again_and_the_others_are_not(host: Make) -> None:
     calls: list[str] = []
     lives = False
