@@ -140,7 +140,8 @@ class Evaluator:
             thunk, found = self._unit(source, self._options(), How.PROGRAM)
             return thunk, [*self._found, *found]
         except OmegaError as error:
-            if error.span is None:
+            is_over = isinstance(error, LimitExceeded) and error.limit == "wall"  # for all of it
+            if error.span is None and not is_over:
                 error.span = Span(source.name, 1, 1, 1, 1)
             raise
 

@@ -218,6 +218,11 @@ ENDS = {
         "(define (f n) (atomic (let loop ((i 0)) (if (< i 50000) (loop (+ i 1))))) (f n)) (f 1)",
         3,
     ),
+    "a wall limit while the program is compiled": (
+        ["--timeout", "0.001"],
+        "".join(f"(define (f{n} x) (if (< x {n}) (f{n} (+ x 1)) x))" for n in range(40)),
+        3,
+    ),
     "fuel": (["--fuel", "50000"], "(define (f) (sleep 1) (f)) (async f) (let l () (l))", 3),
     "a deadlock": ([], "(define c (make-channel)) (async (lambda () (recv! c))) (recv! c)", 4),
     "failures nobody observed": (
