@@ -72,8 +72,8 @@ class FactWriter:
     def put_clocks(self) -> None:
         """Keep the times that were told so far."""
         if self._clocks:
+            clocks, self._clocks = self._clocks, []  # first: to put a line may flush
             self._put_slow()
-            clocks, self._clocks = self._clocks, []
             self.put(json.dumps(["clock", *clocks], separators=(",", ":")))
 
     def _put_slow(self) -> None:

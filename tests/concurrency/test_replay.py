@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 import threading
@@ -28,7 +29,7 @@ from omega.concurrency import (
 from omega.concurrency.recording import RecordingDriver, VirtualRecordingDriver
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
 from omega.errors import ReplayDivergence, TapeEnded
-from omega.tape import TapeReader, TapeWriter
+from omega.tape import TapeReader, TapeWriter, files
 from tests.concurrency.programs import steps
 
 CONFIGS = [
@@ -431,3 +432,36 @@ def test_the_number_of_switches_follows_from_the_schedule(tmp_path: Path) -> Non
         found.append([stats.switches, stats.slices, *more])
         writer.close()
     assert found[0] == found[1]
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 99), st.sampled_from(["slow", "mark", "wall"])), max_size=30),
+    st.sampled_from([1, 30, 100]),
+)
+def test_a_tape_holds_the_same_however_often_it_is_flushed(
+    facts: list[int | str], flush_bytes: int
+) -> None:
+    """Numbers are readings of the clock."""
+
+    def read(flush_bytes: int) -> list[Any]:
+        found: list[Any] = []
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "FLUSH_BYTES", flush_bytes)
+            writer = TapeWriter(str(Path(folder, "run.tape")))
+            writer.begin({})
+            us = 0
+            for at, fact in enumerate(facts):
+                if isinstance(fact, int):
+                    us += fact
+                    writer.clock(us)
+                else:
+                    writer.write(fact, at)
+            writer.write("end")
+            writer.close()
+            for line in Path(folder, "run.tape").read_text().splitlines()[1:]:
+                kind, *fields = json.loads(line)
+                assert fields or kind == "end", line
+                found += [("clock", us) for us in fields] if kind == "clock" else [(kind, fields)]
+        return found
+
+    assert read(flush_bytes) == read(1_000_000)
