@@ -52,11 +52,14 @@ class Writing:
         pass
 
 
+PROCEDURES = {library_name(name): p.function for name, p in PRIMITIVES.items()}
+
+
 class FakeRuntime:
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
         self.charged = 0
-        self.registers = {library_name(name): p.function for name, p in PRIMITIVES.items()}
+        self.registers = dict(PROCEDURES)
         self.regexes: Any = None
         self.condition_kinds: dict[str, Any] = {}
         self.source_of = lambda file: None
