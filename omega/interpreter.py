@@ -119,7 +119,7 @@ class Interpreter(DurableHost):
             self.scheduler,
             models,
             rng,
-            cache_file=None if session is not None else models.cache_file,
+            cache=None if session is not None else models.open_cache(),
             budget=budget,
         )
         self.door = Door(self.scheduler, granted, self.calls, rng)

@@ -236,9 +236,9 @@ class Asking:
             if attempt < repairs:
                 turns = [*asked.turns(), *repair_turns(text, problems)]
                 asked = asked.replaced(prompt="", messages=turns)
-        model = getattr(reply, "model", None) or request.model or "the model"
+        model, title = self.who(request, reply)
         raise LLMError(
-            f"the answer of {model} does not follow its schema, asked {_times(repairs + 1)}: "
+            f"the answer of {title} does not follow its schema, asked {_times(repairs + 1)}: "
             f"{problems[0]}",
             kind="bad-response",
             hint="a simpler schema, a :system prompt with an example, or a larger :repair may help",
@@ -247,6 +247,11 @@ class Asking:
             partial=text,
             irritants=problems,
         )
+
+    def who(self, request: LLMRequest, reply: Any) -> tuple[str, str]:
+        """Whose answer `reply` is: the name that was asked for, and that with what answered."""
+        model = self._b.interpreter.calls.models.find(request.model)
+        return model.shown, model.titled(getattr(reply, "model", None))
 
     def request(self, name: str, prompt: Any, given: dict[str, Any], **more: Any) -> LLMRequest:
         """The request that the options ask for. prompt: a text, or a list of messages."""

@@ -202,13 +202,13 @@ class _Loop:
                 turns.append(message)
                 self._tell(message)
             request = request.replaced(prompt="", messages=turns)
-        model = getattr(reply, "model", None) or request.model or "the model"
+        model, title = self.asking.who(request, reply)
         names = ", ".join(dict.fromkeys(call.name for call in asked))
         hint = "allow more by :max-steps, or say in the prompt when to stop"
         for name, said in failures.items():
             hint = f"{name} failed ({said[:SAID_CHARS_MAX]}): mend it, or its description"
         raise LLMError(
-            f"{model} still asks for tools after {_count(self.steps, 'step')}: {names}",
+            f"{title} still asks for tools after {_count(self.steps, 'step')}: {names}",
             kind="bad-response",
             hint=hint,
             model=model,

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
-from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
+from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, next_fallback, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Receiver, Telling
 from omega.calls.models import Model, Models
@@ -80,14 +80,13 @@ class Calls:
         models: Models,
         rng: random.Random,
         retry: RetryPolicy | None = None,
-        cache_file: str | None = None,
+        cache: ReplyCache | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.models = models
         self.retry = retry or RetryPolicy()
-        self._cache_file = cache_file
-        self._cache: ReplyCache | None = None
+        self._cache = cache
         self.budget = budget  # that all calls are paid from
         self.spending = Spending(models)
         self.governor: Governor[CallId] = Governor(scheduler.config.max_concurrent_llm_calls)
@@ -213,16 +212,11 @@ class Calls:
 
     @property
     def cache(self) -> ReplyCache:
-        """Of answers: in memory, or in the file that the host has named."""
+        """Of answers: in the file that the host has named, else in memory."""
         if self._cache is None:
-            if self._cache_file is None:
-                from omega.llm.cache import MemoryCache
+            from omega.llm.cache import MemoryCache
 
-                self._cache = MemoryCache()
-            else:
-                from omega.llm.cache_sqlite import SQLiteCache
-
-                self._cache = SQLiteCache(self._cache_file)
+            self._cache = MemoryCache()
         return self._cache
 
     # -- a flight begins -----------------------------------------------------------------------
@@ -259,6 +253,9 @@ class Calls:
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
         flight.model = model
+        problem = model.problem
+        if problem is not None:
+            raise problem
         sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent)
         call.queued_s = now_s
@@ -351,11 +348,11 @@ class Calls:
         flight = call.flight
         if flight.calls:
             return  # a hedge may still answer
-        if flight.fallbacks and not flight.pieces and falls_back(error):
-            name = getattr(error, "model", None) or flight.model.shown
-            flight.tried.append((name, flight.attempts))
+        fallback = next_fallback(flight, error)
+        if fallback is not None:
+            flight.tried.append((flight.model.title, flight.attempts))
             try:
-                self._ask(flight, flight.fallbacks.pop(0))
+                self._ask(flight, fallback)
                 return
             except OmegaError as raised:  # it cannot even be asked
                 error = raised
@@ -532,7 +529,7 @@ class Calls:
     def figures_of(self, model: Model) -> Figures:
         found = self.figures.get(model.shown)
         if found is None:
-            found = self.figures[model.shown] = Figures()
+            found = self.figures[model.shown] = Figures(model.title, model.vendor_name)
         return found
 
     def stats(self, now_s: float) -> dict[str, Any]:

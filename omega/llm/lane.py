@@ -11,9 +11,10 @@ What a refusal of the provider changes, by its kind:
     slope         growing too fast: the same, with a ramp from `cap_ramp` in any case
     overload      the provider has too much to do, whoever asks: as for concurrency
     rate          too many in a time: the gate closes, and buckets the headers say nothing of are
-                  drained, and keep a larger margin. Where the rate of requests is known, that is all: the bucket paces what
-                  comes, and a cap below what the rate needs would waste it. Else as for
-                  concurrency, but the cap falls half as far: it is not what was too large
+                  drained, and keep a larger margin. Where the rate of requests is known, that is
+                  all: the bucket paces what comes, and a cap below what the rate needs would waste
+                  it. Else as for concurrency, but the cap falls half as far: it is not what was
+                  too large
     quota         no waiting cures it: whoever waits here, or comes within `quota_s`, is told so
                   without being sent. Then a single call finds out whether it is so still
 """

@@ -1,5 +1,5 @@
-"""A rate that is configured exactly as the vendor has it, by a vendor that tells nothing in headers:
-what the margin of its bucket is good for, in virtual time.
+"""A rate that is configured exactly as the vendor has it, who tells nothing of it in headers: what
+the margin of its bucket is good for, in virtual time.
 
 `OMEGA_MODELS=3000 pytest tests/llm/test_margin.py` tries so many vendors.
 """
