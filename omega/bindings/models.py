@@ -195,7 +195,7 @@ class Asking:
         request = self.request(name, prompt, given)
         limit = optional_seconds(name, ":timeout", given["timeout"])
         run = self.answer(request, given["repair"], name)
-        return lambda: self.timed(run, limit)
+        return lambda: self.timed(request, run, limit)
 
     def answer(
         self, request: LLMRequest, repair: Any, name: str, reply: Any = None
@@ -323,10 +323,11 @@ class Asking:
         made: dict[str, Any] = to_json(self._b, value)
         return made
 
-    def timed(self, run: Callable[[], Any], limit: float | None) -> Any:
-        """`run()`, or llm-timeout after `limit` seconds."""
+    def timed(self, request: LLMRequest, run: Callable[[], Any], limit: float | None) -> Any:
+        """`run()`, which performs `request`, or llm-timeout after `limit` seconds."""
         if limit is None:
             return run()
+        self._b.door.prepare("llm.infer", request)
         expired: OmegaError | None = None
         try:
             return self._b.scheduler.with_timeout(limit, run)

@@ -144,6 +144,7 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
             if limit is None:
                 call()
             else:
+                b.door.prepare("llm.stream", request)
                 scheduler.with_timeout(limit, call)
         except TimeoutExpired:
             failure = late = timeout_error(b, limit or 0.0)

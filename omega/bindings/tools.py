@@ -145,7 +145,7 @@ def tools(b: Bindings, table: Table) -> None:
         given = options("tool-loop", 2, rest, **known)
         loop = _Loop(b, given, prompt)
         limit = optional_seconds("tool-loop", ":timeout", given["timeout"])
-        return loop.asking.timed(loop.run, limit)
+        return loop.asking.timed(loop.request, loop.run, limit)
 
     table["make-tool"], table["tool-schema"], table["tool-loop"] = make_tool, tool_schema, tool_loop
 

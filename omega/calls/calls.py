@@ -24,6 +24,7 @@ from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, next_fallback
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Receiver, Telling
 from omega.calls.models import Model, Models
+from omega.calls.providers import Preparing, close_soon
 from omega.calls.spending import Sent, Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
@@ -42,9 +43,6 @@ WAITS_FOR = "an LLM call"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
-
-# Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
-_closing: set[Any] = set()
 
 
 class Observer(Protocol):
@@ -91,6 +89,7 @@ class Calls:
         self.spending = Spending(models)
         self.governor: Governor[CallId] = Governor(scheduler.config.max_concurrent_llm_calls)
         self.figures: dict[str, Figures] = {}
+        self._preparing = Preparing(scheduler)
         self._rng = rng
         self._live: dict[CallId, Call] = {}
         self._paying: dict[External, Call] = {}  # attempts in flight
@@ -117,6 +116,8 @@ class Calls:
             found = None if key is None else self._answered(key, request, model)
             if isinstance(found, LLMReply):
                 return found
+            if found is None and self._preparing.wait(model.provider):
+                continue
             is_sharer = found is not None
             flight = found or self._begin(identity, request, model, budget, task, key, None)
             left = self._wait(flight, task, partial(self.scheduler.sync, flight.cell.event))
@@ -142,6 +143,7 @@ class Calls:
         task = self.scheduler.running_task("call a model")
         parts = Parts(self.scheduler, PIECES)
         model = self.models.find(request.model)
+        self._preparing.wait(model.provider)
         flight = self._begin(identity, request, model, budget, task, None, parts)
         flight.receiver = receiver
 
@@ -167,6 +169,14 @@ class Calls:
         reply: LLMReply = flight.cell.value
         receiver.note(reply.usage)
         return reply
+
+    def prepare(self, request: LLMRequest) -> None:
+        """Have the running task wait until its model can be asked, unless its answer is kept."""
+        model = self.models.find(request.model)
+        if self._preparing.is_needed(model.provider):
+            key = self._key(request, model) if request.cache else None
+            if key is None or self.cache.get(key) is None:
+                self._preparing.wait(model.provider)
 
     def _wait(self, flight: Flight, task: Task, wait: Callable[[], object]) -> BaseException | None:
         """Have `task` wait for `flight`; answers what it is to raise."""
@@ -585,8 +595,4 @@ class Calls:
 
     def close_soon(self) -> None:
         """Have the running asyncio loop close the providers' connections."""
-        import asyncio
-
-        task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        close_soon(self.aclose())

@@ -170,6 +170,11 @@ class VendorProvider:
         """One attempt over HTTP, piece by piece. See `StreamingProvider.stream`."""
         return _raised(await self._attempt(request, emit))
 
+    async def prepare(self, *, sleep: Sleep) -> None:
+        """Load the SDK. What goes wrong is told by the first attempt."""
+        if self._sdk is None:
+            await self._load_sdk()
+
     async def aclose(self) -> None:
         """Close this loop's connections, and forget those of loops that are closed."""
         import asyncio

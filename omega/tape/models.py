@@ -30,13 +30,19 @@ class RecordedProvider:
         model: str | None,
         has_schemas: bool,
         lacks: tuple[str, str | None] | None = None,
+        gets_ready: bool = False,
     ) -> None:
         self.name, self.needs_real_time = name, needs_real_time
         self.model, self.has_schemas = model, has_schemas
         self.lacks = lacks  # of one that could not be asked (calls/models.py)
+        if gets_ready:
+            self.prepare = self._prepare
 
     async def infer(self, request: LLMRequest, *, sleep: Any) -> LLMReply:
         raise OmegaBug("a replay asked a provider")
+
+    async def _prepare(self, *, sleep: Any) -> None:
+        raise OmegaBug("a replay made a provider ready")
 
     async def aclose(self) -> None:
         """It has no connections."""
@@ -55,6 +61,7 @@ def kept_models(models: Models) -> dict[str, Any]:
                 getattr(each, "model", None),
                 bool(getattr(each, "has_schemas", False)),
                 getattr(each, "lacks", None),
+                hasattr(each, "prepare"),
             ]
             for each in providers
         ],
