@@ -104,8 +104,7 @@ class Interpreter(DurableHost):
         if virtual_time if driver is None else driver.virtual:
             models.refuse_real_time()
         config, granted = scheduler or SchedulerConfig(), grants or Grants()
-        if driver is None:
-            driver = VirtualDriver() if virtual_time else AsyncioDriver()
+        driver = driver or (VirtualDriver() if virtual_time else AsyncioDriver())
         if record is not None:
             from omega.tape import Recording
 

@@ -340,12 +340,12 @@ def timeout_error(b: Bindings, limit: float) -> LLMError:
     """For a call of the running task that was left after `limit` seconds."""
     from omega.calls.failing import told
 
-    error = LLMError(
-        f"the LLM call had no reply within {limit * 1000:g} ms",
-        kind="llm-timeout",
-        hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
-    )
     flight = b.interpreter.calls.left_by(b.scheduler.running_task("call a model"))
+    message = f"the LLM call had no reply within {limit * 1000:g} ms"
+    if limit == 0:
+        message = "the time of the LLM call, 0 ms, was over before anybody was asked"
+    hint = "allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)"
+    error = LLMError(message, kind="llm-timeout", hint=hint)
     return error if flight is None else told(flight, error)
 
 

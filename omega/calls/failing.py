@@ -45,7 +45,7 @@ def told(flight: Flight, error: Told) -> Told:
         error.is_final = False
     if isinstance(error, LLMError):
         error.model = flight.model.shown
-        error.attempts = flight.attempts
+        error.attempts = flight.sent
         if not any(text.startswith(ASKED) for text, _ in error.notes):
             error.notes.append((_asked(flight), None))
     return error
@@ -54,7 +54,7 @@ def told(flight: Flight, error: Told) -> Told:
 def _asked(flight: Flight) -> str:
     """Who was asked, how often: the last one, and those before it that could not answer."""
     already = [0, *(attempts for _, attempts in flight.tried)]
-    text = f"{ASKED}{flight.model.title}, {_times(flight.attempts - already[-1])}"
+    text = f"{ASKED}{flight.model.title}, {_times(flight.sent - already[-1])}"
     for (name, until), since in zip(flight.tried, already, strict=False):
         text += f"; before it {name}, {_times(until - since)}"
     return text
