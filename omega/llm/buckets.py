@@ -132,11 +132,14 @@ class Bucket:
         return now_s if missing <= self.rate_s * SLACK_S else now_s + missing / self.rate_s
 
     def expected_s(self, amount: float, now_s: float) -> float:
-        """When the last of many takes that add up to `amount` fits, if nothing else is taken."""
+        """When the last of many takes that add up to `amount` fits, if nothing else is taken. To
+        look ahead changes nothing.
+        """
         if self.rate_s is None:
             return now_s
-        self._advance(now_s)
-        return now_s + max(0.0, amount - self._level) / self.rate_s
+        gained = self.rate_s * max(0.0, now_s - self._at_s) if self._at_s > -_INFINITE else 0.0
+        level = min(self.burst, self._level + gained)
+        return now_s + max(0.0, amount - level) / self.rate_s
 
     def reserve(self, amount: float, now_s: float) -> float:
         """Take `amount` now; answers when it fits (`ready_s`), until when whoever took it waits."""
