@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 from omega.calls.calls import Calls
@@ -141,6 +140,8 @@ class Watch:
 
     def _clock(self, moment_s: float) -> str:
         """`14:03:20 (in 1:20)`, with its day when that is another one."""
+        from datetime import datetime, timedelta
+
         left_s = moment_s - self._now_s()
         now = datetime.now()
         then = now + timedelta(seconds=min(left_s, YEAR_S))
