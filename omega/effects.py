@@ -132,6 +132,21 @@ class Door:
             "file.delete": self._delete,
         }
 
+    def prepare(self, kind: str, request: Any) -> None:
+        """Have the model of `request` ready before the effect `kind` is performed and its time
+        begins; a handler of the program needs none.
+        """
+        entry = self.rt.host.dynamics().effects
+        passed = 0
+        while entry is not None:
+            handlers, _, entry = entry
+            passed += 1
+            if kind in handlers:
+                break
+        else:
+            self.calls.prepare(request)
+        spend_each(self.rt, passed)
+
     def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         """The reply to an effect, or a raised condition."""
         dyn = self.rt.host.dynamics()

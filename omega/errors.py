@@ -344,7 +344,8 @@ class LLMError(LispError):
     trouble). None: no throttling.
     reason: why a request was refused, when that is known: "key", "model", "context" (too long),
     "content" (the model or its filter will not), "schema", "tools", "images" (what the server or
-    the model cannot do); "not-sent": nobody waited for it any more.
+    the model cannot do); "not-ready": this machine lacks a key or a package for the model;
+    "not-sent": nobody waited for it any more.
     model: which was asked. attempts: how often in all. partial: the text that had come of a stream,
     usage: the tokens told so far, limits: the vendor's (omega/llm/rate_limits.py). None: unknown.
     """

@@ -71,7 +71,8 @@ class Interpreter(DurableHost):
     time passes by otherwise. output: where `display` writes, an object with `write(text)`; None:
     standard output. load_path: folders whose libraries and texts a program may import and include,
     whatever it may read otherwise. optimize: False leaves out what the compiler does for speed.
-    record: the path of a tape to write, which `omega.replay` replays. session: what does either.
+    record: the path of a tape to write, which `omega.replay` replays; record_prompts: whether it
+    shows prompts, or only their hashes. session: what does either.
     store: of durable runs (`run_durable`), or the path of a SQLite file; runs: how they are run.
     """
 
@@ -90,6 +91,7 @@ class Interpreter(DurableHost):
         load_path: Sequence[str] = (),
         optimize: bool = True,
         record: str | None = None,
+        record_prompts: bool = True,
         session: Recording | Replay | DurableSession | None = None,
         budget: Budget | None = None,
         store: Store | str | None = None,
@@ -102,12 +104,11 @@ class Interpreter(DurableHost):
         if virtual_time if driver is None else driver.virtual:
             models.refuse_real_time()
         config, granted = scheduler or SchedulerConfig(), grants or Grants()
-        if driver is None:
-            driver = VirtualDriver() if virtual_time else AsyncioDriver()
+        driver = driver or (VirtualDriver() if virtual_time else AsyncioDriver())
         if record is not None:
             from omega.tape import Recording
 
-            session = Recording.of(record, driver)
+            session = Recording.of(record, driver, prompts=record_prompts)
         self.session, make = session, CallingScheduler
         if session is not None:
             facts = {"seed": seed, "optimize": optimize}
@@ -119,7 +120,7 @@ class Interpreter(DurableHost):
             self.scheduler,
             models,
             rng,
-            cache_file=None if session is not None else models.cache_file,
+            cache=None if session is not None else models.open_cache(),
             budget=budget,
         )
         self.door = Door(self.scheduler, granted, self.calls, rng)

@@ -144,7 +144,7 @@ BANNED: dict[str, tuple[str, dict[str, str]]] = {
 STATE: dict[str, str] = {
     "omega.concurrency.depth._entered": "the recursion limit is the process's own; under its lock",
     "omega.concurrency.depth._host_limit": "as _entered",
-    "omega.calls.calls._closing": "keeps tasks of hosts' loops alive until they end",
+    "omega.calls.providers._closing": "keeps tasks of hosts' loops alive until they end",
     "omega.lisp.cache._stamp": "computed once per process, the same for every interpreter",
     "omega.lisp.special.SPECIALS": "filled by its decorator while the module is imported",
     "omega.lisp.names._cache": "remembers a pure function; bounded",

@@ -195,7 +195,7 @@ class Asking:
         request = self.request(name, prompt, given)
         limit = optional_seconds(name, ":timeout", given["timeout"])
         run = self.answer(request, given["repair"], name)
-        return lambda: self.timed(run, limit)
+        return lambda: self.timed(request, run, limit)
 
     def answer(
         self, request: LLMRequest, repair: Any, name: str, reply: Any = None
@@ -236,9 +236,9 @@ class Asking:
             if attempt < repairs:
                 turns = [*asked.turns(), *repair_turns(text, problems)]
                 asked = asked.replaced(prompt="", messages=turns)
-        model = getattr(reply, "model", None) or request.model or "the model"
+        model, title = self.who(request, reply)
         raise LLMError(
-            f"the answer of {model} does not follow its schema, asked {_times(repairs + 1)}: "
+            f"the answer of {title} does not follow its schema, asked {_times(repairs + 1)}: "
             f"{problems[0]}",
             kind="bad-response",
             hint="a simpler schema, a :system prompt with an example, or a larger :repair may help",
@@ -247,6 +247,11 @@ class Asking:
             partial=text,
             irritants=problems,
         )
+
+    def who(self, request: LLMRequest, reply: Any) -> tuple[str, str]:
+        """Whose answer `reply` is: the name that was asked for, and that with what answered."""
+        model = self._b.interpreter.calls.models.find(request.model)
+        return model.shown, model.titled(getattr(reply, "model", None))
 
     def request(self, name: str, prompt: Any, given: dict[str, Any], **more: Any) -> LLMRequest:
         """The request that the options ask for. prompt: a text, or a list of messages."""
@@ -318,10 +323,11 @@ class Asking:
         made: dict[str, Any] = to_json(self._b, value)
         return made
 
-    def timed(self, run: Callable[[], Any], limit: float | None) -> Any:
-        """`run()`, or llm-timeout after `limit` seconds."""
+    def timed(self, request: LLMRequest, run: Callable[[], Any], limit: float | None) -> Any:
+        """`run()`, which performs `request`, or llm-timeout after `limit` seconds."""
         if limit is None:
             return run()
+        self._b.door.prepare("llm.infer", request)
         expired: OmegaError | None = None
         try:
             return self._b.scheduler.with_timeout(limit, run)
@@ -334,12 +340,12 @@ def timeout_error(b: Bindings, limit: float) -> LLMError:
     """For a call of the running task that was left after `limit` seconds."""
     from omega.calls.failing import told
 
-    error = LLMError(
-        f"the LLM call had no reply within {limit * 1000:g} ms",
-        kind="llm-timeout",
-        hint="allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)",
-    )
     flight = b.interpreter.calls.left_by(b.scheduler.running_task("call a model"))
+    message = f"the LLM call had no reply within {limit * 1000:g} ms"
+    if limit == 0:
+        message = "the time of the LLM call, 0 ms, was over before anybody was asked"
+    hint = "allow more by :timeout MS, or go on without: (condition-is? e 'llm-timeout)"
+    error = LLMError(message, kind="llm-timeout", hint=hint)
     return error if flight is None else told(flight, error)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from omega.bindings.base import Bindings
 from omega.calls.flight import Receiver
-from omega.concurrency import Channel, Task
+from omega.concurrency import Channel, Event, Task
 from omega.concurrency.waits import DAEMON_ENDS
-from omega.errors import Cancelled, OmegaError, TaskError, TimeoutExpired
+from omega.errors import Cancelled, LispTypeError, OmegaError, TaskError, TimeoutExpired
 from omega.lisp.data import Eof
 from omega.lisp.primitives.check import wrong_type
 from omega.llm import LLMRequest, Usage
@@ -71,7 +71,13 @@ class Stream(Channel):
     def deliver(self, piece: str) -> None:
         """A piece has come: waits while the reader is behind."""
         self._pieces.append(piece)
-        self.send(piece)
+        super().send(piece)
+
+    def send(self, value: Any) -> None:
+        raise _written_by_its_model("send!")
+
+    def send_event(self, value: Any) -> Event:
+        raise _written_by_its_model("send-event")
 
     def note(self, usage: Any) -> None:
         """The tokens known so far."""
@@ -95,6 +101,13 @@ class Stream(Channel):
             self._failure.signalled = False  # every reader has handlers of its own
             raise self._failure
         return super().end()
+
+
+def _written_by_its_model(name: str) -> OmegaError:
+    return LispTypeError(
+        f"`{name}` expected a channel of the program, got a stream of a model",
+        hint="only the model writes into its stream; pass its pieces on by a channel of your own",
+    )
 
 
 class _Receiver(Receiver):
@@ -144,6 +157,7 @@ def open_stream(b: Bindings, request: LLMRequest, limit: float | None) -> Stream
             if limit is None:
                 call()
             else:
+                b.door.prepare("llm.stream", request)
                 scheduler.with_timeout(limit, call)
         except TimeoutExpired:
             failure = late = timeout_error(b, limit or 0.0)

@@ -145,7 +145,7 @@ def tools(b: Bindings, table: Table) -> None:
         given = options("tool-loop", 2, rest, **known)
         loop = _Loop(b, given, prompt)
         limit = optional_seconds("tool-loop", ":timeout", given["timeout"])
-        return loop.asking.timed(loop.run, limit)
+        return loop.asking.timed(loop.request, loop.run, limit)
 
     table["make-tool"], table["tool-schema"], table["tool-loop"] = make_tool, tool_schema, tool_loop
 
@@ -202,13 +202,13 @@ class _Loop:
                 turns.append(message)
                 self._tell(message)
             request = request.replaced(prompt="", messages=turns)
-        model = getattr(reply, "model", None) or request.model or "the model"
+        model, title = self.asking.who(request, reply)
         names = ", ".join(dict.fromkeys(call.name for call in asked))
         hint = "allow more by :max-steps, or say in the prompt when to stop"
         for name, said in failures.items():
             hint = f"{name} failed ({said[:SAID_CHARS_MAX]}): mend it, or its description"
         raise LLMError(
-            f"{model} still asks for tools after {_count(self.steps, 'step')}: {names}",
+            f"{title} still asks for tools after {_count(self.steps, 'step')}: {names}",
             kind="bad-response",
             hint=hint,
             model=model,

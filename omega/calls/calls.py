@@ -20,10 +20,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls import seeing
-from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, falls_back, told
+from omega.calls.failing import NOT_AGAIN, as_error, empty_answer, next_fallback, told
 from omega.calls.figures import Figures, total
 from omega.calls.flight import Call, CallId, Flight, Identity, Receiver, Telling
 from omega.calls.models import Model, Models
+from omega.calls.providers import Preparing, close_soon
 from omega.calls.spending import Sent, Spending
 from omega.concurrency import External, Parts, Scheduler, Task, choose, wrap
 from omega.concurrency.limits import deadline_us
@@ -42,9 +43,6 @@ WAITS_FOR = "an LLM call"
 
 if TYPE_CHECKING:
     from omega.llm.cache import ReplyCache
-
-# Ends of connections under way in hosts' loops, which themselves hold tasks only weakly.
-_closing: set[Any] = set()
 
 
 class Observer(Protocol):
@@ -80,18 +78,18 @@ class Calls:
         models: Models,
         rng: random.Random,
         retry: RetryPolicy | None = None,
-        cache_file: str | None = None,
+        cache: ReplyCache | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.models = models
         self.retry = retry or RetryPolicy()
-        self._cache_file = cache_file
-        self._cache: ReplyCache | None = None
+        self._cache = cache
         self.budget = budget  # that all calls are paid from
         self.spending = Spending(models)
         self.governor: Governor[CallId] = Governor(scheduler.config.max_concurrent_llm_calls)
         self.figures: dict[str, Figures] = {}
+        self._preparing = Preparing(scheduler)
         self._rng = rng
         self._live: dict[CallId, Call] = {}
         self._paying: dict[External, Call] = {}  # attempts in flight
@@ -118,6 +116,8 @@ class Calls:
             found = None if key is None else self._answered(key, request, model)
             if isinstance(found, LLMReply):
                 return found
+            if found is None and self._preparing.wait(model.provider):
+                continue
             is_sharer = found is not None
             flight = found or self._begin(identity, request, model, budget, task, key, None)
             left = self._wait(flight, task, partial(self.scheduler.sync, flight.cell.event))
@@ -143,6 +143,7 @@ class Calls:
         task = self.scheduler.running_task("call a model")
         parts = Parts(self.scheduler, PIECES)
         model = self.models.find(request.model)
+        self._preparing.wait(model.provider)
         flight = self._begin(identity, request, model, budget, task, None, parts)
         flight.receiver = receiver
 
@@ -168,6 +169,14 @@ class Calls:
         reply: LLMReply = flight.cell.value
         receiver.note(reply.usage)
         return reply
+
+    def prepare(self, request: LLMRequest) -> None:
+        """Have the running task wait until its model can be asked, unless its answer is kept."""
+        model = self.models.find(request.model)
+        if self._preparing.is_needed(model.provider):
+            key = self._key(request, model) if request.cache else None
+            if key is None or self.cache.get(key) is None:
+                self._preparing.wait(model.provider)
 
     def _wait(self, flight: Flight, task: Task, wait: Callable[[], object]) -> BaseException | None:
         """Have `task` wait for `flight`; answers what it is to raise."""
@@ -213,16 +222,11 @@ class Calls:
 
     @property
     def cache(self) -> ReplyCache:
-        """Of answers: in memory, or in the file that the host has named."""
+        """Of answers: in the file that the host has named, else in memory."""
         if self._cache is None:
-            if self._cache_file is None:
-                from omega.llm.cache import MemoryCache
+            from omega.llm.cache import MemoryCache
 
-                self._cache = MemoryCache()
-            else:
-                from omega.llm.cache_sqlite import SQLiteCache
-
-                self._cache = SQLiteCache(self._cache_file)
+            self._cache = MemoryCache()
         return self._cache
 
     # -- a flight begins -----------------------------------------------------------------------
@@ -259,6 +263,9 @@ class Calls:
         scheduler, task = self.scheduler, flight.task
         now_s = scheduler.driver.now()
         flight.model = model
+        problem = model.problem
+        if problem is not None:
+            raise problem
         sent = self.spending.outgoing(flight.request, model, flight.budget)
         call = Call((*flight.identity, flight.made), flight, model, sent)
         call.queued_s = now_s
@@ -351,11 +358,11 @@ class Calls:
         flight = call.flight
         if flight.calls:
             return  # a hedge may still answer
-        if flight.fallbacks and not flight.pieces and falls_back(error):
-            name = getattr(error, "model", None) or flight.model.shown
-            flight.tried.append((name, flight.attempts))
+        fallback = next_fallback(flight, error)
+        if fallback is not None:
+            flight.tried.append((flight.model.title, flight.attempts))
             try:
-                self._ask(flight, flight.fallbacks.pop(0))
+                self._ask(flight, fallback)
                 return
             except OmegaError as raised:  # it cannot even be asked
                 error = raised
@@ -532,7 +539,7 @@ class Calls:
     def figures_of(self, model: Model) -> Figures:
         found = self.figures.get(model.shown)
         if found is None:
-            found = self.figures[model.shown] = Figures()
+            found = self.figures[model.shown] = Figures(model.title, model.vendor_name)
         return found
 
     def stats(self, now_s: float) -> dict[str, Any]:
@@ -588,8 +595,4 @@ class Calls:
 
     def close_soon(self) -> None:
         """Have the running asyncio loop close the providers' connections."""
-        import asyncio
-
-        task = asyncio.Task(self.aclose(), loop=asyncio.get_running_loop())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        close_soon(self.aclose())

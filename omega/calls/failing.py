@@ -1,7 +1,7 @@
 """How a program's calls fail: what it is told of them, and when another model is asked.
 
-Owns: `as_error`, `told`, `empty_answer`, `nothing_said`, `falls_back`. Refuses: to know what went
-wrong on the wire (llm/failures.py), and when to try again (llm/retry.py).
+Owns: `as_error`, `told`, `empty_answer`, `nothing_said`, `next_fallback`. Refuses: to know what
+went wrong on the wire (llm/failures.py), and when to try again (llm/retry.py).
 
 Whatever a call fails with names the model that was asked and how often, in a note and as fields.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from omega.calls.flight import Call, Flight
+from omega.calls.models import Model
 from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
 from omega.llm.request import LLMReply
 
@@ -43,17 +44,17 @@ def told(flight: Flight, error: Told) -> Told:
     if isinstance(error, LimitExceeded):
         error.is_final = False
     if isinstance(error, LLMError):
-        error.model = error.model or flight.model.shown
-        error.attempts = flight.attempts
+        error.model = flight.model.shown
+        error.attempts = flight.sent
         if not any(text.startswith(ASKED) for text, _ in error.notes):
-            error.notes.append((_asked(flight, error.model), None))
+            error.notes.append((_asked(flight), None))
     return error
 
 
-def _asked(flight: Flight, model: str) -> str:
+def _asked(flight: Flight) -> str:
     """Who was asked, how often: the last one, and those before it that could not answer."""
     already = [0, *(attempts for _, attempts in flight.tried)]
-    text = f"{ASKED}{model}, {_times(flight.attempts - already[-1])}"
+    text = f"{ASKED}{flight.model.title}, {_times(flight.sent - already[-1])}"
     for (name, until), since in zip(flight.tried, already, strict=False):
         text += f"; before it {name}, {_times(until - since)}"
     return text
@@ -90,7 +91,24 @@ def nothing_said(reply: LLMReply) -> LLMError:
     )
 
 
-def falls_back(error: OmegaError) -> bool:
+def next_fallback(flight: Flight, error: OmegaError) -> Model | None:
+    """Who is to be asked in place of the model that failed with `error`; None: nobody.
+
+    Those that this machine is not ready to ask are passed over, which the error tells.
+    """
+    if flight.pieces or not _falls_back(error):
+        return None
+    while flight.fallbacks:
+        model = flight.fallbacks.pop(0)
+        problem = model.problem
+        if problem is None:
+            return model
+        note = f"its fallback {model.title} cannot be asked: {problem.message}"
+        error.notes.append((note, None))
+    return None
+
+
+def _falls_back(error: OmegaError) -> bool:
     """Whether another model might answer."""
     if not isinstance(error, LLMError):
         return False

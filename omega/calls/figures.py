@@ -41,16 +41,18 @@ class Span:
 class Figures:
     """calls: attempts that were sent. replies: those that answered. failures: calls that failed for
     good. retries, hedges: attempts beyond a call's first. cached, shared: answers that no call was
-    made for. cost: pico-dollars; is_priced: whether all of the tokens have a price.
+    made for. cost: pico-dollars; is_priced: whether all of the tokens have a price. title: whose
+    they are; vendor_name: what the provider calls that model, if it is one and has a name.
     """
 
     __slots__ = (
         *("cached", "cached_tokens", "calls", "cost", "failures", "first_token", "hedges"),
         *("input_tokens", "is_priced", "latency", "output_tokens", "queued", "reasoning_tokens"),
-        *("replies", "retries", "shared", "throttled", "written_tokens"),
+        *("replies", "retries", "shared", "throttled", "title", "vendor_name", "written_tokens"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, title: str = "all", vendor_name: str | None = None) -> None:
+        self.title, self.vendor_name = title, vendor_name
         self.calls = self.replies = self.failures = self.retries = self.hedges = 0
         self.cached = self.shared = self.throttled = 0
         self.input_tokens = self.cached_tokens = self.output_tokens = 0
@@ -78,6 +80,7 @@ class Figures:
     def as_data(self) -> dict[str, Any]:
         """Its figures, means of times in seconds."""
         return {
+            "vendor_name": self.vendor_name,
             "calls": self.calls,
             "replies": self.replies,
             "retries": self.retries,
@@ -121,10 +124,10 @@ def lines(figures: dict[str, Figures]) -> list[str]:
     """A table with a line per model, and one of all when there are several."""
     rows = [
         ("model", "calls", "retries", "failed", "queue", "first", "reply", "tokens", "USD"),
-        *(_row(name, each) for name, each in figures.items() if each.calls or each.cached),
+        *(_row(each) for each in figures.values() if each.calls or each.cached),
     ]
     if len(rows) > 2:
-        rows.append(_row("all", total(figures.values())))
+        rows.append(_row(total(figures.values())))
     if len(rows) == 1:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -137,11 +140,11 @@ def lines(figures: dict[str, Figures]) -> list[str]:
     ]
 
 
-def _row(name: str, figures: Figures) -> tuple[str, ...]:
+def _row(figures: Figures) -> tuple[str, ...]:
     usd: Any = figures.usd
     return (
         # A program's text: it keeps to its line, and moves no cursor.
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name),
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in figures.title),
         f"{figures.calls:,}",
         f"{figures.retries:,}",
         f"{figures.failures:,}",

@@ -152,6 +152,12 @@ class Flight:
         )
 
     @property
+    def sent(self) -> int:
+        """`attempts`, without those that are about to be made."""
+        waiting = [call for call in self.calls if call.external and not call.external.begun]
+        return self.attempts - len(waiting)
+
+    @property
     def shown(self) -> str:
         """What events call it."""
         return f"{self.identity[0]}#{self.identity[1]}"

@@ -1,9 +1,14 @@
 """Which model a name means: the provider that reaches it, the lane it is governed in, its price.
 
-Owns: `Model`, `Models`. Refuses: to reach one (providers do), to read files (llm/settings.py does).
+Owns: `Model`, `Models`, `UnreadyProvider`. Refuses: to reach one (providers do), to read files
+(llm/settings.py does).
 
 A name of the configuration is that entry; any other name is passed to the default provider as it
 is. So a program can never reach a provider that the host has not set up.
+
+What is wrong with a configuration itself is told when the models are made. What this machine lacks
+for one of its entries, a key or a package, is told to whoever asks that model: the same file serves
+programs that use others.
 """
 
 from __future__ import annotations
@@ -12,14 +17,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from omega.errors import HostError, OmegaError
-from omega.llm.failures import misconfigured
+from omega.errors import HostError, LLMError, OmegaError
+from omega.llm.failures import NOT_READY, misconfigured, not_ready
 from omega.llm.lane import LaneLimits
-from omega.llm.provider import Provider
+from omega.llm.provider import Provider, Sleep
 from omega.llm.spec import DEFAULT_SPEC
 
 if TYPE_CHECKING:
+    from omega.llm.cache import ReplyCache
     from omega.llm.prices import Price, PriceTable
+    from omega.llm.request import LLMReply, LLMRequest
     from omega.llm.settings import ModelSettings, Settings
 
 VENDORS = ("openai", "anthropic")  # providers that take a key and a base URL
@@ -54,9 +61,42 @@ class Model:
         return self.model or getattr(self.provider, "model", None)
 
     @property
+    def problem(self) -> LLMError | None:
+        """Why nobody can ask it on this machine, or None."""
+        lacks: tuple[str, str | None] | None = getattr(self.provider, "lacks", None)
+        return None if lacks is None else not_ready(*lacks)
+
+    @property
     def shown(self) -> str:
-        """What figures and errors call it."""
+        """What programs call it: in data, such as figures and the fields of errors."""
         return self.name or self.vendor_name or self.provider.name
+
+    @property
+    def title(self) -> str:
+        """What people read of it: `fast (gpt-4o-mini)`, or `gpt-4o-mini` alone."""
+        return self.titled(self.vendor_name)
+
+    def titled(self, vendor_name: str | None) -> str:
+        """The name it was asked for by and, if that is another, `vendor_name`."""
+        if vendor_name in (None, "", self.shown, self.provider.name):
+            return self.shown
+        return f"{self.shown} ({vendor_name})"
+
+
+class UnreadyProvider:
+    """In place of one that this machine lacks something for. message, hint: what."""
+
+    needs_real_time = True
+
+    def __init__(self, name: str, model: str | None, message: str, hint: str | None) -> None:
+        self.name, self.model = name, model
+        self.lacks = (message, hint)
+
+    async def infer(self, request: LLMRequest, *, sleep: Sleep) -> LLMReply:
+        raise not_ready(*self.lacks)
+
+    async def aclose(self) -> None:
+        """It has no connections."""
 
 
 class Models:
@@ -76,6 +116,7 @@ class Models:
         self.named = dict(named or {})
         self.default = default
         self.own_prices = prices  # None: those that omega comes with
+        self.source: str | None = None  # the file of the configuration
         self.cache_file: str | None = None
         self._found: dict[str | None, Model] = {}
         for model in self.named.values():
@@ -128,7 +169,8 @@ class Models:
         """The models of a configuration. provider: the default one; None takes the provider of the
         default model, or the scripted one.
 
-        Raises LLMError (llm-configuration) when a provider cannot be made.
+        Raises LLMError (llm-configuration) when a provider cannot be made whatever this machine
+        has.
         """
         from omega.llm.prices import PriceTable, price_of, standard_prices
         from omega.llm.spec import provider_from_spec
@@ -139,14 +181,17 @@ class Models:
             # An entry without a model of its own must not ask for another entry's.
             is_without = each.model is None and each.provider in VENDORS
             key = (each.provider, each.key, each.base_url, name if is_without else None)
-            if key not in made:
-                made[key] = _provider_told(each, settings.source)
+            found = made.get(key)
+            if found is None:
+                found = _provider_told(each, settings.source)
+                if not isinstance(found, UnreadyProvider):  # which names its entry
+                    made[key] = found
             price = None
             if each.price is not None:
                 price = price_of(name, each.price, settings.source)
             named[name] = Model(
                 name,
-                made[key],
+                found,
                 each.model,
                 limits=each.limits,
                 price=price,
@@ -161,8 +206,29 @@ class Models:
             own = PriceTable.of_data(settings.prices, settings.source)
             prices = standard_prices().with_own(own)
         made_of = cls(provider, named, default=default, prices=prices)
-        made_of.cache_file = settings.cache
+        made_of.source, made_of.cache_file = settings.source, settings.cache
         return made_of
+
+    def open_cache(self) -> ReplyCache | None:
+        """The cache in the file of the configuration, which whoever opens it closes.
+
+        Raises LLMError (llm-configuration), naming file and field, when it cannot be used.
+        """
+        if self.cache_file is None:
+            return None
+        from omega.llm.cache_sqlite import SQLiteCache
+
+        try:
+            return SQLiteCache(self.cache_file)
+        except LLMError as error:
+            error.message = f"{self.source}: llm.cache: {error.message}"
+            raise
+
+    def need_ready(self, name: str) -> None:
+        """Raise LLMError (llm-configuration) when this machine lacks what the model needs."""
+        problem = self.find(name).problem
+        if problem is not None:
+            raise problem
 
     def find(self, name: str | None) -> Model:
         """The model that a request names."""
@@ -224,12 +290,15 @@ class Models:
 
 
 def _provider_told(settings: ModelSettings, source: str) -> Provider:
-    """`provider_of`, whose errors tell the file and the model."""
+    """`provider_of`, whose errors tell the file and the model; what is not ready stands in."""
     try:
         return provider_of(settings)
     except OmegaError as error:
         error.message = f"{source}: models.{settings.name}: {error.message}"
-        raise
+        if not isinstance(error, LLMError) or error.reason != NOT_READY:
+            raise
+        name, _, model = settings.provider.partition(":")
+        return UnreadyProvider(name, settings.model or model or None, error.message, error.hint)
 
 
 def provider_of(settings: ModelSettings) -> Provider:
@@ -253,13 +322,11 @@ def provider_of(settings: ModelSettings) -> Provider:
     if settings.key is not None:
         options["key_name"] = settings.key
         options["api_key"] = os.environ.get(settings.key, "")
-        if not options["api_key"]:
+        if not options["api_key"] and not settings.key.isupper():
             # Who has put the key itself there must not find it in a log.
-            shown = settings.key if settings.key.isupper() else "that `key` names"
-            name = settings.key if settings.key.isupper() else "NAME"
             raise misconfigured(
-                f"the environment variable {shown} is not set",
-                f'export {name}=..., and key = "{name}" in the file',
+                "the environment variable that `key` names is not set",
+                'export NAME=..., and key = "NAME" in the file',
             )
     if name == "openai":
         from omega.llm.openai_provider import OpenAIProvider

@@ -103,7 +103,8 @@ class Spending:
         price = self._models.price(model)
         if price is None:
             limited = next(each for each in budget.levels if each.limits[2] is not None)
-            return self._models.prices.need(model.shown, limited.name)
+            name = model.vendor_name or model.provider.name
+            return self._models.prices.need(name, limited.name, model.title)
         return price
 
     @property

@@ -24,6 +24,7 @@ from omega.cli.options import (
     MIGRATING_OPTIONS,
     NO_OPT,
     NO_PROGRESS,
+    NO_PROMPTS,
     PROGRAM_OPTIONS,
     RECORD,
     REPLAY_OPTIONS,
@@ -63,7 +64,7 @@ COMMANDS = (
         "run a program\n\n"
         "Options come before FILE; what follows it is the program's, see (command-line). FILE `-`\n"
         "is standard input. At the end the program's tasks are waited for.",
-        (*PROGRAM_OPTIONS, RECORD, *DURABLE_OPTIONS, DIAGNOSTICS),
+        (*PROGRAM_OPTIONS, RECORD, NO_PROMPTS, *DURABLE_OPTIONS, DIAGNOSTICS),
         "run",
     ),
     Command(

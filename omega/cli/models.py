@@ -34,7 +34,9 @@ def models_of(
 
     if spec in settings.models:
         settings.default = spec
-        return Models.of_settings(settings)
+        models = Models.of_settings(settings)
+        models.need_ready(spec)  # who names it means to use it
+        return models
     if spec is None and settings.default is not None:
         return Models.of_settings(settings)
     return Models.of_settings(settings, Models.of(spec).provider)

@@ -287,6 +287,7 @@ SCHEDULE_OPTIONS = (
 )
 
 RECORD = Option("record", "TAPE", "write what comes from outside to a file, for omega replay")
+NO_PROMPTS = Option("no-prompts", None, "with --record: keep prompts as hashes only")
 
 EVENTS = Option("events", "FILE", "write the event stream, a line per event")
 TRACE = Option("trace", "FILE", "write a trace with a lane per task, for ui.perfetto.dev")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ from omega.errors import (
 from omega.interpreter import Interpreter, Limits
 
 if TYPE_CHECKING:
-    from omega.cli.progress import ProgressBar
+    from omega.cli.progress import ProgressBar, Watch
     from omega.concurrency import Task
     from omega.progress import Progress
     from omega.runs.session import DurableSession
@@ -204,6 +205,7 @@ class _Run:
         self.output.is_quiet, session.when_live = True, begin
 
     _bar: ProgressBar | None = None
+    _watch: Watch | None = None
 
     def _say_undisturbed(self) -> None:
         """What we say now stands in a line of its own."""
@@ -217,16 +219,34 @@ class _Run:
             self.interpreter.watch_progress(self._begin_bar)
             self._errors = terminal.Errors(self._say_undisturbed)
             self.interpreter.door.errors = self._errors
+            if terminal.is_terminal(sys.stderr):
+                self._watch_waits()
+
+    def _watch_waits(self) -> None:
+        """Whoever watches is told of long waits, too."""
+        from omega.cli.progress import Watch
+
+        if self._watch is None:
+            self._watch = Watch(self.interpreter.calls, self._say_meanwhile)
+        self._watch.bar = self._bar
+        self.scheduler.driver.while_waiting = self._watch.tick
+
+    def _is_line_free(self) -> bool:
+        """Whether the program has written nothing of a line that has not ended."""
+        return self.output.is_at_start and self._errors.is_at_start
+
+    def _say_meanwhile(self, line: str) -> None:
+        """In the middle of what the program says."""
+        self._say_undisturbed()
+        terminal.say(line if self._is_line_free() else f"\n{line}")
 
     def _begin_bar(self, progress: Progress) -> None:
         """The first progress begins: most programs have none."""
         from omega.cli.progress import ProgressBar
 
-        def is_free() -> bool:
-            return self.output.is_at_start and self._errors.is_at_start
-
-        self._bar = bar = ProgressBar(self.interpreter.calls.facts, is_free=is_free)
-        self.scheduler.driver.while_waiting = bar.tick
+        facts = self.interpreter.calls.facts
+        self._bar = bar = ProgressBar(facts, is_free=self._is_line_free)
+        self._watch_waits()
         self.interpreter.watch_progress(bar)
         self.output.before = bar.hide
         bar(progress)

@@ -1,7 +1,7 @@
 """Progress on standard error: a bar that is redrawn on a terminal, lines now and then elsewhere.
 
 Owns: `ProgressBar`, what a bar says, how often it is drawn, and that the program's own output and
-the bar do not write into each other.
+the bar do not write into each other; `Watch`, which tells of long waits besides.
 Refuses: to count; to wait, or to set a timer: it is drawn when something has moved, and, on a
 terminal, when the driver that waits for something asks (`tick`), so that its times go on.
 """
@@ -13,10 +13,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from omega.calls.calls import Calls
+from omega.calls.seeing import LongWaits
 from omega.cli import terminal
 from omega.concurrency.clock import now_us
 from omega.progress import Progress
 
+LOOK_S = 1.0  # between two looks at who waits
+YEAR_S = 365 * 86_400.0
 REDRAWN_S = 0.1  # at most so often
 TICK_S = 0.5  # so often while nothing moves
 SAID_S = 10.0  # between two lines where nothing can be redrawn
@@ -106,6 +110,43 @@ class ProgressBar:
             self._stream.write(plain.encode("ascii", "replace").decode())
         except (OSError, AttributeError, ValueError):
             pass  # closed: nobody watches
+
+
+class Watch:
+    """Shows, while the driver waits, how far the program has come (bar), and says once of calls of
+    models that they have to wait for long. say: writes a line.
+    """
+
+    def __init__(self, calls: Calls, say: Callable[[str], None]) -> None:
+        self._calls, self._say = calls, say
+        self._waits = LongWaits(self._clock)
+        self._looked_s = float("-inf")
+        self.bar: ProgressBar | None = None
+
+    def tick(self) -> float | None:
+        """In how many seconds to be called again; None: not for our sake."""
+        again_s = None if self.bar is None else self.bar.tick()
+        now_s = self._now_s()
+        if self._calls.governor.queued:
+            if now_s - self._looked_s >= LOOK_S:
+                self._looked_s = now_s
+                for line in self._waits.news(self._calls, now_s):
+                    self._say(terminal_text(line))
+            again_s = LOOK_S if again_s is None else min(again_s, LOOK_S)
+        return again_s
+
+    def _now_s(self) -> float:
+        return self._calls.scheduler.driver.shown_us() / 1e6
+
+    def _clock(self, moment_s: float) -> str:
+        """`14:03:20 (in 1:20)`, with its day when that is another one."""
+        from datetime import datetime, timedelta
+
+        left_s = moment_s - self._now_s()
+        now = datetime.now()
+        then = now + timedelta(seconds=min(left_s, YEAR_S))
+        day = "" if then.date() == now.date() else f"{then:%Y-%m-%d} "
+        return f"{day}{then:%H:%M:%S} (in {duration(left_s)})"
 
 
 def line_of(progress: Progress, took_s: float, facts: list[str]) -> str:

@@ -14,6 +14,8 @@ STDIN = "-"
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     if not arguments:
         raise usage("run needs a FILE", "omega run FILE, or omega run - for standard input")
+    if given.get("no-prompts") and "record" not in given:
+        raise usage("--no-prompts is for a tape", "--record TAPE writes one")
     from omega.cli.program import limits_of, run_program
 
     path = arguments[0]
@@ -28,7 +30,8 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         from omega.tape import Recording
 
         command = {"given": given, "file": file, "arguments": arguments}
-        session = Recording(given["record"], {"command": command})
+        prompts = not given.get("no-prompts")
+        session = Recording(given["record"], {"command": command}, prompts=prompts)
     return run_program(given, text, file, arguments, session=session)
 
 

@@ -16,10 +16,18 @@ What headers say may be late, out of order and rounded: `told.py`. A vendor that
 time in which its limit comes back is taken to mean a minute; when its bucket is full all the same
 although everything that may be sent is sent, twice as fast is tried, once per round trip.
 
+A given bucket that equals the vendor's has nothing to spare: calls that take longer to the vendor
+than those sent after them arrive closer together than they were sent, and some too early. So a take
+counts as if it arrived `margin_s` later: it leaves in the bucket at most what the vendor's is sure
+to hold then. That costs so much of a burst, once, and nothing of the rate while the burst has room
+for it; where it has not, SLOWED of the rate. Nobody is refused whose way varies by no more. What is
+refused all the same teaches a larger margin (`refused`), which is slowly forgotten.
+
 Invariants (tests/llm/test_buckets.py): what is taken when `ready_s` says now, within any time t,
 is at most burst + rate * t (+ what a single amount exceeds the burst by). Against a vendor that is
-known by its headers alone (tests/llm/test_told.py): at most one request in a hundred is refused,
-and all but a few percent of the rate are used.
+known by its headers alone (tests/llm/test_told.py), or that was configured as it is and tells
+nothing (tests/llm/test_margin.py): at most one request in a hundred is refused, and all but a few
+percent of the rate are used.
 """
 
 from __future__ import annotations
@@ -28,6 +36,10 @@ from omega.llm.told import ToldLevel, ToldRate
 
 SLACK_S = 1e-6  # the scheduler counts in microseconds; below that "later" is rounding
 PERIOD_S = 60.0  # of a vendor's limit, until its headers show how fast it fills up
+SLOWED = 0.02  # of a rate whose burst has no room for the margin
+CAUTION = 1.5  # times the margin, for a refusal
+CAUTION_MAX = 25.0  # times the margin: half of the rate where there is no burst
+FORGOTTEN = 0.002  # of the caution, with every take: refusals settle below one in a hundred
 
 _INFINITE = float("inf")
 
@@ -64,15 +76,19 @@ def _positive(name: str, value: float) -> float:
 
 class Bucket:
     """See the module. taken: everything ever taken, given back or not; a call remembers it when it
-    is sent, for `adopt`.
+    is sent, for `adopt` and `refused`. margin_s: of a given one, by how much the way of calls to
+    the vendor may vary.
     """
 
     __slots__ = (
         "_at_s",
+        "_caution",
         "_given_burst",
         "_given_s",
         "_level",
+        "_margin_s",
         "_raised_s",
+        "_taught",
         "_told_level",
         "_told_rate",
         "burst",
@@ -80,7 +96,10 @@ class Bucket:
         "taken",
     )
 
-    def __init__(self, rate: Rate | None = None) -> None:
+    def __init__(self, rate: Rate | None = None, margin_s: float = 0.0) -> None:
+        self._margin_s = 0.0 if rate is None else margin_s
+        self._caution = 1.0
+        self._taught = 0.0  # `taken` at the last lesson
         self._given_s = self.rate_s = None if rate is None else rate.per_s
         self._given_burst = self.burst = _INFINITE if rate is None else rate.burst
         self._level = self.burst
@@ -113,11 +132,14 @@ class Bucket:
         return now_s if missing <= self.rate_s * SLACK_S else now_s + missing / self.rate_s
 
     def expected_s(self, amount: float, now_s: float) -> float:
-        """When the last of many takes that add up to `amount` fits, if nothing else is taken."""
+        """When the last of many takes that add up to `amount` fits, if nothing else is taken. To
+        look ahead changes nothing.
+        """
         if self.rate_s is None:
             return now_s
-        self._advance(now_s)
-        return now_s + max(0.0, amount - self._level) / self.rate_s
+        gained = self.rate_s * max(0.0, now_s - self._at_s) if self._at_s > -_INFINITE else 0.0
+        level = min(self.burst, self._level + gained)
+        return now_s + max(0.0, amount - level) / self.rate_s
 
     def reserve(self, amount: float, now_s: float) -> float:
         """Take `amount` now; answers when it fits (`ready_s`), until when whoever took it waits."""
@@ -130,6 +152,8 @@ class Bucket:
         self.taken += amount
         if self.rate_s is not None:
             self._advance(now_s)
+            if self._margin_s:
+                self._keep_margin(amount, self.rate_s)
             self._change(-amount)
 
     def settle(self, estimate: float, truth: float, now_s: float) -> None:
@@ -147,11 +171,18 @@ class Bucket:
         """
         self.settle(amount, 0.0, now_s)
 
-    def drain(self, now_s: float) -> None:
-        """The vendor said that nothing is left, without figures."""
+    def refused(self, taken_before: float, now_s: float) -> None:
+        """The vendor said that nothing is left, without figures, to a call after whose sending
+        `taken` was `taken_before`.
+
+        Those that were sent before the last lesson say the same thing once.
+        """
         if self.rate_s is not None:
             self._advance(now_s)
             self._level = min(self._level, 0.0)
+        if taken_before > self._taught:
+            self._taught = self.taken
+            self._caution = min(CAUTION_MAX, CAUTION * self._caution)
 
     def adopt(
         self,
@@ -205,6 +236,13 @@ class Bucket:
             is_full = remaining is not None and remaining >= limit - 1
             if is_full:  # though all that may be sent is sent
                 self.rate_s, self._raised_s = 2 * self.rate_s, now_s
+
+    def _keep_margin(self, amount: float, rate_s: float) -> None:
+        """`amount` is about to be taken: leave what is left even if it arrives late."""
+        caution = self._caution
+        sure = self.burst - caution * self._margin_s * rate_s
+        self._level = min(self._level, max(sure, amount * (1 - caution * SLOWED)))
+        self._caution = max(1.0, caution * (1 - FORGOTTEN))
 
     def _change(self, amount: float) -> None:
         """So much more is left, or less."""

@@ -281,6 +281,14 @@ def misconfigured(message: str, hint: str | None = None) -> LLMError:
     return LLMError(message, kind="llm-configuration", hint=hint)
 
 
+NOT_READY = "not-ready"  # the reason of what is no mistake, but lacks something on this machine
+
+
+def not_ready(message: str, hint: str | None = None) -> LLMError:
+    """This machine has not what the provider needs: a key, a package."""
+    return LLMError(message, kind="llm-configuration", hint=hint, reason=NOT_READY)
+
+
 NOT_SENT = "not-sent"  # the reason of an attempt that was not made, also in tapes
 
 

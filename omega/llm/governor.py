@@ -46,9 +46,10 @@ from typing import Any, Generic, TypeVar
 from omega.errors import HostError, LimitExceeded, OmegaError
 from omega.llm.budget import NOTHING, ONE_CALL, Amounts, Budget, Elastic
 from omega.llm.lane import Lane, LaneLimits, Outcome
+from omega.llm.outlook import Outlook, WaitingLane
 from omega.llm.refusals import Refusal, spent, too_late
 from omega.llm.turns import Key
-from omega.llm.waiting import ADMITTED, GONE, QUEUED, STARTED, Call, Waiting
+from omega.llm.waiting import ADMITTED, GONE, QUEUED, STARTED, Call
 
 LIMIT_MAX = 1_000_000
 
@@ -68,15 +69,6 @@ class Admission(Generic[Id]):
         self.calls, self.refused = calls, refused
 
 
-class _Lane(Lane, Generic[Id]):
-    """A lane and what waits for it."""
-
-    def __init__(self, key: Hashable, number: int, limits: LaneLimits, clock: Any) -> None:
-        super().__init__(key, number, limits)
-        self.waiting: Waiting[Id] = Waiting(clock)
-        self.refused = 0
-
-
 class Governor(Generic[Id]):
     """Admits calls up to `limit` at a time, over all lanes.
 
@@ -88,7 +80,7 @@ class Governor(Generic[Id]):
 
     def __init__(self, limit: int) -> None:
         self._calls: dict[Id, Call[Id]] = {}
-        self._lanes: dict[Hashable, _Lane[Id]] = {}
+        self._lanes: dict[Hashable, WaitingLane[Id]] = {}
         self._clock = count(1)
         self._place = 0
         self._now_s = float("-inf")
@@ -107,7 +99,7 @@ class Governor(Generic[Id]):
         lane = self._lanes.get(key)
         if lane is None:
             number = len(self._lanes)
-            lane = _Lane(key, number, limits or LaneLimits(), self._clock)
+            lane = WaitingLane(key, number, limits or LaneLimits(), self._clock)
             self._lanes[key] = lane
         return lane
 
@@ -328,20 +320,18 @@ class Governor(Generic[Id]):
             raise HostError(f"the limit of LLM calls must be 1..{LIMIT_MAX}, got {limit!r}")
         self._limit = limit
 
+    def outlooks(self, now_s: float) -> dict[Hashable, Outlook]:
+        """Of the lanes whose calls have to wait for a time. Looking changes nothing."""
+        seen = {lane.key: lane.outlook(now_s) for lane in self._lanes.values()}
+        return {key: outlook for key, outlook in seen.items() if outlook is not None}
+
     def stats(self, now_s: float) -> dict[str, Any]:
-        """What there is to see: the totals, and each lane by its key (`Lane.stats`).
+        """What there is to see: the totals, and each lane by its key (`WaitingLane.stats`).
 
         next_s: the next moment something can happen by time alone, or None.
         """
         self._advance(now_s)
-        lanes = {}
-        for lane in self._lanes.values():
-            lanes[lane.key] = {
-                **lane.stats(self._now_s),
-                "queued": lane.waiting.count,
-                "queued_by_group": dict(lane.waiting.by_group),
-                "refused": lane.refused,
-            }
+        lanes = {lane.key: lane.stats(self._now_s) for lane in self._lanes.values()}
         return {
             "limit": self._limit,
             "in_flight": self.in_flight,
@@ -362,22 +352,24 @@ class Governor(Generic[Id]):
         if now_s is not None and now_s > self._now_s:
             self._now_s = now_s
 
-    def _home(self, call: Call[Id]) -> _Lane[Id]:
+    def _home(self, call: Call[Id]) -> WaitingLane[Id]:
         lane = call.lane
-        assert isinstance(lane, _Lane)
+        assert isinstance(lane, WaitingLane)
         return lane
 
     def _capacity(self) -> int:
         """How many more calls may be in flight now. Negative after the limit was lowered."""
         return self._limit - self.in_flight
 
-    def _admit_from(self, lanes: list[_Lane[Id]], admitted: list[Id]) -> list[_Lane[Id]]:
+    def _admit_from(
+        self, lanes: list[WaitingLane[Id]], admitted: list[Id]
+    ) -> list[WaitingLane[Id]]:
         """Admit what these lanes have, best first.
 
         Gives the lanes whose head waits for a bucket and has a budget: what was admitted after it
         was looked at may have taken that, and then it does not hold up its lane.
         """
-        heads: list[tuple[Key, int, _Lane[Id], Call[Id]]] = []
+        heads: list[tuple[Key, int, WaitingLane[Id], Call[Id]]] = []
         for lane in lanes:
             self._stand(heads, lane)
         stalled = []
@@ -392,7 +384,9 @@ class Governor(Generic[Id]):
             self._stand(heads, lane)
         return stalled
 
-    def _stand(self, heads: list[tuple[Key, int, _Lane[Id], Call[Id]]], lane: _Lane[Id]) -> None:
+    def _stand(
+        self, heads: list[tuple[Key, int, WaitingLane[Id], Call[Id]]], lane: WaitingLane[Id]
+    ) -> None:
         """The first call of the lane stands for it, if anything of the lane can be sent at all."""
         if self.in_flight >= self._limit:
             heads.clear()  # nor can anything of another
@@ -403,7 +397,7 @@ class Governor(Generic[Id]):
         if first is not None:
             heapq.heappush(heads, (first[0], lane.number, lane, first[1]))
 
-    def _has_budget(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+    def _has_budget(self, call: Call[Id], lane: WaitingLane[Id]) -> bool:
         """Whether its budgets can take the call. False: it now waits elsewhere, or is refused."""
         if call.budget is None or call.reservation is not None:
             return True
@@ -423,7 +417,7 @@ class Governor(Generic[Id]):
             return False
         return True
 
-    def _try_send(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+    def _try_send(self, call: Call[Id], lane: WaitingLane[Id]) -> bool:
         """Give the call, whose turn it is and which has its budgets, all that it needs.
 
         False when it waits for a bucket. One that would wait for it beyond its deadline is refused.
@@ -502,7 +496,7 @@ class Governor(Generic[Id]):
     def _refuse(
         self,
         call: Call[Id],
-        lane: _Lane[Id],
+        lane: WaitingLane[Id],
         reason: str,
         start_s: float | None,
         error: OmegaError | None = None,
@@ -516,7 +510,7 @@ class Governor(Generic[Id]):
             error = too_late(call, lane, reason, wait_s)
         self._refusals.append(Refusal(call.call_id, reason, wait_s, error))
 
-    def _is_hopeless(self, call: Call[Id], lane: _Lane[Id]) -> bool:
+    def _is_hopeless(self, call: Call[Id], lane: WaitingLane[Id]) -> bool:
         """Refuse a new call that can never fit its budget, or is not expected to make its deadline.
 
         It does not wait yet.
@@ -542,7 +536,7 @@ class Governor(Generic[Id]):
         self._refuse(call, lane, reason, start_s)
         return True
 
-    def _refuse_late(self, lane: _Lane[Id]) -> None:
+    def _refuse_late(self, lane: WaitingLane[Id]) -> None:
         """Refuse who cannot be sent before its deadline, or would wait too long for the gate, or
         for a quota.
         """

@@ -11,9 +11,10 @@ What a refusal of the provider changes, by its kind:
     slope         growing too fast: the same, with a ramp from `cap_ramp` in any case
     overload      the provider has too much to do, whoever asks: as for concurrency
     rate          too many in a time: the gate closes, and buckets the headers say nothing of are
-                  drained. Where the rate of requests is known, that is all: the bucket paces what
-                  comes, and a cap below what the rate needs would waste it. Else as for
-                  concurrency, but the cap falls half as far: it is not what was too large
+                  drained, and keep a larger margin. Where the rate of requests is known, that is
+                  all: the bucket paces what comes, and a cap below what the rate needs would waste
+                  it. Else as for concurrency, but the cap falls half as far: it is not what was
+                  too large
     quota         no waiting cures it: whoever waits here, or comes within `quota_s`, is told so
                   without being sent. Then a single call finds out whether it is so still
 """
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from omega.llm.rate_limits import Limit, RateLimits
 
 GATE_WAIT_S_MAX = 120.0  # longest Retry-After that is waited for: as `RetryPolicy` has it
+MARGIN_S = 0.05  # a local network varies by less, a process that has to share its processor by more
 QUOTA_S = 60.0  # somebody may pay meanwhile; a refused call costs little, a hundred take turns
 DURATIONS_MIN = 5  # answers before their mean duration is believed
 DURATION_WEIGHT = 0.1  # of the latest answer in that mean
@@ -52,6 +54,8 @@ class LaneLimits:
     without any; hedge_share, hedge_constant the same for hedges. gate_s, gate_s_max: the first and
     the longest guess of how long a gate is closed. gate_wait_s_max: calls that would wait longer
     for a gate are refused at once. quota_s: how long nobody is asked after a quota was used up.
+    margin_s: by how much the time may vary that calls take to the vendor, without one of them being
+    refused for a rate that is configured as the vendor has it; 0 takes it to the last unit.
     """
 
     __slots__ = (
@@ -65,6 +69,7 @@ class LaneLimits:
         "gate_wait_s_max",
         "hedge_constant",
         "hedge_share",
+        "margin_s",
         "quota_s",
         "rates",
         "retry_constant",
@@ -91,6 +96,7 @@ class LaneLimits:
         gate_s_max: float = GUESS_S_MAX,
         gate_wait_s_max: float = GATE_WAIT_S_MAX,
         quota_s: float = QUOTA_S,
+        margin_s: float = MARGIN_S,
     ) -> None:
         self.rates = (requests, tokens, input_tokens, output_tokens)
         self.cap_start, self.cap_floor, self.cap_ceiling = cap_start, cap_floor, cap_ceiling
@@ -102,7 +108,9 @@ class LaneLimits:
             raise HostError(f"gate_wait_s_max must not be negative, got {gate_wait_s_max}")
         if not 0 <= quota_s < float("inf"):
             raise HostError(f"quota_s must be seconds >= 0, got {quota_s}")
-        self.quota_s = quota_s
+        if not 0 <= margin_s < float("inf"):
+            raise HostError(f"margin_s must be seconds >= 0, got {margin_s}")
+        self.quota_s, self.margin_s = quota_s, margin_s
         self.learned_cap(), self.gate(), self.retries(), self.hedges()  # wrong ones are told here
 
     def learned_cap(self) -> LearnedCap:
@@ -174,7 +182,7 @@ class Lane:
         self.gate = limits.gate()
         self.retries = limits.retries()
         self.hedges = limits.hedges()
-        self.buckets = tuple(Bucket(rate) for rate in limits.rates)
+        self.buckets = tuple(Bucket(rate, limits.margin_s) for rate in limits.rates)
         self.in_flight = 0
         self.sent = 0
         self.answered = 0
@@ -290,7 +298,7 @@ class Lane:
         if outcome.limits is not None:
             self.adopt(outcome.limits, taken_before, now_s - duration_s, now_s)
         if outcome.throttle is not None:
-            self._throttle(outcome, outcome.throttle, sent, now_s)
+            self._throttle(outcome, outcome.throttle, sent, taken_before, now_s)
 
     def adopt(
         self, limits: RateLimits, taken_before: tuple[float, ...], sent_s: float, now_s: float
@@ -308,7 +316,14 @@ class Lane:
                     now_s=now_s,
                 )
 
-    def _throttle(self, outcome: Outcome, throttle: str, sent: int, now_s: float) -> None:
+    def _throttle(
+        self,
+        outcome: Outcome,
+        throttle: str,
+        sent: int,
+        taken_before: tuple[float, ...],
+        now_s: float,
+    ) -> None:
         self.throttled[throttle] += 1
         if throttle == "quota":
             wait_s = max(self.limits.quota_s, outcome.retry_after_s or 0.0)
@@ -317,9 +332,9 @@ class Lane:
             return
         self.gate.close(now_s, outcome.retry_after_s, sent, self.sent)
         if throttle == "rate":
-            for kind, bucket in zip(KINDS, self.buckets, strict=True):
+            for kind, bucket, taken in zip(KINDS, self.buckets, taken_before, strict=True):
                 if getattr(outcome.limits, kind, None) is None:
-                    bucket.drain(now_s)
+                    bucket.refused(taken, now_s)
             if self.buckets[0].is_known:
                 return
         share = (1 + self.cap.decrease) / 2 if throttle == "rate" else None

@@ -143,14 +143,14 @@ class PriceTable:
             price = self._prices.get(model[: dated.start()])
         return price
 
-    def need(self, model: str, budget: str) -> Price:
-        """The price of `model`, which `budget` limits the money of.
+    def need(self, model: str, budget: str, title: str | None = None) -> Price:
+        """The price of `model`, which `budget` limits the money of. title: what people call it.
 
         Raises LLMError (llm-configuration) that says how to give one.
         """
         price = self.find(model)
         if price is None:
-            raise _unpriced(model, budget, self)
+            raise _unpriced(model, title or model, budget, self)
         return price
 
     def with_own(self, own: PriceTable) -> PriceTable:
@@ -201,9 +201,9 @@ def standard_prices() -> PriceTable:
     return PriceTable.read(text, "omega/llm/prices.json")
 
 
-def _unpriced(model: str, budget: str, table: PriceTable) -> LLMError:
+def _unpriced(model: str, title: str, budget: str, table: PriceTable) -> LLMError:
     return misconfigured(
-        f"no price is known for the model `{model}`, and the budget `{budget}` limits money"
+        f"no price is known for the model `{title}`, and the budget `{budget}` limits money"
         f" (prices as of {table.as_of})",
         f'give one in a price table, {{"models": {{"{model}": {{"input": USD, "output": USD}}}}}}'
         " per million tokens, that omega.toml (or the file of --config) names by `prices`;"

@@ -31,6 +31,9 @@ class Provider(Protocol):
     name: a short word for messages and traces ("openai").
     needs_real_time: True when `infer` awaits anything but `sleep`; such a provider refuses virtual
     time.
+
+    One that has `async def prepare(*, sleep)` besides is made ready by it before it is first asked
+    in an interpreter: for what takes long once and is no part of a call. It raises nothing.
     """
 
     @property

@@ -203,6 +203,10 @@ class LLMRequest:
         if messages != () or tools != () or schema is not None or schema_name != SCHEMA_NAME:
             self._read(messages, tools, schema, schema_name)
         self.model = None if model is None else _text("model", model)
+        if model is not None and not model.strip():
+            raise LispValueError(
+                "an LLM request's model must not be empty", hint="leave it out for the default"
+            )
         self.system = None if system is None else _text("system", system)
         self.temperature = None if temperature is None else _number("temperature", temperature)
         self.max_tokens = None if max_tokens is None else _count("max_tokens", max_tokens)

@@ -14,6 +14,8 @@ A rule (the first that matches answers; fields not listed are refused):
     json            data: the answer is its JSON; groups stand in its strings as in a reply
     tool_calls      [{"name": text, "arguments": object}]: what the model asks for, beside `reply`;
                     groups stand in the arguments' strings
+    thinking        what the model thinks first, if the request asks for thinking or effort; groups
+                    stand in it as in a reply
     latency_ms      n, or [lo, hi]: drawn by a hash of the prompt and of how often it was asked
                     before; of a stream it is spread over the words
     usage           {"input_tokens": n, "output_tokens": n, "cached_tokens": n}; absent: a word
@@ -74,6 +76,7 @@ class Rule:
         "pattern",
         "retry_after_s",
         "template",
+        "thinking",
         "times_left",
         "usage",
     )
@@ -83,6 +86,7 @@ class Rule:
         self.template: str | None = None
         self.data: tuple[Any] | None = None
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.thinking = ""
         self.latency_ms = DEFAULT_LATENCY_MS
         self.usage: Usage | None = None
         self.fault: str | None = None
@@ -120,7 +124,8 @@ class Rule:
             if rule.data is not None:
                 raise _wrong(f"{where}, field `json`", "there is a `reply` as well")
             _check_groups(rule.template, rule.pattern, f"{where}, field `reply`")
-        for field, data in (("json", rule.data), ("tool_calls", rule.calls)):
+        checked = (("json", rule.data), ("tool_calls", rule.calls), ("thinking", rule.thinking))
+        for field, data in checked:
             for text in _strings(data):
                 _check_groups(text, rule.pattern, f"{where}, field `{field}`")
         return rule
@@ -163,6 +168,10 @@ class Rule:
             return ""
         lines = prompt.splitlines()
         return "[scripted] " + (lines[0] if lines else "")
+
+    def thought(self, match: Match | None) -> str:
+        """What the model thinks before it answers."""
+        return _filled(self.thinking, match)
 
     def tool_calls(self, match: Match | None, prompt: str, occurrence: int) -> list[ToolCall]:
         """What the model asks for. The ids are equal in equal runs."""
@@ -282,6 +291,12 @@ def _reply_field(rule: Rule, value: object, where: str) -> None:
     if not isinstance(value, str):
         raise _wrong(where, f"must be a string, got {_json_name(value)}")
     rule.template = value
+
+
+def _thinking_field(rule: Rule, value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise _wrong(where, f"must be a string, got {_json_name(value)}")
+    rule.thinking = value
 
 
 def _json_field(rule: Rule, value: object, where: str) -> None:
@@ -457,6 +472,7 @@ _FIELDS: dict[str, Callable[[Rule, object, str], None]] = {
     "reply": _reply_field,
     "json": _json_field,
     "tool_calls": _tool_calls_field,
+    "thinking": _thinking_field,
     "latency_ms": _latency_field,
     "usage": _usage_field,
     "fault": _fault_field,

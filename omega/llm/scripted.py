@@ -175,10 +175,17 @@ class ScriptedProvider:
         prompt = request.prompt_text
         text = rule.text(groups, prompt)
         calls = rule.tool_calls(groups, prompt, occurrence)
+        is_to_think = request.thinking is not None or request.effort is not None
+        thought = rule.thought(groups) if is_to_think else ""
         said = token_estimate(text) + sum(token_estimate(repr(call.arguments)) for call in calls)
-        usage = rule.usage or Usage(token_estimate(prompt), said)
+        mused = token_estimate(thought)
+        usage = rule.usage or Usage(token_estimate(prompt), said + mused, reasoning_tokens=mused)
         model = request.model or self.model
-        return LLMReply(text, usage, model, "tool_calls" if calls else "stop", tool_calls=calls)
+        finish = "tool_calls" if calls else "stop"
+        parts = [{"type": "thinking", "text": thought}] if thought else []
+        if thought and text:
+            parts.append({"type": "text", "text": text})
+        return LLMReply(text, usage, model, finish, tool_calls=calls, parts=parts)
 
     def _count(self, prompt: str) -> int:
         key = crc(prompt)

@@ -14,17 +14,20 @@ needed, to read keys (they are in the environment; a file names the variable).
     key = "OPENAI_API_KEY"               # the environment variable of the key
     base-url = "http://localhost:11434/v1"
     max-concurrent = 16                  # calls in flight
-    start-concurrent = 4                 # of a cap that is learned
+    start-concurrent = 4                 # of a cap that is learned: where it begins
+    min-concurrent = 2                   # and how far refusals may lower it
     requests-per-minute = 500            # and tokens-, input-tokens-, output-tokens-per-minute
     burst = 20                           # requests at once
     price = { input = 0.15, cached_input = 0.075, output = 0.60 }   # USD per million tokens; also
                                          # cache_write, and long = { above = TOKENS, input, output }
-    fallback = ["slow"]                  # asked when this one cannot answer
+    fallback = ["slow"]                  # asked when this one cannot answer, in this order; theirs
+                                         # are not followed
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from omega.errors import LispFileError, LLMError
@@ -34,6 +37,12 @@ from omega.llm.lane import LaneLimits
 from omega.llm.spec import SETTINGS_FILE
 
 RATES = ("requests", "tokens", "input-tokens", "output-tokens")
+# Of calls in flight, from the lowest to the highest.
+CAPS = {
+    "min-concurrent": "cap_floor",
+    "start-concurrent": "cap_start",
+    "max-concurrent": "cap_ceiling",
+}
 
 
 class ModelSettings:
@@ -157,8 +166,7 @@ class _Reader:
         where = f"models.{name}"
         rates = tuple(f"{rate}-per-minute" for rate in RATES)
         texts = ("provider", "model", "key", "base-url")
-        caps = ("max-concurrent", "start-concurrent")
-        self._known(where, fields, (*texts, *rates, *caps, "burst", "price", "fallback"))
+        self._known(where, fields, (*texts, *rates, *CAPS, "burst", "price", "fallback"))
         made = ModelSettings(name)
         for field in texts:
             if field in fields:
@@ -197,13 +205,15 @@ class _Reader:
             raise self._wrong(
                 f"{where}.burst", "there is no requests-per-minute that it belongs to"
             )
-        for field, name in (("max-concurrent", "cap_ceiling"), ("start-concurrent", "cap_start")):
+        for field, name in CAPS.items():
             if field in fields:
                 given[name] = self._whole(where, field, fields)
         if not given:
             return None
-        if "cap_start" in given and given["cap_start"] > given.get("cap_ceiling", 1_000_000):
-            raise self._wrong(f"{where}.start-concurrent", "it is larger than max-concurrent")
+        ordered = [(field, given[name]) for field, name in CAPS.items() if name in given]
+        for (lower, least), (higher, most) in pairwise(ordered):
+            if least > most:
+                raise self._wrong(f"{where}.{lower}", f"it is larger than {higher}")
         return LaneLimits(**given)
 
     def _number(self, where: str, field: str, fields: Mapping[str, Any]) -> float:

@@ -30,6 +30,7 @@ from omega.llm.failures import (
     connection_failure,
     http_failure,
     misconfigured,
+    not_ready,
     not_sent,
     retry_after_s,
     stream_failure,
@@ -142,13 +143,14 @@ class VendorProvider:
         # Where whoever mends it finds it.
         self._url_name = vendor.base_url_name if base_url is None else "its base URL"
         self._base_url = self._complete_url(url.strip() or vendor.base_url)
-        self._key = _checked_key(key, self._key_name)
+        self._key = key
         if not self._base_url.startswith(("http://", "https://")):
             raise misconfigured(
                 f"the base URL {without_secrets(self._base_url, self._key)} is no http(s) URL",
                 f"set {self._url_name} to something like {vendor.example_url}",
             )
         self._require_sdk()
+        _check_key(key, self._key_name)
         self._sdk: Any = None  # the module, once it is loaded
         # Event loop -> client: its connections live in that loop.
         self._clients: dict[Any, Any] = {}
@@ -167,6 +169,11 @@ class VendorProvider:
     async def stream(self, request: LLMRequest, *, sleep: Sleep, emit: Emit) -> LLMReply:
         """One attempt over HTTP, piece by piece. See `StreamingProvider.stream`."""
         return _raised(await self._attempt(request, emit))
+
+    async def prepare(self, *, sleep: Sleep) -> None:
+        """Load the SDK. What goes wrong is told by the first attempt."""
+        if self._sdk is None:
+            await self._load_sdk()
 
     async def aclose(self) -> None:
         """Close this loop's connections, and forget those of loops that are closed."""
@@ -338,7 +345,7 @@ class VendorProvider:
         from importlib.util import find_spec
 
         if find_spec(self.name) is None:
-            raise misconfigured(
+            raise not_ready(
                 f"the provider `{self.name}` needs the {self.name} package", self._install_hint
             )
 
@@ -486,15 +493,14 @@ def _chain_text(error: BaseException) -> str:
     return ": ".join(text.rstrip(".") for text in texts)
 
 
-def _checked_key(key: str, key_name: str) -> str:
+def _check_key(key: str, key_name: str) -> None:
     if not key:
-        raise misconfigured(
+        raise not_ready(
             f"no API key: the environment variable {key_name} is not set",
             f"export {key_name}=... (any value for a local server), or use `--llm scripted`",
         )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise misconfigured(
+        raise not_ready(
             f"the key in {key_name} holds characters that no key has",
             "copy it again, without quotes or line breaks",
         )
-    return key

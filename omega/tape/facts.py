@@ -43,7 +43,8 @@ FILE = "file"  # the text of a program's file, or where it was found; in no orde
 class FactWriter:
     """A Log whose lines go to `put`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shows_prompts: bool = True) -> None:
+        self.shows_prompts = shows_prompts
         self._clocks: list[int] = []
         self._slow: list[str] = []  # see `write`
         self.us = 0  # what the clock has shown last
@@ -90,15 +91,15 @@ class FactWriter:
             return ["unwritable", str(unwritable)]
 
     def called(self, number: int, external: External) -> None:
-        self.write("call", number, external.label, *told(external.subject))
+        self.write("call", number, external.label, *told(external.subject, self.shows_prompts))
 
 
-def told(subject: Any) -> list[Any]:
+def told(subject: Any, shows_prompts: bool = True) -> list[Any]:
     """Who asks for what, as fields: the task, its how manieth effect, a text and a hash."""
     if subject is None:
         return []
     (task, n), asked = subject
-    return [task, n, *digest(asked)]
+    return [task, n, *digest(asked, shows_prompts=shows_prompts)]
 
 
 # From the id of a task, or None for the one that runs: what it is called, where it is.
@@ -109,6 +110,7 @@ class FactReader:
     """A Tape of facts, which are read as they are needed."""
 
     ended_since = "was killed"  # why there are no more, when the run had not ended
+    shows_prompts = True  # whether their texts are among the facts, or only their hashes
 
     def __init__(self, name: str, facts: Iterator[list[Any]]) -> None:
         self.name = name  # what people call it
@@ -238,7 +240,7 @@ class FactReader:
         return decode(content), None
 
     def subject(self, subject: Any) -> list[Any]:
-        return told(subject)
+        return told(subject, self.shows_prompts)
 
     @staticmethod
     def shown(fact: Any) -> str:

@@ -27,8 +27,8 @@ FLUSH_BYTES = 1 << 16
 class TapeWriter(FactWriter):
     """Facts in a file. Raises LispFileError when it cannot be made."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
+    def __init__(self, path: str, shows_prompts: bool = True) -> None:
+        super().__init__(shows_prompts)
         self.path = path
         self._lines: list[str] = []
         self._size = 0
@@ -39,7 +39,8 @@ class TapeWriter(FactWriter):
             raise _cannot("write", path, error) from None
 
     def begin(self, header: dict[str, Any], step_model: int = STEP_MODEL) -> None:
-        self.put(json.dumps({"omega-tape": FORMAT, "step-model": step_model, **header}))
+        format_ = {"omega-tape": FORMAT, "step-model": step_model, "prompts": self.shows_prompts}
+        self.put(json.dumps({**format_, **header}))
         self.flush()
 
     def put(self, line: str) -> None:
@@ -86,6 +87,7 @@ class TapeReader(FactReader):
         except (OSError, ValueError) as error:
             raise _cannot("open", path, error) from None
         self.header = self._read_header()
+        self.shows_prompts = self.header.get("prompts", True)
         super().__init__(path, self._read_facts())
 
     def _read_header(self) -> dict[str, Any]:

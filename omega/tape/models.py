@@ -24,13 +24,25 @@ class RecordedProvider:
     """In place of a provider of a recorded run, which is asked nothing."""
 
     def __init__(
-        self, name: str, needs_real_time: bool, model: str | None, has_schemas: bool
+        self,
+        name: str,
+        needs_real_time: bool,
+        model: str | None,
+        has_schemas: bool,
+        lacks: tuple[str, str | None] | None = None,
+        gets_ready: bool = False,
     ) -> None:
         self.name, self.needs_real_time = name, needs_real_time
         self.model, self.has_schemas = model, has_schemas
+        self.lacks = lacks  # of one that could not be asked (calls/models.py)
+        if gets_ready:
+            self.prepare = self._prepare
 
     async def infer(self, request: LLMRequest, *, sleep: Any) -> LLMReply:
         raise OmegaBug("a replay asked a provider")
+
+    async def _prepare(self, *, sleep: Any) -> None:
+        raise OmegaBug("a replay made a provider ready")
 
     async def aclose(self) -> None:
         """It has no connections."""
@@ -48,6 +60,8 @@ def kept_models(models: Models) -> dict[str, Any]:
                 each.needs_real_time,
                 getattr(each, "model", None),
                 bool(getattr(each, "has_schemas", False)),
+                getattr(each, "lacks", None),
+                hasattr(each, "prepare"),
             ]
             for each in providers
         ],
@@ -99,7 +113,8 @@ def _kept_limits(limits: LaneLimits) -> dict[str, Any]:
 
 
 def _limits_again(kept: dict[str, Any]) -> LaneLimits:
-    fields: dict[str, Any] = {name: kept[name] for name in LIMITS}
+    fields: dict[str, Any] = {name: kept[name] for name in LIMITS if name != "margin_s"}
+    fields["margin_s"] = kept.get("margin_s", 0.0)  # of a run before there was one
     for name, rate in zip(RATES, kept["rates"], strict=True):
         fields[name] = None if rate is None else Rate(*rate)
     return LaneLimits(**fields)

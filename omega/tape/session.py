@@ -32,8 +32,9 @@ from omega.tape.taps import Recorder, Replayer
 
 
 class Recording:
-    """A run that is recorded. about: what the tape is to say of it besides (JSON data). is_program:
-    it ends with `end`, which tells its exit code, and not with its interpreter.
+    """A run that is recorded. about: what the tape is to say of it besides (JSON data). prompts:
+    whether the beginnings of prompts are in it, or only their hashes. is_program: it ends with
+    `end`, which tells its exit code, and not with its interpreter.
     """
 
     is_program = False
@@ -41,18 +42,20 @@ class Recording:
     scheduler = CallingScheduler
     failure = None
 
-    def __init__(self, path: str, about: dict[str, Any] | None = None) -> None:
-        self.tape = TapeWriter(path)
+    def __init__(
+        self, path: str, about: dict[str, Any] | None = None, *, prompts: bool = True
+    ) -> None:
+        self.tape = TapeWriter(path, prompts)
         self._about = about or {}
         self._driver: Any = None
 
     @classmethod
-    def of(cls, path: str, driver: Driver) -> Recording:
+    def of(cls, path: str, driver: Driver, *, prompts: bool = True) -> Recording:
         """What records a run by `driver`. Raises HostError, before there is a file, if it cannot
         be recorded.
         """
         check_recordable(driver)
-        return cls(path)
+        return cls(path, prompts=prompts)
 
     def begin(self, facts: dict[str, Any], driver: Driver, *parts: Any) -> Driver:
         """Write what the interpreter is made with; its driver, in place of `driver`."""

@@ -302,20 +302,27 @@ def _foreign(cls: type[Exception], text: str) -> Exception:
 # -- what is asked ---------------------------------------------------------------------------------
 
 
-def digest(asked: Any) -> list[str]:
-    """[a short text, a hash] of what is asked of the outside: arguments, a request."""
+def digest(asked: Any, *, shows_prompts: bool = True) -> list[str]:
+    """[a short text, a hash] of what is asked of the outside: arguments, a request.
+
+    shows_prompts: whether the beginning of a prompt is in the text, or the hash in its place.
+    """
     if isinstance(asked, LLMRequest):
         try:
-            return [repr(asked), asked.content_hash()[:DIGEST_CHARS]]
+            hash_ = asked.content_hash()[:DIGEST_CHARS]
         except OmegaError:
-            return [repr(asked), "-"]
+            hash_ = "-"
+        if shows_prompts:
+            return [repr(asked), hash_]
+        model = "" if asked.model is None else f", model={asked.model!r}"
+        return [f"LLMRequest(#{hash_}{model})", hash_]
     text = " ".join(shorten(item, TEXT_MAX) for item in asked)
     data = json.dumps([_canonical(item) for item in asked])
     return [text[:TEXT_MAX], sha256(data.encode()).hexdigest()[:DIGEST_CHARS]]
 
 
 _PROMPT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
-_REQUEST = re.compile(rf"LLMRequest\(({_PROMPT})(?:, model=({_PROMPT}))?\)")
+_REQUEST = re.compile(rf"LLMRequest\(({_PROMPT}|#[0-9a-f-]+)(?:, model=({_PROMPT}))?\)")
 
 
 def in_words(text: str) -> str:

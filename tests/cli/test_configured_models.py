@@ -70,8 +70,16 @@ def test_a_program_that_is_not_trusted_does_not_bring_its_own(omega: Omega, sett
             "error[E706]: omega.toml: models.m: unknown LLM provider `nobody`",
         ),
         (
-            "[models.m]\nprovider = 'openai'\nkey = 'NO_SUCH_KEY'",
-            "error[E706]: omega.toml: models.m: the environment variable NO_SUCH_KEY is not set",
+            "[llm]\ncache = 'nowhere/answers.sqlite'",
+            "error[E706]: omega.toml: llm.cache: nowhere/answers.sqlite: the cache cannot be used",
+        ),
+        (
+            "[llm]\ncache = 'omega.toml'",
+            "error[E706]: omega.toml: llm.cache: omega.toml: the cache is damaged, or no SQLite",
+        ),
+        (
+            "[llm]\ncache = '.'",
+            "error[E706]: omega.toml: llm.cache: .: the cache cannot be used",
         ),
         (
             "[models.m]\nprovider = 'openai'",
@@ -86,6 +94,29 @@ def test_a_mistake_in_it_is_told_before_anything_runs(
     done = omega("eval", '(displayln "ran")')
     assert (done.stdout, done.returncode) == ("", 2)
     assert done.stderr.startswith(complaint)
+
+
+def test_a_missing_key_stops_only_who_asks_that_model(omega: Omega, tmp_path: Path) -> None:
+    (tmp_path / "omega.toml").write_text(
+        "[models.m]\nprovider = 'openai:x'\nkey = 'NO_SUCH_KEY'\n"
+        "[models.own]\nprovider = 'scripted'\n"
+    )
+    missing = "omega.toml: models.m: no API key: the environment variable NO_SUCH_KEY is not set"
+    done = omega("eval", '(displayln "ran")')
+    assert (done.stdout, done.returncode) == ("ran\n", 0)
+    done = omega("eval", '(displayln (llm.infer "x" :model "own")) (llm.infer "x" :model "m")')
+    assert (done.stdout, done.returncode) == ("[scripted] x\n", 1)
+    assert missing in done.stderr and "hint: export NO_SUCH_KEY=" in done.stderr
+    done = omega("eval", "--llm", "m", '(displayln "ran")')  # whoever names it means to use it
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.startswith(f"error[E706]: {missing}")
+    # A recorded run is the same again where the key is there.
+    program = """(displayln (guard (e (#t (condition-message e))) (llm.infer "x" :model "m")))"""
+    (tmp_path / "p.omega").write_text(program)
+    first = omega("run", "--record", "p.tape", "p.omega")
+    assert missing in first.stdout
+    again = omega("replay", "p.tape", env={"NO_SUCH_KEY": "sk-1"})
+    assert (again.stdout, again.returncode) == (first.stdout, 0)
 
 
 @pytest.mark.parametrize("key", ["sk-proj-0123456789abcdef", "AIzaSy0123456789abcdef", "sk 0123"])
@@ -152,7 +183,7 @@ def test_stats_have_a_line_for_each_model_and_one_for_all(omega: Omega, settings
         *("model", "calls", "retries", "failed", "queue", "first", "reply", "tokens", "USD")
     ]
     assert re.split(r"  +", table[1].strip()) == [
-        *("fast", "3", "0", "0", "0.660 s", "-", "0.010 s", "30 + 15", "0.0060")
+        *("fast", "3", "0", "0", "0.673 s", "-", "0.010 s", "30 + 15", "0.0060")
     ]
     assert re.split(r"  +", table[2].strip())[-1] == "-"
     assert "llm     4 calls, 0 retries, 0 failures, 1 at once at most" in done.stderr

@@ -244,3 +244,45 @@ def test_a_bar_fits_its_line_whatever_is_counted(
 )
 def test_durations_are_written_as_clocks_show_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+SLOW = """
+[llm]
+model = "fast"
+[models.fast]
+provider = "scripted"
+model = "big"
+requests-per-minute = 1
+"""
+THREE = "(par-map (lambda (i) (llm.infer (number->string i))) (iota 3)"
+TOLD = r"2 calls of fast \(big\) wait for its rate of requests: the next is sent at [\d:]+ \(in "
+
+
+def test_calls_that_have_to_wait_for_long_are_told_on_a_terminal(
+    command: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "omega.toml").write_text(SLOW)
+    config = ["--config", str(tmp_path / "omega.toml")]
+    program = f'(display "so: ") {THREE})'
+    with Screen([*command, "eval", *config, program], environment) as screen:
+        text = screen.read_until(lambda text: "(in 2:" in text)
+    assert re.search(rf"so: \r?\n{TOLD}", text), text
+
+
+@pytest.mark.parametrize(
+    ("words", "program", "is_told"),
+    [
+        ((), f'{THREE} :progress "asked")', True),
+        ((), f"{THREE})", False),
+        (("--no-progress",), f'{THREE} :progress "asked")', False),
+    ],
+)
+def test_elsewhere_they_are_told_where_progress_is(
+    omega: Omega, tmp_path: Path, words: tuple[str, ...], program: str, is_told: bool
+) -> None:
+    """The program leaves by itself, as soon as it has waited."""
+    (tmp_path / "omega.toml").write_text(SLOW)
+    leaves = f"(async (lambda () (sleep 2500) (exit 0))) {program}"
+    done = omega("eval", *words, leaves)
+    assert done.returncode == 0
+    assert bool(re.search(TOLD, done.stderr)) is is_told, done.stderr

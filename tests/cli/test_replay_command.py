@@ -470,3 +470,23 @@ def test_a_tape_of_a_host_is_refused_with_what_to_do(omega: Omega, tmp_path: Pat
         assert done.returncode == 2
         assert "host.tape was recorded by a Python program, a host" in done.stderr
         assert "omega.replay(path)" in done.stderr
+
+
+def test_prompts_are_left_out_of_a_tape_on_demand(omega: Omega, tmp_path: Path) -> None:
+    (tmp_path / "p.omega").write_text("""
+      (define (backwards text) (list->string (reverse (string->list text))))
+      (displayln (string-length (llm.infer (string-append "My " (backwards (read-line))))))""")
+    words = ("run", "--virtual-time", "--record", "run.tape")
+    for more, is_shown in ((), True), (("--no-prompts",), False):
+        first = omega(*words, *more, "p.omega", stdin="yraid\n")
+        assert (first.stdout, first.returncode) == ("19\n", 0), first.stderr
+        call = next(line for line in tape_lines(tmp_path) if line.startswith('["call"'))
+        assert ("diary" in call) is is_shown
+        again = omega("replay", "run.tape")
+        assert (again.stdout, again.returncode) == ("19\n", 0), again.stderr
+    done = omega("run", "--no-prompts", "p.omega")
+    assert done.returncode == 2 and "--record TAPE writes one" in done.stderr
+
+
+def tape_lines(folder: Path) -> list[str]:
+    return (folder / "run.tape").read_text().splitlines()

@@ -557,3 +557,32 @@ def test_models_made_by_the_host_are_replayed_with_their_lanes_limits_and_prices
     assert "limit-exceeded" in first and "llm-configuration" in first
     with omega.replay(tape) as again:
         assert again.eval(program) == first
+
+
+def test_a_tape_may_keep_prompts_as_hashes_only(tape: Path) -> None:
+    """It is replayed all the same, and another prompt is noticed."""
+
+    def host(patient: str) -> Host:
+        def run(interpreter: omega.Interpreter) -> Any:
+            interpreter.define("patient", patient)
+            program = """
+                (define (ask) (llm.infer (string-append "Diagnose " patient) :system patient))
+                (with-stream (s (string-append "Comfort " patient)) (recv! s))
+                (list (ask) (car (map llm.infer (list (string-upcase patient)))))"""
+            return list(interpreter.eval(program))
+
+        return run
+
+    models = {"llm": ScriptedProvider([{"reply": "rest"}]), "virtual_time": True}
+    first, again = both(tape, host("Ada Lovelace"), record_prompts=False, **models)
+    assert first == again and first[0] == ["rest", "rest"]
+    kept = tape.read_text()
+    assert "Lovelace" not in kept and "LOVELACE" not in kept and "rest" in kept
+    with (
+        pytest.raises(omega.ReplayDivergence, match=r"the prompt #[0-9a-f]{16}") as caught,
+        omega.replay(str(tape)) as interpreter,
+    ):
+        host("Grace Hopper")(interpreter)
+    assert "Lovelace" not in str(caught.value) and "Hopper" not in str(caught.value)
+    both(tape, host("Ada Lovelace"), **models)
+    assert "Lovelace" in tape.read_text(), "unless that was asked for"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from omega import Budget, BudgetExceeded, HostError, Interpreter, LispError, Model, Models
+from omega.calls.figures import lines
 from omega.llm import LaneLimits, OpenAIProvider, PriceTable, Rate, ScriptedProvider, parse_settings
 from omega.testing import Fault, LoopbackServer
 
@@ -179,10 +180,160 @@ def test_when_all_fail_the_last_failure_is_told_with_all_attempts(
         assert "asked second, once; before it first, once" in str(error)
 
 
-def test_a_missing_key_names_its_model_and_variable(made: Callable[[str], Models]) -> None:
-    with pytest.raises(LispError) as caught:
-        made('[models.m]\nprovider = "openai"\nmodel = "x"\nkey = "THIRD_KEY"\n')
-    assert "models.m: the environment variable THIRD_KEY is not set" in caught.value.message
+CHAIN = """
+[models.a]
+provider = "openai"
+model = "x-a"
+key = "FIRST_KEY"
+fallback = ["b"]
+BASE
+[models.b]
+provider = "openai"
+model = "x-b"
+key = "SECOND_KEY"
+fallback = ["c", "a"]
+BASE
+[models.c]
+provider = "openai"
+model = "x-c"
+key = "FIRST_KEY"
+BASE
+"""
+
+
+def test_the_fallbacks_of_a_fallback_are_not_followed(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    """So that entries may name each other, and whoever asks knows who may answer."""
+    server.faults = lambda call: Fault.parse("401")
+    with Interpreter(llm=made(CHAIN)) as omega:
+        with pytest.raises(LispError, match=r"asked b \(x-b\), once; before it a \(x-a\), once"):
+            omega.eval('(llm.infer "x" :model "a")')
+        assert [call.body["model"] for call in server.calls] == ["x-a", "x-b"]
+        with pytest.raises(LispError):
+            omega.eval('(llm.infer "x" :model "b")')
+    assert [call.body["model"] for call in server.calls][2:] == ["x-b", "x-c", "x-a"]
+
+
+def test_a_fallback_without_its_key_is_passed_over_and_told(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    text = CHAIN.replace("SECOND_KEY", "THIRD_KEY").replace('["b"]', '["b", "c"]')
+    server.faults = lambda call: Fault.parse("401") if call.body["model"] == "x-a" else None
+    with Interpreter(llm=made(text)) as omega:
+        assert omega.eval('(llm.infer "x" :model "a")') == "openai: x"
+    server.faults = lambda call: Fault.parse("401")
+    with Interpreter(llm=made(text.replace('["b", "c"]', '["b"]'))) as omega:
+        with pytest.raises(LispError) as caught:
+            omega.eval('(llm.infer "x" :model "a")')
+        error: Any = caught.value
+        assert (error.kind, error.model) == ("refused", "a")
+        note = f"its fallback b (x-b) cannot be asked: omega.toml: models.b: {NOT_SET}"
+        assert note in str(error)
+
+
+def test_errors_and_figures_call_a_model_the_same(
+    server: LoopbackServer, made: Callable[[str], Models]
+) -> None:
+    """By its entry, and in parentheses what the vendor calls it; data has both apart."""
+    text = THREE.replace("fast", "quick")
+    server.faults = lambda call: Fault.parse("401") if call.index else None
+    with Interpreter(llm=made(text)) as omega:
+        omega.eval('(llm.infer "x")')
+        with pytest.raises(LispError, match=r"asked quick \(small\), once") as caught:
+            omega.eval('(llm.infer "x")')
+        error: Any = caught.value
+        assert error.model == "quick"
+        assert [line.split("  ")[0] for line in lines(omega.calls.figures)[1:]] == ["quick (small)"]
+        table = "(hash-ref (hash-ref (llm.stats) :models) :quick)"
+        assert omega.eval(f"(hash-ref {table} :vendor-name)") == "small"
+        said = '(guard (e (#t (hash-ref (llm.error->table e) :model))) (llm.infer "x"))'
+        assert omega.eval(said) == "quick"
+    money = Budget(usd=Decimal(1), name="today")
+    with (
+        Interpreter(llm=made(text), budget=money) as omega,
+        pytest.raises(LispError, match=r"no price is known for the model `quick \(small\)`"),
+    ):
+        omega.eval('(llm.infer "x")')
+    server.faults = []
+    with (
+        Interpreter(llm=made(text)) as omega,
+        pytest.raises(LispError, match=r"the answer of quick \(small\) does not follow"),
+    ):
+        omega.eval('(llm.infer "x" :repair 0 :schema {"type" "object"})')
+
+
+def test_a_price_is_not_that_of_a_model_that_is_called_like_the_entry() -> None:
+    models = Models.of_settings(
+        parse_settings('[models.gpt-4o]\nprovider = "scripted"\nmodel = "own"\n')
+    )
+    money = Budget(usd=Decimal(1), name="today")
+    with (
+        Interpreter(llm=models, budget=money, virtual_time=True) as omega,
+        pytest.raises(LispError, match=r"no price is known for the model `gpt-4o \(own\)`"),
+    ):
+        omega.eval('(llm.infer "x" :model "gpt-4o")')
+
+
+NOT_SET = "no API key: the environment variable THIRD_KEY is not set"
+
+
+def test_a_missing_key_is_told_to_whoever_asks_that_model(made: Callable[[str], Models]) -> None:
+    """With the entry, the variable and the file; other models of the file answer."""
+    models = made(
+        """
+        [models.one]
+        provider = "openai"
+        model = "x"
+        key = "THIRD_KEY"
+        BASE
+        [models.two]
+        provider = "openai"
+        model = "x"
+        key = "THIRD_KEY"
+        BASE
+        [models.ready]
+        provider = "openai"
+        model = "x"
+        key = "FIRST_KEY"
+        BASE
+        """
+    )
+    with pytest.raises(LispError, match=r"omega\.toml: models\.two: no API key"):
+        models.need_ready("two")
+    models.need_ready("ready")
+    with Interpreter(llm=models) as omega:
+        assert omega.eval('(llm.infer "x" :model "ready")') == "openai: x"
+        for name in ("one", "two"):
+            with pytest.raises(LispError) as caught:
+                omega.eval(f'(llm.infer "x" :model "{name}")')
+            assert caught.value.kind == "llm-configuration"
+            assert caught.value.message == f"omega.toml: models.{name}: {NOT_SET}"
+            assert f"asked {name} (x), but nothing was sent" in str(caught.value)
+            with pytest.raises(LispError, match=f"models.{name}: {NOT_SET}"):
+                omega.eval(f'(recv! (llm.stream "x" :model "{name}"))')
+        assert "one" not in omega.calls.figures, "nothing was asked"
+
+
+def test_a_default_model_without_its_key_fails_when_it_is_asked(
+    made: Callable[[str], Models],
+) -> None:
+    models = made('[llm]\nmodel = "m"\n[models.m]\nprovider = "openai:x"\nkey = "THIRD_KEY"\n')
+    with Interpreter(llm=models) as omega:
+        assert omega.eval("(+ 1 2)") == 3
+        for more in ("", ':model "any"'):
+            with pytest.raises(LispError, match=r"models\.m: no API key"):
+                omega.eval(f'(llm.infer "x" {more})')
+
+
+def test_a_mistake_of_an_entry_is_told_at_once_whether_its_key_is_there_or_not(
+    made: Callable[[str], Models],
+) -> None:
+    with pytest.raises(LispError, match=r"models\.m: the base URL nowhere is no http"):
+        made('''[models.m]
+            provider = "openai:x"
+            key = "THIRD_KEY"
+            base-url = "nowhere"''')
     with pytest.raises(LispError, match=r"models\.m: the provider `scripted` takes no key"):
         made('[models.m]\nprovider = "scripted"\nkey = "FIRST_KEY"\n')
 

@@ -330,8 +330,32 @@ def test_the_key_of_a_configured_model_is_told_by_its_own_name(
             """)
         with (
             Interpreter(llm=Models.of_settings(settings)) as omega,
-            pytest.raises(LLMError, match="asked m-1, once") as caught,
+            pytest.raises(LLMError, match=r"asked fast \(m-1\), once") as caught,
         ):
             omega.eval('(llm.infer "x" :model "fast")')
     assert caught.value.hint == "check the key in OUR_KEY"
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    "ask", ['(llm.infer "x" :timeout 0)', '(recv! (llm.stream "x" :timeout 0))']
+)
+def test_a_call_without_any_time_says_that_nobody_was_asked(ask: str) -> None:
+    with (
+        Interpreter(virtual_time=True) as omega,
+        pytest.raises(LLMError, match="0 ms, was over before anybody was asked") as caught,
+    ):
+        omega.eval(ask)
+    assert (caught.value.kind, caught.value.attempts) == ("llm-timeout", 0)
+    assert "asked scripted, but nothing was sent" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ['""', '" "', '(string->symbol "")'])
+def test_a_model_without_a_name_is_refused(name: str) -> None:
+    for ask in (f'(llm.infer "x" :model {name})', f'(llm.stream "x" :model {name})'):
+        with (
+            Interpreter(virtual_time=True) as omega,
+            pytest.raises(OmegaError, match="model must not be empty") as caught,
+        ):
+            omega.eval(ask)
+        assert caught.value.hint == "leave it out for the default"

@@ -177,7 +177,7 @@ def test_lanes_share_the_hard_cap_by_the_age_of_their_turns() -> None:
 
 def test_a_blocked_lane_holds_up_no_other() -> None:
     governor: Governor[str] = Governor(10)
-    governor.lane("A", LaneLimits(requests=Rate(1, burst=1)))
+    governor.lane("A", LaneLimits(requests=Rate(1, burst=1), margin_s=0))
     for number in range(3):
         governor.ask(f"a{number}", "A", now_s=0)
         governor.ask(f"b{number}", "B", now_s=0)
@@ -188,7 +188,7 @@ def test_a_blocked_lane_holds_up_no_other() -> None:
 
 def test_tokens_are_reserved_settled_and_given_back() -> None:
     governor: Governor[str] = Governor(10)
-    governor.lane("A", LaneLimits(tokens=Rate(10, burst=100)))
+    governor.lane("A", LaneLimits(tokens=Rate(10, burst=100), margin_s=0))
     for name in ("a", "b", "c"):
         governor.ask(name, "A", input_tokens=30, output_tokens=50, now_s=0)
     assert sent(governor, 0) == ["a"]
@@ -202,7 +202,7 @@ def test_tokens_are_reserved_settled_and_given_back() -> None:
 
 def test_a_call_that_was_admitted_and_never_sent_costs_nothing() -> None:
     governor: Governor[str] = Governor(10)
-    governor.lane("A", LaneLimits(requests=Rate(1, burst=1)))
+    governor.lane("A", LaneLimits(requests=Rate(1, burst=1), margin_s=0))
     budget = Budget(calls=1)
     governor.ask("a", "A", budget=budget, now_s=0)
     assert governor.admit(0).calls == ["a"] and budget.reserved == [1, 0, 0]
@@ -213,7 +213,7 @@ def test_a_call_that_was_admitted_and_never_sent_costs_nothing() -> None:
 
 def test_a_large_call_waits_for_its_tokens_and_smaller_ones_do_not_overtake_it_for_ever() -> None:
     governor: Governor[str] = Governor(10)
-    governor.lane("A", LaneLimits(tokens=Rate(10, burst=100)))
+    governor.lane("A", LaneLimits(tokens=Rate(10, burst=100), margin_s=0))
     governor.ask("first", "A", input_tokens=100, now_s=0)
     governor.ask("large", "A", input_tokens=90, now_s=0)
     for number in range(20):

@@ -198,7 +198,7 @@ def test_a_deadline_that_passes_in_the_queue_is_told_when_it_passes() -> None:
 
 def test_a_bucket_that_cannot_fill_before_the_deadline_fails_fast_and_blocks_nobody() -> None:
     governor: Governor[str] = Governor(10)
-    governor.lane(None, LaneLimits(tokens=Rate(1, burst=10)))
+    governor.lane(None, LaneLimits(tokens=Rate(1, burst=10), margin_s=0))
     governor.ask("first", input_tokens=10, now_s=0)
     sent(governor, 0)
     governor.ask("large", input_tokens=10, deadline_s=20, now_s=0)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from omega import Interpreter
 from omega.errors import LispFileError, LLMError, OmegaError
 from omega.llm import Limit, LLMReply, LLMRequest, RateLimits, ScriptedProvider, ToolCall, Usage
 
@@ -514,3 +515,29 @@ def test_an_error_of_the_reader_passes_through() -> None:
     with pytest.raises(LispFileError) as caught:
         check()
     assert caught.value is denied
+
+
+THINKS = [{"match": "about (.+)", "reply": "it is \\1", "thinking": "hm, \\1 is short"}]
+
+
+@pytest.mark.parametrize("asked", [":thinking 1000", ':effort "low"'])
+def test_a_scripted_model_thinks_when_it_is_asked_to(asked: str) -> None:
+    with Interpreter(llm=ScriptedProvider(THINKS), virtual_time=True) as omega:
+        program = f"""
+            (define s (llm.stream "about tea" {asked}))
+            (let loop ((piece (recv! s))) (unless (eof-object? piece) (loop (recv! s))))
+            (list (stream-thinking s) (stream-text s))"""
+        assert list(omega.eval(program)) == ["hm, tea is short", "it is tea"]
+        figures = omega.calls.figures["scripted"]
+        assert (figures.output_tokens, figures.reasoning_tokens) == (7, 4)
+        assert omega.eval(f'(llm.infer "about tea" {asked})') == "it is tea"
+
+
+def test_it_shows_no_thinking_otherwise() -> None:
+    with Interpreter(llm=ScriptedProvider(THINKS), virtual_time=True) as omega:
+        assert omega.eval('(llm.infer "about tea")') == "it is tea"
+        assert omega.calls.figures["scripted"].reasoning_tokens == 0
+    with pytest.raises(LLMError, match="rule 0, field `thinking`: must be a string"):
+        ScriptedProvider([{"thinking": 3}])
+    with pytest.raises(LLMError, match="rule 0, field `thinking`"):
+        ScriptedProvider([{"match": "a", "thinking": "\\1"}])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from omega.errors import LispFileError, LLMError
-from omega.llm.settings import RATES, Settings, parse_settings, read_settings
+from omega.llm.settings import CAPS, RATES, Settings, parse_settings, read_settings
 
 WHOLE = """
 [llm]
@@ -23,6 +23,7 @@ key = "OPENAI_API_KEY"
 base-url = "http://localhost:11434/v1"
 max-concurrent = 16
 start-concurrent = 4
+min-concurrent = 2
 requests-per-minute = 600
 tokens-per-minute = 60000
 input-tokens-per-minute = 1200
@@ -59,7 +60,8 @@ def test_every_field_is_read(folder: Path) -> None:
     assert fast.fallback == ("slow", "spare")
     assert fast.price == {"input": 0.15, "cached_input": 0.075, "output": 0.60}
     assert fast.limits is not None
-    assert (fast.limits.cap_start, fast.limits.cap_ceiling) == (4, 16)
+    limits = fast.limits
+    assert (limits.cap_floor, limits.cap_start, limits.cap_ceiling) == (2, 4, 16)
     assert [rate and rate.per_s for rate in fast.limits.rates] == [10.0, 1000.0, 20.0, 0.1]
     assert fast.limits.rates[0] is not None and fast.limits.rates[0].burst == 20
     slow = settings.models["slow"]
@@ -111,8 +113,11 @@ MISTAKES = [
     (MODEL + "requests-per-minute = 5\nburst = 0", "models.m.burst: expected a number above 0"),
     (MODEL + "burst = 5", "models.m.burst: there is no requests-per-minute"),
     *((MODEL + f"{field} = {bad}", f"models.m.{field}: expected a whole number from 1 on")
-      for field in ("max-concurrent", "start-concurrent") for bad in ("0", "1.5", '"8"', "true")),
+      for field in CAPS for bad in ("0", "1.5", '"8"', "true")),
     (MODEL + "max-concurrent = 2\nstart-concurrent = 3", "models.m.start-concurrent: it is larger"),
+    (MODEL + "max-concurrent = 2\nmin-concurrent = 3", "models.m.min-concurrent: it is larger"),
+    (MODEL + "start-concurrent = 2\nmin-concurrent = 3",
+     "models.m.min-concurrent: it is larger than start-concurrent"),
     *((MODEL + f"key = {key!r}", "models.m.key: expected the name of an environment variable")
       for key in ("sk-proj-01", "two words", "1KEY")),
     (MODEL + "price = 3", "models.m.price: expected a table, got int"),

@@ -316,3 +316,16 @@ def test_a_program_that_takes_a_part_for_the_whole_is_found() -> None:
     with pytest.raises(ScheduleFailed, match=r"is cut off after") as caught:
         explore_program(text, runs=300, faults=["llm"])
     assert "taken for the whole" in str(caught.value)
+
+
+@pytest.mark.parametrize("send", ['(send! s "mine")', '(sync (send-event s "mine"))'])
+def test_only_the_model_writes_into_its_stream(send: str) -> None:
+    with Interpreter(llm=ScriptedProvider([{"reply": "a b"}]), virtual_time=True) as omega:
+        program = f"""
+            (define s (llm.stream "x"))
+            (define said (guard (e (#t (condition-message e))) {send}))
+            (let loop ((piece (recv! s))) (unless (eof-object? piece) (loop (recv! s))))
+            (list said (stream-text s))"""
+        said, text = omega.eval(program)
+    assert said.endswith("expected a channel of the program, got a stream of a model")
+    assert text == "a b"

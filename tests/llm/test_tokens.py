@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omega.llm import LLMRequest
+from omega import Budget, BudgetExceeded, Interpreter, Model, Models
+from omega.llm import LLMRequest, ScriptedProvider, tokens
 from omega.llm.tokens import IMAGE, TOOLS, TokenCounter, most_tokens, typical_tokens
 
 PROSE = (
@@ -156,3 +157,35 @@ def test_a_cache_that_is_switched_off_means_fetching(
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
     assert not TokenCounter(ENCODINGS).text("one two", "gpt-4o").is_exact
     assert tiktoken.loaded == []
+
+
+WORDS = 100
+PROMPT = " ".join(["different"] * WORDS)
+USED = 107 + 5  # what the vendor counts of each call
+
+
+@pytest.mark.parametrize(
+    ("is_at_hand", "reserve"), [(False, len(PROMPT) + 48 + 5), (True, WORDS + 48 + 5)]
+)
+def test_a_budget_keeps_back_less_than_one_call_reserves(
+    tiktoken: Tiktoken,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_at_hand: bool,
+    reserve: int,
+) -> None:
+    """A byte for a token where nobody can count; with the tokenizer, hardly more than is used."""
+    monkeypatch.setitem(tokens.ENCODINGS, "words", ENCODINGS["words"])
+    if is_at_hand:
+        place(tmp_path, CONTENT)
+    usage = {"input_tokens": 107, "output_tokens": 5}
+    provider = ScriptedProvider([{"reply": "ok", "usage": usage}])
+    models = Models(provider, {"m": Model("m", provider, "gpt-4o")}, default="m")
+    budget = Budget(tokens=2_000)
+    with Interpreter(llm=models, budget=budget, virtual_time=True) as omega:
+        omega.define("prompt", PROMPT)
+        with pytest.raises(BudgetExceeded):
+            omega.eval("(let loop () (llm.infer prompt :max-tokens 5) (loop))")
+    left = budget.left()["tokens"]
+    assert left < reserve
+    assert omega.calls.total.calls == 1 + (2_000 - reserve) // USED

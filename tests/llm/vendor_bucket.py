@@ -58,6 +58,8 @@ class Vendor:
 class Wire(NamedTuple):
     """Seconds: the least a call takes to the vendor, and what chance adds to it; the same for the
     way back, the answering included. at_end: headers are written with the answer, not on arrival.
+    stall_s: at the beginning of every second nothing leaves for so long, whatever was sent: the
+    process has to share its processor.
     """
 
     there_s: float
@@ -65,11 +67,12 @@ class Wire(NamedTuple):
     back_s: float
     back_jitter_s: float
     at_end: bool
+    stall_s: float = 0.0
 
 
 class Driven(NamedTuple):
-    """What a client got. throttled: the share of the requests that were refused, of those sent when
-    a round of answers had come. used: the share of the vendor's rate that it had, from when it had
+    """What a client got. throttled: the share of the requests that were refused, of those that were
+    counted. used: the share of the vendor's rate that it had, from when it had
     to wait until its last request.
     """
 
@@ -78,7 +81,10 @@ class Driven(NamedTuple):
 
 
 class _Client:
-    def __init__(self, bucket: Bucket, vendor: Vendor, wire: Wire, calls: int, dice: Random):
+    def __init__(
+        self, bucket: Bucket, vendor: Vendor, wire: Wire, calls: int, dice: Random, tells: bool
+    ):
+        self.tells = tells
         self.bucket, self.vendor, self.wire, self.dice = bucket, vendor, wire, dice
         self.wanted = calls
         self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -96,9 +102,10 @@ class _Client:
         self.wanted -= 1
         self.under_way += 1
         self.last_s = self.now_s
-        counts = self.answers >= ROUND, self.waited_s is not None
+        counts = self.answers >= ROUND or not self.tells, self.waited_s is not None
         self.requests += counts[0]
-        there_s = self.wire.there_s + self.dice.random() * self.wire.there_jitter_s
+        stalled_s = max(0.0, self.wire.stall_s - self.now_s % 1)
+        there_s = stalled_s + self.wire.there_s + self.dice.random() * self.wire.there_jitter_s
         self.later(there_s, self.arrive, self.bucket.taken, self.now_s, *counts)
 
     def arrive(self, *about: Any) -> None:
@@ -112,7 +119,12 @@ class _Client:
     ) -> None:
         limit, remaining, reset_s = told or self.vendor.headers(self.now_s)
         now_s = self.now_s
-        self.bucket.adopt(limit, remaining, reset_s, taken_before=taken, sent_s=sent_s, now_s=now_s)
+        if self.tells:
+            self.bucket.adopt(
+                limit, remaining, reset_s, taken_before=taken, sent_s=sent_s, now_s=now_s
+            )
+        elif not is_ok:
+            self.bucket.refused(taken, now_s)
         self.under_way -= 1
         self.answers += 1
         self.wanted += not is_ok
@@ -132,9 +144,15 @@ class _Client:
         step(*about)
 
 
-def drive(bucket: Bucket, vendor: Vendor, wire: Wire, calls: int, dice: Random) -> Driven:
-    """`calls` calls, the first of them alone, as fast as `bucket` lets them go."""
-    client = _Client(bucket, vendor, wire, calls, dice)
+def drive(
+    bucket: Bucket, vendor: Vendor, wire: Wire, calls: int, dice: Random, tells: bool = True
+) -> Driven:
+    """`calls` calls, the first of them alone, as fast as `bucket` lets them go.
+
+    tells: whether the vendor tells of its bucket in headers. Then requests are counted once a round
+    of answers has come; else all of them are.
+    """
+    client = _Client(bucket, vendor, wire, calls, dice, tells)
     client.send()
     while client.wanted or client.under_way:
         client.step()
