@@ -19,6 +19,7 @@ from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
 from omega.runs.owners import is_dead
+from omega.runs.prompts import PROMPTS
 from omega.runs.shown import asked_model, came, shown, words
 from omega.tape.facts import STEP_MODEL
 
@@ -230,8 +231,15 @@ def _about(record: RunRecord) -> Iterator[str]:
     )
     if record.parent is not None:
         yield _line("parent", f"{record.parent}, whose entries up to {record.parent_seq} it shares")
+    yield from _asked_instead(record.header)
     if record.outcome is not None:
         yield _line("outcome", json_line(record.outcome))
+
+
+def _asked_instead(header: Any) -> Iterator[str]:
+    for each in header.get(PROMPTS, ()):
+        place = f"by number {each['n']} of task {each['task']}, instead of {each['was']}"
+        yield _line("prompt", f"{json_line(each['prompt'])} {place}")
 
 
 def _settings(header: Any) -> Iterator[str]:

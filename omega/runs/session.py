@@ -33,6 +33,7 @@ from omega.errors import HostError, ReplayDivergence, RunStopped
 from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
+from omega.runs.prompts import PROMPTS, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
@@ -185,6 +186,7 @@ class DurableSession:
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
         self.tap.classes = self.classes
         interpreter.door.tap = self.tap
+        interpreter.door.replaced = Prompts(self._header.get(PROMPTS, ())).replaced
         interpreter.door.continue_as = self._continue_as
         interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
@@ -207,6 +209,9 @@ class DurableSession:
         again = [*recalled, *self._unknown.calls(others)]
         self.tap.go_on()
         self.when_live()
+        for number, external, _ in recalled:
+            if not self._unknown.is_intended(number):
+                external.effect_class = RECALLED  # as when it was asked for: it has no intent
         for number, external, _ in again:
             self._writer.reopen(number, external)
         for _, external, _ in recalled:
@@ -313,7 +318,8 @@ class DurableSession:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
         header = {**self._header, "program": program, "continued": continuation._asdict()}
-        header.pop("recalls", None)
+        for of_this_journal in ("recalls", PROMPTS):
+            header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True
 
@@ -364,7 +370,8 @@ def recall_of(store: Store, record: RunRecord) -> Recall | None:
     if source is None:
         return None
     run, incarnation = source["run"], source.get("incarnation")
-    return Recall(JournalReader(store, run, incarnation=incarnation).facts())
+    facts = JournalReader(store, run, incarnation=incarnation).facts()
+    return Recall(facts, tuple(source.get("instead", (0, None))))
 
 
 def _date(us: int) -> str:

@@ -214,6 +214,18 @@ def test_the_host_may_find_out_what_became_of_an_effect(host: Make, blocking: bo
         assert made(found).resume(id) == (8 if id == "a" else 5)
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_text_that_a_function_has_answered_is_a_text(host: Make, blocking: bool) -> None:
+    def made(dies: bool) -> Interpreter:
+        settings = RunSettings(reconcile=lambda intent: "paid", park_after_s=0)
+        interpreter = host(runs=settings, virtual_time=False)
+        interpreter.define("pay", die if dies else len, effect="paid", blocking=blocking)
+        return interpreter
+
+    died(lambda: made(True).run_durable('(pay "ten")', id="a"))
+    assert made(False).resume("a") == "paid"
+
+
 def test_an_unknown_outcome_may_be_a_condition(host: Make) -> None:
     def made(dies: bool) -> Interpreter:
         interpreter = host(runs=RunSettings("fail"))
