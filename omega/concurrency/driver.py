@@ -112,6 +112,10 @@ class Driver:
         """The same as a guest of the running asyncio loop, whose other users go on."""
         raise NotImplementedError
 
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        """What a chooser answers to the kernel: see choices.TapedChooser."""
+        return decide()
+
     def acted(self, what: str, whom: str | None) -> None:
         """The host is about to do something to the scheduler, between batches."""
 

@@ -16,6 +16,7 @@ the facts are what a driver does, and nothing of what follows from it:
   standstill                 nothing more could come from outside
   act, returned              the host did something between batches; it got control back
   call                       something was started outside; for checking only
+  decided                    what a chooser has answered, where the order is free
   again                      a call of a run that was killed meanwhile was started once more
   mark                       so far the run had come; for runs that are killed
 
@@ -116,6 +117,11 @@ class _Recording(Driver):
 
     def heard_interrupt(self) -> None:
         self.arrived("interrupt")
+
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        answer = decide()
+        self.log.write("decided", question, answer)
+        return answer
 
     def acted(self, what: str, whom: str | None) -> None:
         self.arrived("act", what, whom)

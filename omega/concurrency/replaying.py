@@ -218,6 +218,13 @@ class _Replaying(Driver):
                 self.advance()
                 await asyncio.sleep(0)
 
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        self._check_end()
+        kept = self.tape.peek()
+        if kept is None or list(kept[:2]) != ["decided", question]:
+            self.tape.miss(self.tape.shown(["decided", question, 0]))
+        return int(self.tape.take("decided")[2])
+
     def acted(self, what: str, whom: str | None) -> None:
         if self.failure is not None or self.is_paused:
             return

@@ -259,6 +259,8 @@ class FactReader:
             return f"an act of the host: {fact[4]} {fact[5] or ''}".rstrip()
         if kind == "ended":
             return f"the end of call {fact[4]}, in turn {fact[1]}"
+        if kind == "decided":
+            return f"a decision of the schedule ({fact[1]})"
         if kind == "part":
             return f"a part of what call {fact[4]} gives, in turn {fact[1]}"
         words = {
