@@ -58,7 +58,11 @@ def close(scheduler: Scheduler) -> None:
 
 
 def _drive(scheduler: Scheduler, guest: bool, until_us: int) -> None:
-    """Let cancelled tasks clean up; inside a host's running loop only without waiting."""
+    """Let cancelled tasks clean up; inside a host's running loop only without waiting. Nothing of a
+    run goes on that has stopped where it is.
+    """
+    if scheduler.driver.failure is not None:
+        return
     if guest:
         for _ in range(ROUNDS_MAX):
             if scheduler.has_work():

@@ -88,7 +88,8 @@ class Explored:
         return self.one_process()
 
     def one_process(self) -> str:
-        self.events.clear()
+        if not any(run.outcome for run in self.store.runs()):  # else it died when it had ended
+            self.events.clear()
         runs = Runs(self.store, RunSettings("retry", park_after_s=0), self.made)
         return str(runs.begin(self.text, "<run>", [], id=RUN))
 

@@ -226,6 +226,21 @@ def test_a_text_that_a_function_has_answered_is_a_text(host: Make, blocking: boo
     assert made(False).resume("a") == "paid"
 
 
+def test_a_run_that_is_blocked_in_a_loop_of_the_host_is_blocked(host: Make) -> None:
+    def made(dies: bool) -> Interpreter:
+        interpreter = host(virtual_time=False)
+        interpreter.define("pay", die if dies else (lambda: 1), effect="paid")
+        return interpreter
+
+    program = "(begin (async (lambda () (wait-signal 'go))) (sleep 1) (pay))"
+    died(lambda: made(True).run_durable(program, id="a"))
+    waiting = made(False)
+    with pytest.raises(RunStopped, match="nobody knows"):
+        asyncio.run(waiting.runs.go_on_async("a"))
+    record = waiting.runs.store.run("a")
+    assert (record.state, record.reason, record.owner) == ("blocked", "unknown-outcome", None)
+
+
 def test_an_unknown_outcome_may_be_a_condition(host: Make) -> None:
     def made(dies: bool) -> Interpreter:
         interpreter = host(runs=RunSettings("fail"))
