@@ -494,6 +494,11 @@ class KernelState:
         deque(task.it, 0)
         task.left = 0
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an interrupt has come that the hub has not heard yet."""
+        return self._interrupted
+
     def forget_interrupt(self) -> None:
         """An interrupt that came too late for the hub to hear is not for what runs next."""
         self._interrupted = False

@@ -136,6 +136,7 @@ class Runs:
     async def _run_async(
         self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
     ) -> Any:
+        session.is_guest = True
         interpreter = self._make(session)
         interpreter.door.arguments = list(arguments)
         value: Any = None

@@ -139,6 +139,7 @@ class World:
         self.books = Books(folder)
         self.path = str(folder / "runs.db")
         self.db: Doomed | None = None
+        self.on_full: Callable[[Any], object] = lambda error: None
 
     def store(self, at: int = 0, is_after: bool = False) -> SQLiteStore:
         def doomed(path: str) -> Doomed:
@@ -164,7 +165,7 @@ class World:
             virtual_time=self.is_virtual,
             llm=Vendor(self.books),
             grants=Grants(read=True, write=True),
-            runs=RunSettings(policy, park_after_s=0),
+            runs=RunSettings(policy, park_after_s=0, on_full=self.on_full),
         )
         made.define("charge", charge, effect="paid")
         made.define("note", note, effect="transactional")
