@@ -106,11 +106,10 @@ def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
             hint="that program goes on with it: Interpreter(store=...).resume(id)",
         )
     go_to(record)
-    from omega.tape.facts import STEP_MODEL
+    from omega.runs.forks import bring_up, is_of_this_version
 
-    if record.header["step-model"] != STEP_MODEL:
+    if not is_of_this_version(record):
         from omega.cli.changes import silent_runs
-        from omega.runs.forks import bring_up
 
         beside = os.path.dirname(record.header["program"]["file"]) or os.curdir
         record = bring_up(store, record, silent_runs(store, record, beside).run_text)

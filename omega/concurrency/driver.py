@@ -278,6 +278,9 @@ class VirtualDriver(Driver):
         """Whether there is something to do before time goes on."""
         return self.scheduler.has_work()
 
+    def is_guest_now(self) -> bool:
+        return running_loop() is not None
+
     async def drive_async(self, done: Callable[[], bool]) -> None:
         import asyncio
 

@@ -281,7 +281,12 @@ class RecallingDriver(_Recalling, DurableDriver):
         super()._pump()
         scheduler = self.scheduler
         is_idle = self.failure is None and not scheduler.has_work() and not scheduler.in_batch
-        if is_idle and (self._jump() or self._pending):
+        goes_on = False
+        try:
+            goes_on = is_idle and (self._jump() or bool(self._pending))
+        except HostError as error:  # a trial is over
+            self._give_up(error)
+        if goes_on:
             self._schedule()  # what is recalled is given between two batches
 
     def resolve_idle(self, closed: bool) -> bool:

@@ -200,17 +200,32 @@ class Trial:
 RunText = Callable[[DurableSession, str, str, list[str]], BaseException | None]
 
 
+class Trying:
+    """Another program that is to be run on what a run has got. session: to run it for: nothing is
+    made, and nothing is written.
+    """
+
+    def __init__(self, store: Store, run: str, file: str, text: str) -> None:
+        record = store.run(run)
+        self.file, self.text = file, text
+        self._header = _header_with(record, kept_program(file, text)[0])
+        self.arguments: list[str] = list(self._header["arguments"])
+        self._recall = Recall(JournalReader(store, run).facts())
+        scratch = NewRun(run, record.name, dict(self._header))
+        self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=self._recall)
+
+    def found(self, error: BaseException | None) -> Trial:
+        """What came of it. error: that it has ended with."""
+        recall = self._recall
+        opened = tuple(each for each in recall.missed if each.is_open)
+        missed = tuple(each for each in recall.missed if not each.is_open)
+        return Trial(missed, opened, tuple(recall.left()), error, self._header)
+
+
 def try_program(store: Store, run: str, file: str, text: str, run_text: RunText) -> Trial:
     """Run another program on what `run` has got: nothing is made, and nothing is written."""
-    record = store.run(run)
-    header = _header_with(record, kept_program(file, text)[0])
-    recall = Recall(JournalReader(store, run).facts())
-    scratch = NewRun(run, record.name, dict(header))
-    session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=recall)
-    error = run_text(session, file, text, list(header["arguments"]))
-    opened = tuple(each for each in recall.missed if each.is_open)
-    missed = tuple(each for each in recall.missed if not each.is_open)
-    return Trial(missed, opened, tuple(recall.left()), error, header)
+    trying = Trying(store, run, file, text)
+    return trying.found(run_text(trying.session, file, text, trying.arguments))
 
 
 def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
@@ -255,15 +270,24 @@ def bring_up(store: Store, record: RunRecord, run_text: RunText) -> RunRecord:
     which counts steps in another way begins anew on what it has got. Raises HostError when it would
     do something else then.
     """
-    if record.header["step-model"] == STEP_MODEL:
+    if is_of_this_version(record):
         return record
     file, text = program_of(store, record.header)
-    found = try_program(store, record.id, file, text, run_text)
+    return brought_up(store, record, try_program(store, record.id, file, text, run_text))
+
+
+def is_of_this_version(record: RunRecord) -> bool:
+    """Whether its steps are counted as here."""
+    return bool(record.header["step-model"] == STEP_MODEL)
+
+
+def brought_up(store: Store, record: RunRecord, found: Trial) -> RunRecord:
+    """`bring_up`, once its program was tried."""
     if not found.is_same:
         raise HostError(
             f"run {record.id} was begun by Omega {record.header['version']}, which counts steps in"
             " another way, and here it would do something else",
             hint=f"resume it with that version; omega migrate {record.id} FILE tells what differs",
         )
-    migrate(store, record.id, file, text)
+    migrate(store, record.id, *program_of(store, record.header))
     return store.run(record.id)

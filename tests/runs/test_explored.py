@@ -122,9 +122,7 @@ class Explored:
         with replay(str(path)) as made:
             self.prepare(made)
             made.scheduler.choose_by(TapedChooser(Chooser()))
-            value = outcome(lambda: made.eval(self.text, filename="<run>"))
-            made.run()
-        return value
+            return outcome(lambda: (made.eval(self.text, filename="<run>"), made.run())[0])
 
 
 def outcome(act: Callable[[], object]) -> str:
