@@ -432,7 +432,13 @@ def cost_text(store: SQLiteStore, record: RunRecord) -> str:
         *(f"{sum(line['open'] for line in lines):,}", f"{totals.tokens:,}"),
         *(usd(totals.cost), usd(record.reserved)),
     )
-    return "\n".join(aligned([head, *rows, last], right=(2, 3, 4, 5, 6, 7)))
+    text = "\n".join(aligned([head, *rows, last], right=(2, 3, 4, 5, 6, 7)))
+    if record.incarnation > 1:
+        text += (
+            f"\nthe rows and the calls are of incarnation {record.incarnation}; tokens and cost in"
+            " all are of every one, whose journals are kept as long as the run is"
+        )
+    return text
 
 
 def _money(amount: str) -> str:

@@ -123,3 +123,5 @@ def test_a_change_pays_again_only_when_told(shell: Shell) -> None:
     assert status == 75
     (whole,) = shell.lines("runs", "show", "r1")
     assert whole["effects"] == 5  # four before, and the one that was made anew
+    told = shell.ok("runs", "cost", "r1")
+    assert "are of incarnation 2" in told and "whose journals are kept" in told
