@@ -199,6 +199,7 @@ class RecallingDriver(_Recalling, DurableDriver):
         super().adopt(replay)
         if not self.recall.is_used_up:
             self._then_us = self.clock_us() if not self._told_us else self._told_us
+            self._down_us = 0  # it is told once time is real
 
     def restart(self, external: External) -> None:
         recalled = self._take(external)
@@ -235,6 +236,7 @@ class RecallingDriver(_Recalling, DurableDriver):
         if self._then_us is not None:
             then_us, self._then_us = self._then_us, None
             self._set_clock(then_us)
+            self._down_us += self.clock_us() - then_us
             self._seen_us = self._polled_us = self.clock_us()
 
     def _set_then(self, us: int) -> None:

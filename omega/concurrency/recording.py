@@ -18,6 +18,7 @@ the facts are what a driver does, and nothing of what follows from it:
   call                       something was started outside; for checking only
   decided                    what a chooser has answered, where the order is free
   again                      a call of a run that was killed meanwhile was started once more
+  down                       nobody has run it for so long; where there is a wall limit
   mark                       so far the run had come; for runs that are killed
 
 A fact needs a position when the kernel did not ask for it. The position is the number of turns: a

@@ -21,6 +21,7 @@ from typing import Any, NoReturn, Protocol
 
 from omega.concurrency import idle
 from omega.concurrency.driver import Driver, VirtualDriver, refuse_running_loop, running_loop
+from omega.concurrency.limits import was_down
 from omega.concurrency.outside import External, Inbox
 from omega.concurrency.recording import LOOP, START, stage
 from omega.concurrency.scheduler import Kernel
@@ -150,8 +151,11 @@ class _Replaying(Driver):
             self.scheduler._interrupted = True
 
     def _pass_marks(self) -> None:
-        while self.due("mark") is not None:
-            self.take_head()
+        """Pass what nobody asks for: how far a run had come, how long it was down."""
+        while self.due("mark") is not None or self.due("down") is not None:
+            fact = self.take_head()
+            if fact[0] == "down":
+                was_down(self.scheduler, fact[4])
 
     def heard_interrupt(self) -> None:
         if self.due("interrupt") is not None:
@@ -360,6 +364,8 @@ class ReplayDriver(_Replaying):
         return self._seen_us
 
     def due_us(self) -> int:
+        if self.due("down") is not None:
+            self._pass_marks()
         if self.due("timers") is None:
             return -1  # no timer was due
         self._seen_us = us = int(self.take_head()[4])

@@ -113,6 +113,7 @@ class KernelState:
         "current",
         "daemons",
         "depth_max",
+        "down_us",
         "driver",
         "ended",
         "externals",
@@ -177,7 +178,7 @@ class KernelState:
         self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
         self.turns = 0  # the slice number: how often some task got the processor
         self.stays = 0  # turns in which the task that had the processor kept it
-        self.spawned = self.ended = self.host_children = self.annexes_max = 0
+        self.spawned = self.ended = self.host_children = self.annexes_max = self.down_us = 0
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT

@@ -56,12 +56,17 @@ class MemoryTape(FactReader):
         return (fact for fact in map(json.loads, self.lines) if fact[0] == kind)
 
 
-def wall_us() -> int:
-    return time.time_ns() // 1000
+DOWN_S = 3_600  # between two processes
+LIMIT_S = 1_800  # of all the time in which somebody runs a run
 
 
-def live(virtual: bool) -> tuple[Any, MemoryJournal]:
+def live(virtual: bool, process: int) -> tuple[Any, MemoryJournal]:
+    """The driver of a process; each runs later than the one before."""
     journal = MemoryJournal()
+
+    def wall_us() -> int:
+        return time.time_ns() // 1000 + process * DOWN_S * 1_000_000
+
     return VirtualDurableDriver(journal) if virtual else DurableDriver(journal, wall_us), journal
 
 
@@ -79,6 +84,8 @@ class Case(NamedTuple):
         def program(s: Scheduler, seen: list[Any]) -> None:
             if self.strategy is not None:
                 s.choose_by(TapedChooser(self.chooser(process)))
+            if not self.virtual:
+                s.set_wall_deadline(LIMIT_S)
             wild(s, random.Random(self.seed), seen)
 
         return performed(driver, self.config, program)
@@ -92,7 +99,7 @@ class Case(NamedTuple):
 
 def begun(case: Case) -> tuple[list[Any], list[str]]:
     """What a run did, and the facts of it."""
-    driver, journal = live(case.virtual)
+    driver, journal = live(case.virtual, 0)
     did = case.performed(driver, 0)
     journal.flush()
     return did, journal.lines
@@ -100,7 +107,7 @@ def begun(case: Case) -> tuple[list[Any], list[str]]:
 
 def resumed(facts: list[str], case: Case, process: int) -> tuple[list[Any], list[str]]:
     """What a run did that went on behind `facts`, and all its facts then."""
-    driver, journal = live(case.virtual)
+    driver, journal = live(case.virtual, process)
     resuming: Any = resume_on(MemoryTape(facts), 0.0 if case.virtual else None, driver)
     did = case.performed(resuming, process)
     assert resuming.failure is None
