@@ -64,9 +64,7 @@ class Recall:
         calls: dict[int, Key] = {}
         parts: dict[int, list[Any]] = {}
         us = clock_us = 0
-        last = (
-            0  # the number of the function of the host that was asked last: it ends before others
-        )
+        last = 0  # the function of the host that was asked last: it ends before any other
         for order, fact in enumerate(facts):
             kind = fact[0]
             if kind == "clock":
