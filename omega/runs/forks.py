@@ -8,7 +8,7 @@ Refuses: to run anything for real; whoever resumes the run does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omega.calls.calls import WAITS_FOR
@@ -101,8 +101,12 @@ def fork(
         if prompt is None:
             how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
             store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
+        intents = cut.intents
+        if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
+            # It was recalled there, and so was no effect of that run; it is one of this run.
+            intents += (replace(asked_for(store, record, effect), effect_class="paid"),)
         lease = take_over(store, made, TTL_US)
-        store.append(lease, Batch(facts=cut.lines, intents=cut.intents, change=Change("pending")))
+        store.append(lease, Batch(facts=cut.lines, intents=intents, change=Change("pending")))
     return made.id
 
 

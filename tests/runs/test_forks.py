@@ -140,6 +140,23 @@ def test_a_fork_of_a_fork_has_both_prompts(world: World) -> None:
     assert resumed(world, three) == expected.replace("<judge 2>", "<weigh 2>")
 
 
+@pytest.mark.parametrize("reply", [None, "<other>"])
+def test_a_fork_of_a_fork_may_be_at_an_effect_that_was_recalled(
+    world: World, reply: str | None
+) -> None:
+    first = world.go()
+    store = world.store()
+    one = fork(store, RUN, number_of(world, "rate 2"), prompt="judge 2", who="test")
+    expected = resumed(world, one)
+    assert expected == first.replace("<rate 2>", "<judge 2>")
+    paid = Counter(world.books.read())
+    at = numbers(store, one)["LLMRequest('rate 4')"]
+    two = fork(store, one, at, reply=reply, who="test")
+    assert resumed(world, two) == expected.replace("<rate 4>", reply or "<rate 4>")
+    again = Counter(world.books.read()) - paid
+    assert (again["rate 4"], again["judge 2"]) == (int(reply is None), 0)
+
+
 def test_what_asks_no_model_has_no_prompt(world: World) -> None:
     world.go()
     store = world.store()
