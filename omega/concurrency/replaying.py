@@ -431,6 +431,7 @@ class ReplayDriver(_Replaying):
     def wants_control(self) -> bool:
         if self.failure is not None:
             raise self.failure
+        self._pass_marks()
         head = self.tape.head
         if head is None or not self.is_here(head):
             return False
