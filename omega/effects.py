@@ -19,7 +19,7 @@ from io import FileIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omega.calls.calls import Calls
-from omega.calls.flight import Receiver
+from omega.calls.flight import Identity, Receiver
 from omega.concurrency import External, Scheduler
 from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.lisp.primitives.check import spend_each
@@ -109,6 +109,8 @@ class Door:
         self.wait_signal: Callable[[str], Any] | None = None  # of a durable run
         self.continue_as: Callable[[str, list[Any]], None] | None = None  # the same
         self.continued: Sequence[Any] = ()  # the arguments it goes on with, as a journal has them
+        # Of a fork of a durable run: what it asks a model instead, by who asks.
+        self.replaced: Callable[[Identity, LLMRequest], LLMRequest] | None = None
         self.arguments: list[str] = []
         self.output: Any = None  # where the program's output goes; standard output when None
         self.errors: Any = None  # the same of its error output; standard error when None
@@ -195,18 +197,19 @@ class Door:
     # -- models, time, chance ------------------------------------------------------------------
 
     def _llm_infer(self, request: Any) -> Any:
-        return self.calls.infer(self._paid_effect("llm.infer", request), request, self.budget)
+        identity, request = self._paid_effect("llm.infer", request)
+        return self.calls.infer(identity, request, self.budget)
 
     def _llm_stream(self, request: Any, deliver: Any) -> Any:
         """deliver: a procedure, which is called with every piece."""
         receiver = getattr(deliver, "__self__", None)
         if not isinstance(receiver, Receiver):  # one of a program's own handler
             receiver = _Procedure(self.rt, deliver)
-        identity = self._paid_effect("llm.stream", request)
+        identity, request = self._paid_effect("llm.stream", request)
         return self.calls.stream(identity, request, receiver, self.budget)
 
-    def _paid_effect(self, kind: str, request: Any) -> tuple[str, int]:
-        """The identity of a call of a model, which is granted."""
+    def _paid_effect(self, kind: str, request: Any) -> tuple[Identity, LLMRequest]:
+        """The identity of a call of a model, which is granted; and what is asked."""
         if not isinstance(request, LLMRequest):
             raise LispTypeError(
                 f"the effect `{kind}` expected a request, got {self.rt.shorten(request)}",
@@ -216,7 +219,8 @@ class Door:
             raise PermissionDenied(
                 "calling a model is not granted here", hint="grant it with Grants(llm=True)"
             )
-        return self.scheduler.running_task("call a model").next_effect()
+        identity = self.scheduler.running_task("call a model").next_effect()
+        return identity, request if self.replaced is None else self.replaced(identity, request)
 
     @property
     def budget(self) -> Budget | None:

@@ -27,31 +27,59 @@ SHOWN_MAX = 10
 
 
 def fork(given: Given) -> int:
+    from omega.calls.calls import WAITS_FOR
     from omega.cli.runs import value_of
+    from omega.runs.forks import asked_for
     from omega.runs.forks import fork as forked
 
-    store = given.store()
+    store, options = given.store(), given.options
     record = given.run(store)
     word = given.words[1]
     if not (word.isascii() and word.isdigit()):
         raise usage(f"effects have numbers, got {word!r}", "omega runs journal RUN shows them")
-    reply = given.options.get("reply")
-    if reply is not None and not _is_of_model(store, record, int(word)):
+    if "reply" in options and "prompt" in options:
+        raise usage(
+            "runs fork takes one of --reply and --prompt, got both",
+            "with a reply the model is not asked, so there is no prompt",
+        )
+    reply = options.get("reply")
+    if reply is not None and asked_for(store, record, int(word)).kind != WAITS_FOR:
         reply = value_of(reply)
-    id = forked(store, record.id, int(word), reply=reply, who=given.who())
-    return given.tell(
-        f"run {id} is run {record.id} up to effect {word}: omega resume {id}",
-        run=id,
-        parent=record.id,
-        effect=int(word),
+    program, found = None, None
+    if "program" in options:
+        program, found = _tried_file(store, record, options["program"])
+    id = forked(
+        *(store, record.id, int(word)),
+        reply=reply,
+        prompt=options.get("prompt"),
+        program=program,
+        who=given.who(),
     )
+    told = f"run {id} is run {record.id} up to effect {word}: omega resume {id}"
+    facts: dict[str, Any] = {"run": id, "parent": record.id, "effect": int(word)}
+    if found is not None:
+        told = f"{_told(record, found)}\n{told}"
+        facts["does_the_same"] = found.is_same
+    return given.tell(told, **facts)
 
 
-def _is_of_model(store: SQLiteStore, record: RunRecord, number: int) -> bool:
-    return any(
-        intent.number == number and not intent.kind.startswith("host ")
-        for intent, _ in store.effects(record.id)
-    )
+def _tried_file(store: SQLiteStore, record: RunRecord, path: str) -> tuple[tuple[str, str], Trial]:
+    """Another program for a fork, and what it does with what the run has got."""
+    from omega.programs import read_source
+
+    text = read_source(path)
+    path = _from_folder(record, path)
+    found = _tried(store, record, path, text)
+    if found.error is not None:
+        raise HostError(f"{_told(record, found)}: there is no fork")
+    return (path, text), found
+
+
+def _from_folder(record: RunRecord, path: str) -> str:
+    """A path as it is written where the run is gone on with: in its folder."""
+    folder = record.header.get("folder", os.curdir)
+    is_there = os.path.abspath(folder) == os.getcwd()
+    return path if is_there else os.path.abspath(path)
 
 
 def diff(given: Given) -> int:
@@ -118,10 +146,10 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         raise usage("migrate needs a RUN and a FILE", "omega migrate RUN new.omega")
     from omega.programs import read_source
 
-    path = words[1]
-    text = read_source(path)
+    text = read_source(words[1])
     with closing(open_store(given)) as store:
-        return _migrate(given, store, store.find(words[0]), path, text)
+        record = store.find(words[0])
+        return _migrate(given, store, record, _from_folder(record, words[1]), text)
 
 
 def _migrate(

@@ -18,6 +18,7 @@ from omega.errors import HostError, LispFileError
 if TYPE_CHECKING:
     from omega.durable.records import RunRecord
     from omega.durable.sqlite import SQLiteStore
+    from omega.errors import StoreFull
 
 STORE_FILE = "omega-runs.db"
 STORE_VARIABLE = "OMEGA_STORE"
@@ -48,7 +49,12 @@ def open_store(given: dict[str, Any], *, is_new: bool = False) -> SQLiteStore:
 def settings_of(given: dict[str, Any]) -> Any:
     from omega.runs.session import PARK_AFTER_S, RunSettings
 
-    return RunSettings(given.get("unknown", "ask"), None, given.get("park-after", PARK_AFTER_S))
+    after_s = given.get("park-after", PARK_AFTER_S)
+    return RunSettings(given.get("unknown", "ask"), None, after_s, on_full=_say_full)
+
+
+def _say_full(error: StoreFull) -> None:
+    terminal.say(f"{error.message}: the run pauses until there is room, or Ctrl-C stops it")
 
 
 def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> int:
@@ -100,11 +106,10 @@ def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
             hint="that program goes on with it: Interpreter(store=...).resume(id)",
         )
     go_to(record)
-    from omega.tape.facts import STEP_MODEL
+    from omega.runs.forks import bring_up, is_of_this_version
 
-    if record.header["step-model"] != STEP_MODEL:
+    if not is_of_this_version(record):
         from omega.cli.changes import silent_runs
-        from omega.runs.forks import bring_up
 
         beside = os.path.dirname(record.header["program"]["file"]) or os.curdir
         record = bring_up(store, record, silent_runs(store, record, beside).run_text)

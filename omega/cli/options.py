@@ -343,6 +343,8 @@ MANAGING_OPTIONS = (
         "TEXT",
         "resolve, fork: this is what the effect has answered; of a function, JSON or a text",
     ),
+    Option("prompt", "TEXT", "fork: the model is asked this, in place of the user's last text"),
+    Option("program", "FILE", "fork: the new run is of this program, which is tried before", str),
     WHO,
     Option("reason", "TEXT", "cancel: why"),
     Option(

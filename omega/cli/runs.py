@@ -210,13 +210,14 @@ def _settle(
     how: str,
     intent: Intent | None,
 ) -> None:
+    from omega.calls.calls import WAITS_FOR
     from omega.runs.shown import shown
     from omega.runs.unknown import Settlement, settle
 
     reply = None
     if how == "reply":
         reply = given.options["reply"]
-        if intent is not None and intent.kind.startswith("host "):
+        if intent is not None and intent.kind != WAITS_FOR:
             reply = value_of(reply)
     settlement = Settlement(how, reply)
     before = settle(store, record, number, settlement, who=given.who())
@@ -381,7 +382,7 @@ ACTIONS: dict[str, tuple[str, tuple[str, ...], Act]] = {
     "cost": ("RUN", (), _cost),
     "resolve": ("RUN [NUMBER...]", ("retry", "fail", "reply", "who"), _resolve),
     "cancel": ("RUN", ("reason", "who"), _cancel),
-    "fork": ("RUN EFFECT", ("reply", "who"), changes.fork),
+    "fork": ("RUN EFFECT", ("reply", "prompt", "program", "who"), changes.fork),
     "diff": ("RUN RUN", (), changes.diff),
     "export": ("RUN FILE", (), _export),
     "prune": ("", ("older-than",), _prune),

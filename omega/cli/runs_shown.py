@@ -19,6 +19,7 @@ from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
 from omega.runs.owners import is_dead
+from omega.runs.prompts import PROMPTS
 from omega.runs.shown import asked_model, came, shown, words
 from omega.tape.facts import STEP_MODEL
 
@@ -230,8 +231,15 @@ def _about(record: RunRecord) -> Iterator[str]:
     )
     if record.parent is not None:
         yield _line("parent", f"{record.parent}, whose entries up to {record.parent_seq} it shares")
+    yield from _asked_instead(record.header)
     if record.outcome is not None:
         yield _line("outcome", json_line(record.outcome))
+
+
+def _asked_instead(header: Any) -> Iterator[str]:
+    for each in header.get(PROMPTS, ()):
+        place = f"by number {each['n']} of task {each['task']}, instead of {each['was']}"
+        yield _line("prompt", f"{json_line(each['prompt'])} {place}")
 
 
 def _settings(header: Any) -> Iterator[str]:
@@ -424,7 +432,13 @@ def cost_text(store: SQLiteStore, record: RunRecord) -> str:
         *(f"{sum(line['open'] for line in lines):,}", f"{totals.tokens:,}"),
         *(usd(totals.cost), usd(record.reserved)),
     )
-    return "\n".join(aligned([head, *rows, last], right=(2, 3, 4, 5, 6, 7)))
+    text = "\n".join(aligned([head, *rows, last], right=(2, 3, 4, 5, 6, 7)))
+    if record.incarnation > 1:
+        text += (
+            f"\nthe rows and the calls are of incarnation {record.incarnation}; tokens and cost in"
+            " all are of every one, whose journals are kept as long as the run is"
+        )
+    return text
 
 
 def _money(amount: str) -> str:

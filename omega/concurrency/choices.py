@@ -1,6 +1,6 @@
 """The free choices of a kernel: whoever explores schedules answers them in its place.
 
-Owns: `Chooser`, the questions and the answers production gives.
+Owns: `Chooser`, the questions and the answers production gives; `TapedChooser`.
 Refuses: to change what is ready; every answer is one that a kernel could have met by itself.
 
 A kernel that has a chooser has no policy: it asks which ready task goes on, after how many steps
@@ -9,7 +9,7 @@ somebody else may, whether the running one is to give way then, and where a choi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from omega.concurrency.config import FINAL_STATES
@@ -54,6 +54,65 @@ class Chooser:
     def branch(self, task: Task, n: int) -> int:
         """Which of the `n` branches of a choice of events is tried first."""
         return 0
+
+
+class TapedChooser(Chooser):
+    """Has `inner` answer, and the driver keep the answers: a run whose schedule is explored is
+    recorded, durable and replayed like any other. While it is replayed they come from its tape, and
+    `inner` is not asked.
+    """
+
+    def __init__(self, inner: Chooser) -> None:
+        self.inner = inner
+
+    def _asked(self, question: str, decide: Callable[[], int]) -> int:
+        self.inner.kernel = self.kernel
+        return self.kernel.driver.decided(question, decide)
+
+    def slice(self, task: Task) -> int:
+        return self._asked("slice", lambda: self.inner.slice(task))
+
+    def slice_ended(self, task: Task, ready: Iterable[Task]) -> None:
+        driver = self.kernel.driver
+        was_asked = False
+
+        def skipped_us() -> int:
+            """How much time the inner one lets pass."""
+            nonlocal was_asked
+            was_asked, before_us = True, driver.shown_us()
+            self.inner.slice_ended(task, ready)
+            return driver.shown_us() - before_us if driver.virtual else 0
+
+        skipped = self._asked("skip", skipped_us)
+        if skipped and not was_asked:
+            driver.skip_to(driver.shown_us() + skipped)
+
+    def became_ready(self, task: Task) -> None:
+        running = self.kernel.current
+        if running is None or not running.left:
+            return  # nothing is left to be cut
+        was_asked = False
+
+        def is_cut() -> int:
+            nonlocal was_asked
+            was_asked = True
+            self.inner.became_ready(task)
+            return int(not running.left)
+
+        if self._asked("cut", is_cut) and not was_asked:
+            self.kernel.cut_slice(running)
+
+    def doomed(self, task: Task) -> None:
+        self.inner.doomed(task)
+
+    def preempts(self, task: Task) -> bool:
+        return bool(self._asked("preempt", lambda: self.inner.preempts(task)))
+
+    def next(self, ready: list[Task]) -> int:
+        return self._asked("next", lambda: self.inner.next(ready))
+
+    def branch(self, task: Task, n: int) -> int:
+        return self._asked("branch", lambda: self.inner.branch(task, n))
 
 
 class ChosenQueue:

@@ -58,19 +58,32 @@ def close(scheduler: Scheduler) -> None:
 
 
 def _drive(scheduler: Scheduler, guest: bool, until_us: int) -> None:
-    """Let cancelled tasks clean up; inside a host's running loop only without waiting."""
+    """Let cancelled tasks clean up; inside a host's running loop only without waiting. Nothing of a
+    run goes on that has stopped where it is.
+    """
+    if scheduler.driver.failure is not None:
+        return
     if guest:
         for _ in range(ROUNDS_MAX):
             if scheduler.has_work():
                 scheduler.run_batch()
         return
-    is_late = False
+    is_late, down_us = False, scheduler.down_us
 
     def late() -> None:
-        nonlocal is_late
-        is_late = True
+        nonlocal is_late, down_us
+        since_us, down_us = scheduler.down_us - down_us, scheduler.down_us
+        if since_us:  # its process was killed meanwhile: see limits.was_down
+            wait(until_us + since_us)
+        else:
+            is_late = True
 
-    scheduler.timers.call(until_us, late).passive = True
+    def wait(us: int) -> None:
+        nonlocal until_us
+        until_us = us
+        scheduler.timers.call(us, late).passive = True
+
+    wait(until_us)
 
     def is_over() -> bool:
         return is_late or (scheduler.live == 0 and not scheduler.externals)

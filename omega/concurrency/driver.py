@@ -123,6 +123,10 @@ class Driver:
         """The same as a guest of the running asyncio loop, whose other users go on."""
         raise NotImplementedError
 
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        """What a chooser answers to the kernel: see choices.TapedChooser."""
+        return decide()
+
     def acted(self, what: str, whom: str | None) -> None:
         """The host is about to do something to the scheduler, between batches."""
 
@@ -284,6 +288,9 @@ class VirtualDriver(Driver):
     def has_more(self) -> bool:
         """Whether there is something to do before time goes on."""
         return self.scheduler.has_work()
+
+    def is_guest_now(self) -> bool:
+        return running_loop() is not None
 
     async def drive_async(self, done: Callable[[], bool]) -> None:
         import asyncio

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from omega.concurrency import clock
 from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.driver import VirtualDriver, refuse_running_loop
+from omega.concurrency.limits import was_down
 from omega.concurrency.outside import External, Start
 from omega.concurrency.recording import (
     LOOP,
@@ -216,6 +217,7 @@ class DurableDriver(_Durable, RecordingDriver):
         self._idle_turns = -1
         self._idle_since_us = 0
         self._idle_s = PAUSE_S
+        self._down_us = 0  # for how long nobody ran it; told at the next end of a turn
         self._set_clock(0)
 
     def _set_clock(self, not_before_us: int) -> None:
@@ -229,9 +231,31 @@ class DurableDriver(_Durable, RecordingDriver):
         assert isinstance(replay, ReplayDriver)
         self._returns = replay._returns
         self._told_us = replay._seen_us
-        self._set_clock(max(replay._seen_us, replay.tape.us))
+        left_us = max(replay._seen_us, replay.tape.us)
+        self._set_clock(left_us)
         self._seen_us = self._polled_us = self.clock_us()
+        self._down_us = self._seen_us - left_us if left_us else 0
         self._seen_turns = self._polled_turns = self.scheduler.turns
+
+    def _tell_down(self) -> None:
+        """A wall limit is that of the time in which somebody ran the run."""
+        us, self._down_us = self._down_us, 0
+        if us and self.scheduler.wall_timer is not None:
+            self.arrived("down", us)
+            was_down(self.scheduler, us)
+
+    def _mark(self) -> None:
+        if self._down_us and self.failure is None:
+            self._tell_down()
+        super()._mark()
+
+    def due_us(self) -> int:
+        if self._down_us:
+            self._tell_down()
+        return super().due_us()
+
+    def is_past(self, when_us: int) -> bool:
+        return super().is_past(when_us + self._down_us)
 
     def restart(self, external: External) -> None:
         is_blocking = external.function is not None
@@ -279,7 +303,7 @@ class DurableDriver(_Durable, RecordingDriver):
     def _look_if_idle(self) -> None:
         """Nothing runs: is this process still needed?"""
         scheduler, now_us = self.scheduler, self.clock_us()
-        when_us = scheduler.timers.next_us()
+        when_us = scheduler.timers.next_event_us()  # a limit is nothing to wait for
         if not self.waits_only_for_signals() or (when_us is None and not scheduler.externals):
             return
         if scheduler.turns != self._idle_turns:

@@ -66,15 +66,26 @@ def set_wall_deadline(scheduler: Kernel, seconds: float | None) -> TimerHandle |
             task.doom = scopes.doom_of(scheduler, task)
     if seconds is None:
         return None
-    began = scheduler.now_us()
+    began, down_us = scheduler.now_us(), scheduler.down_us
 
     def over() -> None:
-        used = (scheduler.now_us() - began) / 1e6
+        used = (scheduler.now_us() - began - scheduler.down_us + down_us) / 1e6
         end_all(scheduler, LimitExceeded("wall", used, seconds, "seconds"), "wall limit")
 
     timer = scheduler.timers.call(began + to_us(seconds), over)
     timer.passive = True
     return timer
+
+
+def was_down(scheduler: Kernel, us: int) -> None:
+    """Nobody has run the run for so long: that counts for no wall limit."""
+    scheduler.down_us += us
+    timer = scheduler.wall_timer
+    if timer is None or timer.callback is None:
+        return
+    scheduler.wall_timer = later = scheduler.timers.call(timer.when_us + us, timer.callback)
+    later.passive = True
+    timer.cancel()
 
 
 def end_all(scheduler: Kernel, error: LimitExceeded, reason: str) -> None:

@@ -47,9 +47,12 @@ class Missed(NamedTuple):
 
 
 class Recall:
-    """facts: of the other run's journal. outcomes are given once."""
+    """facts: of the other run's journal. outcomes are given once. instead: the number of an effect,
+    and what comes of it instead; None: nothing, it is made again.
+    """
 
-    def __init__(self, facts: Iterable[list[Any]]) -> None:
+    def __init__(self, facts: Iterable[list[Any]], instead: tuple[int, Any] = (0, None)) -> None:
+        self._instead = instead
         self.begin_us = self.end_us = 0
         self.missed: list[Missed] = []
         self._found: dict[Key, deque[Recalled]] = {}
@@ -61,6 +64,7 @@ class Recall:
         calls: dict[int, Key] = {}
         parts: dict[int, list[Any]] = {}
         us = clock_us = 0
+        last = 0  # the function of the host that was asked last: it ends before any other
         for order, fact in enumerate(facts):
             kind = fact[0]
             if kind == "clock":
@@ -74,16 +78,18 @@ class Recall:
                 calls[number] = self._asks(label, task, n, asked, hash_)
             elif kind == "asked":
                 self._asks(*fact[4:5], *fact[2:4], *fact[5:7])
+                last = fact[1]
             elif kind == "effect":
                 _, task, n, what, asked, hash_, outcome = fact
                 key = self._asks(what, task, n, asked, hash_)
-                self._answers(key, Recalled(us, order, outcome))
+                self._answers(key, Recalled(us, order, outcome), last)
+                last = 0
             elif kind == "part":
                 parts.setdefault(fact[4], []).append(fact[6])
             elif kind == "ended" and fact[4] in calls:
                 us = us if fact[3] is None else fact[3]
                 told = tuple(parts.pop(fact[4], ()))
-                self._answers(calls[fact[4]], Recalled(us, order, fact[6], told))
+                self._answers(calls[fact[4]], Recalled(us, order, fact[6], told), fact[4])
         self.end_us = us
 
     def forget(self, facts: Iterable[list[Any]]) -> None:
@@ -103,8 +109,13 @@ class Recall:
         self._open.add(key)
         return key
 
-    def _answers(self, key: Key, recalled: Recalled) -> None:
+    def _answers(self, key: Key, recalled: Recalled, number: int) -> None:
+        """number: of the effect; 0: it has none."""
         self._open.discard(key)
+        if number and number == self._instead[0]:
+            if self._instead[1] is None:
+                return
+            recalled = Recalled(recalled.at_us, recalled.order, self._instead[1])
         self._found.setdefault(key, deque()).append(recalled)
 
     def take(self, kind: str, task: str, n: int, asked: str, hash_: str) -> Recalled | None:
@@ -186,6 +197,7 @@ class RecallingDriver(_Recalling, DurableDriver):
         super().adopt(replay)
         if not self.recall.is_used_up:
             self._then_us = self.clock_us() if not self._told_us else self._told_us
+            self._down_us = 0  # it is told once time is real
 
     def restart(self, external: External) -> None:
         recalled = self._take(external)
@@ -222,6 +234,7 @@ class RecallingDriver(_Recalling, DurableDriver):
         if self._then_us is not None:
             then_us, self._then_us = self._then_us, None
             self._set_clock(then_us)
+            self._down_us += self.clock_us() - then_us
             self._seen_us = self._polled_us = self.clock_us()
 
     def _set_then(self, us: int) -> None:
@@ -268,7 +281,12 @@ class RecallingDriver(_Recalling, DurableDriver):
         super()._pump()
         scheduler = self.scheduler
         is_idle = self.failure is None and not scheduler.has_work() and not scheduler.in_batch
-        if is_idle and (self._jump() or self._pending):
+        goes_on = False
+        try:
+            goes_on = is_idle and (self._jump() or bool(self._pending))
+        except HostError as error:  # a trial is over
+            self._give_up(error)
+        if goes_on:
             self._schedule()  # what is recalled is given between two batches
 
     def resolve_idle(self, closed: bool) -> bool:

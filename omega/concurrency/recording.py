@@ -16,7 +16,9 @@ the facts are what a driver does, and nothing of what follows from it:
   standstill                 nothing more could come from outside
   act, returned              the host did something between batches; it got control back
   call                       something was started outside; for checking only
+  decided                    what a chooser has answered, where the order is free
   again                      a call of a run that was killed meanwhile was started once more
+  down                       nobody has run it for so long; where there is a wall limit
   mark                       so far the run had come; for runs that are killed
 
 A fact needs a position when the kernel did not ask for it. The position is the number of turns: a
@@ -116,6 +118,11 @@ class _Recording(Driver):
 
     def heard_interrupt(self) -> None:
         self.arrived("interrupt")
+
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        answer = decide()
+        self.log.write("decided", question, answer)
+        return answer
 
     def acted(self, what: str, whom: str | None) -> None:
         self.arrived("act", what, whom)

@@ -21,6 +21,7 @@ from typing import Any, NoReturn, Protocol
 
 from omega.concurrency import idle
 from omega.concurrency.driver import Driver, VirtualDriver, refuse_running_loop, running_loop
+from omega.concurrency.limits import was_down
 from omega.concurrency.outside import External, Inbox
 from omega.concurrency.recording import LOOP, START, stage
 from omega.concurrency.scheduler import Kernel
@@ -150,8 +151,11 @@ class _Replaying(Driver):
             self.scheduler._interrupted = True
 
     def _pass_marks(self) -> None:
-        while self.due("mark") is not None:
-            self.take_head()
+        """Pass what nobody asks for: how far a run had come, how long it was down."""
+        while self.due("mark") is not None or self.due("down") is not None:
+            fact = self.take_head()
+            if fact[0] == "down":
+                was_down(self.scheduler, fact[4])
 
     def heard_interrupt(self) -> None:
         if self.due("interrupt") is not None:
@@ -208,6 +212,13 @@ class _Replaying(Driver):
             else:
                 self.advance()
                 await asyncio.sleep(0)
+
+    def decided(self, question: str, decide: Callable[[], int]) -> int:
+        self._check_end()
+        kept = self.tape.peek()
+        if kept is None or list(kept[:2]) != ["decided", question]:
+            self.tape.miss(self.tape.shown(["decided", question, 0]))
+        return int(self.tape.take("decided")[2])
 
     def acted(self, what: str, whom: str | None) -> None:
         if self.failure is not None or self.is_paused:
@@ -344,6 +355,8 @@ class ReplayDriver(_Replaying):
         return self._seen_us
 
     def due_us(self) -> int:
+        if self.due("down") is not None:
+            self._pass_marks()
         if self.due("timers") is None:
             return -1  # no timer was due
         self._seen_us = us = int(self.take_head()[4])
@@ -409,6 +422,7 @@ class ReplayDriver(_Replaying):
     def wants_control(self) -> bool:
         if self.failure is not None:
             raise self.failure
+        self._pass_marks()
         head = self.tape.head
         if head is None or not self.is_here(head):
             return False

@@ -113,6 +113,7 @@ class KernelState:
         "current",
         "daemons",
         "depth_max",
+        "down_us",
         "driver",
         "ended",
         "externals",
@@ -177,7 +178,7 @@ class KernelState:
         self.steps = 0  # accounted so far; `steps_now()` adds what the running slice has used
         self.turns = 0  # the slice number: how often some task got the processor
         self.stays = 0  # turns in which the task that had the processor kept it
-        self.spawned = self.ended = self.host_children = self.annexes_max = 0
+        self.spawned = self.ended = self.host_children = self.annexes_max = self.down_us = 0
         self.tasks_max = NO_TASK_LIMIT  # live ones
         self.spawn_end = NO_TASK_LIMIT  # up to this `spawned` they cannot be too many
         self.fuel_end = NO_FUEL_LIMIT
@@ -493,6 +494,11 @@ class KernelState:
         self.account(task)
         deque(task.it, 0)
         task.left = 0
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an interrupt has come that the hub has not heard yet."""
+        return self._interrupted
 
     def forget_interrupt(self) -> None:
         """An interrupt that came too late for the hub to hear is not for what runs next."""

@@ -48,6 +48,9 @@ class StillDriver(VirtualDriver):
         while self._advance(done, closed=True):  # in a host's loop too: nothing waits for it
             pass
 
+    def is_guest_now(self) -> bool:
+        return False  # see `drive`
+
     def now_us(self) -> int:
         healed_at, scheduler = self._chooser.healed_at, self.scheduler
         if scheduler.steps < healed_at:  # a slice does not go beyond

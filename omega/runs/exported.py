@@ -17,6 +17,7 @@ from omega.durable.store import Store
 from omega.effects import Act
 from omega.errors import HostError, LispFileError
 from omega.runs.journal import JournalReader, JournalWriter
+from omega.runs.prompts import PROMPTS, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
@@ -37,8 +38,9 @@ def export(store: Store, record: RunRecord, path: str) -> int:
         )
     header = record.header
     about = {"version": header["version"], "python": header["python"], RUN: record.id}
-    if CONTINUED in header:
-        about[CONTINUED] = header[CONTINUED]
+    for name in (CONTINUED, PROMPTS):
+        if name in header:
+            about[name] = header[name]
     command = header.get("command")
     if command is not None:
         file, arguments = header["program"]["file"], header["arguments"]
@@ -80,6 +82,7 @@ class ExportedReplay(Replay):
         door = interpreter.door
         tap.door, tap.classes = door, self.classes
         self.tap, door.tap = tap.replayer, tap
+        door.replaced = Prompts(self.tape.header.get(PROMPTS, ())).replaced
         door.continue_as = lambda procedure, arguments: None  # the tape ends there
         door.continued = self.tape.header.get(CONTINUED, {}).get("arguments", ())
         self.tap.takes_any_text = self.takes_any_text

@@ -1,16 +1,17 @@
 """Runs that begin where another one was: forks, and runs whose program is changed.
 
 Owns: `fork`, `try_program` and `migrate`: what of the other run's journal is shared, what is given
-again by who asked for it.
+again by who asked for it. What a fork asks a model instead is kept by prompts.py.
 Refuses: to run anything for real; whoever resumes the run does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from omega.calls.calls import WAITS_FOR
 from omega.concurrency.recalling import Key, Missed, Recall
 from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Change, Intent, NewRun, Result, RunRecord
@@ -19,6 +20,7 @@ from omega.durable.waiting import wall_us
 from omega.errors import HostError
 from omega.runs.journal import JournalReader, fact_of
 from omega.runs.owners import take_over
+from omega.runs.prompts import with_prompts
 from omega.runs.session import (
     TTL_US,
     DurableSession,
@@ -27,8 +29,10 @@ from omega.runs.session import (
     new_id,
     program_of,
 )
-from omega.runs.unknown import SETTLED
-from omega.tape.facts import STEP_MODEL
+from omega.runs.shown import shown
+from omega.runs.unknown import SETTLED, reply_of
+from omega.tape.facts import SLOW, STEP_MODEL
+from omega.tape.values import encode
 
 
 @dataclass(frozen=True)
@@ -46,43 +50,121 @@ def fork(
     effect: int,
     *,
     reply: Any = None,
+    prompt: str | None = None,
+    program: tuple[str, str] | None = None,
     who: str,
     id: str | None = None,
     name: str | None = None,
 ) -> str:
-    """The id of a new run that shares the journal of `run` up to the end of an effect, by its
-    number. There it is made again, or its reply is `reply`. What the other run got later is given
-    to the new one wherever that asks for the same. Raises HostError.
+    """The id of a new run that is `run` up to an effect, by its number, and shares its journal.
+
+    There the effect is made again; or its reply is `reply`; or the model is asked `prompt`, in
+    place of the text of the user's last turn. What the other run got later is given to the new one
+    wherever that asks for the same. program: (file, text) of another one; the new run begins with
+    it from its beginning, and is given what the other one got before the effect in the same way.
+    Raises HostError.
     """
+    if reply is not None and prompt is not None:
+        raise HostError(
+            "a fork takes a reply or a prompt, and got both",
+            hint="with a reply the model is not asked, so there is no prompt",
+        )
     record = store.run(run)
-    cut = _cut_before_end(store, record, effect)
     header = {**record.header, "recalls": {"run": run, "incarnation": record.incarnation},
               "fork": {"effect": effect, "is_replied": reply is not None}}  # fmt: skip
-    new = NewRun(id or new_id(wall_us()), name or record.name, header, {}, run, cut.seq)
-    made = store.create(new)
-    how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
-    store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
-    lease = take_over(store, made, TTL_US)
-    store.append(lease, Batch(facts=cut.lines, intents=cut.intents, change=Change("pending")))
+    if prompt is None:
+        cut = _cut_before_end(store, record, effect)
+    else:
+        intent = asked_for(store, record, effect)
+        if intent.kind != WAITS_FOR:
+            raise HostError(
+                f"effect {effect} of run {run} asks no model, and has no prompt: {shown(intent)}",
+                hint="a fork with a reply has it answer otherwise",
+            )
+        cut = _cut_before_asked(store, record, intent)
+        header = with_prompts(header, intent, prompt)
+    # The entry before the first one of an incarnation is the last one's: nothing of it is shared.
+    shared = cut.seq if cut.seq >= record.first_seq else 0
+    blobs: Mapping[str, bytes] = {}
+    if program is not None:
+        kept, blobs = kept_program(*program)
+        header, shared = _of_program(header, kept), 0
+        if prompt is None:
+            if asked_for(store, record, effect).kind == WAITS_FOR and reply is not None:
+                reply = reply_of(reply)
+            outcome = None if reply is None else ["ok", encode(reply)]
+            header["recalls"]["instead"] = [effect, outcome]
+    made = store.create(
+        NewRun(id or new_id(wall_us()), name or record.name, header, blobs, run, shared)
+    )
+    if program is None:
+        if prompt is None:
+            how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
+            store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
+        intents = cut.intents
+        if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
+            # It was recalled there, and so was no effect of that run; it is one of this run.
+            intents += (replace(asked_for(store, record, effect), effect_class="paid"),)
+        lease = take_over(store, made, TTL_US)
+        store.append(lease, Batch(facts=cut.lines, intents=intents, change=Change("pending")))
     return made.id
 
 
+def asked_for(store: Store, record: RunRecord, effect: int) -> Intent:
+    """What a run asked for by that number, also where it was recalled. Raises HostError."""
+    for fact in JournalReader(store, record.id).facts():
+        if fact[0] == "asked" and fact[1] == effect:
+            return Intent(effect, fact[2], fact[3], fact[4], "", fact[6], fact[5])
+        if fact[0] == "call" and fact[1] == effect and len(fact) > 3:
+            return Intent(effect, fact[3], fact[4], fact[2], "", fact[6], fact[5])
+    raise _no_effect(record, effect, "")
+
+
+def _no_effect(record: RunRecord, effect: int, which: str) -> HostError:
+    return HostError(
+        f"run {record.id} has no effect {effect}{which}",
+        hint=f"omega runs journal {record.id} shows its effects, by number",
+    )
+
+
 def _cut_before_end(store: Store, record: RunRecord, effect: int) -> Cut:
-    seq = record.first_seq - 1
     asked: list[Any] | None = None
+
+    def is_end(fact: list[Any]) -> bool:
+        nonlocal asked
+        if fact[0] == "asked" and fact[1] == effect:
+            asked = fact
+        if fact[0] == "ended" and fact[4] == effect:
+            return True
+        return asked is not None and fact[:6] == ["effect", *asked[2:]]
+
+    found = _cut_before(store, record, is_end)
+    if found is None:
+        raise _no_effect(record, effect, " that has ended")
+    return found
+
+
+def _cut_before_asked(store: Store, record: RunRecord, intent: Intent) -> Cut:
+    """Before the first attempt: all of them ask the same."""
+    who = [intent.kind, intent.task, intent.n]
+    found = _cut_before(store, record, lambda fact: fact[0] == "call" and fact[2:5] == who)
+    assert found is not None  # what is intended is in the journal
+    return found
+
+
+def _cut_before(
+    store: Store, record: RunRecord, is_there: Callable[[list[Any]], bool]
+) -> Cut | None:
+    seq = record.first_seq - 1
     for lines in store.journal(record.id):
         for index, line in enumerate(lines):
             fact = fact_of(store, line)
-            if fact[0] == "asked" and fact[1] == effect:
-                asked = fact
-            is_end = fact[0] == "ended" and fact[4] == effect
-            if is_end or (asked is not None and fact[:6] == ["effect", *asked[2:]]):
+            if is_there(fact):
+                while index and fact_of(store, lines[index - 1])[0] == SLOW:
+                    index -= 1  # it stands with what comes behind it
                 return Cut(seq, tuple(lines[:index]), _intents(store, record.id, lines[:index]))
         seq += 1
-    raise HostError(
-        f"run {record.id} has no effect {effect} that has ended",
-        hint=f"omega runs journal {record.id} shows its effects, by number",
-    )
+    return None
 
 
 def _intents(store: Store, run: str, lines: list[str]) -> tuple[Intent, ...]:
@@ -122,26 +204,42 @@ class Trial:
 RunText = Callable[[DurableSession, str, str, list[str]], BaseException | None]
 
 
+class Trying:
+    """Another program that is to be run on what a run has got. session: to run it for: nothing is
+    made, and nothing is written.
+    """
+
+    def __init__(self, store: Store, run: str, file: str, text: str) -> None:
+        record = store.run(run)
+        self.file, self.text = file, text
+        self._header = _header_with(record, kept_program(file, text)[0])
+        self.arguments: list[str] = list(self._header["arguments"])
+        self._recall = Recall(JournalReader(store, run).facts())
+        scratch = NewRun(run, record.name, dict(self._header))
+        self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=self._recall)
+
+    def found(self, error: BaseException | None) -> Trial:
+        """What came of it. error: that it has ended with."""
+        recall = self._recall
+        opened = tuple(each for each in recall.missed if each.is_open)
+        missed = tuple(each for each in recall.missed if not each.is_open)
+        return Trial(missed, opened, tuple(recall.left()), error, self._header)
+
+
 def try_program(store: Store, run: str, file: str, text: str, run_text: RunText) -> Trial:
     """Run another program on what `run` has got: nothing is made, and nothing is written."""
-    record = store.run(run)
-    header = _header_with(record, kept_program(file, text)[0])
-    recall = Recall(JournalReader(store, run).facts())
-    scratch = NewRun(run, record.name, dict(header))
-    session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=recall)
-    error = run_text(session, file, text, list(header["arguments"]))
-    opened = tuple(each for each in recall.missed if each.is_open)
-    missed = tuple(each for each in recall.missed if not each.is_open)
-    return Trial(missed, opened, tuple(recall.left()), error, header)
+    trying = Trying(store, run, file, text)
+    return trying.found(run_text(trying.session, file, text, trying.arguments))
 
 
 def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        **record.header,
-        "step-model": STEP_MODEL,
-        "program": program,
-        "recalls": {"run": record.id, "incarnation": record.incarnation},
-    }
+    recalls = {"run": record.id, "incarnation": record.incarnation}
+    return _of_program({**record.header, "recalls": recalls}, program)
+
+
+def _of_program(header: Mapping[str, Any], program: Mapping[str, str]) -> dict[str, Any]:
+    """The header of a run that begins anew with another program."""
+    return {**header, "step-model": STEP_MODEL, "program": program}
 
 
 def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool = False) -> None:
@@ -176,15 +274,24 @@ def bring_up(store: Store, record: RunRecord, run_text: RunText) -> RunRecord:
     which counts steps in another way begins anew on what it has got. Raises HostError when it would
     do something else then.
     """
-    if record.header["step-model"] == STEP_MODEL:
+    if is_of_this_version(record):
         return record
     file, text = program_of(store, record.header)
-    found = try_program(store, record.id, file, text, run_text)
+    return brought_up(store, record, try_program(store, record.id, file, text, run_text))
+
+
+def is_of_this_version(record: RunRecord) -> bool:
+    """Whether its steps are counted as here."""
+    return bool(record.header["step-model"] == STEP_MODEL)
+
+
+def brought_up(store: Store, record: RunRecord, found: Trial) -> RunRecord:
+    """`bring_up`, once its program was tried."""
     if not found.is_same:
         raise HostError(
             f"run {record.id} was begun by Omega {record.header['version']}, which counts steps in"
             " another way, and here it would do something else",
             hint=f"resume it with that version; omega migrate {record.id} FILE tells what differs",
         )
-    migrate(store, record.id, file, text)
+    migrate(store, record.id, *program_of(store, record.header))
     return store.run(record.id)

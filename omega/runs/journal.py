@@ -20,7 +20,7 @@ from omega.concurrency.durable import SIGNAL
 from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
-from omega.errors import Fenced, HostError, StoreError
+from omega.errors import Fenced, HostError, StoreError, StoreFull
 from omega.tape.facts import PLACED, FactReader, FactWriter, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
@@ -34,6 +34,10 @@ OPEN_CLASSES = ("idempotent", "paid", "transactional")
 Priced = Callable[[External, Any, BaseException | None], tuple[int, int]]
 
 
+# There is no room, so many times now: None tries again; else the run ends in this process by that.
+OnFull = Callable[[StoreFull, int], HostError | None]
+
+
 class JournalWriter(FactWriter):
     """A Journal (concurrency/durable.py) in a store. The lease is renewed by each commit."""
 
@@ -44,6 +48,7 @@ class JournalWriter(FactWriter):
         self.is_pressing = False
         self.priced: Priced = lambda external, value, error: (0, 0)
         self.before_commit: Callable[[], None] = lambda: None
+        self.on_full: OnFull = lambda error, times: error
         self.is_over = False
         self._ttl_us, self._now_us = ttl_us, now_us
         self._renewed_us = now_us()
@@ -53,6 +58,7 @@ class JournalWriter(FactWriter):
         self._results: list[Result] = []
         self._taken: list[int] = []
         self._open: dict[int, External] = {}
+        self._unkept = Batch()  # for which there was no room
         self._unplaced = 0  # facts without a position, since the last one with it
 
     # ------------------------------------------------------------------ writing
@@ -125,13 +131,32 @@ class JournalWriter(FactWriter):
         self.is_pressing = False
         return batch
 
+    def put_back(self, batch: Batch) -> None:
+        """What `batch` gave, and was not written, is to be written before all else."""
+        after = self.batch()
+        whole = joined(batch, after)
+        self._lines, self._blobs = list(whole.facts), dict(whole.blobs)
+        self._intents, self._results = list(whole.intents), list(whole.results)
+        self._taken = list(whole.taken)
+        self.is_pressing = True
+
     def commit(self, change: Change | None = None) -> None:
         """Raises HostError, which is `failure` from then on: what was written is lost then."""
         if self.failure is not None:
             raise self.failure
         if self.is_over:
             return
-        self.guarded(lambda: self.store.append(self.lease, self.batch(change)))
+        self._unkept = batch = self.batch(change)
+        self.guarded(lambda: self.store.append(self.lease, batch))
+        self._unkept = Batch()
+
+    def give_up(self, change: Change) -> None:
+        """Where there was no room, and nobody waits for it: try once more, for the last time."""
+        batch = replace(self._unkept, change=self._unkept.change or change)
+        try:
+            self.store.append(self.lease, batch)
+        except (Fenced, StoreError):
+            pass  # our process ends, and whoever comes next finds out what became of its effects
 
     def begin_anew(self, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
         """End this incarnation of the run with the next one's header, and content it refers to."""
@@ -148,13 +173,24 @@ class JournalWriter(FactWriter):
         self.guarded(lambda: self.store.append(self.lease, last))
 
     def guarded(self, act: Callable[[], Any]) -> Any:
-        """What `act` answers, which writes to the store."""
-        try:
-            self.before_commit()
-            value = act()
-        except (Fenced, StoreError) as error:
-            self.failure = error
-            raise
+        """What `act` answers, which writes to the store; made again where there was no room."""
+        times = 0
+        while True:
+            full: StoreFull | None = None
+            try:
+                self.before_commit()
+                value = act()
+            except StoreFull as error:
+                full = error
+            except (Fenced, StoreError) as error:
+                self.failure = error
+                raise
+            if full is None:
+                break
+            times += 1
+            self.failure = self.on_full(full, times)
+            if self.failure is not None:
+                raise self.failure
         self._renewed_us = self._now_us()
         return value
 
@@ -178,8 +214,21 @@ class JournalWriter(FactWriter):
         """Whoever asks next is told what went wrong."""
         try:
             self.guarded(act)
-        except (Fenced, StoreError):
-            pass
+        except HostError:
+            if self.failure is None:
+                raise
+
+
+def joined(first: Batch, second: Batch) -> Batch:
+    """What both are to write, in this order."""
+    return replace(
+        second,
+        facts=(*first.facts, *second.facts),
+        intents=(*first.intents, *second.intents),
+        results=(*first.results, *second.results),
+        blobs={**first.blobs, **second.blobs},
+        taken=(*first.taken, *second.taken),
+    )
 
 
 def fact_of(store: Store, line: str) -> list[Any]:

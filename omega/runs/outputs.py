@@ -11,6 +11,7 @@ that is written again, the same, and is cut off before.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from io import FileIO
 from typing import Any
 
 from omega.effects import guarded
-from omega.errors import HostError
+from omega.errors import HostError, StoreError, StoreFull
 
 Open = Callable[[], Any]
 BUFFER_BYTES = 1 << 16
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutputFile:
@@ -71,7 +73,7 @@ class OutputFile:
             del self._buffer[: taken or 0]
 
     def _close(self) -> None:
-        self.sync()
+        self._sync()
         self._is_closed = True
         self.drop()
 
@@ -83,14 +85,23 @@ class OutputFile:
             file.close()
 
     def sync(self) -> None:
-        """Have what was written outlive the machine."""
-        if self._is_dirty and self._file is not None:
-            self._is_dirty = False
-            self._drain()
-            try:
-                os.fsync(self._file.fileno())
-            except OSError:
-                pass  # a pipe, a terminal: nothing of it is kept anyway
+        """Have what was written outlive the machine. Raises StoreFull, StoreError."""
+        try:
+            self._sync()
+        except OSError as error:
+            raise _not_kept(self.path, error) from error
+
+    def _sync(self) -> None:
+        if not self._is_dirty or self._file is None:
+            return
+        self._drain()
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            # A pipe, a terminal: nothing of it is kept anyway.
+        self._is_dirty = False
 
     def go_on(self) -> None:
         """A process goes on with the run, which may have the file open. Raises HostError."""
@@ -106,6 +117,12 @@ class OutputFile:
                 hint="put back the file as it was, and resume the run again; or start a new run",
             )
         os.ftruncate(file.fileno(), self._at)
+
+
+def _not_kept(path: str, error: OSError) -> StoreError:
+    kind = StoreFull if error.errno in NO_ROOM else StoreError
+    reason = (error.strerror or "it cannot be written").lower()
+    return kind(f"{path}: what the run has written is not kept: {reason}")
 
 
 class InputFile:

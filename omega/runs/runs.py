@@ -14,7 +14,7 @@ from omega.durable.records import NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
-from omega.runs.forks import bring_up
+from omega.runs.forks import Trying, bring_up, brought_up, is_of_this_version
 from omega.runs.session import DurableSession, RunSettings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
@@ -60,7 +60,8 @@ class Runs:
         run = self._new(text, file, arguments, about)
         if isinstance(run, RunRecord):
             return await self.go_on_async(run.id)
-        return await self._run_async(self._session(new=run), file, text, arguments)
+        value = await self._run_async(self._session(new=run), file, text, arguments)
+        return await self.go_on_async(run.id) if value is CONTINUES else value
 
     def _new(
         self, text: str, file: str, arguments: Sequence[str], about: dict[str, Any]
@@ -95,33 +96,51 @@ class Runs:
                 return value
 
     async def go_on_async(self, id: str) -> Any:
-        record = self.store.run(id)
-        if record.outcome is not None:
-            return ended_with(record)
-        file, text = program_of(self.store, record.header)
-        session = self._session(record=record)
-        return await self._run_async(session, file, text, record.header["arguments"])
+        while True:
+            record = self.store.run(id)
+            if record.outcome is not None:
+                return ended_with(record)
+            file, text = program_of(self.store, record.header)
+            if not is_of_this_version(record):
+                trying = Trying(self.store, id, file, text)
+                error = await self._run_text_async(trying)
+                record = brought_up(self.store, record, trying.found(error))
+            session = self._session(record=record)
+            value = await self._run_async(session, file, text, record.header["arguments"])
+            if value is not CONTINUES:
+                return value
 
     def _session(self, **run: Any) -> DurableSession:
         return DurableSession(self.store, self.settings, **run)
 
     def _run(self, session: DurableSession, file: str, text: str, arguments: Sequence[str]) -> Any:
+        """The value of a text that is run for a session, or CONTINUES. Raises what it ends with."""
+        interpreter, ending = self._made(session, arguments), _Ending(session)
+        try:
+            with ending:
+                ending.value = interpreter.eval(text, filename=file)
+                interpreter.run()
+        finally:
+            interpreter.close()
+        return ending.tell()
+
+    async def _run_async(
+        self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
+    ) -> Any:
+        session.is_guest = True
+        interpreter, ending = self._made(session, arguments), _Ending(session)
+        try:
+            with ending:
+                ending.value = await interpreter.eval_async(text, filename=file)
+                await interpreter.scheduler.run_async()
+        finally:
+            await interpreter.aclose()
+        return ending.tell()
+
+    def _made(self, session: DurableSession, arguments: Sequence[str]) -> Any:
         interpreter = self._make(session)
         interpreter.door.arguments = list(arguments)
-        value: Any = None
-        failure: OmegaError | None = None
-        try:
-            value = interpreter.eval(text, filename=file)
-            interpreter.run()
-        except OmegaError as error:
-            failure = error
-        except BaseException:
-            session.left()
-            interpreter.close()
-            raise
-        interpreter.close()
-        value = self._ended(session, value, failure)
-        return value if not session.continues else CONTINUES
+        return interpreter
 
     def run_text(
         self, session: DurableSession, file: str, text: str, arguments: list[str]
@@ -133,43 +152,53 @@ class Runs:
             return None if error is session.failure else error
         return None
 
-    async def _run_async(
-        self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
-    ) -> Any:
-        interpreter = self._make(session)
-        interpreter.door.arguments = list(arguments)
-        value: Any = None
-        failure: OmegaError | None = None
+    async def _run_text_async(self, trying: Trying) -> BaseException | None:
+        session = trying.session
         try:
-            value = await interpreter.eval_async(text, filename=file)
-            await interpreter.scheduler.run_async()
+            await self._run_async(session, trying.file, trying.text, trying.arguments)
         except OmegaError as error:
-            failure = error
-        except BaseException:
-            session.left()
-            await interpreter.aclose()
-            raise
-        await interpreter.aclose()
-        value = self._ended(session, value, failure)
-        return await self.go_on_async(session.run) if session.continues else value
+            return None if error is session.failure else error
+        return None
 
-    def _ended(self, session: DurableSession, value: Any, failure: OmegaError | None) -> Any:
+
+class _Ending:
+    """How a run ends in this process: a context manager around it. value: of its text."""
+
+    def __init__(self, session: DurableSession) -> None:
+        self._session = session
+        self._failure: OmegaError | None = None
+        self.value: Any = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, OmegaError):
+            self._failure = error
+            return True
+        if error is not None:
+            self._session.left()
+        return False
+
+    def tell(self) -> Any:
+        """Have the store told. The value, or CONTINUES; raises what it has ended with."""
+        session, failure = self._session, self._failure
         if session.failure is not None:
             session.stopped()
             raise session.failure
         if isinstance(failure, Exit):
             session.end(failure.status)
-            if session.continues:
-                return None
+            if not session.continues:
+                raise failure
+        elif failure is not None:
+            session.end(1, {"error": encode_error(failure)})
             raise failure
-        if failure is None:
+        else:
             try:
-                session.end(0, {"value": encode(value)})
+                session.end(0, {"value": encode(self.value)})
             except Unwritable as unwritable:
                 session.end(0, {"unwritable": str(unwritable)})
-            return value
-        session.end(1, {"error": encode_error(failure)})
-        raise failure
+        return CONTINUES if session.continues else self.value
 
 
 def ended_with(record: RunRecord) -> Any:

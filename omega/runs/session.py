@@ -28,11 +28,12 @@ from omega.concurrency.recording import check_recordable
 from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
-from omega.durable.waiting import wall_us
-from omega.errors import HostError, ReplayDivergence, RunStopped
+from omega.durable.waiting import pause, wall_us
+from omega.errors import HostError, ReplayDivergence, RunStopped, StoreFull
 from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
+from omega.runs.prompts import PROMPTS, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
@@ -42,6 +43,8 @@ from omega.tape.session import settings_of, watch_files
 TTL_US = 30_000_000  # of a lease
 PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
 SOON_S = 0.01
+ROOM_S = 0.25  # between two looks whether the store has room again
+DISK_FULL = "disk-full"
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # without letters that look like digits
 
 
@@ -53,10 +56,11 @@ def new_id(now_us: int) -> str:
 
 class RunSettings:
     """How runs are run in this process. unknown, reconcile: see unknown.py. park_after_s: None
-    keeps the process, however long there is nothing to do.
+    keeps the process, however long there is nothing to do. on_full: told when the store has no
+    room, and the run pauses until there is some.
     """
 
-    __slots__ = ("park_after_s", "reconcile", "ttl_us", "unknown")
+    __slots__ = ("on_full", "park_after_s", "reconcile", "ttl_us", "unknown")
 
     def __init__(
         self,
@@ -64,9 +68,11 @@ class RunSettings:
         reconcile: Reconcile | None = None,
         park_after_s: float | None = PARK_AFTER_S,
         ttl_us: int = TTL_US,
+        on_full: Callable[[StoreFull], object] = lambda error: None,
     ) -> None:
         self.unknown: Policy = unknown
         self.reconcile, self.park_after_s, self.ttl_us = reconcile, park_after_s, ttl_us
+        self.on_full = on_full
 
 
 class DurableSession:
@@ -90,6 +96,7 @@ class DurableSession:
     ) -> None:
         self.store, self.settings = store, settings
         self.when_live: Callable[[], None] = lambda: None  # its journal is behind it
+        self.is_guest = False  # a loop of the host runs it, which has other work
         self._new, self._record, self._on_begin = new, record, on_begin
         self._recall, self.is_trial = trial, trial is not None
         self._continuation: Continuation | None = None
@@ -121,6 +128,7 @@ class DurableSession:
             self._check(made)
         lease = take_over(self.store, self._record, self.settings.ttl_us)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
+        self._writer.on_full = self._full
         self._recall = self._recall or recall_of(self.store, self._record)
         self._live = self._recorded(driver)
         self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
@@ -185,6 +193,7 @@ class DurableSession:
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
         self.tap.classes = self.classes
         interpreter.door.tap = self.tap
+        interpreter.door.replaced = Prompts(self._header.get(PROMPTS, ())).replaced
         interpreter.door.continue_as = self._continue_as
         interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
@@ -207,6 +216,9 @@ class DurableSession:
         again = [*recalled, *self._unknown.calls(others)]
         self.tap.go_on()
         self.when_live()
+        for number, external, _ in recalled:
+            if not self._unknown.is_intended(number):
+                external.effect_class = RECALLED  # as when it was asked for: it has no intent
         for number, external, _ in again:
             self._writer.reopen(number, external)
         for _, external, _ in recalled:
@@ -256,6 +268,20 @@ class DurableSession:
         self._writer.is_over = True
         return error
 
+    def _full(self, error: StoreFull, times: int) -> HostError | None:
+        """See OnFull (journal.py). Nothing that was got is given up: this process waits, unless a
+        host's loop would stand still with it, or somebody interrupts it.
+        """
+        if times == 1:
+            self.settings.on_full(error)
+        if self.is_guest or self._live.scheduler.is_interrupted:
+            return RunStopped(
+                *(f"run {self.run} has stopped: {error.message}", self.run, "blocked", DISK_FULL),
+                hint=f"make room, then omega resume {self.run}",
+            )
+        pause(ROOM_S)
+        return None
+
     def _interrupted(self) -> None:
         self.interrupted()
 
@@ -290,6 +316,9 @@ class DurableSession:
         reason = None
         if isinstance(failure, RunStopped):
             reason = failure.reason
+            if reason == DISK_FULL:
+                self._writer.give_up(Change("blocked", reason=reason))
+                return
         elif isinstance(failure, ReplayDivergence):
             reason = f"divergence: {failure.message}"
         if reason is not None and self._writer.failure is None:
@@ -313,7 +342,8 @@ class DurableSession:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
         header = {**self._header, "program": program, "continued": continuation._asdict()}
-        header.pop("recalls", None)
+        for of_this_journal in ("recalls", PROMPTS):
+            header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True
 
@@ -364,7 +394,8 @@ def recall_of(store: Store, record: RunRecord) -> Recall | None:
     if source is None:
         return None
     run, incarnation = source["run"], source.get("incarnation")
-    return Recall(JournalReader(store, run, incarnation=incarnation).facts())
+    facts = JournalReader(store, run, incarnation=incarnation).facts()
+    return Recall(facts, tuple(source.get("instead", (0, None))))
 
 
 def _date(us: int) -> str:

@@ -21,8 +21,8 @@ from weakref import WeakSet
 from omega.concurrency import never
 from omega.concurrency.recalling import Recall
 from omega.effects import Act
-from omega.errors import Fenced, HostError, LispFileError, RunStopped, StoreError
-from omega.runs.journal import JournalReader, JournalWriter
+from omega.errors import HostError, LispFileError, RunStopped
+from omega.runs.journal import JournalReader, JournalWriter, joined
 from omega.runs.outputs import InputFile, OutputFile
 from omega.tape.taps import Recorder, Replayer
 from omega.tape.values import decode, decode_error, digest
@@ -311,6 +311,7 @@ class DurableTap:
         """What `act` answers, done in the store's transaction; with it, the journal tells of it."""
         writer = self._writer
         value: Any = None
+        before = writer.batch()  # it may be done more than once
 
         def inside(connection: Any) -> Any:
             nonlocal value
@@ -323,17 +324,18 @@ class DurableTap:
             if kept[0] == "unwritable":  # undoes what it did
                 raise unwritable(asked[2], kept[1])
             self._keep(number, asked, (value, None))
-            return writer.batch()
+            return joined(before, writer.batch())
 
         failure: Exception | None = None
         try:
             writer.guarded(lambda: writer.store.transact(writer.lease, inside))
-        except (Fenced, StoreError) as error:
-            self._scheduler.driver.stop(error)
         except Exception as error:
             failure = error
+        if writer.failure is not None:
+            self._scheduler.driver.stop(writer.failure)
         if failure is None:
             return value
+        writer.put_back(before)
         self._keep(number, asked, (None, failure))
         self._scheduler.driver.commit()
         raise failure

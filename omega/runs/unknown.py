@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from omega.calls.calls import WAITS_FOR
 from omega.concurrency import External
 from omega.concurrency.durable import Again
 from omega.durable.records import Intent, RunRecord, Signal
@@ -92,6 +93,11 @@ def settle(
     return settlements(store, record.id, record.epoch)[number][0]
 
 
+def reply_of(text: str) -> LLMReply:
+    """What a model is said to have answered."""
+    return LLMReply(text, Usage(0, 0, is_reported=False), "", "stop")
+
+
 class Unknown:
     """Of one run. policy: for those that nobody has settled. reconcile: asked before the policy.
     stopped: the epoch in which it stopped: what people have said since.
@@ -130,7 +136,7 @@ class Unknown:
             if settled is None:
                 asked.append(number)
             else:
-                again.append((number, external, self._start(number, settled)))
+                again.append((number, external, self._start(number, external, settled)))
         if asked:
             raise self.stopped(asked)
         return again
@@ -147,6 +153,11 @@ class Unknown:
         if settled.how == "fail":
             return None, self._error(number)
         return settled.reply, None
+
+    def is_intended(self, number: int) -> bool:
+        """Whether it is open in the store."""
+        self._look()
+        return number in self._intents
 
     def is_settled(self, number: int) -> bool:
         """Whether a person has said what became of it."""
@@ -168,14 +179,14 @@ class Unknown:
                 return Settlement("reply", found)
         return None if self.policy == "ask" else Settlement(self.policy)
 
-    def _start(self, number: int, settled: Settlement) -> Any:
+    def _start(self, number: int, external: External, settled: Settlement) -> Any:
         """What to run for a call instead of the call; None: the call itself."""
         if settled.how == "retry":
             return None
         error = self._error(number) if settled.how == "fail" else None
         reply = settled.reply
-        if isinstance(reply, str):
-            reply = LLMReply(reply, Usage(0, 0, is_reported=False), "", "stop")
+        if external.label == WAITS_FOR and isinstance(reply, str):
+            reply = reply_of(reply)
 
         async def answered() -> Any:
             if error is not None:

@@ -35,7 +35,7 @@ CLOCKS_MAX = 1_000  # times in a line
 
 # The facts that have a position.
 PLACED = frozenset(("interrupt", "posts", "post", "timers", "ended", "part", "slept", "standstill",
-                    "act", "returned", "again", "mark", "end"))  # fmt: skip
+                    "act", "returned", "again", "mark", "down", "end"))  # fmt: skip
 SLOW = "slow"  # a slice that took long: has a position of its own, and nothing follows from it
 FILE = "file"  # the text of a program's file, or where it was found; in no order
 
@@ -261,6 +261,8 @@ class FactReader:
             return f"an act of the host: {fact[4]} {fact[5] or ''}".rstrip()
         if kind == "ended":
             return f"the end of call {fact[4]}, in turn {fact[1]}"
+        if kind == "decided":
+            return f"a decision of the schedule ({fact[1]})"
         if kind == "part":
             return f"a part of what call {fact[4]} gives, in turn {fact[1]}"
         words = {
@@ -268,7 +270,7 @@ class FactReader:
             "standstill": "a standstill", "returned": "the end of a run by the host",
             "end": "the end", "posts": "a call of another thread", "post": "a call of another "
             "thread", "interrupt": "Ctrl-C", "again": "a call that is made again",
-            "slept": "a sleep of a coroutine",
+            "slept": "a sleep of a coroutine", "down": "a time in which nobody ran it",
         }  # fmt: skip
         what: str = words.get(kind, kind)
         return f"{what}, in turn {fact[1]}" if kind in PLACED else what

@@ -340,6 +340,12 @@ def model_asked(text: str) -> str | None:
     return None if request is None or request[2] is None else request[2][1:-1]
 
 
+def prompt_asked(text: str) -> str | None:
+    """The beginning of the prompt that the short text of a request shows; None: it is of none."""
+    request = _REQUEST.fullmatch(text)
+    return None if request is None else request[1]
+
+
 def text_hash(text: str) -> str:
     """The hash by which a program's text is known."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

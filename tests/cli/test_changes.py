@@ -34,12 +34,51 @@ def test_a_fork_answers_otherwise_from_an_effect_on(shell: Shell) -> None:
     assert whole["parent"] == "r1"
 
 
+def test_a_fork_asks_another_prompt(shell: Shell) -> None:
+    parked(shell)
+    (made,) = shell.lines("runs", "fork", "r1", "2", "--prompt", "judge this")
+    status, output, _ = shell.run("resume", "--park-after", "0", made["run"])
+    assert (status, output.splitlines()[0]) == (75, "(quick quick quick)")
+    told = shell.ok("runs", "diff", "r1", made["run"])
+    assert "  - the prompt 'rate 1': \"quick\"\n  + the prompt 'judge this': \"quick\"\n" in told
+    shown = shell.ok("runs", "show", made["run"])
+    assert "\"judge this\" by number 1 of task 1.2, instead of 'rate 1'" in shown
+    assert "the prompt 'judge this'" in shell.ok("runs", "journal", made["run"])
+    shell.ok("signal", made["run"], "go")
+    output = shell.ok("resume", made["run"])
+    assert shell.ok("replay", made["run"]) == output
+
+
+def test_a_fork_may_be_of_another_program(shell: Shell) -> None:
+    parked(shell)
+    other = shell.write(PROGRAM.replace('"best of "', '"worst of "'), "other.omega")
+    told = shell.ok("runs", "fork", "r1", "2", "--program", other, "--reply", "twelve")
+    assert "it asks the prompt 'worst of quickquickquick'; the run asked the prompt 'best" in told
+    run = told.split()[-1]
+    status, output, _ = shell.run("resume", "--park-after", "0", run)
+    assert (status, output.splitlines()[0]) == (75, "(quick twelve quick)")
+    (whole,) = shell.lines("runs", "show", run)
+    assert (whole["parent"], whole["effects"]) == ("r1", 1)
+    assert whole["begun_with"]["program"]["file"] == "other.omega"
+    (made,) = shell.lines("runs", "fork", "r1", "2", "--program", other)
+    assert made["does_the_same"] is False
+    bad = shell.write(PROGRAM.replace("iota", "nota"), "bad.omega")
+    runs = shell.lines("runs", "list")
+    status, _, said = shell.run("runs", "fork", "r1", "2", "--program", bad)
+    assert status == 2 and "`nota` is not bound" in said and "there is no fork" in said
+    assert shell.lines("runs", "list") == runs
+
+
 def test_bad_forks_are_told(shell: Shell) -> None:
     parked(shell)
     for words, told in (
         (("r1",), "runs fork needs a EFFECT"),
         (("r1", "two"), "effects have numbers, got 'two'"),
         (("r1", "77"), "run r1 has no effect 77 that has ended"),
+        (("r1", "77", "--prompt", "x"), "run r1 has no effect 77"),
+        (("r1", "1", "--prompt", "x", "--reply", "y"), "takes one of --reply and --prompt"),
+        (("r1", "5", "--prompt", "x"), "effect 5 of run r1 asks no model, and has no prompt"),
+        (("r1", "1", "--program", "missing.omega"), "cannot open missing.omega"),
         (("nobody", "1"), "there is no run nobody"),
     ):
         status, _, said = shell.run("runs", "fork", *words)
@@ -84,3 +123,5 @@ def test_a_change_pays_again_only_when_told(shell: Shell) -> None:
     assert status == 75
     (whole,) = shell.lines("runs", "show", "r1")
     assert whole["effects"] == 5  # four before, and the one that was made anew
+    told = shell.ok("runs", "cost", "r1")
+    assert "are of incarnation 2" in told and "whose journals are kept" in told

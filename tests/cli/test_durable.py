@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -320,6 +321,43 @@ def test_a_run_whose_owner_has_died_is_cancelled_at_once(shell):
     assert status == 1
     assert "cancelled (not needed)" in said
     assert shell.run("signal", "r1", "go")[0] == 1
+
+
+def without_room(shell: Shell) -> tuple[subprocess.Popen[str], Callable[[int], None]]:
+    """A run that has come to where its store has no room; and what sets how large files may be."""
+    process = shell.begin(STEPS)
+    shell.until(waits)
+
+    def allow(size: int) -> None:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    allow(os.path.getsize(f"{shell.path}-wal"))
+    shell.ok("signal", "r1", "go", "yes")
+    assert process.stderr is not None
+    assert "begins" in process.stderr.readline()
+    assert "no room for more" in (said := process.stderr.readline())
+    assert "the run pauses until there is room" in said
+    return process, allow
+
+
+def test_a_run_pauses_while_there_is_no_room(shell):
+    process, allow = without_room(shell)
+    allow(resource.RLIM_INFINITY)
+    output, said = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, output) == (0, "first quick\nsaid yes\nlast quick\n"), said
+    assert shell.store().run("r1").totals.effects == 2
+
+
+def test_a_run_that_is_stopped_without_room_goes_on_later(shell):
+    process, _ = without_room(shell)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 75, said
+    assert "make room, then omega resume r1" in said
+    status, output, said = shell.run("resume", "r1")
+    assert (status, output) == (0, "first quick\nsaid yes\nlast quick\n"), said
+    store = shell.store()
+    assert store.run("r1").totals.effects == 2 and store.check() == []
 
 
 # -- what is wrong with what is given --------------------------------------------------------------

@@ -5,19 +5,23 @@ together can be had again as if it had been one.
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omega.concurrency import SchedulerConfig
+from omega.concurrency import Scheduler, SchedulerConfig
+from omega.concurrency.choices import TapedChooser
 from omega.concurrency.durable import DurableDriver, VirtualDurableDriver
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
 from omega.concurrency.resuming import resume_on
 from omega.errors import HostError
+from omega.exploration.choosers import Follower, Horizon
+from omega.exploration.strategies import Dice, Priorities
 from omega.tape.facts import FactReader, FactWriter
 from tests.concurrency.test_replay import CONFIGS, performed, wild
 
@@ -52,58 +56,102 @@ class MemoryTape(FactReader):
         return (fact for fact in map(json.loads, self.lines) if fact[0] == kind)
 
 
-def wall_us() -> int:
-    return time.time_ns() // 1000
+DOWN_S = 3_600  # between two processes
+LIMIT_S = 1_800  # of all the time in which somebody runs a run
 
 
-def live(virtual: bool) -> tuple[Any, MemoryJournal]:
+def live(virtual: bool, process: int) -> tuple[Any, MemoryJournal]:
+    """The driver of a process; each runs later than the one before."""
     journal = MemoryJournal()
+
+    def wall_us() -> int:
+        return time.time_ns() // 1000 + process * DOWN_S * 1_000_000
+
     return VirtualDurableDriver(journal) if virtual else DurableDriver(journal, wall_us), journal
 
 
-def begun(seed: int, config: SchedulerConfig, virtual: bool) -> list[str]:
-    """The facts of a whole run."""
-    driver, journal = live(virtual)
-    performed(driver, config, lambda s, seen: wild(s, random.Random(seed), seen))
+class Case(NamedTuple):
+    """A program made of a seed; virtual: the driver's time. strategy: of its schedule, each process
+    has another seed; None: the config's policy.
+    """
+
+    seed: int
+    config: SchedulerConfig
+    virtual: bool
+    strategy: str | None = None
+
+    def performed(self, driver: Any, process: int) -> list[Any]:
+        def program(s: Scheduler, seen: list[Any]) -> None:
+            if self.strategy is not None:
+                s.choose_by(TapedChooser(self.chooser(process)))
+            if not self.virtual:
+                s.set_wall_deadline(LIMIT_S)
+            wild(s, random.Random(self.seed), seen)
+
+        return performed(driver, self.config, program)
+
+    def chooser(self, process: int) -> Follower:
+        name, horizon = f"{self.seed} {process}", Horizon(1_000_000)
+        if self.strategy == "pct":
+            return Priorities(name, 2_000, 4, horizon)
+        return Dice(name, 2_000, horizon)
+
+
+def begun(case: Case) -> tuple[list[Any], list[str]]:
+    """What a run did, and the facts of it."""
+    driver, journal = live(case.virtual, 0)
+    did = case.performed(driver, 0)
     journal.flush()
-    return journal.lines
+    return did, journal.lines
 
 
-def resumed(
-    facts: list[str], seed: int, config: SchedulerConfig, virtual: bool
-) -> tuple[list[Any], list[str]]:
+def resumed(facts: list[str], case: Case, process: int) -> tuple[list[Any], list[str]]:
     """What a run did that went on behind `facts`, and all its facts then."""
-    driver, journal = live(virtual)
-    resuming: Any = resume_on(MemoryTape(facts), 0.0 if virtual else None, driver)
-    did = performed(resuming, config, lambda s, seen: wild(s, random.Random(seed), seen))
+    driver, journal = live(case.virtual, process)
+    resuming: Any = resume_on(MemoryTape(facts), 0.0 if case.virtual else None, driver)
+    did = case.performed(resuming, process)
     assert resuming.failure is None
     journal.flush()
     return did, facts + journal.lines
 
 
-def replayed(facts: list[str], seed: int, config: SchedulerConfig, virtual: bool) -> list[Any]:
-    tape = MemoryTape(facts)
-    driver: Any = (VirtualReplayDriver if virtual else ReplayDriver)(tape)
-    did = performed(driver, config, lambda s, seen: wild(s, random.Random(seed), seen))
+def replayed(facts: list[str], case: Case) -> list[Any]:
+    tape = MemoryTape([*facts, '["end",0,[],null,null]'])
+    driver: Any = (VirtualReplayDriver if case.virtual else ReplayDriver)(tape)
+    did = case.performed(driver, -1)
     assert driver.failure is None and tape.is_at_end
     return did
 
 
-@settings(max_examples=int(__import__("os").environ.get("N", "60")), deadline=None)
-@given(
-    st.integers(0, 10**9),
-    st.sampled_from(CONFIGS),
-    st.booleans(),
-    st.lists(st.floats(0, 1), min_size=1, max_size=3),
-)
-def test_what_several_processes_did_is_one_run(
-    seed: int, config: SchedulerConfig, virtual: bool, cuts: list[float]
-) -> None:
-    facts = begun(seed, config, virtual)
+def holds_for(case: Case, cuts: list[float]) -> None:
+    """What several processes do together is one run; each but the last dies at a cut."""
+    did, facts = begun(case)
+    assert replayed(facts, case) == did
     least = 0
-    for cut in cuts:
+    for process, cut in enumerate(cuts, 1):
         least = max(least, round(cut * len(facts)))
         while least and facts[least - 1].startswith('["slow"'):
             least -= 1  # it is kept with what comes behind it
-        did, facts = resumed(facts[:least], seed, config, virtual)
-        assert replayed([*facts, '["end",0,[],null,null]'], seed, config, virtual) == did
+        did, facts = resumed(facts[:least], case, process)
+        assert replayed(facts, case) == did
+
+
+EXAMPLES = int(os.environ.get("N", "60"))
+CUTS = st.lists(st.floats(0, 1), min_size=1, max_size=3)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.booleans(), CUTS)
+def test_what_several_processes_did_is_one_run(
+    seed: int, config: SchedulerConfig, virtual: bool, cuts: list[float]
+) -> None:
+    holds_for(Case(seed, config, virtual), cuts)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from(CONFIGS), st.sampled_from(("random", "pct")), CUTS)
+def test_it_is_under_every_schedule_that_is_explored(
+    seed: int, config: SchedulerConfig, strategy: str, cuts: list[float]
+) -> None:
+    """The journal holds what the choosers have answered; each process has another one."""
+    holds_for(Case(seed, config, True, strategy), cuts)

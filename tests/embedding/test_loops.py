@@ -117,3 +117,17 @@ def test_calls_within_calls_inside_a_loop_share_the_fuel() -> None:
             assert omega.manager.get_stats().steps <= 60_000
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["close", "aclose"])
+def test_virtual_time_is_closed_in_a_loop(way: str) -> None:
+    async def main() -> object:
+        made = Interpreter(virtual_time=True)
+        value = await made.eval_async("(begin (sleep 3) 'done)")
+        if way == "close":
+            made.close()
+        else:
+            await made.aclose()
+        return value
+
+    assert str(asyncio.run(main())) == "done"

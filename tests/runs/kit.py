@@ -137,6 +137,7 @@ class World:
         self.books = Books(folder)
         self.path = str(folder / "runs.db")
         self.db: Doomed | None = None
+        self.on_full: Callable[[Any], object] = lambda error: None
 
     def store(self, at: int = 0, is_after: bool = False) -> SQLiteStore:
         def doomed(path: str) -> Doomed:
@@ -162,7 +163,7 @@ class World:
             virtual_time=self.is_virtual,
             llm=Vendor(self.books),
             grants=Grants(read=True, write=True),
-            runs=RunSettings(policy, park_after_s=0),
+            runs=RunSettings(policy, park_after_s=0, on_full=self.on_full),
         )
         made.define("charge", charge, effect="paid")
         made.define("note", note, effect="transactional")
@@ -171,8 +172,10 @@ class World:
     def runs(self, store: Any) -> Any:
         return self.host(store, "ask").runs
 
-    def go(self, policy: Policy = "retry", at: int = 0, is_after: bool = False) -> Any:
-        """Run it to its end, or until this process dies."""
+    def go(
+        self, policy: Policy = "retry", at: int = 0, is_after: bool = False, run: str = RUN
+    ) -> Any:
+        """Run it to its end, or until this process dies. run: another one, which is there."""
         before = os.getcwd()
         os.chdir(self.folder)
         store = None
@@ -181,29 +184,31 @@ class World:
             host = self.host(store, policy)
             while True:
                 try:
-                    return str(host.run_durable(PROGRAMS[self.program], id=RUN))
+                    if run == RUN:
+                        return str(host.run_durable(PROGRAMS[self.program], id=RUN))
+                    return str(host.resume(run))
                 except Exception as error:
-                    if not self._signals(store, error):
+                    if not self._signals(store, error, run):
                         raise
         finally:
             os.chdir(before)
             if store is not None:
                 store.close()
 
-    def _signals(self, store: Any, error: Exception) -> bool:
+    def _signals(self, store: Any, error: Exception, run: str) -> bool:
         """Whether a run that waits for a signal has got one."""
         if getattr(error, "state", None) != "suspended":
             return False
-        sent = len(store.signals(RUN, waiting_only=False))
-        return bool(store.signal(RUN, "approve", f"yes {sent}", key=f"k{sent}", who="test"))
+        sent = len(store.signals(run, waiting_only=False))
+        return bool(store.signal(run, "approve", f"yes {sent}", key=f"k{sent}", who="test"))
 
-    def die(self, at: int, is_after: bool, policy: Policy = "retry") -> bool:
+    def die(self, at: int, is_after: bool, policy: Policy = "retry", run: str = RUN) -> bool:
         """Run it in a process of its own that dies at a statement. False: it came to its end."""
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                self.go(policy, at, is_after)
+                self.go(policy, at, is_after, run)
                 status = 0
             except BaseException:
                 import traceback

@@ -5,6 +5,7 @@ not is named. What fits is taken, and pays for nothing again.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from omega.errors import RunStopped
 from omega.runs.forks import Trial, migrate, try_program
 from tests.runs.kit import PROGRAMS, RUN, World
 from tests.runs.test_forks import stopped
@@ -123,12 +125,35 @@ def test_without_a_word_a_run_goes_on_with_its_own_program(world: World) -> None
     assert "best of" in str(world.host(world.store(), "ask").resume(RUN))
 
 
-def test_a_run_of_a_version_that_counts_steps_otherwise_goes_on(world: World) -> None:
-    """It begins anew on what it has got."""
-    store: Any = world.store()
+def of_another_version(store: Any) -> None:
     with store.file.writing() as db:
         db.execute("UPDATE incarnations SET header = json_set(header, '$.step-model', 1)")
+
+
+@pytest.mark.parametrize("is_guest", [False, True])
+def test_a_run_of_a_version_that_counts_steps_otherwise_goes_on(
+    world: World, is_guest: bool
+) -> None:
+    """It begins anew on what it has got."""
+    of_another_version(world.store())
     paid = Counter(world.books.read())
-    assert "best of" in str(world.host(world.store(), "ask").resume(RUN))
+    host = world.host(world.store(), "ask")
+    value = asyncio.run(host.runs.go_on_async(RUN)) if is_guest else host.resume(RUN)
+    assert "best of" in str(value)
     assert set(Counter(world.books.read()) - paid) == {"charge report 58"}
     assert world.store().run(RUN).incarnation == 2
+
+
+@pytest.mark.parametrize("is_guest", [False, True])
+def test_so_does_one_in_real_time(tmp_path: Path, is_guest: bool) -> None:
+    world = World(tmp_path, "signals", is_virtual=False)
+    text = """(list (llm.infer "quick a") (wait-signal "go") (llm.infer "quick b"))"""
+    with pytest.raises(RunStopped):
+        world.host(world.store(), "ask").run_durable(text, id=RUN)
+    of_another_version(world.store())
+    store = world.store()
+    store.signal(RUN, "go", 7, key="go", who="test")
+    host = world.host(store, "ask")
+    value = asyncio.run(host.runs.go_on_async(RUN)) if is_guest else host.resume(RUN)
+    assert str(value) == '("<quick a>" 7 "<quick b>")'
+    assert world.books.read() == ["quick a", "quick b"]

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from omega import Interpreter
+from omega import Interpreter, LimitExceeded, Limits, replay
 from omega.durable.sqlite import SQLiteStore
+from omega.durable.waiting import wall_us
 from omega.errors import Fenced, HostError, LispError, RunStopped, UnboundVariable, UnknownOutcome
+from omega.runs import session
+from omega.runs.exported import export
 from omega.runs.owners import own_name
 from omega.runs.session import RunSettings
 from omega.runs.taps import effect_key
@@ -253,6 +256,33 @@ def test_the_host_may_find_out_what_became_of_an_effect(host: Make, blocking: bo
         assert made(found).resume(id) == (8 if id == "a" else 5)
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_text_that_a_function_has_answered_is_a_text(host: Make, blocking: bool) -> None:
+    def made(dies: bool) -> Interpreter:
+        settings = RunSettings(reconcile=lambda intent: "paid", park_after_s=0)
+        interpreter = host(runs=settings, virtual_time=False)
+        interpreter.define("pay", die if dies else len, effect="paid", blocking=blocking)
+        return interpreter
+
+    died(lambda: made(True).run_durable('(pay "ten")', id="a"))
+    assert made(False).resume("a") == "paid"
+
+
+def test_a_run_that_is_blocked_in_a_loop_of_the_host_is_blocked(host: Make) -> None:
+    def made(dies: bool) -> Interpreter:
+        interpreter = host(virtual_time=False)
+        interpreter.define("pay", die if dies else (lambda: 1), effect="paid")
+        return interpreter
+
+    program = "(begin (async (lambda () (wait-signal 'go))) (sleep 1) (pay))"
+    died(lambda: made(True).run_durable(program, id="a"))
+    waiting = made(False)
+    with pytest.raises(RunStopped, match="nobody knows"):
+        asyncio.run(waiting.runs.go_on_async("a"))
+    record = waiting.runs.store.run("a")
+    assert (record.state, record.reason, record.owner) == ("blocked", "unknown-outcome", None)
+
+
 def test_an_unknown_outcome_may_be_a_condition(host: Make) -> None:
     def made(dies: bool) -> Interpreter:
         interpreter = host(runs=RunSettings("fail"))
@@ -323,6 +353,36 @@ def test_a_run_that_sleeps_for_days_is_woken_by_the_clock(host: Make) -> None:
     assert record.wake_at_us is not None
     days = (record.wake_at_us - record.created_us) / 86_400e6
     assert 1.99 < days < 2.01
+
+
+def test_a_time_in_which_nobody_runs_it_counts_for_no_limit(
+    host: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is parked three times, for a day each; the limit is of ten seconds."""
+    days = 0
+    monkeypatch.setattr(session, "wall_us", lambda: wall_us() + days * 86_400_000_000)
+    limits = Limits(wall_s=10)
+    program = """(define (later n) (wait-signal "go") (sleep 2) (if (= n 0) (now) (later (- n 1))))
+                 (later 2)"""
+    keep = RunSettings(park_after_s=0.1)
+    for days in range(4):
+        made = host(virtual_time=False, limits=limits, runs=keep)
+        if days == 3:
+            made.run_durable(program, id="r")
+        else:
+            with pytest.raises(RunStopped, match="waits for the signal `go`"):
+                made.run_durable(program, id="r")
+            assert made.runs.store.run("r").wake_at_us is None
+            made.runs.store.signal("r", "go", None, key=str(days), who="me")
+    path = str(tmp_path / "r.tape")
+    export(made.runs.store, made.runs.store.run("r"), path)
+    with replay(path) as again:
+        again.eval(program, filename="<run>")
+        again.run()
+    stays = RunSettings(park_after_s=None)
+    made = host(virtual_time=False, limits=Limits(wall_s=0.05), runs=stays)
+    with pytest.raises(LimitExceeded, match=r"0\.05"):
+        made.run_durable("(sleep 5000)", id="s")
 
 
 def test_several_runs_go_on_in_one_loop(host: Make) -> None:
