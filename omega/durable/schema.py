@@ -92,18 +92,19 @@ _FIRST = (
     task TEXT NOT NULL,
     n INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    effect_class TEXT NOT NULL CHECK (effect_class IN ('idempotent', 'paid', 'transactional')),
+    effect_class TEXT NOT NULL CHECK (effect_class IN ('paid', 'idempotent', 'transactional')),
     hash TEXT NOT NULL,
     asked TEXT NOT NULL,
     reserved INTEGER NOT NULL CHECK (reserved >= 0),
-    outcome TEXT CHECK (outcome IN ('ok', 'error', 'unknown')),
-    tokens INTEGER CHECK (tokens >= 0),
-    cost INTEGER CHECK (cost >= 0),
+    outcome TEXT,
+    tokens INTEGER,
+    cost INTEGER,
     result_seq INTEGER,
     PRIMARY KEY (run, incarnation, number),
-    CHECK ((outcome IS NULL) = (tokens IS NULL)),
-    CHECK ((outcome IS NULL) = (cost IS NULL)),
-    CHECK ((outcome IS NULL) = (result_seq IS NULL))
+    CHECK (CASE WHEN outcome IS NULL
+        THEN tokens IS NULL AND cost IS NULL AND result_seq IS NULL
+        ELSE outcome IN ('ok', 'error', 'unknown')
+            AND coalesce(tokens >= 0 AND cost >= 0 AND result_seq >= seq, 0) END)
 ) STRICT, WITHOUT ROWID""",
     # Content by its sha256, once, whoever refers to it.
     """CREATE TABLE blobs (

@@ -7,7 +7,6 @@ Refuses: the format of the file (tape/files.py), replaying (tape/session.py).
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -21,7 +20,7 @@ from omega.runs.prompts import PROMPTS, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
-from omega.tape.facts import FactWriter
+from omega.tape.facts import FactWriter, as_line
 
 CONTINUED = "continued"  # and with what its last incarnation began, as its header has it
 RUN = "run"  # in a tape's first line: the run that it was exported from
@@ -52,7 +51,7 @@ def export(store: Store, record: RunRecord, path: str) -> int:
     try:
         tape.begin({**header["settings"], **about}, header["step-model"])
         while first is not None:
-            tape.put(json.dumps(first, separators=(",", ":")))
+            tape.put(as_line(first))
             count, first = count + 1, next(facts, None)
     finally:
         lost = tape.close()
