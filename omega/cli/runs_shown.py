@@ -19,7 +19,7 @@ from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
 from omega.runs.owners import is_dead
-from omega.runs.prompts import PROMPTS
+from omega.runs.prompts import OVERRIDES
 from omega.runs.shown import asked_model, came, shown, words
 from omega.tape.facts import STEP_MODEL
 
@@ -237,7 +237,7 @@ def _about(record: RunRecord) -> Iterator[str]:
 
 
 def _asked_instead(header: Any) -> Iterator[str]:
-    for each in header.get(PROMPTS, ()):
+    for each in header.get(OVERRIDES, ()):
         place = f"by number {each['n']} of task {each['task']}, instead of {each['was']}"
         yield _line("prompt", f"{json_line(each['prompt'])} {place}")
 

@@ -16,7 +16,7 @@ from omega.durable.store import Store
 from omega.effects import Act
 from omega.errors import HostError, LispFileError
 from omega.runs.journal import JournalReader, JournalWriter
-from omega.runs.prompts import PROMPTS, Prompts
+from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
@@ -37,7 +37,7 @@ def export(store: Store, record: RunRecord, path: str) -> int:
         )
     header = record.header
     about = {"version": header["version"], "python": header["python"], RUN: record.id}
-    for name in (CONTINUED, PROMPTS):
+    for name in (CONTINUED, OVERRIDES):
         if name in header:
             about[name] = header[name]
     command = header.get("command")
@@ -81,7 +81,7 @@ class ExportedReplay(Replay):
         door = interpreter.door
         tap.door, tap.classes = door, self.classes
         self.tap, door.tap = tap.replayer, tap
-        door.replaced = Prompts(self.tape.header.get(PROMPTS, ())).replaced
+        door.replaced = Prompts(self.tape.header.get(OVERRIDES, ())).replaced
         door.continue_as = lambda procedure, arguments: None  # the tape ends there
         door.continued = self.tape.header.get(CONTINUED, {}).get("arguments", ())
         self.tap.takes_any_text = self.takes_any_text
