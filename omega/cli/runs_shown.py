@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omega.calls.figures import money
 from omega.cli.dispatch import OK
 from omega.cli.durable import ending
-from omega.cli.terminal import Output
+from omega.cli.terminal import Output, counted
 from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
@@ -221,8 +221,8 @@ def _about(record: RunRecord) -> Iterator[str]:
     yield _line("changed", date(record.updated_us))
     yield _line(
         "cost",
-        f"{totals.effects:,} effects, {totals.tokens:,} tokens, {usd(totals.cost)}"
-        + (f", {usd(record.reserved)} reserved" if record.reserved else ""),
+        f"{counted(totals.effects, 'effect')}, {counted(totals.tokens, 'token')},"
+        f" {usd(totals.cost)}" + (f", {usd(record.reserved)} reserved" if record.reserved else ""),
     )
     yield _line(
         "journal",
