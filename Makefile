@@ -24,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/omega run --llm scripted:examples/triage-rules.json examples/triage.omega examples/tickets.csv build/triaged.csv
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

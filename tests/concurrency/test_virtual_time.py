@@ -43,7 +43,7 @@ def test_tasks_that_only_exchange_values_do_not_stop_virtual_time(s, run):
 
         task = s.spawn(echo)
         with pytest.raises(TimeoutExpired):
-            s.with_timeout(0.001, talk)
+            s.with_timeout(0.0002, talk)
         s.cancel(task)
 
     run(body)

@@ -152,7 +152,7 @@ def nest(make: Any, depth: int, leaf: Any) -> Any:
     "make", [lambda x: cons(x, Nil), lambda x: cons(1, x), lambda x: [x], lambda x: cons([x], 1)]
 )
 def test_depth_is_no_matter(make: Any) -> None:
-    a, b, c = nest(make, 100_000, 1), nest(make, 100_000, 1), nest(make, 100_000, 2)
+    a, b, c = nest(make, 30_000, 1), nest(make, 30_000, 1), nest(make, 30_000, 2)
     assert is_equal(a, b)
     assert not is_equal(a, c)
     assert key_of(a) == key_of(b)
