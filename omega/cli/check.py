@@ -109,8 +109,6 @@ def _summary(findings: int, with_findings: int, checked: int) -> str:
     if not findings:
         return f"nothing found in {checked} files"
     of = f" of {checked}" if checked > with_findings else ""
-    return f"{_count(findings, 'finding')} in {_count(with_findings, 'file')}{of}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    return (
+        f"{terminal.counted(findings, 'finding')} in {terminal.counted(with_findings, 'file')}{of}"
+    )

@@ -88,9 +88,9 @@ COMMANDS = (
     ),
     Command(
         "runs",
-        "ACTION [RUN] [...]",
+        "[ACTION] [RUN] [...]",
         "look at durable runs, settle what became of their effects, keep their store\n\n"
-        "  list                 the runs there are, the newest first\n"
+        "  list                 the runs there are, the newest first; also without an action\n"
         "  show RUN             everything about a run\n"
         "  journal RUN          what it got from outside, a fact a line, in words\n"
         "  cost RUN             its effects, tokens and money by kind\n"

@@ -71,9 +71,7 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         from omega.cli.options import help_of
 
         return show(help_of(command))
-    if not words:
-        raise usage(f"runs needs an action: {', '.join(ACTIONS)}", "omega runs list")
-    name, *words = words
+    name, *words = words or ["list"]
     found = ACTIONS.get(name)
     if found is None:
         near = nearest(name, list(ACTIONS))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from omega.calls.figures import money
 from omega.cli.dispatch import OK
 from omega.cli.durable import ending
-from omega.cli.terminal import Output
+from omega.cli.terminal import Output, counted
 from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
 from omega.runs.owners import is_dead
-from omega.runs.prompts import PROMPTS
+from omega.runs.prompts import OVERRIDES
 from omega.runs.shown import asked_model, came, shown, words
 from omega.tape.facts import STEP_MODEL
 
@@ -221,8 +221,8 @@ def _about(record: RunRecord) -> Iterator[str]:
     yield _line("changed", date(record.updated_us))
     yield _line(
         "cost",
-        f"{totals.effects:,} effects, {totals.tokens:,} tokens, {usd(totals.cost)}"
-        + (f", {usd(record.reserved)} reserved" if record.reserved else ""),
+        f"{counted(totals.effects, 'effect')}, {counted(totals.tokens, 'token')},"
+        f" {usd(totals.cost)}" + (f", {usd(record.reserved)} reserved" if record.reserved else ""),
     )
     yield _line(
         "journal",
@@ -237,7 +237,7 @@ def _about(record: RunRecord) -> Iterator[str]:
 
 
 def _asked_instead(header: Any) -> Iterator[str]:
-    for each in header.get(PROMPTS, ()):
+    for each in header.get(OVERRIDES, ()):
         place = f"by number {each['n']} of task {each['task']}, instead of {each['was']}"
         yield _line("prompt", f"{json_line(each['prompt'])} {place}")
 

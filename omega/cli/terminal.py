@@ -21,6 +21,11 @@ ERASE = "\033[2K"  # the line
 STDOUT = "standard output"
 
 
+def counted(number: int, what: str) -> str:
+    """For people: "1 effect", "2,000 effects"."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def say(text: str) -> None:
     """A line, or several, on standard error."""
     try:

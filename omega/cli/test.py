@@ -102,11 +102,7 @@ class _File:
 
 
 def _summary(files: int, totals: dict[str, int]) -> str:
-    parts = [f"{_count(totals['passed'], 'check')} passed", f"{totals['failed']} failed"]
+    parts = [f"{terminal.counted(totals['passed'], 'check')} passed", f"{totals['failed']} failed"]
     if totals["errors"]:
-        parts.append(_count(totals["errors"], "error"))
-    return f"{', '.join(parts)} in {_count(files, 'file')}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+        parts.append(terminal.counted(totals["errors"], "error"))
+    return f"{', '.join(parts)} in {terminal.counted(files, 'file')}"

@@ -23,7 +23,7 @@ def check(file: File) -> list[str]:
     with file.reading() as db:
         for table, rowid, parent, _ in db.execute("PRAGMA foreign_key_check"):
             found.append(f"row {rowid} of {table} refers to nothing in {parent}")
-        for part in (_blobs, _journals, _books, _counted):
+        for part in (_blobs, _journals, _strays, _books, _counted):
             found += part(db)
             if len(found) >= COMPLAINTS_MAX:
                 break
@@ -57,7 +57,9 @@ def _journals(db: Any) -> list[str]:
     for number, id, base, last in db.execute("SELECT number, id, parent_seq, seq FROM runs"):
         expected = base + 1
         for seq, *kept in db.execute(
-            "SELECT seq, crc, is_deflated, facts FROM journal WHERE run = ? ORDER BY seq", (number,)
+            "SELECT seq, crc, is_deflated, facts FROM journal WHERE place BETWEEN ? AND ?"
+            " ORDER BY place",
+            (rows.place(number, 0), rows.place(number, rows.SEQ_MAX)),
         ):
             if seq != expected:
                 break
@@ -69,6 +71,17 @@ def _journals(db: Any) -> list[str]:
         if expected != last + 1:
             found.append(f"run {id} has no entry {expected}; its last is {last}")
     return found
+
+
+def _strays(db: Any) -> list[str]:
+    """Entries of no run: no foreign key says it of a part of a number."""
+    found = db.execute(
+        "SELECT DISTINCT run FROM journal WHERE run NOT IN (SELECT number FROM runs) LIMIT ?",
+        (COMPLAINTS_MAX,),
+    )
+    return [
+        f"the journal has entries of a run with the number {run}: there is none" for (run,) in found
+    ]
 
 
 # Each gives the ids of runs it does not hold for.

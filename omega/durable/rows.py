@@ -69,6 +69,16 @@ def as_kept(value: Any) -> Any:
     return json.loads(to_json(value))
 
 
+# The column `place` of the journal: a run's entries are those of one range.
+SEQ_BITS = 32
+SEQ_MAX = (1 << SEQ_BITS) - 1
+
+
+def place(run: int, seq: int) -> int:
+    """Where the entry `seq` of a run stands, the run told by its number."""
+    return run << SEQ_BITS | seq
+
+
 # -- runs ------------------------------------------------------------------------------------------
 
 RUN = (

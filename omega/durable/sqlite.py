@@ -281,8 +281,8 @@ class SQLiteStore:
         while after < last:
             found = self.file.read(
                 "SELECT seq, crc, is_deflated, facts FROM journal"
-                " WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-                (part.run, after, last, ENTRIES_AT_ONCE),
+                " WHERE place > ? AND place <= ? ORDER BY place LIMIT ?",
+                (rows.place(part.run, after), rows.place(part.run, last), ENTRIES_AT_ONCE),
             )
             for seq, *kept in found:
                 after += 1
@@ -464,7 +464,11 @@ def _named(names: str, row: Sequence[Any]) -> dict[str, Any]:
 
 def _delete(db: Any, number: int) -> None:
     blobs = db.execute("SELECT blob FROM refs WHERE run = ?", (number,)).fetchall()
-    for table in ("journal", "effects", "refs", "signals", "history", "refusals", "incarnations"):
+    db.execute(
+        "DELETE FROM journal WHERE place BETWEEN ? AND ?",
+        (rows.place(number, 0), rows.place(number, rows.SEQ_MAX)),
+    )
+    for table in ("effects", "refs", "signals", "history", "refusals", "incarnations"):
         db.execute(f"DELETE FROM {table} WHERE run = ?", (number,))
     db.execute("DELETE FROM runs WHERE number = ?", (number,))
     for (blob,) in blobs:

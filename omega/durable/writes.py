@@ -12,7 +12,7 @@ from typing import Any
 
 from omega.durable import states
 from omega.durable.records import Batch, Change, Intent, Result
-from omega.durable.rows import EFFECT, effect, entry, hash_of, lineage, packed, to_json
+from omega.durable.rows import EFFECT, effect, entry, hash_of, lineage, packed, place, to_json
 from omega.errors import OmegaBug, StoreError
 
 BLOB_BYTES_MAX = 64 * 1024 * 1024
@@ -111,9 +111,8 @@ def write(db: Any, at: Head, prepared: Prepared, now_us: int) -> int:
     if prepared.entry is not None:
         seq += 1
         db.execute(
-            "INSERT INTO journal (run, seq, at_us, crc, is_deflated, facts)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (at.number, seq, now_us, *prepared.entry),
+            "INSERT INTO journal (place, at_us, crc, is_deflated, facts) VALUES (?, ?, ?, ?, ?)",
+            (place(at.number, seq), now_us, *prepared.entry),
         )
     if batch.blobs:
         write_blobs(db, at.number, batch.blobs, prepared.blobs)

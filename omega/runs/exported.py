@@ -7,7 +7,6 @@ Refuses: the format of the file (tape/files.py), replaying (tape/session.py).
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -17,11 +16,11 @@ from omega.durable.store import Store
 from omega.effects import Act
 from omega.errors import HostError, LispFileError
 from omega.runs.journal import JournalReader, JournalWriter
-from omega.runs.prompts import PROMPTS, Prompts
+from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
-from omega.tape.facts import FactWriter
+from omega.tape.facts import FactWriter, as_line
 
 CONTINUED = "continued"  # and with what its last incarnation began, as its header has it
 RUN = "run"  # in a tape's first line: the run that it was exported from
@@ -38,7 +37,7 @@ def export(store: Store, record: RunRecord, path: str) -> int:
         )
     header = record.header
     about = {"version": header["version"], "python": header["python"], RUN: record.id}
-    for name in (CONTINUED, PROMPTS):
+    for name in (CONTINUED, OVERRIDES):
         if name in header:
             about[name] = header[name]
     command = header.get("command")
@@ -52,7 +51,7 @@ def export(store: Store, record: RunRecord, path: str) -> int:
     try:
         tape.begin({**header["settings"], **about}, header["step-model"])
         while first is not None:
-            tape.put(json.dumps(first, separators=(",", ":")))
+            tape.put(as_line(first))
             count, first = count + 1, next(facts, None)
     finally:
         lost = tape.close()
@@ -82,7 +81,7 @@ class ExportedReplay(Replay):
         door = interpreter.door
         tap.door, tap.classes = door, self.classes
         self.tap, door.tap = tap.replayer, tap
-        door.replaced = Prompts(self.tape.header.get(PROMPTS, ())).replaced
+        door.replaced = Prompts(self.tape.header.get(OVERRIDES, ())).replaced
         door.continue_as = lambda procedure, arguments: None  # the tape ends there
         door.continued = self.tape.header.get(CONTINUED, {}).get("arguments", ())
         self.tap.takes_any_text = self.takes_any_text

@@ -21,7 +21,7 @@ from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.errors import Fenced, HostError, StoreError, StoreFull
-from omega.tape.facts import PLACED, FactReader, FactWriter, told
+from omega.tape.facts import PLACED, FactReader, FactWriter, as_line, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
 # A mark tells how far a run had come. Here it only divides what is asked for between two facts with
@@ -70,7 +70,7 @@ class JournalWriter(FactWriter):
             content = line.encode()
             name = sha256(content).hexdigest()
             self._blobs[name] = content
-            line = json.dumps(["@", name], separators=(",", ":"))
+            line = as_line(["@", name])
         self._lines.append(line)
 
     def write(self, kind: str, *fields: Any) -> None:

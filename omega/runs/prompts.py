@@ -17,7 +17,7 @@ from omega.durable.records import Intent
 from omega.llm.request import LLMRequest
 from omega.tape.values import prompt_asked
 
-PROMPTS = "prompts"  # in the header of a run
+OVERRIDES = "overrides"  # in the header of a run
 
 
 class Prompts:
@@ -36,12 +36,12 @@ class Prompts:
 
 def with_prompts(header: Mapping[str, Any], intent: Intent, prompt: str) -> dict[str, Any]:
     """The header of a fork that asks `prompt` where its parent, with `header`, made `intent`."""
-    kept = {(each["task"], each["n"]): each for each in header.get(PROMPTS, ())}
+    kept = {(each["task"], each["n"]): each for each in header.get(OVERRIDES, ())}
     place = (intent.task, intent.n)
     # What the parent asked there may be another prompt than the program's already.
     was = kept[place]["was"] if place in kept else prompt_asked(intent.asked)
     kept[place] = {"task": intent.task, "n": intent.n, "was": was, "prompt": prompt}
-    return {**header, PROMPTS: list(kept.values())}
+    return {**header, OVERRIDES: list(kept.values())}
 
 
 def with_prompt(request: LLMRequest, prompt: str) -> LLMRequest:

@@ -33,7 +33,7 @@ from omega.errors import HostError, ReplayDivergence, RunStopped, StoreFull
 from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
-from omega.runs.prompts import PROMPTS, Prompts
+from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
@@ -193,7 +193,7 @@ class DurableSession:
         self.tap.recall, self.tap.is_trial = self._recall, self.is_trial
         self.tap.classes = self.classes
         interpreter.door.tap = self.tap
-        interpreter.door.replaced = Prompts(self._header.get(PROMPTS, ())).replaced
+        interpreter.door.replaced = Prompts(self._header.get(OVERRIDES, ())).replaced
         interpreter.door.continue_as = self._continue_as
         interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
@@ -342,7 +342,7 @@ class DurableSession:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
         header = {**self._header, "program": program, "continued": continuation._asdict()}
-        for of_this_journal in ("recalls", PROMPTS):
+        for of_this_journal in ("recalls", OVERRIDES):
             header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True

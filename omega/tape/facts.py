@@ -40,6 +40,10 @@ SLOW = "slow"  # a slice that took long: has a position of its own, and nothing 
 FILE = "file"  # the text of a program's file, or where it was found; in no order
 
 
+# A fact as the line that is kept: `json.dumps` would make an encoder for each.
+as_line = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class FactWriter:
     """A Log whose lines go to `put`."""
 
@@ -54,7 +58,7 @@ class FactWriter:
         raise NotImplementedError
 
     def write(self, kind: str, *fields: Any) -> None:
-        line = json.dumps([kind, *fields], separators=(",", ":"))
+        line = as_line([kind, *fields])
         self.put_clocks()
         if kind == SLOW:
             # Kept with what comes next: nobody asks for it, so a run that is killed behind it could
@@ -75,7 +79,7 @@ class FactWriter:
         if self._clocks:
             clocks, self._clocks = self._clocks, []  # first: to put a line may flush
             self._put_slow()
-            self.put(json.dumps(["clock", *clocks], separators=(",", ":")))
+            self.put(as_line(["clock", *clocks]))
 
     def _put_slow(self) -> None:
         slow, self._slow = self._slow, []

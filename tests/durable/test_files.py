@@ -23,6 +23,7 @@ from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, Store
 from tests.durable.kit import TTL, Clock, blob, fact, intent, never
 
 ROOT = Path(__file__).parents[2]
+UNGUARDED = "PRAGMA foreign_keys = OFF; DROP TRIGGER runs_journal;"
 
 
 OPENED: list[SQLiteStore] = []
@@ -260,7 +261,8 @@ def test_damage_is_found_and_told_never_raised_as_something_else(path: Path, see
         ("DELETE FROM history WHERE new = 'running'", "its history does not end with its state"),
         ("DELETE FROM incarnations", "run r1: its incarnations are not counted through"),
         ("DELETE FROM store", "the store tells of itself 0 times"),
-        ("PRAGMA foreign_keys = OFF; DELETE FROM runs", "refers to nothing in runs"),
+        (f"{UNGUARDED} DELETE FROM runs", "refers to nothing in runs"),
+        (f"{UNGUARDED} DELETE FROM runs", "entries of a run with the number 1: there is none"),
     ],
 )
 def test_check_finds_what_does_not_fit(path: Path, sql: str, told: str) -> None:
@@ -271,6 +273,28 @@ def test_check_finds_what_does_not_fit(path: Path, sql: str, told: str) -> None:
     found = store.check()
     store.close()
     assert any(re.search(told, line) for line in found), found
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE effects SET outcome = 'ok' WHERE number = 3",
+        "UPDATE effects SET tokens = 1 WHERE number = 3",
+        "UPDATE effects SET result_seq = 9 WHERE number = 3",
+        "UPDATE effects SET outcome = 'well', tokens = 1, cost = 1, result_seq = 9",
+        "UPDATE effects SET outcome = 'ok', tokens = -1, cost = 1, result_seq = 99",
+        "UPDATE effects SET outcome = 'ok', tokens = 1, cost = 1, result_seq = 1 WHERE seq = 2",
+        "UPDATE effects SET effect_class = 'free'",
+        "INSERT INTO journal (place, at_us, is_deflated, crc, facts) VALUES (7, 0, 0, 0, x'00')",
+        "UPDATE journal SET place = 1 << 32 WHERE seq = 3",
+        "PRAGMA foreign_keys = OFF; DELETE FROM runs",
+    ],
+)
+def test_the_file_itself_refuses_rows_that_say_what_cannot_be(path: Path, sql: str) -> None:
+    db = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match=r"CHECK constraint failed|keeps its journal"):
+        db.executescript(sql)
+    db.close()
 
 
 def test_a_damaged_entry_is_an_error_where_it_is_read(path: Path) -> None:
