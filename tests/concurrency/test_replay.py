@@ -354,7 +354,6 @@ def leaving(s: Scheduler, seen: list[Any]) -> None:
     """A task leaves a call, and its slice ends before it has given way: the call is aborted there.
     Who comes next looks at the clock.
     """
-
     channel = s.channel(1)
 
     def look() -> None:
@@ -376,8 +375,8 @@ def leaving(s: Scheduler, seen: list[Any]) -> None:
 def test_what_the_hub_is_to_do_at_once_waits_for_no_fact(
     tmp_path: Path, config: SchedulerConfig
 ) -> None:
-    """A mark at the end of the slice in which somebody has left a call is passed without a visit
-    of the hub; the visit that aborts the call is made all the same.
+    """A mark at the end of the slice in which somebody has left a call asks for no visit of the
+    hub; the visit that aborts the call is made all the same.
     """
     first, again = twice(str(tmp_path / "run.tape"), config, leaving, real=Marking)
     assert first == again

@@ -73,7 +73,7 @@ def live(virtual: bool, process: int) -> tuple[Any, MemoryJournal]:
 
 class Case(NamedTuple):
     """A program made of a seed; virtual: the driver's time. strategy: of its schedule, each process
-    has another seed; None: the config's policy. program: another one, made of nothing.
+    has another seed; None: the config's policy. program: instead of that one.
     """
 
     seed: int
