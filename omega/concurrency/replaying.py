@@ -378,7 +378,7 @@ class ReplayDriver(_Replaying):
         head = super().take_head()
         scheduler = self.scheduler
         if scheduler.in_batch:  # a visit too early would be told apart, if a stack is needed then
-            scheduler._poll_at = scheduler.turns + self._switches_left()
+            scheduler.poll_after(self._switches_left())
         return head
 
     def host_returned(self, name: str) -> None:
@@ -415,7 +415,7 @@ class ReplayDriver(_Replaying):
         self._look_at_watchdog(None)
         head = self.tape.head
         if head is None:  # a slice end has been looked at: see _switches_left
-            self.scheduler._poll_at = self.scheduler.turns
+            self.scheduler.poll_after(0)
             return False
         return bool(self.scheduler.turns >= head[1] + head[2][0])
 

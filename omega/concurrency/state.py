@@ -355,6 +355,13 @@ class KernelState:
         """Have the hub visited at the next switch or slice end."""
         self._poll_at = -1
 
+    def poll_after(self, switches: int) -> None:
+        """Have the hub visited after so many switches; sooner if that was asked for meanwhile: it
+        has a chore then, or the batch is to end.
+        """
+        if self._poll_at >= 0:
+            self._poll_at = self.turns + switches
+
     @property
     def live(self) -> int:
         """How many tasks have not ended."""

@@ -350,6 +350,38 @@ def test_what_a_killed_run_has_done_alone_is_in_its_tape(tmp_path: Path) -> None
     reader.close()
 
 
+def leaving(s: Scheduler, seen: list[Any]) -> None:
+    """A task leaves a call, and its slice ends before it has given way: the call is aborted there.
+    Who comes next looks at the clock.
+    """
+    channel = s.channel(1)
+
+    def look() -> None:
+        s.sync(channel.recv_event())
+        seen.append(s.now_us())
+        s.yield_now()
+
+    def leave() -> None:
+        external = s.external(lambda: s.driver.sleep(3_600))
+        seen.append(s.sync(choose(external.event, timer_event(0.001))))
+        s.sync(channel.send_event(1))
+        steps(s, 300)
+
+    s.spawn(look)
+    s.spawn(leave)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_the_hub_is_to_do_at_once_waits_for_no_fact(
+    tmp_path: Path, config: SchedulerConfig
+) -> None:
+    """A mark at the end of the slice in which somebody has left a call asks for no visit of the
+    hub; the visit that aborts the call is made all the same.
+    """
+    first, again = twice(str(tmp_path / "run.tape"), config, leaving, real=Marking)
+    assert first == again
+
+
 @pytest.mark.parametrize("real", [RecordingDriver, Marking])
 def test_a_replay_ends_where_a_torn_tape_ends(tmp_path: Path, real: type[RecordingDriver]) -> None:
     path = str(tmp_path / "run.tape")

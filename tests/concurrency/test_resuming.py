@@ -8,9 +8,10 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from omega.errors import HostError
 from omega.exploration.choosers import Follower, Horizon
 from omega.exploration.strategies import Dice, Priorities
 from omega.tape.facts import FactReader, FactWriter
-from tests.concurrency.test_replay import CONFIGS, performed, wild
+from tests.concurrency.test_replay import CONFIGS, leaving, performed, wild
 
 
 class MemoryJournal(FactWriter):
@@ -72,13 +73,14 @@ def live(virtual: bool, process: int) -> tuple[Any, MemoryJournal]:
 
 class Case(NamedTuple):
     """A program made of a seed; virtual: the driver's time. strategy: of its schedule, each process
-    has another seed; None: the config's policy.
+    has another seed; None: the config's policy. program: instead of that one.
     """
 
     seed: int
     config: SchedulerConfig
     virtual: bool
     strategy: str | None = None
+    program: Callable[[Scheduler, list[Any]], None] | None = None
 
     def performed(self, driver: Any, process: int) -> list[Any]:
         def program(s: Scheduler, seen: list[Any]) -> None:
@@ -86,7 +88,10 @@ class Case(NamedTuple):
                 s.choose_by(TapedChooser(self.chooser(process)))
             if not self.virtual:
                 s.set_wall_deadline(LIMIT_S)
-            wild(s, random.Random(self.seed), seen)
+            if self.program is not None:
+                self.program(s, seen)
+            else:
+                wild(s, random.Random(self.seed), seen)
 
         return performed(driver, self.config, program)
 
@@ -155,3 +160,14 @@ def test_it_is_under_every_schedule_that_is_explored(
 ) -> None:
     """The journal holds what the choosers have answered; each process has another one."""
     holds_for(Case(seed, config, True, strategy), cuts)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_the_hub_is_to_do_at_once_is_done_where_the_facts_end(config: SchedulerConfig) -> None:
+    """A task has left a call, and its slice ends while the facts do: the visit of the hub that
+    aborts the call is made at that end, as it is in a replay of what followed.
+    """
+    case = Case(0, config, False, program=leaving)
+    facts = begun(case)[1]
+    for cut in range(len(facts)):
+        holds_for(case, [cut / len(facts)])
