@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omega.concurrency import Scheduler, SchedulerConfig
+from omega.concurrency import Scheduler, SchedulerConfig, clock
 from omega.concurrency.choices import TapedChooser
 from omega.concurrency.durable import DurableDriver, VirtualDurableDriver
 from omega.concurrency.replaying import ReplayDriver, VirtualReplayDriver
@@ -61,14 +61,27 @@ DOWN_S = 3_600  # between two processes
 LIMIT_S = 1_800  # of all the time in which somebody runs a run
 
 
-def live(virtual: bool, process: int) -> tuple[Any, MemoryJournal]:
+class Restless(DurableDriver):
+    """Marks come at any time, as if there had been none for long."""
+
+    dice = random.Random()
+
+    def _mark(self) -> None:
+        if self.dice.random() < 0.3:
+            self._marked_us = 0
+        super()._mark()
+
+
+def live(case: Case, process: int) -> tuple[Any, MemoryJournal]:
     """The driver of a process; each runs later than the one before."""
     journal = MemoryJournal()
 
     def wall_us() -> int:
         return time.time_ns() // 1000 + process * DOWN_S * 1_000_000
 
-    return VirtualDurableDriver(journal) if virtual else DurableDriver(journal, wall_us), journal
+    if case.virtual:
+        return VirtualDurableDriver(journal), journal
+    return (Restless if case.is_restless else DurableDriver)(journal, wall_us), journal
 
 
 class Case(NamedTuple):
@@ -81,6 +94,7 @@ class Case(NamedTuple):
     virtual: bool
     strategy: str | None = None
     program: Callable[[Scheduler, list[Any]], None] | None = None
+    is_restless: bool = False
 
     def performed(self, driver: Any, process: int) -> list[Any]:
         def program(s: Scheduler, seen: list[Any]) -> None:
@@ -104,7 +118,7 @@ class Case(NamedTuple):
 
 def begun(case: Case) -> tuple[list[Any], list[str]]:
     """What a run did, and the facts of it."""
-    driver, journal = live(case.virtual, 0)
+    driver, journal = live(case, 0)
     did = case.performed(driver, 0)
     journal.flush()
     return did, journal.lines
@@ -112,7 +126,7 @@ def begun(case: Case) -> tuple[list[Any], list[str]]:
 
 def resumed(facts: list[str], case: Case, process: int) -> tuple[list[Any], list[str]]:
     """What a run did that went on behind `facts`, and all its facts then."""
-    driver, journal = live(case.virtual, process)
+    driver, journal = live(case, process)
     resuming: Any = resume_on(MemoryTape(facts), 0.0 if case.virtual else None, driver)
     did = case.performed(resuming, process)
     assert resuming.failure is None
@@ -160,6 +174,31 @@ def test_it_is_under_every_schedule_that_is_explored(
 ) -> None:
     """The journal holds what the choosers have answered; each process has another one."""
     holds_for(Case(seed, config, True, strategy), cuts)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    st.integers(0, 10**9),
+    st.sampled_from(CONFIGS),
+    st.sampled_from((0.01, 0.05, 0.3)),
+    CUTS,
+)
+def test_it_is_on_a_machine_that_stalls(
+    seed: int, config: SchedulerConfig, stalls: float, cuts: list[float]
+) -> None:
+    """Between any two looks at it the clock may jump: the system has run something else."""
+    dice, jumped_us, read = random.Random(seed), 0, clock.now_us
+
+    def now_us() -> int:
+        nonlocal jumped_us
+        if dice.random() < stalls:
+            jumped_us += dice.choice((50, 500, 1_000, 3_000, 150_000))
+        return read() + jumped_us
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now_us", now_us)
+        patch.setattr(Restless, "dice", dice)
+        holds_for(Case(seed, config, False, is_restless=True), cuts)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
