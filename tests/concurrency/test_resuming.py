@@ -177,17 +177,15 @@ def test_it_is_under_every_schedule_that_is_explored(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(
-    st.integers(0, 10**9),
-    st.sampled_from(CONFIGS),
-    st.sampled_from((0.01, 0.05, 0.3)),
-    CUTS,
-)
+@given(st.randoms(use_true_random=True), st.sampled_from(CONFIGS), st.integers(1, 3))
 def test_it_is_on_a_machine_that_stalls(
-    seed: int, config: SchedulerConfig, stalls: float, cuts: list[float]
+    dice: random.Random, config: SchedulerConfig, processes: int
 ) -> None:
     """Between any two looks at it the clock may jump: the system has run something else."""
-    dice, jumped_us, read = random.Random(seed), 0, clock.now_us
+    jumped_us, read = 0, clock.now_us
+    stalls = dice.choice((0.01, 0.05, 0.3))
+    case = Case(dice.randrange(10**9), config, False, is_restless=True)
+    cuts = [dice.random() for _ in range(processes)]
 
     def now_us() -> int:
         nonlocal jumped_us
@@ -198,7 +196,7 @@ def test_it_is_on_a_machine_that_stalls(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now_us", now_us)
         patch.setattr(Restless, "dice", dice)
-        holds_for(Case(seed, config, False, is_restless=True), cuts)
+        holds_for(case, cuts)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
