@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from omega.calls.figures import money
 from omega.cli.dispatch import OK
 from omega.cli.durable import ending
 from omega.cli.terminal import Output, counted
+from omega.durable import waiting
 from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
@@ -49,7 +49,7 @@ def clean(text: str, most: int = VALUE_MAX) -> str:
 def date(us: int | None) -> str:
     if us is None:
         return "-"
-    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return waiting.date(us)
 
 
 def duration(us: int) -> str:

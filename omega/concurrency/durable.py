@@ -200,8 +200,13 @@ class _Durable(_Recording):
         self.scheduler.poll_soon()
 
     def _may_leave(self) -> bool:
-        """Whether nothing is on its way whose end would not be known."""
-        return not any(each.effect_class in ON_THEIR_WAY for each in self.scheduler.externals)
+        """Whether nothing is on its way whose end would not be known. What was asked for, but not
+        begun yet, is begun by whoever goes on.
+        """
+        begun = self._numbers
+        return not any(
+            each.effect_class in ON_THEIR_WAY and each in begun for each in self.scheduler.externals
+        )
 
     def waits_only_for_signals(self) -> bool:
         return all(each.effect_class == SIGNAL for each in self.scheduler.externals)
@@ -281,7 +286,9 @@ class DurableDriver(_Durable, RecordingDriver):
         except HostError:
             pass  # it is `failure`
         if self._leaving is not None and self.failure is None:
-            self._pump_handle = None  # no task goes on; the end of a call has us called again
+            # No task goes on; the end of a call has us called again.
+            self._pump_handle = None
+            self._look_later(PAUSE_S)
             return
         if self.failure is None:
             super()._pump()

@@ -30,6 +30,7 @@ PAUSE_FIRST_S = 0.000_1  # the longest of the first pauses
 PAUSE_MOST_S = 0.000_4
 PAUSE_GROWTH = 1.2
 WAIT_S = 10.0  # in all
+YEAR_US = 31_556_952_000_000
 TURN_S = 0.1  # then whoever has the turn is taken to be stopped: it is passed by until it has given
 
 Clock = Callable[[], int]
@@ -39,6 +40,16 @@ Pause = Callable[[float], None]
 def wall_us() -> int:
     """Microseconds since 1970: leases are compared between processes, so it is the wall clock."""
     return time.time_ns() // 1000
+
+
+def date(us: int) -> str:
+    """A time of the wall clock, for people."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # no calendar goes so far
+        return f"the year {1970 + us // YEAR_US:,}"
 
 
 def pause(seconds: float) -> None:

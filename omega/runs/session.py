@@ -28,7 +28,7 @@ from omega.concurrency.recording import check_recordable
 from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
-from omega.durable.waiting import pause, wall_us
+from omega.durable.waiting import date, pause, wall_us
 from omega.errors import HostError, ReplayDivergence, RunStopped, StoreFull
 from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
@@ -41,6 +41,7 @@ from omega.tape.facts import STEP_MODEL, told
 from omega.tape.session import settings_of, watch_files
 
 TTL_US = 30_000_000  # of a lease
+FAR_US = 1 << 62  # a store's times are whole numbers of 64 bits
 PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
 SOON_S = 0.01
 ROOM_S = 0.25  # between two looks whether the store has room again
@@ -259,7 +260,9 @@ class DurableSession:
 
     def _parked(self, when_us: int | None) -> RunStopped:
         names = self._waited_for()
-        waits = [f"until {_date(when_us)}"] if when_us is not None else []
+        if when_us is not None:
+            when_us = min(when_us, FAR_US)
+        waits = [f"until {date(when_us)}"] if when_us is not None else []
         waits += [f"for the signal `{name}`" for name in names]
         hint = f"omega signal {self.run} {names[0]} VALUE" if names else ""
         error = RunStopped(f"run {self.run} waits {' or '.join(waits)}", self.run, "suspended",
@@ -396,9 +399,3 @@ def recall_of(store: Store, record: RunRecord) -> Recall | None:
     run, incarnation = source["run"], source.get("incarnation")
     facts = JournalReader(store, run, incarnation=incarnation).facts()
     return Recall(facts, tuple(source.get("instead", (0, None))))
-
-
-def _date(us: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

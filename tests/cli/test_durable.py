@@ -294,6 +294,34 @@ def test_ctrl_c_waits_for_what_is_on_its_way(shell):
     assert shell.store().run("r1").totals.effects == 1
 
 
+def test_ctrl_c_does_not_wait_for_what_waits_for_its_turn(shell):
+    """Three times as many calls as may overlap: the others were asked for, and are not begun."""
+    text = '(for-each displayln (par-map (lambda (n) (llm.infer (string "soon " n))) (iota 6)))'
+    process = shell.begin(text, "--max-llm", "2")
+    shell.until(in_flight)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 75, said
+    assert shell.store().effects("r1", open_only=True) == []
+    assert 2 <= shell.store().run("r1").totals.effects < 6
+    status, output, _ = shell.run("resume", "r1")
+    assert (status, output) == (0, "there\n" * 6)
+    assert shell.store().run("r1").totals.effects == 6
+
+
+@pytest.mark.parametrize("ms", ["1e15", "1e300"])
+def test_a_wait_may_end_beyond_all_calendars(shell, ms):
+    process = shell.begin(
+        f'(displayln (wait-signal "go" :timeout {ms} :default 1))', "--park-after", "0"
+    )
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 75, said
+    assert "run r1 waits until the year " in said
+    assert "the year " in shell.ok("runs", "show", "r1")
+    shell.ok("signal", "r1", "go", "on")
+    assert shell.run("resume", "r1")[:2] == (0, "on\n")
+
+
 def test_a_run_has_one_owner(shell):
     process = shell.begin(STEPS)
     shell.until(waits)
