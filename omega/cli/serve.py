@@ -201,9 +201,11 @@ class _Server:
     def _command(self, run: str) -> list[str]:
         words = [sys.executable, "-m", "omega", "resume", "--store", self._path]
         words += ["--new-output", "--no-progress"]
+        # One that waits needs no process: it would keep its place from those that are due.
+        given = {"park-after": 0, **self._given}
         for name in ("unknown", "park-after", "diagnostics"):
-            if name in self._given:
-                words += [f"--{name}", str(self._given[name])]
+            if name in given:
+                words += [f"--{name}", str(given[name])]
         return [*words, run]
 
     def _ended(self, before: RunRecord, status: int | None) -> None:

@@ -649,7 +649,7 @@ def test_serving_goes_on_with_what_is_due_and_nothing_else(shell):
     killed_in_call(shell, '(displayln (llm.infer "slow"))')
     assert shell.run("resume", "r1")[0] == 75
     shell.ok("runs", "resolve", "r1", "--reply", "found")
-    status, output, said = shell.run("serve-runs", "--once", "--park-after", "0", "--max", "2")
+    status, output, said = shell.run("serve-runs", "--once", "--max", "2")
     assert (status, output) == (0, ""), said
     states = {line["id"]: line["state"] for line in shell.lines("runs", "list")}
     assert states == {"waits": "suspended", "signalled": "completed", "r1": "completed"}
