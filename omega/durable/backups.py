@@ -67,9 +67,9 @@ def restore(
                 )
                 # Leases from before are worth nothing.
                 db.execute(
-                    "UPDATE runs SET lease_until_us = ?1, due_us = ?1, updated_us = ?1"
+                    "UPDATE runs SET lease_until_us = ?, due_us = ?, updated_us = ?"
                     " WHERE state = 'running'",
-                    (clock_us(),),
+                    (clock_us(),) * 3,
                 )
             renewed.copy_to(path, connect)
             return str(renewed.one("SELECT generation || '-' || token FROM store")[0])

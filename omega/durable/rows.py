@@ -184,9 +184,9 @@ def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
     if of is not None and of != incarnation:
         bounds = db.execute(
             "SELECT first_seq, (SELECT first_seq - 1 FROM incarnations"
-            " WHERE run = ?1 AND incarnation = ?2 + 1)"
-            " FROM incarnations WHERE run = ?1 AND incarnation = ?2",
-            (run, of),
+            " WHERE run = ? AND incarnation = ?)"
+            " FROM incarnations WHERE run = ? AND incarnation = ?",
+            (run, of + 1, run, of),
         ).fetchone()
         if bounds is None:
             return []

@@ -137,8 +137,8 @@ class SQLiteStore:
 
     def find(self, prefix: str) -> RunRecord:
         found = self.file.read(
-            f"{rows.RUN} WHERE r.id >= ?1 AND r.id < ?1 || char(1114111) ORDER BY r.id LIMIT 4",
-            (prefix,),
+            f"{rows.RUN} WHERE r.id >= ? AND r.id < ? || char(1114111) ORDER BY r.id LIMIT 4",
+            (prefix, prefix),
         )
         id = one_of(
             self.path, prefix, [row[1] for row in found], self._newest() if not found else []
@@ -149,9 +149,9 @@ class SQLiteStore:
         self, *, states: Sequence[str] = (), name: str | None = None, limit: int = 100
     ) -> list[RunRecord]:
         found = self.file.read(
-            f"{rows.RUN} WHERE (?1 = '[]' OR r.state IN (SELECT value FROM json_each(?1)))"
-            " AND (?2 IS NULL OR r.name = ?2) ORDER BY r.number DESC LIMIT ?3",
-            (rows.to_json(list(states)), name, limit),
+            f"{rows.RUN} WHERE (? OR r.state IN (SELECT value FROM json_each(?)))"
+            " AND (? IS NULL OR r.name = ?) ORDER BY r.number DESC LIMIT ?",
+            (not states, rows.to_json(list(states)), name, name, limit),
         )
         return [rows.record(row) for row in found]
 
@@ -217,9 +217,9 @@ class SQLiteStore:
                     (number, self.clock_us(), what, lease.owner, lease.epoch),
                 )
                 db.execute(
-                    "DELETE FROM refusals WHERE run = ?1 AND id <= (SELECT id FROM refusals"
-                    " WHERE run = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                    (number, REFUSALS_MAX),
+                    "DELETE FROM refusals WHERE run = ? AND id <= (SELECT id FROM refusals"
+                    " WHERE run = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                    (number, number, REFUSALS_MAX),
                 )
         except (StoreError, OmegaBug):
             pass  # no room for it, or the run was pruned since: it is refused all the same
@@ -341,9 +341,9 @@ class SQLiteStore:
             )
             if at.state == "suspended":
                 db.execute(
-                    "UPDATE runs SET due_us = min(coalesce(due_us, ?1), ?1) WHERE number = ?2"
-                    " AND ?3 IN (SELECT value FROM json_each(waits_for))",
-                    (now, at.number, name),
+                    "UPDATE runs SET due_us = min(coalesce(due_us, ?), ?) WHERE number = ?"
+                    " AND ? IN (SELECT value FROM json_each(waits_for))",
+                    (now, now, at.number, name),
                 )
         return True
 
@@ -473,7 +473,6 @@ def _delete(db: Any, number: int) -> None:
     db.execute("DELETE FROM runs WHERE number = ?", (number,))
     for (blob,) in blobs:
         db.execute(
-            "DELETE FROM blobs WHERE number = ?1 AND NOT EXISTS"
-            " (SELECT 1 FROM refs WHERE blob = ?1)",
-            (blob,),
+            "DELETE FROM blobs WHERE number = ? AND NOT EXISTS (SELECT 1 FROM refs WHERE blob = ?)",
+            (blob, blob),
         )

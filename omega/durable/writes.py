@@ -89,10 +89,10 @@ def pack_blobs(blobs: Mapping[str, bytes], known: Any) -> dict[str, Packed]:
 def write_blobs(db: Any, run: int, blobs: Mapping[str, bytes], made: Mapping[str, Packed]) -> None:
     for hash, content in blobs.items():
         db.execute(
-            "INSERT INTO blobs (hash, bytes, is_deflated, content) SELECT ?1, ?2, ?3, ?4"
-            " WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE hash = ?1)",
+            "INSERT INTO blobs (hash, bytes, is_deflated, content) SELECT ?, ?, ?, ?"
+            " WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE hash = ?)",
             # One that was there when it was looked for, and was pruned since, is packed here.
-            (hash, len(content), *made[hash]) if hash in made else _late(db, hash, content),
+            (hash, len(content), *(made.get(hash) or _late(db, hash, content)), hash),
         )
         db.execute(
             "INSERT OR IGNORE INTO refs (run, blob) SELECT ?, number FROM blobs WHERE hash = ?",
@@ -100,9 +100,9 @@ def write_blobs(db: Any, run: int, blobs: Mapping[str, bytes], made: Mapping[str
         )
 
 
-def _late(db: Any, hash: str, content: bytes) -> tuple[Any, ...]:
+def _late(db: Any, hash: str, content: bytes) -> Packed:
     there = db.execute("SELECT 1 FROM blobs WHERE hash = ?", (hash,)).fetchone()
-    return (hash, len(content), *((0, b"") if there else packed(content)))
+    return (0, b"") if there else packed(content)
 
 
 def write(db: Any, at: Head, prepared: Prepared, now_us: int) -> int:
