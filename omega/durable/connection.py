@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from omega.durable import schema
 from omega.durable.waiting import WAIT_S, Clock, Pause, Turn, pauses
-from omega.errors import Closed, OmegaBug, OmegaError, StoreBusy, StoreError, StoreFull
+from omega.errors import Closed, HostError, OmegaBug, OmegaError, StoreBusy, StoreError, StoreFull
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,6 +37,7 @@ _LOCAL = "name a file on a local disk"
 class Cursor(Protocol):
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...
+    def close(self) -> None: ...
     def __iter__(self) -> Iterator[Any]: ...
 
 
@@ -47,7 +48,10 @@ class Connection(Protocol):
 
     @property
     def in_transaction(self) -> bool: ...
+    def cursor(self) -> Any: ...
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor: ...
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor: ...
+    def set_authorizer(self, authorizer: Callable[..., int] | None, /) -> None: ...
     def backup(
         self, target: Any, /, *, progress: Callable[[int, int, int], None], sleep: float
     ) -> None: ...
@@ -185,8 +189,18 @@ class File:
         """
         return _Writing(self)
 
-    def begin(self) -> Connection:
+    def _free(self) -> Connection:
+        """The connection, for a transaction of its own."""
         db = self.db
+        if db.in_transaction:
+            raise HostError(
+                f"{self.path}: the store is in the middle of a transaction",
+                hint="a function that runs in it uses the connection it is given, not the store",
+            )
+        return db
+
+    def begin(self) -> Connection:
+        db = self._free()
         self._turn.take()
         try:
             self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
@@ -197,7 +211,7 @@ class File:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Several statements that see the same moment. Short, or the log grows meanwhile."""
-        db = self.db
+        db = self._free()
         # A read that begins with one statement takes its moment there.
         self._when_free(lambda: self._begin_reading(db))
         try:

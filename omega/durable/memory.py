@@ -208,7 +208,9 @@ class MemoryStore:
     def append(self, lease: Lease, batch: Batch) -> int:
         return self._write(self._owned(lease, "append"), batch)
 
-    def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
+    def transact(
+        self, lease: Lease, act: Callable[[Any], Batch], *, called: str | None = None
+    ) -> int:
         at = self._owned(lease, "transact")
         before = copy.deepcopy(self.tables)
         try:

@@ -21,6 +21,7 @@ from omega.durable import backups, rows, states, writes
 from omega.durable.checking import check
 from omega.durable.connection import Connect, File
 from omega.durable.connection import connect as connect_sqlite3
+from omega.durable.lending import lent
 from omega.durable.records import (
     Batch,
     Change,
@@ -47,7 +48,6 @@ from omega.durable.refusals import (
 from omega.durable.waiting import Clock, Pause, chance, wall_us
 from omega.durable.waiting import pause as pause_thread
 from omega.errors import (
-    HostError,
     OmegaBug,
     StoreError,
     UnknownRun,
@@ -232,20 +232,15 @@ class SQLiteStore:
             lease, "append", lambda db, at, now: writes.write(db, at, prepared, now)
         )
 
-    def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
+    def transact(
+        self, lease: Lease, act: Callable[[Any], Batch], *, called: str | None = None
+    ) -> int:
         def both(db: Any, at: writes.Head, now: int) -> int:
-            db.execute("SAVEPOINT act")
             try:
-                batch = act(db)
+                with lent(db, f"{self.path}: run {lease.run}", called) as connection:
+                    batch = act(connection)
             except BaseException as error:
                 raise _Raised(error) from None
-            try:
-                db.execute("RELEASE act")
-            except Exception:
-                raise HostError(
-                    f"{self.path}: run {lease.run}: what ran in its transaction has ended it",
-                    hint="leave COMMIT and ROLLBACK to the store; SAVEPOINT is fine",
-                ) from None
             return writes.write(db, at, self._prepared(batch), now)
 
         try:

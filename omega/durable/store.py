@@ -77,9 +77,13 @@ class Store(Protocol):
         other write extends it, once less than half of it is left.
         """
 
-    def transact(self, lease: Lease, act: Callable[[Any], Batch]) -> int:
+    def transact(
+        self, lease: Lease, act: Callable[[Any], Batch], *, called: str | None = None
+    ) -> int:
         """`append` of what `act(connection)` answers, in one transaction with what it does there.
-        What it raises undoes everything and is raised again.
+        What it raises undoes everything and is raised again. The connection is lent for the call:
+        what would end the transaction, or change the store's own tables, is refused (HostError,
+        which names `called`).
         """
 
     def journal(

@@ -328,7 +328,7 @@ class DurableTap:
 
         failure: Exception | None = None
         try:
-            writer.guarded(lambda: writer.store.transact(writer.lease, inside))
+            writer.guarded(lambda: writer.store.transact(writer.lease, inside, called=asked[2]))
         except Exception as error:
             failure = error
         if writer.failure is not None:

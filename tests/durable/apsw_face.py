@@ -42,6 +42,19 @@ class Cursor:
         with told_as_sqlite3():
             return list(self._cursor)
 
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        with told_as_sqlite3():
+            self._cursor.execute(sql, tuple(parameters))
+        return self
+
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor:
+        with told_as_sqlite3():
+            self._cursor.executemany(sql, parameters)
+        return self
+
+    def close(self) -> None:
+        self._cursor.close(True)
+
     def __iter__(self) -> Iterator[Any]:
         while (row := self.fetchone()) is not None:
             yield row
@@ -60,6 +73,15 @@ class Connection:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         with told_as_sqlite3():
             return Cursor(self.apsw.execute(sql, tuple(parameters)))
+
+    def cursor(self) -> Cursor:
+        return Cursor(self.apsw.cursor())
+
+    def executemany(self, sql: str, parameters: Any, /) -> Cursor:
+        return self.cursor().executemany(sql, parameters)
+
+    def set_authorizer(self, authorizer: Callable[..., int] | None, /) -> None:
+        self.apsw.set_authorizer(authorizer)
 
     def backup(
         self, target: Connection, /, *, progress: Callable[[int, int, int], None], sleep: float

@@ -445,13 +445,18 @@ def test_what_ends_the_transaction_it_runs_in_is_told(path: Path) -> None:
     lease = store.acquire("r1", "w", TTL)
 
     def ends(db: Any) -> Any:
-        db.execute("COMMIT")
-        db.execute("BEGIN")
+        db.execute("CREATE TABLE mine (n INTEGER UNIQUE)")
+        for _ in range(2):
+            try:
+                db.execute("INSERT OR ROLLBACK INTO mine VALUES (1)")
+            except sqlite3.IntegrityError:
+                pass
         return fact("a")
 
-    with pytest.raises(HostError, match="what ran in its transaction has ended it"):
+    with pytest.raises(HostError, match="what runs in its transaction has ended the store's"):
         store.transact(lease, ends)
     assert store.run("r1").seq == 20 and not store.file.db.in_transaction
+    assert store.file.read("SELECT 1 FROM sqlite_master WHERE name = 'mine'") == []
     store.close()
 
 

@@ -41,12 +41,12 @@ class Small(MemoryStore):
         self.room -= 1
         return super().append(lease, batch)
 
-    def transact(self, lease: Lease, act: Any) -> int:
+    def transact(self, lease: Lease, act: Any, **rest: Any) -> int:
         if not self.room:
             act(self)  # what it does is undone
             raise StoreFull(FULL)
         self.room -= 1
-        return super().transact(lease, act)
+        return super().transact(lease, act, **rest)
 
 
 def host(store: Any, books: Books, settings: RunSettings) -> Runs:
