@@ -424,3 +424,15 @@ def test_a_run_begins_anew_with_what_it_is_given(host: Make) -> None:
         made.run_durable("(define (go f) 1) (continue-as go (lambda () 1))")
     with pytest.raises(LispError, match="expected a global procedure"):
         made.run_durable("(let ((go (lambda () 1))) (continue-as go))")
+
+
+def test_a_definition_without_a_value_is_passed_over(host: Make) -> None:
+    """`continue-as` looks for the name of what it is given among the program's definitions."""
+    with pytest.raises(LispError, match="expected a global procedure"):
+        host().run_durable("(define (f . all) all) (continue-as car 5) (define a-value (f 1))")
+    program = """
+    (define (go . all) all)
+    (unless (pair? (continued-arguments)) (continue-as go 5))
+    (define a-value (go 1))
+    """
+    assert str(host().run_durable(program)) == "(5)"
