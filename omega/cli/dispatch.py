@@ -114,7 +114,7 @@ COMMANDS = (
         "signal",
         "RUN NAME [VALUE]",
         "leave a message for a durable run: what (wait-signal NAME) in it gives\n\n"
-        "VALUE is JSON, or else a text; null when it is left out. Whether the run is running,\n"
+        "VALUE is JSON, or else a text (as NaN is); null when it is left out. Whether the run is running,\n"
         "parked or not begun, it gets each message once, in the order in which they came. Sent\n"
         "again with the same --key, a message is the same one.",
         (

@@ -59,14 +59,22 @@ def unknown(place: str, run: str, among: Sequence[str]) -> UnknownRun:
 
 
 def one_of(place: str, prefix: str, found: Sequence[str], among: Sequence[str]) -> str:
-    """The one of the ids in their order that begin with `prefix`; itself when it is one."""
+    """The one of the ids in their order that begin with `prefix`; itself when it is one. Every id
+    begins with nothing: that names no run.
+    """
+    if not prefix:
+        raise UnknownRun(
+            f"{place}: a run has an id, and this one is empty",
+            prefix,
+            hint="give the id, or as much of its beginning as no other has",
+        )
     if prefix in found or len(found) == 1:
         return prefix if prefix in found else found[0]
     if not found:
         raise unknown(place, prefix, among)
     names = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
     raise UnknownRun(
-        f"{place}: several runs begin with {prefix or 'nothing'}: {names}",
+        f"{place}: the ids of several runs begin with {prefix}: {names}",
         prefix,
         hint="give more of the id",
     )
@@ -103,6 +111,13 @@ def no_change(place: str, run: str, old: str, new: str) -> HostError:
     return HostError(
         f"{place}: run {run} is {old}: it cannot become {new}",
         hint=f"it may become {', '.join(allowed)}",
+    )
+
+
+def no_data(run: str, why: str) -> HostError:
+    return HostError(
+        f"the value of a signal for run {run} is not JSON data: {why}",
+        hint="send null, true, false, finite numbers, strings, lists and objects of them",
     )
 
 

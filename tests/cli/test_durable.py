@@ -280,6 +280,22 @@ def test_names_of_our_own_are_no_signals(shell):
     assert shell.store().signals("r1") == []
 
 
+@pytest.mark.parametrize("value", ["1e400", '{"a": [1, -1e400]}', "[" * 100_000])
+def test_a_value_that_cannot_be_kept_is_no_signal_and_no_reply(shell, value):
+    parked(shell)
+    status, output, said = shell.run("signal", "r1", "go", value)
+    assert (status, output) == (2, "")
+    assert "the value " in said and len(said) < 500
+    assert shell.store().signals("r1") == []
+
+
+def test_what_is_no_json_is_a_text(shell):
+    parked(shell)
+    for at, value in enumerate(("NaN", "Infinity", "[1, NaN]", "yes")):
+        shell.ok("signal", "r1", "go", value, "--key", str(at))
+        assert shell.store().signals("r1")[-1].value == value
+
+
 def test_ctrl_c_waits_for_what_is_on_its_way(shell):
     process = shell.begin('(displayln (llm.infer "soon")) (displayln (wait-signal "go"))')
     shell.until(in_flight)
@@ -392,6 +408,24 @@ def test_an_unknown_run_is_told_with_those_like_it(shell, words):
     assert "did you mean r1?" in said
     status, _, said = shell.run("runs", "show", "r12", "--json")
     assert json.loads(said)["code"] == "E913"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("resume", ""), ("signal", "", "go"), ("migrate", "", "program.omega"), ("replay", "")),
+        *(("runs", action, "") for action in ("show", "journal", "cost", "resolve", "cancel")),
+        *(("runs", "fork", "", "1"), ("runs", "diff", "r1", ""), ("runs", "export", "", "x.tape")),
+    ],
+)
+def test_nothing_is_no_run(shell, words):
+    """Although there is only one."""
+    parked(shell)
+    before = shell.lines("runs", "show", "r1")
+    status, output, said = shell.run(*words)
+    assert (status, output) == (1, "")
+    assert "a run has an id, and this one is empty" in said
+    assert shell.lines("runs", "show", "r1") == before
 
 
 def test_the_store_is_named_by_the_environment_or_an_option(shell):
