@@ -245,6 +245,8 @@ class DurableSession:
             return LOOK_S
         if when_us is None and not self._live.scheduler.externals:
             return LOOK_S  # it waits for nothing: it is about to end
+        if any(each.abort_reason is not None for each in self._live.scheduler.externals):
+            return SOON_S  # their coroutines are about to end, and others may go on then
         after_us = round(after_s * 1_000_000)
         if idle_us >= after_us and (when_us is None or when_us - self._live.shown_us() > after_us):
             if not self._has_message():
@@ -298,7 +300,11 @@ class DurableSession:
         return True
 
     def _waited_for(self) -> list[str]:
-        return sorted(external.subject[1][0] for external in self._live.scheduler.externals)
+        """The names of signals. A wait that is over, by a timeout say, is in flight until its
+        coroutine has ended.
+        """
+        externals = self._live.scheduler.externals
+        return sorted(each.subject[1][0] for each in externals if each.abort_reason is None)
 
     def left(self) -> None:
         """The host has left the run where it is: Ctrl-C, an exception that is none of ours."""
