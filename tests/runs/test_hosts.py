@@ -63,6 +63,28 @@ def test_a_run_with_an_id_is_made_once(host: Make) -> None:
         host().run_durable("(+ 1 1)", id="one")
 
 
+@pytest.mark.parametrize(
+    "id", ["", "../x", "a b", "a\0b", "a\n", ".a", "\u00e4", "a" * 101, 5, b"a", ["a"]]
+)
+def test_ids_are_those_that_the_command_line_takes(host: Make, id: Any) -> None:
+    made = host()
+    asked = [
+        lambda: made.run_durable("1", id=id),
+        lambda: made.resume(id),
+        lambda: asyncio.run(made.runs.begin_async("1", "p", [], id=id)),
+        lambda: asyncio.run(made.runs.go_on_async(id)),
+    ]
+    for ask in asked:
+        with pytest.raises(HostError, match="the id of a run is of letters, digits, dots") as told:
+            ask()
+        assert "\0" not in str(told.value)
+    with pytest.raises(HostError, match="a value of the type NoneType"):
+        made.resume(None)  # type: ignore[arg-type]
+    assert made.runs.store.runs() == []
+    for good in ("a", "0", "a" * 100, "A.b-c_d"):
+        assert made.run_durable("1", id=good) == made.resume(good) == 1
+
+
 def test_a_run_that_fails_fails_again_in_the_same_way(host: Make) -> None:
     for _ in range(2):
         with pytest.raises(UnboundVariable, match="`nowhere` is not bound"):
@@ -343,6 +365,27 @@ def test_a_run_that_waits_is_parked_and_goes_on_when_it_is_told(host: Make) -> N
     value = str(host().resume("r"))
     assert value == '(#hash(("x" . #(1 null))) 2)' or "x" in value
     assert not store.signals("r")
+
+
+@pytest.mark.parametrize("virtual", [True, False])
+def test_a_wait_that_is_over_is_not_waited_for(host: Make, virtual: bool) -> None:
+    program = """
+    (define other (async (lambda () (wait-signal "x"))))
+    (yield)
+    (cancel other)
+    (list (wait-signal "y") (wait-signal "x"))
+    """
+    with pytest.raises(RunStopped) as stopped:
+        host(virtual_time=virtual).run_durable(program, id="r")
+    assert stopped.value.message == "run r waits for the signal `y`"
+    assert stopped.value.hint == "omega signal r y VALUE"
+    store = host().runs.store
+    assert store.run("r").waits_for == ("y",)
+    store.signal("r", "x", 1, key="x", who="me")
+    assert not store.due()  # it is not woken for that
+    store.signal("r", "y", 2, key="y", who="me")
+    assert [each.id for each in store.due()] == ["r"]
+    assert str(host(virtual_time=virtual).resume("r")) == "(2 1)"
 
 
 def test_a_run_that_sleeps_for_days_is_woken_by_the_clock(host: Make) -> None:
