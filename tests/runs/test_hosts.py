@@ -17,8 +17,10 @@ from omega.durable.waiting import wall_us
 from omega.errors import Fenced, HostError, LispError, RunStopped, UnboundVariable, UnknownOutcome
 from omega.runs import session
 from omega.runs.exported import export
+from omega.runs.journal import JournalReader
 from omega.runs.owners import own_name
 from omega.runs.session import RunSettings
+from omega.runs.shown import words
 from omega.runs.taps import effect_key
 from omega.runs.unknown import ASK, RETRY
 
@@ -247,8 +249,30 @@ def test_a_transactional_function_has_been_called_when_the_journal_says_so(host:
 def test_what_a_journal_cannot_hold_is_an_error_at_once(host: Make) -> None:
     made = host()
     made.define("odd", lambda: object(), effect="paid")
-    with pytest.raises(HostError, match="`host odd` answered a object, which a journal cannot"):
+    with pytest.raises(HostError, match="`host odd` answered an object, which a journal cannot"):
         made.run_durable("(odd)")
+
+
+def test_what_a_function_raised_without_a_word_is_its_class(host: Make) -> None:
+    def late() -> None:
+        raise TimeoutError
+
+    made = host()
+    made.define("late", late, effect="paid")
+    text = "(guard (e (#t (condition-message e))) (late))"
+    assert made.run_durable(text) == "host function `late` raised TimeoutError"
+
+
+def test_an_effect_that_is_about_to_be_made_is_shown_by_its_number(host: Make) -> None:
+    made = host()
+    made.define("pay", lambda: 1, effect="paid")
+    made.run_durable("(begin (pay) (pay))", id="r")
+    store = made.runs.store
+    shown = [words(fact) for fact in JournalReader(store, "r").facts() if fact[0] == "asked"]
+    numbers = [intent.number for intent, _ in store.effects("r")]
+    assert [text.split(":")[0] for text in shown] == [
+        f"call {number}, about to be made" for number in numbers
+    ]
 
 
 def test_a_function_of_a_durable_run_does_not_call_the_program(host: Make) -> None:
