@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -34,7 +35,7 @@ from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
-from omega.runs.signals import Mailboxes
+from omega.runs.signals import Mailboxes, shown_name
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL, told
@@ -262,8 +263,8 @@ class DurableSession:
     def _parked(self, when_us: int | None) -> RunStopped:
         names = self._waited_for()
         waits = [f"until {_date(when_us)}"] if when_us is not None else []
-        waits += [f"for the signal `{name}`" for name in names]
-        hint = f"omega signal {self.run} {names[0]} VALUE" if names else ""
+        waits += [f"for the signal `{shown_name(name)}`" for name in names]
+        hint = f"omega signal {self.run} {_as_word(names[0])} VALUE" if names else ""
         error = RunStopped(f"run {self.run} waits {' or '.join(waits)}", self.run, "suspended",
                            hint=hint)  # fmt: skip
         self._writer.commit(Change("suspended", wake_at_us=when_us, waits_for=names))
@@ -402,6 +403,11 @@ def recall_of(store: Store, record: RunRecord) -> Recall | None:
     run, incarnation = source["run"], source.get("incarnation")
     facts = JournalReader(store, run, incarnation=incarnation).facts()
     return Recall(facts, tuple(source.get("instead", (0, None))))
+
+
+def _as_word(name: str) -> str:
+    """A name as a word of a shell; NAME for one that cannot be typed."""
+    return shlex.quote(name) if name.isprintable() else "NAME"
 
 
 def _date(us: int) -> str:
