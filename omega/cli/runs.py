@@ -133,7 +133,7 @@ def _cost(given: Given) -> int:
     store = given.store()
     record = given.run(store)
     if given.as_json:
-        costs = runs_shown.costs(store, record)
+        costs = [*runs_shown.costs(store, record), *runs_shown.costs_before(record)]
         return show("\n".join(runs_shown.json_line(line) for line in costs))
     return show(runs_shown.cost_text(store, record))
 
