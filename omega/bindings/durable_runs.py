@@ -72,10 +72,14 @@ def durable_runs(b: Bindings, table: Table) -> None:
         if not b.rt.is_procedure(procedure):
             raise wrong_type("continue-as", 1, "a procedure", procedure)
         evaluator = b.interpreter._evaluator
-        names = sorted(evaluator.defined)
-        found: str | None = next(
-            (name for name in names if evaluator.lookup(name) is procedure), None
-        )
+
+        def is_it(name: str) -> bool:
+            try:
+                return evaluator.lookup(name) is procedure
+            except KeyError:  # a definition further down: it has no value yet
+                return False
+
+        found: str | None = next(filter(is_it, sorted(evaluator.defined)), None)
         if found is None:
             raise LispValueError(
                 "`continue-as` expected a global procedure of the program",

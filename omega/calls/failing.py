@@ -13,6 +13,7 @@ from typing import TypeVar
 from omega.calls.flight import Call, Flight
 from omega.calls.models import Model
 from omega.errors import Cancelled, LimitExceeded, LLMError, OmegaError
+from omega.lisp.procedure import in_short
 from omega.llm.request import LLMReply
 
 Told = TypeVar("Told", bound=OmegaError)
@@ -32,7 +33,7 @@ def as_error(call: Call, error: BaseException) -> OmegaError:
     name = call.model.provider.name
     if isinstance(error, Cancelled):
         return LLMError(f"the call of the provider `{name}` was cancelled", kind="llm-error")
-    wrapped = LLMError(f"the provider `{name}` raised {type(error).__name__}: {error}")
+    wrapped = LLMError(f"the provider `{name}` raised {in_short(error)}")
     wrapped.__cause__ = error
     return wrapped
 

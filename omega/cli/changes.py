@@ -99,7 +99,10 @@ def diff(given: Given) -> int:
 
 def _facts(difference: Any) -> dict[str, Any]:
     def of(made: Any) -> Any:
-        return None if made is None else {"asked": made.asked, "outcome": made.outcome}
+        if made is None:
+            return None
+        told = {"asked": made.asked, "outcome": made.outcome}
+        return told if made.who is None else {**told, "who": made.who}
 
     return {
         "kind": difference.kind,
@@ -116,18 +119,22 @@ def _lines(difference: Any) -> list[str]:
     lines = [f"{difference.kind} {difference.n} of task {difference.task}"]
     for mark, made in (("-", difference.first), ("+", difference.second)):
         if made is not None:
-            came = "has not ended" if made.outcome is None else _came(made.outcome)
+            came = "has not ended" if made.outcome is None else _came(made)
             lines.append(f"  {mark} {in_words(made.asked)}: {came}")
     return lines
 
 
-def _came(outcome: Any) -> str:
+def _came(made: Any) -> str:
+    from omega.cli.runs_shown import message_text
     from omega.lisp.printer import shorten
     from omega.runs.taps import outcome_of
 
-    value, error = outcome_of(outcome)
+    if made.who is not None:
+        return message_text(made.outcome[1], made.who)
+    value, error = outcome_of(made.outcome)
     if error is not None:
-        return f"{type(error).__name__}: {getattr(error, 'message', error)}"
+        message = str(getattr(error, "message", error))
+        return type(error).__name__ + (f": {message}" if message else "")
     return shorten(getattr(value, "text", value))
 
 

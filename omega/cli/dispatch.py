@@ -114,9 +114,11 @@ COMMANDS = (
         "signal",
         "RUN NAME [VALUE]",
         "leave a message for a durable run: what (wait-signal NAME) in it gives\n\n"
-        "VALUE is JSON, or else a text; null when it is left out. Whether the run is running,\n"
+        "VALUE is JSON, or else a text, as NaN and Infinity are; null when it is left out. A\n"
+        "number like 1e400, which would be infinite, is refused. Whether the run is running,\n"
         "parked or not begun, it gets each message once, in the order in which they came. Sent\n"
-        "again with the same --key, a message is the same one.",
+        "again with the same --key, a message is the same one; another one is not sent, and the\n"
+        "exit code is 1.",
         (
             STORE,
             Option("key", "TEXT", "what makes it the same message when it is sent again"),

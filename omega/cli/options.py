@@ -160,11 +160,9 @@ def states(text: str) -> list[str]:
 
 
 def run_id(text: str) -> str:
-    import re
+    from omega.durable.refusals import checked_id
 
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise ValueError
-    return text
+    return checked_id(text)
 
 
 _WANTED = {
@@ -172,7 +170,6 @@ _WANTED = {
     unknown: "ask, retry or fail",
     states: "pending, running, suspended, blocked, completed, failed or cancelled, or several,"
     " separated by commas",
-    run_id: "letters, digits, dots, dashes and underscores, 100 at most",
     faults: "llm, host or files, or several, separated by commas",
     strategy: "mixed, random, pct or systematic",
     whole: "a whole number from 1 on",

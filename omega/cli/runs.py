@@ -133,7 +133,7 @@ def _cost(given: Given) -> int:
     store = given.store()
     record = given.run(store)
     if given.as_json:
-        costs = runs_shown.costs(store, record)
+        costs = [*runs_shown.costs(store, record), *runs_shown.costs_before(record)]
         return show("\n".join(runs_shown.json_line(line) for line in costs))
     return show(runs_shown.cost_text(store, record))
 
@@ -358,13 +358,23 @@ def _restore(given: Given) -> int:
 
 
 def value_of(text: str) -> Any:
-    """JSON, or else the text itself."""
+    """JSON, or else the text itself. Raises a usage HostError for JSON that cannot be kept."""
     import json
 
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
         return text
+    except RecursionError:
+        raise usage("the value is nested too deeply", "send less of it, or a text") from None
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:  # 1e400
+        raise usage(
+            "the value has a number that is too large: it would be infinite",
+            "write it in quotes, as a JSON string",
+        ) from None
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -20,8 +20,10 @@ from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
 from omega.runs.owners import is_dead
 from omega.runs.prompts import OVERRIDES
-from omega.runs.shown import asked_model, came, shown, words
+from omega.runs.shown import VALUE_CHARS, asked_model, came, shown, words
+from omega.runs.signals import SOMEBODY, is_wait, received, senders
 from omega.tape.facts import STEP_MODEL
+from omega.tape.values import decode
 
 if TYPE_CHECKING:
     from omega.cli.runs import Given
@@ -292,6 +294,11 @@ def _signal(signal: Signal) -> str:
     return f"{date(signal.at_us)}  {signal.name} {value}  from {signal.who}, {taken}"
 
 
+def message_text(kept: Any, who: str) -> str:
+    """A message that was received, its value as a journal keeps it."""
+    return f"{clean(json_line(decode(kept)), VALUE_CHARS)}, from {who}"
+
+
 def _event(event: dict[str, Any]) -> str:
     by = event.get("owner")
     who = f", by {process_text(by)}" if by else ""
@@ -355,11 +362,23 @@ def print_raw(store: SQLiteStore, record: RunRecord, as_json: bool) -> int:
 def print_journal(store: SQLiteStore, record: RunRecord) -> int:
     """The facts in words."""
     width = len(str(record.seq))
+    who = senders(store, record.id)
+    waits: dict[int, str] = {}  # calls that wait for a signal, by number: their labels
+
+    def outcome(fact: list[Any]) -> str:
+        if fact[0] == "call" and is_wait(fact[2]):
+            waits[fact[1]] = fact[2]
+        message = received(waits.get(fact[4], ""), fact[6]) if fact[0] == "ended" else None
+        return (
+            came(fact)
+            if message is None
+            else f": {message_text(message[1], who.get(message[0], SOMEBODY))}"
+        )
 
     def lines() -> Iterator[str]:
         for entry, facts in entries(store, record):
             for fact in facts:
-                yield f"{entry:>{width}}  {clean(words(fact) + came(fact))}"
+                yield f"{entry:>{width}}  {clean(words(fact) + outcome(fact))}"
 
     return _print(lines())
 
@@ -400,6 +419,23 @@ def costs(store: SQLiteStore, record: RunRecord) -> list[dict[str, Any]]:
     return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or ""))]
 
 
+def costs_before(record: RunRecord) -> list[dict[str, Any]]:
+    """A line for all incarnations of a run together, when it has several."""
+    if record.incarnation == 1:
+        return []
+    totals = record.totals
+    return [
+        {
+            "kind": None,
+            "incarnations": record.incarnation,
+            "effects": totals.effects,
+            "tokens": totals.tokens,
+            "cost_usd": plain(totals.cost),
+            "reserved_usd": plain(record.reserved),
+        }
+    ]
+
+
 def _count(line: dict[str, Any], intent: Intent, result: Result | None) -> None:
     line["calls"] += 1
     if result is None:
@@ -414,7 +450,7 @@ def _count(line: dict[str, Any], intent: Intent, result: Result | None) -> None:
 
 def cost_text(store: SQLiteStore, record: RunRecord) -> str:
     lines = costs(store, record)
-    if not lines:
+    if not lines and record.incarnation == 1:
         return f"run {record.id} has made no effects"
     head = ("WHAT", "MODEL", "CALLS", "FAILED", "OPEN", "TOKENS", "COST", "RESERVED")
     rows = [
@@ -436,7 +472,7 @@ def cost_text(store: SQLiteStore, record: RunRecord) -> str:
     if record.incarnation > 1:
         text += (
             f"\nthe rows and the calls are of incarnation {record.incarnation}; tokens and cost in"
-            " all are of every one, whose journals are kept as long as the run is"
+            f" all are of every one, which made {counted(totals.effects, 'effect')} together"
         )
     return text
 

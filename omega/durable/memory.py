@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,7 +37,7 @@ from omega.durable.refusals import (
     too_late,
     unknown,
 )
-from omega.durable.rows import as_kept, hash_of
+from omega.durable.rows import as_kept, hash_of, message
 from omega.durable.waiting import Clock, wall_us
 from omega.errors import OmegaBug, StoreError
 
@@ -360,14 +361,15 @@ class MemoryStore:
     # -- signals -------------------------------------------------------------------------------
 
     def signal(self, run: str, name: str, value: Any, *, key: str, who: str) -> bool:
+        text = message(run, value)
         at, now = self._of(run), self.clock_us()
         if any(signal.key == key for signal in at.signals):
             return False
         if at.record.state in table.ENDS:
             raise ended(PLACE, run, at.record.state)
         self._signals += 1
-        value = as_kept(value)
-        at.signals.append(Signal(self._signals, run, name, value, key, who, now, None))
+        kept = json.loads(text)
+        at.signals.append(Signal(self._signals, run, name, kept, key, who, now, None))
         if at.record.state == "suspended" and name in at.record.waits_for:
             at.due_us = now if at.due_us is None else min(at.due_us, now)
         return True

@@ -7,14 +7,18 @@ which are connection.py's.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from omega.durable import states
 from omega.durable.records import Lease
 from omega.errors import Fenced, HostError, RunEnded, RunExists, RunOwned, StoreError, UnknownRun
 
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # files are named by it
+ID_WANTED = "letters, digits, dots, dashes and underscores, 100 at most"
 ALIKE_AMONG = 1000  # runs, the newest, whose ids are compared with one that is unknown
+SHOWN_CHARS = 100  # of an id that none is
 
 
 class Held(Protocol):
@@ -28,6 +32,22 @@ class Held(Protocol):
     def state(self) -> str: ...
     @property
     def owner(self) -> str | None: ...
+
+
+def checked_id(id: Any) -> str:
+    """An id for a run. Raises HostError for one that no run can have."""
+    if isinstance(id, str) and ID.fullmatch(id):
+        return id
+    raise HostError(
+        f"the id of a run is of {ID_WANTED}, got {shown_id(id)}",
+        hint="it begins with a letter or a digit; leave it out, and the run gets a new one",
+    )
+
+
+def shown_id(id: Any) -> str:
+    if isinstance(id, str):
+        return ascii(id if len(id) <= SHOWN_CHARS else id[:SHOWN_CHARS] + "...")
+    return f"a value of the type {type(id).__name__}"
 
 
 def late(at: Held | None, lease: Lease) -> str | None:
@@ -59,14 +79,22 @@ def unknown(place: str, run: str, among: Sequence[str]) -> UnknownRun:
 
 
 def one_of(place: str, prefix: str, found: Sequence[str], among: Sequence[str]) -> str:
-    """The one of the ids in their order that begin with `prefix`; itself when it is one."""
+    """The one of the ids in their order that begin with `prefix`; itself when it is one. Every id
+    begins with nothing: that names no run.
+    """
+    if not prefix:
+        raise UnknownRun(
+            f"{place}: a run has an id, and this one is empty",
+            prefix,
+            hint="give the id, or as much of its beginning as no other has",
+        )
     if prefix in found or len(found) == 1:
         return prefix if prefix in found else found[0]
     if not found:
         raise unknown(place, prefix, among)
     names = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
     raise UnknownRun(
-        f"{place}: several runs begin with {prefix or 'nothing'}: {names}",
+        f"{place}: the ids of several runs begin with {prefix}: {names}",
         prefix,
         hint="give more of the id",
     )
@@ -103,6 +131,13 @@ def no_change(place: str, run: str, old: str, new: str) -> HostError:
     return HostError(
         f"{place}: run {run} is {old}: it cannot become {new}",
         hint=f"it may become {', '.join(allowed)}",
+    )
+
+
+def no_data(run: str, why: str) -> HostError:
+    return HostError(
+        f"the value of a signal for run {run} is not JSON data: {why}",
+        hint="send null, true, false, finite numbers, strings, lists and objects of them",
     )
 
 

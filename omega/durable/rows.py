@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omega.durable.records import Intent, Result, RunRecord, Signal, Totals
+from omega.durable.refusals import no_data
 
 DEFLATE_BYTES_MIN = 512  # shorter ones gain nothing
 DEFLATE_LEVEL = 1  # three quarters of what 6 gains, in a third of its time
@@ -62,6 +63,17 @@ def hash_of(content: bytes) -> str:
 
 def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def message(run: str, value: Any) -> str:
+    """The value of a signal as it is kept. Raises HostError when JSON cannot hold it."""
+    try:
+        return to_json(value)
+    except RecursionError:
+        why = "it is nested too deeply"
+    except (TypeError, ValueError) as error:
+        why = str(error)
+    raise no_data(run, why)
 
 
 def as_kept(value: Any) -> Any:

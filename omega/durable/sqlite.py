@@ -321,7 +321,7 @@ class SQLiteStore:
     # -- signals -------------------------------------------------------------------------------
 
     def signal(self, run: str, name: str, value: Any, *, key: str, who: str) -> bool:
-        text = rows.to_json(value)
+        text = rows.message(run, value)
         with self.file.writing() as db:
             now = self.clock_us()
             at = self._head(db, run)

@@ -44,7 +44,9 @@ class Store(Protocol):
         """Raises UnknownRun; its hint names runs that are like it."""
 
     def find(self, prefix: str) -> RunRecord:
-        """The one run whose id begins so. Raises UnknownRun, also when there are several."""
+        """The one run whose id begins so. Raises UnknownRun, also when there are several, or
+        nothing is given.
+        """
 
     def runs(
         self, *, states: Sequence[str] = (), name: str | None = None, limit: int = 100
@@ -111,7 +113,7 @@ class Store(Protocol):
 
     def signal(self, run: str, name: str, value: Any, *, key: str, who: str) -> bool:
         """Leave a message for a run. False: there was one with this key before, and nothing is
-        changed. Raises UnknownRun, RunEnded.
+        changed. Raises UnknownRun, RunEnded, HostError for a value that is not JSON data.
         """
 
     def signals(self, run: str, *, waiting_only: bool = True) -> list[Signal]:

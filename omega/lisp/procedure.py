@@ -196,15 +196,15 @@ def host_failure(name: str, error: Exception) -> OmegaError:
             "native-depth", None, None, f"calls nested in host function `{name}`",
             hint=NATIVE_DEPTH_HINT,
         )  # fmt: skip
-    raised = HostFunctionError(
-        f"host function `{name}` raised {type(error).__name__}: {_text(error)}"
-    )
+    raised = HostFunctionError(f"host function `{name}` raised {in_short(error)}")
     raised.__cause__ = error
     return raised
 
 
-def _text(error: Exception) -> str:
+def in_short(error: BaseException) -> str:
+    """The class of an exception, and its text if it has one."""
     try:
-        return str(error)
+        text = str(error)
     except Exception:
-        return "(its text cannot be shown)"
+        text = "(its text cannot be shown)"
+    return type(error).__name__ + (f": {text}" if text else "")

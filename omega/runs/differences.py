@@ -5,22 +5,24 @@ Owns: `differences`. Refuses: to say why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omega.durable.store import Store
 from omega.runs.journal import JournalReader
+from omega.runs.signals import SOMEBODY, received, senders
 
 
 @dataclass(frozen=True)
 class Made:
     """An effect of a run: what was asked, a hash of it, and what came (as a journal keeps it);
-    outcome: None when it has not ended.
+    outcome: None when it has not ended; of a wait for a signal the value alone. who: has sent it.
     """
 
     asked: str
     hash: str
     outcome: Any
+    who: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def differences(store: Store, first: str, second: str) -> list[Difference]:
 def _made(store: Store, run: str) -> dict[tuple[str, str, int], list[Made]]:
     """By kind, task and number: each attempt."""
     found: dict[tuple[str, str, int], list[Made]] = {}
-    open_ones: dict[int, tuple[list[Made], int]] = {}  # where an effect's end is to be told
+    open_ones: dict[int, tuple[list[Made], int, str]] = {}  # where an effect's end is to be told
+    who = senders(store, run)
     last = 0  # the number of the function of the host that was asked last: it ends before others
     for fact in JournalReader(store, run).facts():
         kind, number = fact[0], 0
@@ -66,11 +69,15 @@ def _made(store: Store, run: str) -> dict[tuple[str, str, int], list[Made]]:
             _, number, task, n, label, text, hash_ = fact
             last = number
         elif kind in ("ended", "effect"):
-            attempts, index = open_ones.pop(fact[4] if kind == "ended" else last, ([], 0))
+            ended = fact[4] if kind == "ended" else last
+            attempts, index, label = open_ones.pop(ended, ([], 0, ""))
+            message, sender, outcome = received(label, fact[6]), None, fact[6]
+            if message is not None:
+                outcome, sender = ["ok", message[1]], who.get(message[0], SOMEBODY)
             if attempts:
-                attempts[index] = replace(attempts[index], outcome=fact[6])
+                attempts[index] = replace(attempts[index], outcome=outcome, who=sender)
         if number:
             attempts = found.setdefault((label, task, n), [])
-            open_ones[number] = attempts, len(attempts)
+            open_ones[number] = attempts, len(attempts), label
             attempts.append(Made(text, hash_, None))
     return found

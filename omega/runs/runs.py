@@ -11,6 +11,7 @@ from typing import Any
 
 from omega.bindings import Exit
 from omega.durable.records import NewRun, RunRecord
+from omega.durable.refusals import checked_id
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
@@ -31,11 +32,13 @@ def new_run(
     name: str | None = None,
     **about: Any,
 ) -> NewRun:
-    """A run of a program's text, which the store keeps."""
+    """A run of a program's text, which the store keeps. Raises HostError for an id that no run can
+    have.
+    """
     program, blobs = kept_program(file, text)
     header = {"program": program, "arguments": list(arguments), **about}
     shown = (name or file)[:NAME_CHARS]
-    return NewRun(id or new_id(wall_us()), shown, header, blobs)
+    return NewRun(new_id(wall_us()) if id is None else checked_id(id), shown, header, blobs)
 
 
 class Runs:
@@ -84,6 +87,7 @@ class Runs:
 
     def go_on(self, id: str) -> Any:
         """The value of a run, which goes on if it has not ended. Raises what it has ended with."""
+        id = checked_id(id)
         while True:
             record = self.store.run(id)
             if record.outcome is not None:
@@ -96,6 +100,7 @@ class Runs:
                 return value
 
     async def go_on_async(self, id: str) -> Any:
+        id = checked_id(id)
         while True:
             record = self.store.run(id)
             if record.outcome is not None:

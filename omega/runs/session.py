@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -34,7 +35,7 @@ from omega.runs.continuing import Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
-from omega.runs.signals import Mailboxes
+from omega.runs.signals import Mailboxes, shown_name
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL, told
@@ -246,6 +247,8 @@ class DurableSession:
             return LOOK_S
         if when_us is None and not self._live.scheduler.externals:
             return LOOK_S  # it waits for nothing: it is about to end
+        if any(each.abort_reason is not None for each in self._live.scheduler.externals):
+            return SOON_S  # their coroutines are about to end, and others may go on then
         after_us = round(after_s * 1_000_000)
         if idle_us >= after_us and (when_us is None or when_us - self._live.shown_us() > after_us):
             if not self._has_message():
@@ -263,8 +266,8 @@ class DurableSession:
         if when_us is not None:
             when_us = min(when_us, FAR_US)
         waits = [f"until {date(when_us)}"] if when_us is not None else []
-        waits += [f"for the signal `{name}`" for name in names]
-        hint = f"omega signal {self.run} {names[0]} VALUE" if names else ""
+        waits += [f"for the signal `{shown_name(name)}`" for name in names]
+        hint = f"omega signal {self.run} {_as_word(names[0])} VALUE" if names else ""
         error = RunStopped(f"run {self.run} waits {' or '.join(waits)}", self.run, "suspended",
                            hint=hint)  # fmt: skip
         self._writer.commit(Change("suspended", wake_at_us=when_us, waits_for=names))
@@ -301,7 +304,11 @@ class DurableSession:
         return True
 
     def _waited_for(self) -> list[str]:
-        return sorted(external.subject[1][0] for external in self._live.scheduler.externals)
+        """The names of signals. A wait that is over, by a timeout say, is in flight until its
+        coroutine has ended.
+        """
+        externals = self._live.scheduler.externals
+        return sorted(each.subject[1][0] for each in externals if each.abort_reason is None)
 
     def left(self) -> None:
         """The host has left the run where it is: Ctrl-C, an exception that is none of ours."""
@@ -399,3 +406,8 @@ def recall_of(store: Store, record: RunRecord) -> Recall | None:
     run, incarnation = source["run"], source.get("incarnation")
     facts = JournalReader(store, run, incarnation=incarnation).facts()
     return Recall(facts, tuple(source.get("instead", (0, None))))
+
+
+def _as_word(name: str) -> str:
+    """A name as a word of a shell; NAME for one that cannot be typed."""
+    return shlex.quote(name) if name.isprintable() else "NAME"

@@ -47,7 +47,7 @@ def words(fact: list[Any]) -> str:
     if kind == "call":
         return f"call {fact[1]}: {FactReader.shown(fact)}"
     if kind == "asked":
-        return f"about to be made: {FactReader.shown(fact)}"
+        return f"call {fact[1]}, about to be made: {FactReader.shown(fact)}"
     if kind == "clock":
         return (
             "a reading of the clock" if len(fact) == 2 else f"{len(fact) - 1} readings of the clock"

@@ -15,8 +15,66 @@ from omega.bindings.json_data import from_json
 from omega.concurrency import External, Mutex, Scheduler
 from omega.concurrency.durable import LOOK_S, SIGNAL
 from omega.durable.store import Store
+from omega.errors import LispValueError, UnknownRun
 
 PREFIX = "omega:"  # names of what is told to the run itself
+SOMEBODY = "somebody"  # has sent a message, and it is not known any more who
+
+
+def checked_name(name: str) -> str:
+    """The name of a signal. Raises LispValueError for one that nobody can send or wait for."""
+    if not name:
+        raise LispValueError("a signal has a name, and this one is empty")
+    if name.startswith(PREFIX):
+        raise LispValueError(
+            f"names that begin with {PREFIX} are the run's own, got {name!r}",
+            hint="omega runs resolve says what became of an effect",
+        )
+    return name
+
+
+def shown_name(name: str) -> str:
+    """A name in one line, with nothing in it that a terminal acts on."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+
+
+def label_of(name: str) -> str:
+    """What a wait for a signal is called in a journal."""
+    return f"the signal `{name}`"
+
+
+def is_wait(label: str) -> bool:
+    return label.startswith("the signal `")
+
+
+def received(label: str, kept: Any) -> tuple[int, Any] | None:
+    """(id, value as a journal keeps it) of the message that a wait has ended with; None: it has
+    ended with none, or was no wait. label, kept: of its call, and of the end of that.
+    """
+    how, content = kept
+    if how != "ok" or not is_wait(label):
+        return None
+    id, value = content["tuple"]
+    return id, value
+
+
+def senders(store: Store, run: str) -> dict[int, str]:
+    """Who has sent the messages that the journal of a run tells of, by their ids. A fork has
+    received some that were sent to the run it comes from.
+    """
+    found: dict[int, str] = {}
+    left, seen = [run], set()
+    while left:
+        id = left.pop()
+        seen.add(id)
+        try:
+            record = store.run(id)
+            found |= {each.id: each.who for each in store.signals(id, waiting_only=False)}
+        except UnknownRun:
+            continue  # pruned since
+        from_ = (record.parent, record.header.get("recalls", {}).get("run"))
+        left += [each for each in from_ if each is not None and each not in seen]
+    return found
 
 
 class _Box:
@@ -41,9 +99,10 @@ class Mailboxes:
         self._taken: set[int] = set()  # in this process: the journal may not tell yet
 
     def wait(self, name: str) -> Any:
-        """The value of the next message of that name."""
+        """The value of the next message of that name. Raises LispValueError: see `checked_name`."""
         box = self._boxes.get(name)
         if box is None:
+            checked_name(name)
             box = self._boxes[name] = _Box(self._scheduler, name)
         with box.turn.held():
             value = box.left.popleft() if box.left else self._next(name, box)
@@ -58,7 +117,7 @@ class Mailboxes:
 
         scheduler = self._scheduler
         external = scheduler.external(
-            lambda: self._found(name, external), on_done=ended, waits_for=f"the signal `{name}`"
+            lambda: self._found(name, external), on_done=ended, waits_for=label_of(name)
         )
         external.subject = (self._tap.next_identity(), [name])
         external.effect_class = SIGNAL

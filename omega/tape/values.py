@@ -47,7 +47,13 @@ _FIELDS = ("hint", "irritants", "status", "retry_after_s", "retryable", "limit",
 
 
 class Unwritable(Exception):
-    """A value that a tape cannot hold. The text says what it is."""
+    """A value that a tape cannot hold. The text says what it is. digested: what stands for it where
+    a hash is made of what is asked, the same for good: the hash is in journals.
+    """
+
+    def __init__(self, what: str, digested: str | None = None) -> None:
+        super().__init__(what)
+        self.digested = what if digested is None else digested
 
 
 def encode(value: Any, depth: int = 0) -> Any:
@@ -69,7 +75,8 @@ def encode(value: Any, depth: int = 0) -> Any:
     for plain in (int, float, str):  # of a subclass (IntEnum): it crosses as the plain value
         if isinstance(value, plain):
             return encode(plain(value), depth)
-    raise Unwritable(f"a {kind.__name__}")
+    name = kind.__name__
+    raise Unwritable(f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}", f"a {name}")
 
 
 def _items(values: Any, depth: int) -> list[Any]:
@@ -355,4 +362,4 @@ def _canonical(item: Any) -> Any:
     try:
         return encode(item)
     except Unwritable as unwritable:
-        return {"other": str(unwritable)}
+        return {"other": unwritable.digested}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import time
@@ -280,6 +281,68 @@ def test_names_of_our_own_are_no_signals(shell):
     assert shell.store().signals("r1") == []
 
 
+def test_they_are_refused_in_a_program_too(shell):
+    text = """(for-each (lambda (name) (guard (e (#t (displayln (condition-message e))))
+                (wait-signal name))) '("" "omega:settled"))"""
+    status, output, said = shell.run("run", "--durable", shell.write(text))
+    assert status == 0, said
+    assert output == (
+        "a signal has a name, and this one is empty\n"
+        "names that begin with omega: are the run's own, got 'omega:settled'\n"
+    )
+
+
+def test_names_are_shown_without_what_a_terminal_acts_on(shell):
+    name = "a\x1b[31m b\n"
+    text = f"(wait-signal {json.dumps(name)})".replace("\\u001b", "\\x1b;")
+    process = shell.begin(text, "--park-after", "0")
+    _, said = process.communicate(timeout=WAIT_S)
+    assert "omega signal r1 NAME VALUE" in said
+    shown = [said, shell.ok("runs", "show", "r1"), shell.ok("signal", "r1", name, "1")]
+    shown += [shell.ok("runs", "show", "r1"), shell.ok("runs", "list")]
+    for each in shown:
+        assert "\x1b" not in each
+        assert "a\N{REPLACEMENT CHARACTER}[31m b\N{REPLACEMENT CHARACTER}" in each
+    assert shell.run("resume", "r1")[0] == 0
+
+
+def test_a_hint_can_be_typed(shell):
+    process = shell.begin('(wait-signal "it\'s so")', "--park-after", "0")
+    _, said = process.communicate(timeout=WAIT_S)
+    (hint,) = [line for line in said.splitlines() if "omega signal" in line]
+    assert shlex.split(hint)[:4] == ["omega", "signal", "r1", "it's so"]
+
+
+@pytest.mark.parametrize("other", [("go", "2"), ("go", "true"), ("stop", "1")])
+def test_another_message_with_the_same_key_is_told(shell, other):
+    parked(shell)
+    key = ("--key", "k", "--who", "ann")
+    shell.ok("signal", "r1", "go", "1", *key)
+    assert "has had this message" in shell.ok("signal", "r1", "go", "1", *key)
+    status, output, _ = shell.run("signal", "r1", *other, *key)
+    assert status == 1
+    assert "has had another message with the key k before: `go` 1, from ann" in output
+    status, output, _ = shell.run("signal", "r1", *other, *key, "--json")
+    assert (status, json.loads(output)["differs"]) == (1, True)
+    assert [signal.value for signal in shell.store().signals("r1")] == [1]
+
+
+@pytest.mark.parametrize("value", ["1e400", '{"a": [1, -1e400]}', "[" * 100_000])
+def test_a_value_that_cannot_be_kept_is_no_signal_and_no_reply(shell, value):
+    parked(shell)
+    status, output, said = shell.run("signal", "r1", "go", value)
+    assert (status, output) == (2, "")
+    assert "the value " in said and len(said) < 500
+    assert shell.store().signals("r1") == []
+
+
+def test_what_is_no_json_is_a_text(shell):
+    parked(shell)
+    for at, value in enumerate(("NaN", "Infinity", "[1, NaN]", "yes")):
+        shell.ok("signal", "r1", "go", value, "--key", str(at))
+        assert shell.store().signals("r1")[-1].value == value
+
+
 def test_ctrl_c_waits_for_what_is_on_its_way(shell):
     process = shell.begin('(displayln (llm.infer "soon")) (displayln (wait-signal "go"))')
     shell.until(in_flight)
@@ -422,6 +485,24 @@ def test_an_unknown_run_is_told_with_those_like_it(shell, words):
     assert json.loads(said)["code"] == "E913"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("resume", ""), ("signal", "", "go"), ("migrate", "", "program.omega"), ("replay", "")),
+        *(("runs", action, "") for action in ("show", "journal", "cost", "resolve", "cancel")),
+        *(("runs", "fork", "", "1"), ("runs", "diff", "r1", ""), ("runs", "export", "", "x.tape")),
+    ],
+)
+def test_nothing_is_no_run(shell, words):
+    """Although there is only one."""
+    parked(shell)
+    before = shell.lines("runs", "show", "r1")
+    status, output, said = shell.run(*words)
+    assert (status, output) == (1, "")
+    assert "a run has an id, and this one is empty" in said
+    assert shell.lines("runs", "show", "r1") == before
+
+
 def test_the_store_is_named_by_the_environment_or_an_option(shell):
     parked(shell)
     elsewhere = shell.folder / "there.db"
@@ -545,6 +626,55 @@ def test_a_run_is_found_by_state_name_and_number(shell):
 
 
 # -- export and replay -----------------------------------------------------------------------------
+
+
+def test_messages_are_shown_as_they_were_sent_and_by_whom(shell):
+    text = '(displayln (wait-signal "go")) (displayln (wait-signal "go"))'
+    for run, last in (("r1", "1"), ("r2", "2")):
+        shell.begin(text, "--park-after", "0", run=run).communicate(timeout=WAIT_S)
+        shell.ok("signal", run, "go", '{"a": [1, null]}', "--who", f"ann-{run}")
+        shell.ok("signal", run, "go", last, "--who", "bob")
+        shell.ok("resume", run)
+    journal = shell.ok("runs", "journal", "r1")
+    assert ': {"a": [1, null]}, from ann-r1\n' in journal
+    assert ": 1, from bob\n" in journal
+    assert "tuple" not in journal
+    lines = shell.ok("runs", "diff", "r1", "r2").splitlines()  # they have got the first one alike
+    assert lines[0].startswith("the signal `go` 2 of task")
+    assert [line.split(": ")[-1] for line in lines[1:]] == ["1, from bob", "2, from bob"]
+    (fact,) = shell.lines("runs", "diff", "r1", "r2")
+    assert fact["first"]["outcome"] == ["ok", 1]
+    assert fact["first"]["who"] == "bob"
+
+
+def test_a_fork_has_received_what_was_sent_to_the_run_it_comes_from(shell):
+    text = """(displayln (wait-signal "go")) (displayln (llm.infer "one"))"""
+    shell.begin(text, "--park-after", "0").communicate(timeout=WAIT_S)
+    shell.ok("signal", "r1", "go", '"now"', "--who", "ann")
+    shell.ok("resume", "r1")
+    number = next(intent.number for intent, _ in shell.store().effects("r1"))
+    (told,) = shell.lines("runs", "fork", "r1", str(number), "--reply", "else")
+    shell.ok("resume", told["run"])
+    assert ': "now", from ann\n' in shell.ok("runs", "journal", told["run"])
+
+
+def test_what_earlier_incarnations_have_cost_is_shown(shell):
+    text = """
+    (define (last-one) (displayln "done"))
+    (define (next) (llm.infer "two") (continue-as last-one))
+    (llm.infer "one")
+    (continue-as next)
+    """
+    process = shell.begin(text)
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, said
+    totals = shell.store().run("r1").totals
+    assert totals.effects == 2 and totals.tokens > 0
+    told = shell.ok("runs", "cost", "r1")
+    assert f"{totals.tokens:,}" in next(line for line in told.splitlines() if "in all" in line)
+    assert "of every one, which made 2 effects together" in told
+    (line,) = shell.lines("runs", "cost", "r1")
+    assert (line["incarnations"], line["effects"], line["tokens"]) == (3, 2, totals.tokens)
 
 
 def test_an_exported_run_is_replayed_with_the_same_output(shell):

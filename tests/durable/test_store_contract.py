@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -80,9 +81,18 @@ def test_a_prefix_finds_one_run_or_says_which_there_are(store: Store) -> None:
         store.create(new(id))
     assert store.find("abc").id == "abc" and store.find("b").id == "b"
     assert store.find("ab").id == "ab"  # a whole id
-    with pytest.raises(UnknownRun, match="several runs begin with a: ab, abc, abd"):
+    with pytest.raises(UnknownRun, match="the ids of several runs begin with a: ab, abc, abd"):
         store.find("a")
-    with pytest.raises(UnknownRun, match=r"several runs begin with nothing: ab, abc, abd, \.\.\."):
+    store.create(new("abe"))
+    with pytest.raises(UnknownRun, match=r"begin with a: ab, abc, abd, \.\.\."):
+        store.find("a")
+
+
+@pytest.mark.parametrize("ids", [(), ("a",), ("a", "b")])
+def test_nothing_is_no_prefix(store: Store, ids: tuple[str, ...]) -> None:
+    for id in ids:
+        store.create(new(id))
+    with pytest.raises(UnknownRun, match="a run has an id, and this one is empty"):
         store.find("")
 
 
@@ -615,6 +625,26 @@ def test_pruning_keeps_what_is_shared_and_what_goes_on(store: Store, clock: Cloc
     assert store.blob(next(iter(blob(b"shared")))) == b"shared"
     store.create(new("a"))
     assert journal(store, "a") == [] and len(store.history("a")) == 1
+
+
+@pytest.mark.parametrize("value", [math.inf, [math.nan], {"x": -math.inf}, b"x", {(1, 2): 3}])
+def test_a_signal_that_is_not_json_is_refused(store: Store, value: object) -> None:
+    store.create(new())
+    with pytest.raises(HostError, match="the value of a signal for run r1 is not JSON data: "):
+        store.signal("r1", "go", value, key="k", who="me")
+    assert not store.signals("r1")
+    assert store.signal("r1", "go", 1, key="k", who="me")
+
+
+def test_a_signal_that_is_nested_too_deeply_is_refused(store: Store) -> None:
+    store.create(new())
+    value: list[object] = []
+    for _ in range(200_000):
+        value = [value]
+    with pytest.raises(HostError, match="it is nested too deeply"):
+        store.signal("r1", "go", value, key="k", who="me")
+    while value:  # or the interpreter takes it apart by recursion
+        value = value[0]  # type: ignore[assignment]
 
 
 def test_what_is_told_is_json(store: Store) -> None:

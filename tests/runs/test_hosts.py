@@ -17,8 +17,10 @@ from omega.durable.waiting import wall_us
 from omega.errors import Fenced, HostError, LispError, RunStopped, UnboundVariable, UnknownOutcome
 from omega.runs import session
 from omega.runs.exported import export
+from omega.runs.journal import JournalReader
 from omega.runs.owners import own_name
 from omega.runs.session import RunSettings
+from omega.runs.shown import words
 from omega.runs.taps import effect_key
 from omega.runs.unknown import ASK, RETRY
 
@@ -61,6 +63,28 @@ def test_a_run_with_an_id_is_made_once(host: Make) -> None:
     assert calls == [1]
     with pytest.raises(HostError, match="there is a run one, and its program are others"):
         host().run_durable("(+ 1 1)", id="one")
+
+
+@pytest.mark.parametrize(
+    "id", ["", "../x", "a b", "a\0b", "a\n", ".a", "\u00e4", "a" * 101, 5, b"a", ["a"]]
+)
+def test_ids_are_those_that_the_command_line_takes(host: Make, id: Any) -> None:
+    made = host()
+    asked = [
+        lambda: made.run_durable("1", id=id),
+        lambda: made.resume(id),
+        lambda: asyncio.run(made.runs.begin_async("1", "p", [], id=id)),
+        lambda: asyncio.run(made.runs.go_on_async(id)),
+    ]
+    for ask in asked:
+        with pytest.raises(HostError, match="the id of a run is of letters, digits, dots") as told:
+            ask()
+        assert "\0" not in str(told.value)
+    with pytest.raises(HostError, match="a value of the type NoneType"):
+        made.resume(None)  # type: ignore[arg-type]
+    assert made.runs.store.runs() == []
+    for good in ("a", "0", "a" * 100, "A.b-c_d"):
+        assert made.run_durable("1", id=good) == made.resume(good) == 1
 
 
 def test_a_run_that_fails_fails_again_in_the_same_way(host: Make) -> None:
@@ -225,8 +249,30 @@ def test_a_transactional_function_has_been_called_when_the_journal_says_so(host:
 def test_what_a_journal_cannot_hold_is_an_error_at_once(host: Make) -> None:
     made = host()
     made.define("odd", lambda: object(), effect="paid")
-    with pytest.raises(HostError, match="`host odd` answered a object, which a journal cannot"):
+    with pytest.raises(HostError, match="`host odd` answered an object, which a journal cannot"):
         made.run_durable("(odd)")
+
+
+def test_what_a_function_raised_without_a_word_is_its_class(host: Make) -> None:
+    def late() -> None:
+        raise TimeoutError
+
+    made = host()
+    made.define("late", late, effect="paid")
+    text = "(guard (e (#t (condition-message e))) (late))"
+    assert made.run_durable(text) == "host function `late` raised TimeoutError"
+
+
+def test_an_effect_that_is_about_to_be_made_is_shown_by_its_number(host: Make) -> None:
+    made = host()
+    made.define("pay", lambda: 1, effect="paid")
+    made.run_durable("(begin (pay) (pay))", id="r")
+    store = made.runs.store
+    shown = [words(fact) for fact in JournalReader(store, "r").facts() if fact[0] == "asked"]
+    numbers = [intent.number for intent, _ in store.effects("r")]
+    assert [text.split(":")[0] for text in shown] == [
+        f"call {number}, about to be made" for number in numbers
+    ]
 
 
 def test_a_function_of_a_durable_run_does_not_call_the_program(host: Make) -> None:
@@ -345,6 +391,27 @@ def test_a_run_that_waits_is_parked_and_goes_on_when_it_is_told(host: Make) -> N
     assert not store.signals("r")
 
 
+@pytest.mark.parametrize("virtual", [True, False])
+def test_a_wait_that_is_over_is_not_waited_for(host: Make, virtual: bool) -> None:
+    program = """
+    (define other (async (lambda () (wait-signal "x"))))
+    (yield)
+    (cancel other)
+    (list (wait-signal "y") (wait-signal "x"))
+    """
+    with pytest.raises(RunStopped) as stopped:
+        host(virtual_time=virtual).run_durable(program, id="r")
+    assert stopped.value.message == "run r waits for the signal `y`"
+    assert stopped.value.hint == "omega signal r y VALUE"
+    store = host().runs.store
+    assert store.run("r").waits_for == ("y",)
+    store.signal("r", "x", 1, key="x", who="me")
+    assert not store.due()  # it is not woken for that
+    store.signal("r", "y", 2, key="y", who="me")
+    assert [each.id for each in store.due()] == ["r"]
+    assert str(host(virtual_time=virtual).resume("r")) == "(2 1)"
+
+
 def test_a_run_that_sleeps_for_days_is_woken_by_the_clock(host: Make) -> None:
     made = host(virtual_time=False)
     with pytest.raises(RunStopped, match=r"waits until \d+-\d+-\d+ .* UTC"):
@@ -424,3 +491,15 @@ def test_a_run_begins_anew_with_what_it_is_given(host: Make) -> None:
         made.run_durable("(define (go f) 1) (continue-as go (lambda () 1))")
     with pytest.raises(LispError, match="expected a global procedure"):
         made.run_durable("(let ((go (lambda () 1))) (continue-as go))")
+
+
+def test_a_definition_without_a_value_is_passed_over(host: Make) -> None:
+    """`continue-as` looks for the name of what it is given among the program's definitions."""
+    with pytest.raises(LispError, match="expected a global procedure"):
+        host().run_durable("(define (f . all) all) (continue-as car 5) (define a-value (f 1))")
+    program = """
+    (define (go . all) all)
+    (unless (pair? (continued-arguments)) (continue-as go 5))
+    (define a-value (go 1))
+    """
+    assert str(host().run_durable(program)) == "(5)"
