@@ -49,7 +49,7 @@ def continued_text(text: str, file: str, procedure: str) -> str:
 def text_of(text: str, file: str, header: Mapping[str, Any]) -> str:
     """What a run with this header runs of a program: all of it, or, once the run has begun anew,
     what it would if `continue-as` had led to this program. The same once more changes nothing.
-    Raises LispSyntaxError.
+    Raises ReadError.
     """
     continued = header.get(CONTINUED)
     return text if continued is None else continued_text(text, file, continued["procedure"])

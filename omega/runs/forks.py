@@ -17,7 +17,7 @@ from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Change, Intent, NewRun, Result, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
-from omega.errors import ArityError, HostError, LispSyntaxError, LispTypeError, UnboundVariable
+from omega.errors import ArityError, HostError, LispTypeError, ReadError, UnboundVariable
 from omega.lisp.printer import shorten
 from omega.runs.continuing import CONTINUED, text_of
 from omega.runs.journal import JournalReader, fact_of
@@ -30,6 +30,7 @@ from omega.runs.session import (
     kept_program,
     new_id,
     program_of,
+    recall_of,
 )
 from omega.runs.shown import shown
 from omega.runs.unknown import SETTLED, reply_of
@@ -220,7 +221,7 @@ class Trying:
         program, blobs = kept_program(file, self.text)
         self._header = _header_with(record, program)
         self.arguments: list[str] = list(self._header["arguments"])
-        self._recall = Recall(JournalReader(store, run).facts())
+        self._recall = recall_of(store, replace(record, header=self._header)) or Recall(())
         # Its text is there as well: the program may come to its `continue-as`, and ends there.
         scratch = NewRun(run, record.name, dict(self._header), blobs)
         self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=self._recall)
@@ -257,13 +258,15 @@ def try_program(store: Store, run: str, file: str, text: str, run_text: RunText)
     """
     try:
         trying = Trying(store, run, file, text)
-    except LispSyntaxError as error:
+    except ReadError as error:
         return Trial(error=error)
     return trying.found(run_text(trying.session, file, trying.text, trying.arguments))
 
 
 def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
     recalls = {"run": record.id, "incarnation": record.incarnation}
+    if record.seq < record.first_seq:  # it has got nothing yet but what it is to recall itself
+        recalls = record.header.get("recalls", recalls)
     return _of_program({**record.header, "recalls": recalls}, program)
 
 
@@ -273,7 +276,7 @@ def _of_program(header: Mapping[str, Any], program: Mapping[str, str]) -> dict[s
 
 
 def _kept(record: RunRecord, file: str, text: str) -> tuple[dict[str, str], dict[str, bytes]]:
-    """`kept_program` of what `record` runs of another program. Raises LispSyntaxError."""
+    """`kept_program` of what `record` runs of another program. Raises ReadError."""
     return kept_program(file, text_of(text, file, record.header))
 
 
@@ -281,7 +284,7 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
     """Have `run` go on with another program, from its beginning, on what it has got; after
     `continue-as` from that call on, on what it has got since.
     may_pay_again: effects whose outcome nobody knows may be made again. Raises RunOwned, RunEnded,
-    HostError, LispSyntaxError.
+    HostError, ReadError.
     """
     record = store.run(run)
     program, blobs = _kept(record, file, text)
