@@ -111,10 +111,10 @@ class DurableTap:
             recall = self.recall
 
             def recalled() -> Any:
-                asked = (kind, *tap.last_identity, *digest(arguments))
-                found = recall.take(*asked)
+                asked, hash_ = digest(arguments)
+                found = recall.take(kind, *tap.last_identity, asked, hash_)
                 if found is None and self.is_trial and kind == LINE:  # it may be long in coming
-                    recall.miss(*asked[:3], "a line of standard input", asked[4])
+                    recall.miss(kind, *tap.last_identity, "a line of standard input", hash_)
                     self._scheduler.sync(never)
                 return act() if found is None else _answered(outcome_of(found.outcome))
 

@@ -182,3 +182,10 @@ def test_the_journal_of_each_incarnation_is_shown(shell: Shell) -> None:
     )
     status, _, said = shell.run("runs", "journal", "r1", "--incarnation", "3")
     assert status == 2 and "run r1 has 2 incarnations, got number 3" in said
+
+
+def test_a_trial_reads_nothing_of_standard_input(shell: Shell) -> None:
+    assert shell.begin('(wait-signal "go")', "--park-after", "0", "--virtual-time").wait(60) == 75
+    other = shell.write('(read-line) (llm.infer "never asked")', "other.omega")
+    told = shell.ok("migrate", "r1", other)
+    assert told.endswith("stdin.read-line 1 of task 1: a line of standard input\n")
