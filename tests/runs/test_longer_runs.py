@@ -180,3 +180,14 @@ def test_a_program_that_is_changed_twice_has_got_what_the_run_has(world: World) 
     paid = Counter(world.books.read())
     assert ended(world) == f'(second 2 "<{LAST}>" "end")'
     assert Counter(world.books.read()) == paid
+
+
+def test_a_run_that_has_begun_anew_is_found_by_its_id_and_its_program(world: World) -> None:
+    parked(world, STEPS)
+    paid = Counter(world.books.read())
+    with pytest.raises(HostError, match="its program are others"):
+        world.host(world.store(), "ask").run_durable(STEPS.replace("step ", "stage "), id=RUN)
+    world.store().signal(RUN, "fin", "end", key="fin", who="test")
+    value = world.host(world.store(), "ask").run_durable(STEPS, id=RUN)
+    assert str(value) == f'(2 "<{LAST}>" "end")'
+    assert Counter(world.books.read()) == paid
