@@ -232,16 +232,21 @@ def _told(record: RunRecord, found: Trial) -> str:
     if found.error is not None:
         error = found.error
         message = error.message if isinstance(error, OmegaError) else str(error)
-        return f"the program fails on what run {record.id} has got: {message}"
+        told = f"the program fails on what run {record.id} has got: {message}"
+        hint = getattr(error, "hint", None)
+        return f"{told}\n  {hint}" if hint else told
     if found.is_same:
-        return f"the program does what run {record.id} has done: it pays for nothing again"
-    lines = [f"the program does something else than run {record.id} has done:"]
+        lines = [f"the program does what run {record.id} has done: it pays for nothing again"]
+        if found.missed:
+            lines.append("what it asks for then is new:")
+    else:
+        lines = [f"the program does something else than run {record.id} has done:"]
     for missed in found.missed[:SHOWN_MAX]:
-        then = "nothing" if missed.was is None else in_words(missed.was)
-        lines.append(
-            f"  {missed.kind} {missed.n} of task {missed.task}: it asks"
-            f" {in_words(missed.asked)}; the run asked {then}"
-        )
+        asks = in_words(missed.asked)
+        if not found.is_same:
+            then = "nothing" if missed.was is None else in_words(missed.was)
+            asks = f"it asks {asks}; the run asked {then}"
+        lines.append(f"  {missed.kind} {missed.n} of task {missed.task}: {asks}")
     if len(found.missed) > SHOWN_MAX:
         lines.append(f"  ... and {len(found.missed) - SHOWN_MAX} more")
     if found.left:

@@ -109,10 +109,11 @@ def _break(text: str) -> tuple[str, int]:
 def _text(given: dict[str, Any], tape: Any) -> str:
     """The program's text: the recorded one, or that of --program."""
     from omega.programs import read_source
+    from omega.runs.continuing import text_of
     from omega.tape.values import text_hash
 
     if "program" in given:
-        return read_source(given["program"])
+        return text_of(read_source(given["program"]), given["program"], tape.header)
     for _, hash_, text in tape.texts():
         if text_hash(text) != hash_:
             raise HostError(

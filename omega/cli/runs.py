@@ -124,9 +124,15 @@ def _show(given: Given) -> int:
 def _journal(given: Given) -> int:
     store = given.store()
     record = given.run(store)
+    incarnation = given.options.get("incarnation", record.incarnation)
+    if incarnation > record.incarnation:
+        raise usage(
+            f"run {record.id} has {record.incarnation} incarnations, got number {incarnation}",
+            "they are counted from 1 on; without --incarnation it is the last one",
+        )
     if given.as_json or given.options.get("raw"):
-        return runs_shown.print_raw(store, record, given.as_json)
-    return runs_shown.print_journal(store, record)
+        return runs_shown.print_raw(store, record, incarnation, given.as_json)
+    return runs_shown.print_journal(store, record, incarnation)
 
 
 def _cost(given: Given) -> int:
@@ -386,7 +392,7 @@ Act = Callable[[Given], int]
 ACTIONS: dict[str, tuple[str, tuple[str, ...], Act]] = {
     "list": ("", ("state", "name", "limit"), _list),
     "show": ("RUN", (), _show),
-    "journal": ("RUN", ("raw",), _journal),
+    "journal": ("RUN", ("raw", "incarnation"), _journal),
     "cost": ("RUN", (), _cost),
     "resolve": ("RUN [NUMBER...]", ("retry", "fail", "reply", "who"), _resolve),
     "cancel": ("RUN", ("reason", "who"), _cancel),

@@ -343,15 +343,19 @@ def unsettled_text(
 # ---------------------------------------------------------------------- the journal
 
 
-def entries(store: SQLiteStore, record: RunRecord) -> Iterator[tuple[int, list[list[Any]]]]:
+def entries(
+    store: SQLiteStore, record: RunRecord, incarnation: int
+) -> Iterator[tuple[int, list[list[Any]]]]:
     """(number, facts) of each entry."""
-    for at, lines in enumerate(store.journal(record.id)):
-        yield record.first_seq + at, [fact_of(store, line) for line in lines]
+    later = range(incarnation, record.incarnation)  # the last entry is the one before they begin
+    behind = sum(1 for each in later for _ in store.journal(record.id, incarnation=each))
+    for at, lines in enumerate(store.journal(record.id, incarnation=incarnation)):
+        yield record.first_seq - behind + at, [fact_of(store, line) for line in lines]
 
 
-def print_raw(store: SQLiteStore, record: RunRecord, as_json: bool) -> int:
+def print_raw(store: SQLiteStore, record: RunRecord, incarnation: int, as_json: bool) -> int:
     def lines() -> Iterator[str]:
-        for entry, facts in entries(store, record):
+        for entry, facts in entries(store, record, incarnation):
             for fact in facts:
                 kept = json.dumps(fact, separators=(",", ":"))
                 yield json_line({"entry": entry, "fact": fact}) if as_json else f"{entry}\t{kept}"
@@ -359,7 +363,7 @@ def print_raw(store: SQLiteStore, record: RunRecord, as_json: bool) -> int:
     return _print(lines())
 
 
-def print_journal(store: SQLiteStore, record: RunRecord) -> int:
+def print_journal(store: SQLiteStore, record: RunRecord, incarnation: int) -> int:
     """The facts in words."""
     width = len(str(record.seq))
     who = senders(store, record.id)
@@ -376,7 +380,9 @@ def print_journal(store: SQLiteStore, record: RunRecord) -> int:
         )
 
     def lines() -> Iterator[str]:
-        for entry, facts in entries(store, record):
+        if record.incarnation > 1:
+            yield f"incarnation {incarnation} of {record.incarnation}"
+        for entry, facts in entries(store, record, incarnation):
             for fact in facts:
                 yield f"{entry:>{width}}  {clean(words(fact) + outcome(fact))}"
 

@@ -188,7 +188,8 @@ class RecallingDriver(_Recalling, DurableDriver):
 
     def recalls(self, recall: Recall) -> None:
         super().recalls(recall)
-        self._then_us = recall.begin_us or None
+        # A trial waits for nothing, also where nothing tells what time it was.
+        self._then_us = recall.begin_us or (self.clock_us() if self.is_trial else None)
         # When it comes, order, which call, what comes; None: its end, since it was aborted.
         self._pending: list[tuple[int, int, External, Recalled | None]] = []
 

@@ -1,12 +1,13 @@
 """`(continue-as procedure argument ...)`: a long run ends, and goes on in a fresh journal.
 
 Owns: `continued_text`: the program of the next incarnation: the definitions of this one, then the
-call; `Continuation`.
+call; `text_of`: the same of another program; `Continuation`.
 Refuses: to carry anything over but the arguments: what is not in them is gone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from omega.errors import Source
@@ -18,6 +19,7 @@ from omega.lisp.reader import read_all
 KEPT = frozenset(("import", "include", "include-ci", "library"))
 ALL_OF = frozenset(("begin",))  # kept when all in it is
 ARGUMENTS = "continued-arguments"
+CONTINUED = "continued"  # in a header: the Continuation that this incarnation began with
 
 
 class Continuation(NamedTuple):
@@ -42,6 +44,15 @@ def continued_text(text: str, file: str, procedure: str) -> str:
                 blank[number - 1][begin:end] = line[begin:end]
     kept = "\n".join("".join(line).rstrip() for line in blank).rstrip("\n")
     return f"{kept}\n(apply {write_string(Symbol.of(procedure))} ({ARGUMENTS}))\n"
+
+
+def text_of(text: str, file: str, header: Mapping[str, Any]) -> str:
+    """What a run with this header runs of a program: all of it, or, once the run has begun anew,
+    what it would if `continue-as` had led to this program. The same once more changes nothing.
+    Raises ReadError.
+    """
+    continued = header.get(CONTINUED)
+    return text if continued is None else continued_text(text, file, continued["procedure"])
 
 
 def _is_kept(form: Any) -> bool:

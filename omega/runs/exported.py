@@ -15,6 +15,7 @@ from omega.durable.records import RunRecord
 from omega.durable.store import Store
 from omega.effects import Act
 from omega.errors import HostError, LispFileError
+from omega.runs.continuing import CONTINUED
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes
@@ -22,12 +23,12 @@ from omega.runs.taps import DurableTap
 from omega.tape import Replay, TapeReader, TapeWriter
 from omega.tape.facts import FactWriter, as_line
 
-CONTINUED = "continued"  # and with what its last incarnation began, as its header has it
 RUN = "run"  # in a tape's first line: the run that it was exported from
 
 
 def export(store: Store, record: RunRecord, path: str) -> int:
-    """Write the journal of a run, as far as it has come, to a tape; how many facts.
+    """Write the journal of a run, as far as it has come, to a tape; how many facts. Of a run that
+    has begun anew it is that of the last incarnation.
 
     Raises LispFileError when there is something at `path`, or it cannot be written.
     """

@@ -17,7 +17,9 @@ from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Change, Intent, NewRun, Result, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
-from omega.errors import HostError
+from omega.errors import ArityError, HostError, LispTypeError, ReadError, UnboundVariable
+from omega.lisp.printer import shorten
+from omega.runs.continuing import CONTINUED, text_of
 from omega.runs.journal import JournalReader, fact_of
 from omega.runs.owners import take_over
 from omega.runs.prompts import with_prompts
@@ -28,11 +30,15 @@ from omega.runs.session import (
     kept_program,
     new_id,
     program_of,
+    recall_of,
 )
 from omega.runs.shown import shown
 from omega.runs.unknown import SETTLED, reply_of
 from omega.tape.facts import SLOW, STEP_MODEL
-from omega.tape.values import encode
+from omega.tape.values import decode, encode
+
+# What an error is when a procedure is not there, is none, or takes other arguments.
+NOT_CALLED = (UnboundVariable, ArityError, LispTypeError)
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,8 @@ def fork(
     There the effect is made again; or its reply is `reply`; or the model is asked `prompt`, in
     place of the text of the user's last turn. What the other run got later is given to the new one
     wherever that asks for the same. program: (file, text) of another one; the new run begins with
-    it from its beginning, and is given what the other one got before the effect in the same way.
-    Raises HostError.
+    it as `migrate` has a run go on, and is given what the other one got before the effect in the
+    same way. Raises HostError.
     """
     if reply is not None and prompt is not None:
         raise HostError(
@@ -87,7 +93,7 @@ def fork(
     shared = cut.seq if cut.seq >= record.first_seq else 0
     blobs: Mapping[str, bytes] = {}
     if program is not None:
-        kept, blobs = kept_program(*program)
+        kept, blobs = _kept(record, *program)
         header, shared = _of_program(header, kept), 0
         if prompt is None:
             if asked_for(store, record, effect).kind == WAITS_FOR and reply is not None:
@@ -211,11 +217,13 @@ class Trying:
 
     def __init__(self, store: Store, run: str, file: str, text: str) -> None:
         record = store.run(run)
-        self.file, self.text = file, text
-        self._header = _header_with(record, kept_program(file, text)[0])
+        self.file, self.text = file, text_of(text, file, record.header)
+        program, blobs = kept_program(file, self.text)
+        self._header = _header_with(record, program)
         self.arguments: list[str] = list(self._header["arguments"])
-        self._recall = Recall(JournalReader(store, run).facts())
-        scratch = NewRun(run, record.name, dict(self._header))
+        self._recall = recall_of(store, replace(record, header=self._header)) or Recall(())
+        # Its text is there as well: the program may come to its `continue-as`, and ends there.
+        scratch = NewRun(run, record.name, dict(self._header), blobs)
         self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=self._recall)
 
     def found(self, error: BaseException | None) -> Trial:
@@ -223,17 +231,42 @@ class Trying:
         recall = self._recall
         opened = tuple(each for each in recall.missed if each.is_open)
         missed = tuple(each for each in recall.missed if not each.is_open)
+        error = self._not_called(error) or error
         return Trial(missed, opened, tuple(recall.left()), error, self._header)
+
+    def _not_called(self, error: BaseException | None) -> HostError | None:
+        """What is wrong where the call stands that the run goes on with; None: nothing."""
+        continued = self._header.get(CONTINUED)
+        if continued is None or not isinstance(error, NOT_CALLED) or error.in_tail_call:
+            return None
+        span = error.span
+        if span is None or (span.file, span.line) != (self.file, self.text.count("\n")):
+            return None
+        name = continued["procedure"]
+        arguments = "".join(f" {shorten(decode(each))}" for each in continued["arguments"])
+        return HostError(
+            f"the call that it goes on with, ({name}{arguments}), cannot be made: {error.message}",
+            hint=f"define `{name}` at the top level, as a procedure that takes these arguments:"
+            " continue-as has carried them over",
+        )
 
 
 def try_program(store: Store, run: str, file: str, text: str, run_text: RunText) -> Trial:
-    """Run another program on what `run` has got: nothing is made, and nothing is written."""
-    trying = Trying(store, run, file, text)
-    return trying.found(run_text(trying.session, file, text, trying.arguments))
+    """Run another program on what `run` has got: nothing is made, and nothing is written. Of a run
+    that has begun anew by `continue-as`, that is what it has got since: the program's definitions
+    are evaluated, and then that call.
+    """
+    try:
+        trying = Trying(store, run, file, text)
+    except ReadError as error:
+        return Trial(error=error)
+    return trying.found(run_text(trying.session, file, trying.text, trying.arguments))
 
 
 def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
     recalls = {"run": record.id, "incarnation": record.incarnation}
+    if record.seq < record.first_seq:  # it has got nothing yet but what it is to recall itself
+        recalls = record.header.get("recalls", recalls)
     return _of_program({**record.header, "recalls": recalls}, program)
 
 
@@ -242,13 +275,19 @@ def _of_program(header: Mapping[str, Any], program: Mapping[str, str]) -> dict[s
     return {**header, "step-model": STEP_MODEL, "program": program}
 
 
+def _kept(record: RunRecord, file: str, text: str) -> tuple[dict[str, str], dict[str, bytes]]:
+    """`kept_program` of what `record` runs of another program. Raises ReadError."""
+    return kept_program(file, text_of(text, file, record.header))
+
+
 def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool = False) -> None:
-    """Have `run` go on with another program, from its beginning, on what it has got.
+    """Have `run` go on with another program, from its beginning, on what it has got; after
+    `continue-as` from that call on, on what it has got since.
     may_pay_again: effects whose outcome nobody knows may be made again. Raises RunOwned, RunEnded,
-    HostError.
+    HostError, ReadError.
     """
     record = store.run(run)
-    program, blobs = kept_program(file, text)
+    program, blobs = _kept(record, file, text)
     opened = [intent for intent, _ in store.effects(run, open_only=True)]
     paid = [intent.number for intent in opened if intent.effect_class == "paid"]
     if paid and not may_pay_again:

@@ -15,6 +15,7 @@ from omega.durable.refusals import checked_id
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
+from omega.runs.continuing import text_of
 from omega.runs.forks import Trying, bring_up, brought_up, is_of_this_version
 from omega.runs.session import DurableSession, RunSettings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
@@ -77,8 +78,9 @@ class Runs:
             there = self.store.run(run.id)
         except UnknownRun:
             return run
-        for what in ("program", "arguments"):
-            if there.header[what] != run.header[what]:
+        program, _ = kept_program(file, text_of(text, file, there.header))  # it may have begun anew
+        for what, asked in (("program", program), ("arguments", run.header["arguments"])):
+            if there.header[what] != asked:
                 raise HostError(
                     f"there is a run {run.id}, and its {what} are others",
                     hint="use another id, or resume that run",

@@ -31,7 +31,7 @@ from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import date, pause, wall_us
 from omega.errors import HostError, ReplayDivergence, RunStopped, StoreFull
-from omega.runs.continuing import Continuation, continued_text
+from omega.runs.continuing import CONTINUED, Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
@@ -197,7 +197,7 @@ class DurableSession:
         interpreter.door.tap = self.tap
         interpreter.door.replaced = Prompts(self._header.get(OVERRIDES, ())).replaced
         interpreter.door.continue_as = self._continue_as
-        interpreter.door.continued = self._header.get("continued", {}).get("arguments", ())
+        interpreter.door.continued = self._header.get(CONTINUED, {}).get("arguments", ())
         interpreter.door.wait_signal = Mailboxes(
             self.store, self.run, interpreter.scheduler, self.tap, interpreter.runtime
         ).wait
@@ -351,7 +351,7 @@ class DurableSession:
     def _begin_anew(self, continuation: Continuation) -> None:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
-        header = {**self._header, "program": program, "continued": continuation._asdict()}
+        header = {**self._header, "program": program, CONTINUED: continuation._asdict()}
         for of_this_journal in ("recalls", OVERRIDES):
             header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)

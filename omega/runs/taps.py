@@ -28,6 +28,7 @@ from omega.tape.taps import Recorder, Replayer
 from omega.tape.values import decode, decode_error, digest
 
 CLASSES = ("pure", "idempotent", "paid", "transactional")
+LINE = "stdin.read-line"
 ASKED = "asked"  # the fact that an effect is about to be made
 
 _key: ContextVar[str | None] = ContextVar("omega_effect_key", default=None)
@@ -110,7 +111,11 @@ class DurableTap:
             recall = self.recall
 
             def recalled() -> Any:
-                found = recall.take(kind, *tap.last_identity, *digest(arguments))
+                asked, hash_ = digest(arguments)
+                found = recall.take(kind, *tap.last_identity, asked, hash_)
+                if found is None and self.is_trial and kind == LINE:  # it may be long in coming
+                    recall.miss(kind, *tap.last_identity, "a line of standard input", hash_)
+                    self._scheduler.sync(never)
                 return act() if found is None else _answered(outcome_of(found.outcome))
 
             return tap.fact(kind, arguments, recalled)

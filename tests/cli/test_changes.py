@@ -124,4 +124,68 @@ def test_a_change_pays_again_only_when_told(shell: Shell) -> None:
     (whole,) = shell.lines("runs", "show", "r1")
     assert whole["effects"] == 5  # four before, and the one that was made anew
     told = shell.ok("runs", "cost", "r1")
-    assert "are of incarnation 2" in told and "whose journals are kept" in told
+    assert "are of incarnation 2" in told and "which made 5 effects together" in told
+
+
+LOOP = """
+(define (loop n)
+  (displayln n)
+  (llm.infer "step")
+  (if (= n 1) (wait-signal "fin") (continue-as loop 1)))
+(loop 0)
+"""
+
+
+def begun_anew(shell: Shell) -> None:
+    assert shell.begin(LOOP, "--park-after", "0").wait(60) == 75
+
+
+def test_a_run_that_has_begun_anew_goes_on_with_its_call_in_another_program(shell: Shell) -> None:
+    begun_anew(shell)
+    told = shell.ok("migrate", "r1", "program.omega")
+    assert told == "the program does what run r1 has done: it pays for nothing again\n"
+    wait = '(wait-signal "fin")'
+    more = f'(begin (displayln (llm.infer "more")) (displayln {wait}))'
+    other = shell.write(LOOP.replace(wait, more), "other.omega")
+    told = shell.ok("migrate", "r1", other, "--commit")
+    assert "what it asks for then is new:\n  an LLM call 2 of task 1: the prompt 'more'\n" in told
+    shell.ok("signal", "r1", "fin", "end")
+    assert shell.ok("resume", "r1") == "1\nquick\nend\n"
+    assert shell.ok("replay", "r1", "--program", other) == "1\nquick\nend\n"
+    assert "prompt 'step'" in shell.ok("runs", "journal", "r1", "--incarnation", "2")
+
+
+def test_a_call_that_another_program_has_not_is_told(shell: Shell) -> None:
+    begun_anew(shell)
+    gone = shell.write('(displayln "new")', "gone.omega")
+    status, output, said = shell.run("migrate", "r1", gone, "--commit")
+    assert status == 2 and "nothing is changed" in said
+    assert (
+        "it goes on with, (loop 1), cannot be made: `loop` is not bound\n  define `loop`" in output
+    )
+    status, _, said = shell.run("runs", "fork", "r1", "1", "--program", gone)
+    assert status == 2 and "(loop 1), cannot be made" in said and "there is no fork" in said
+
+
+def test_the_journal_of_each_incarnation_is_shown(shell: Shell) -> None:
+    begun_anew(shell)
+    last = shell.ok("runs", "journal", "r1")
+    assert last.startswith("incarnation 2 of 2\n") and "the signal `fin`" in last
+    assert shell.ok("runs", "journal", "r1", "--incarnation", "2") == last
+    first = shell.lines("runs", "journal", "r1", "--incarnation", "1")
+    second = shell.lines("runs", "journal", "r1")
+    entries = [each["entry"] for each in first + second]
+    assert entries[0] == 1 and sorted(entries) == entries
+    assert (
+        set(entries) == set(range(1, entries[-1] + 1))
+        and first[-1]["entry"] + 1 == second[0]["entry"]
+    )
+    status, _, said = shell.run("runs", "journal", "r1", "--incarnation", "3")
+    assert status == 2 and "run r1 has 2 incarnations, got number 3" in said
+
+
+def test_a_trial_reads_nothing_of_standard_input(shell: Shell) -> None:
+    assert shell.begin('(wait-signal "go")', "--park-after", "0", "--virtual-time").wait(60) == 75
+    other = shell.write('(read-line) (llm.infer "never asked")', "other.omega")
+    told = shell.ok("migrate", "r1", other)
+    assert told.endswith("stdin.read-line 1 of task 1: a line of standard input\n")

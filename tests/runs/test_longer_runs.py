@@ -1,0 +1,193 @@
+"""Runs that have begun anew by `continue-as`, and programs that are changed then: the new program's
+definitions, and the call that the run has come to. What was paid for since is not paid for again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omega.concurrency.asyncio_driver import AsyncioDriver
+from omega.errors import HostError, RunStopped
+from omega.runs.forks import Trial, fork, migrate, try_program
+from tests.runs.kit import RUN, World
+
+STEPS = """
+(define (loop n acc)
+  (define got (llm.infer (string-append "step " (number->string n) acc)))
+  (if (= n 2)
+      (list n got (wait-signal "fin"))
+      (continue-as loop (+ n 1) (string-append acc "+"))))
+(charge "once" 1)
+(loop 0 "")
+"""
+LAST = "step 2++"  # what the last incarnation has asked, which waits for the signal
+WAITS = """
+(define (loop n) (if (= n 1) (wait-signal "fin") (continue-as loop 1)))
+(loop 0)
+"""
+
+# What the run that waits would come to next -> what is told of it as new, in real and virtual time.
+NEXT = {
+    "a model": ('(llm.infer "more")', "more"),
+    "a sleep": ("(sleep 100000)", None),
+    "a sleep with a limit": (
+        "(guard (e ((timeout-error? e) 'late)) (with-timeout 100000 (sleep 200000)))",
+        None,
+    ),
+    "another signal": ('(wait-signal "other")', None),
+    "a function": ('(charge "more" 1)', "more"),
+    "continue-as": ("(continue-as loop 0)", None),
+}
+
+
+@pytest.fixture(params=[True, False], ids=["virtual", "real"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, "fan-out", request.param)
+
+
+def parked(world: World, text: str) -> None:
+    with pytest.raises(RunStopped) as stopped:
+        world.host(world.store(), "ask").run_durable(text, id=RUN)
+    assert stopped.value.state == "suspended"
+    assert world.store().run(RUN).incarnation > 1
+
+
+def tried(world: World, text: str) -> Trial:
+    paid = world.books.read()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(AsyncioDriver, "_rest", waited)
+        runs = world.runs(world.store())
+        found = try_program(world.store(), RUN, "new.omega", text, runs.run_text)
+    assert world.books.read() == paid
+    return found
+
+
+def waited(driver: Any, seconds: float) -> None:
+    raise AssertionError(f"a trial has waited {seconds} s")
+
+
+def ended(world: World, run: str = RUN) -> str:
+    world.store().signal(run, "fin", "end", key="fin", who="test")
+    return str(world.host(world.store(), "ask").resume(run))
+
+
+@pytest.mark.parametrize("text", [STEPS, WAITS], ids=["steps", "waits"])
+def test_the_same_program_is_the_same(world: World, text: str) -> None:
+    parked(world, text)
+    found = tried(world, text)
+    assert found.is_same and not found.missed, found
+
+
+def test_another_program_goes_on_with_the_call_that_the_run_has_come_to(world: World) -> None:
+    parked(world, STEPS)
+    text = STEPS.replace("(list n", "(list 'changed n acc")
+    assert tried(world, text).is_same
+    paid = Counter(world.books.read())
+    migrate(world.store(), RUN, "new.omega", text)
+    assert ended(world) == f'(changed 2 "++" "<{LAST}>" "end")'
+    assert Counter(world.books.read()) == paid
+
+
+def test_another_program_that_begins_anew_itself_does_so_with_its_own_definitions(
+    world: World,
+) -> None:
+    parked(world, STEPS)
+    again = STEPS.replace("(= n 2)", "(= n 3)").replace("(list n", "(list 'later n")
+    assert tried(world, again).is_same
+    paid = Counter(world.books.read())
+    migrate(world.store(), RUN, "new.omega", again)
+    assert ended(world) == '(later 3 "<step 3+++>" "end")'
+    assert Counter(world.books.read()) - paid == Counter(["step 3+++"])
+
+
+def test_what_a_changed_program_asks_otherwise_is_told(world: World) -> None:
+    parked(world, STEPS)
+    found = tried(world, STEPS.replace("step ", "stage "))
+    assert [(each.asked, each.was) for each in found.missed] == [
+        ("LLMRequest('stage 2++')", f"LLMRequest('{LAST}')")
+    ]
+    assert [asked for _, asked in found.left] == [f"LLMRequest('{LAST}')"]
+    assert not found.is_same
+
+
+def test_a_fork_of_another_program_goes_on_with_the_call(world: World) -> None:
+    parked(world, STEPS)
+    ((intent, _),) = world.store().effects(RUN)
+    paid = Counter(world.books.read())
+    text = STEPS.replace("(list n", "(list 'fork n")
+    made = fork(
+        world.store(), RUN, intent.number, reply="other", program=("f.omega", text), who="test"
+    )
+    assert ended(world, made) == '(fork 2 "other" "end")'
+    assert ended(world) == f'(2 "<{LAST}>" "end")'
+    assert Counter(world.books.read()) == paid
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        ("", "`loop` is not bound"),
+        ("(define (loop n acc more) n)", "but it is given 2 arguments"),
+        ("(define loop 5)", "this is not a procedure"),
+    ],
+    ids=["gone", "arguments", "no procedure"],
+)
+def test_a_call_that_cannot_be_made_is_refused(world: World, definition: str, told: str) -> None:
+    parked(world, STEPS)
+    found = tried(world, definition + '\n(charge "top level" 1)\n')
+    assert isinstance(found.error, HostError) and not found.is_same
+    assert '(loop 2 "++")' in found.error.message and told in found.error.message
+    assert found.error.hint is not None and "define `loop`" in found.error.hint
+
+
+def test_errors_behind_the_call_are_the_programs_own(world: World) -> None:
+    parked(world, STEPS)
+    for text, told in (
+        ("(define (loop n acc)\n  (loop 1))", "`loop` is called as"),
+        ("(define (loop n acc)\n  (lop 1))", "`lop` is not bound"),
+        ("(define (loop n acc)", "never closed"),
+    ):
+        error = tried(world, text).error
+        assert error is not None and told in str(error) and "cannot be made" not in str(error)
+
+
+@pytest.mark.parametrize("what", NEXT)
+@pytest.mark.parametrize("first", [STEPS, WAITS], ids=["steps", "waits"])
+def test_a_trial_waits_for_nothing(world: World, first: str, what: str) -> None:
+    """Also where the run has never read a clock."""
+    form, asked = NEXT[what]
+    parked(world, first)
+    found = tried(world, first.replace('(wait-signal "fin")', f'(begin {form} (wait-signal "x"))'))
+    assert found.is_same, found
+    assert [asked for each in found.missed if asked and asked in each.asked] == [asked] * bool(
+        asked
+    )
+
+
+def test_a_program_that_is_changed_twice_has_got_what_the_run_has(world: World) -> None:
+    """The run has not gone on between the two: its journal is empty then."""
+    parked(world, STEPS)
+    for word in ("first", "second"):
+        text = STEPS.replace("(list n", f"(list '{word} n")
+        found = tried(world, text)
+        assert found.is_same and not found.missed
+        assert not tried(world, STEPS.replace("step ", "stage ")).is_same
+        migrate(world.store(), RUN, "new.omega", text)
+    paid = Counter(world.books.read())
+    assert ended(world) == f'(second 2 "<{LAST}>" "end")'
+    assert Counter(world.books.read()) == paid
+
+
+def test_a_run_that_has_begun_anew_is_found_by_its_id_and_its_program(world: World) -> None:
+    parked(world, STEPS)
+    paid = Counter(world.books.read())
+    with pytest.raises(HostError, match="its program are others"):
+        world.host(world.store(), "ask").run_durable(STEPS.replace("step ", "stage "), id=RUN)
+    world.store().signal(RUN, "fin", "end", key="fin", who="test")
+    value = world.host(world.store(), "ask").run_durable(STEPS, id=RUN)
+    assert str(value) == f'(2 "<{LAST}>" "end")'
+    assert Counter(world.books.read()) == paid
