@@ -234,8 +234,7 @@ def test_a_bucket_that_believes_headers_is_never_refused_after_the_first_answer(
 ) -> None:
     """Whatever was configured (nothing, too little, the truth), whatever latencies do: once one
     answer has been read and what was sent blindly is over, nothing is refused, of bursts of four
-    and more. A rate that was
-    configured too high is another matter: see below.
+    and more. A rate that was configured too high is another matter: see the test above.
     """
     vendor = _Vendor(rate, burst)
     bucket = Bucket(None if configured is None else Rate(rate * configured, burst * configured))
