@@ -129,6 +129,9 @@ class Doomed:
         return getattr(self._db, name)
 
 
+OPENED: list[SQLiteStore] = []  # by the test that runs; conftest.py closes them
+
+
 class World:
     """One run: its store, its vendor, its host."""
 
@@ -144,7 +147,8 @@ class World:
             self.db = Doomed(connect(path), at, is_after)
             return self.db
 
-        return SQLiteStore(self.path, connect=doomed)
+        OPENED.append(SQLiteStore(self.path, connect=doomed))
+        return OPENED[-1]
 
     def host(self, store: Any, policy: Policy) -> Interpreter:
         from omega import Grants
