@@ -138,31 +138,33 @@ class Door:
         """Have the model of `request` ready before the effect `kind` is performed and its time
         begins; a handler of the program needs none.
         """
-        entry = self.rt.host.dynamics().effects
+        if self._handler_of(kind, self.rt.host.dynamics()) is None:
+            self.calls.prepare(request)
+
+    def _handler_of(self, kind: str, dyn: Any) -> tuple[Any, Any, Any] | None:
+        """The program's innermost handler of an effect: the procedure, what ends its form, and the
+        handlers outside of that. To search is paid for.
+        """
+        entry = dyn.effects
+        found = None
         passed = 0
         while entry is not None:
-            handlers, _, entry = entry
-            passed += 1
-            if kind in handlers:
+            handlers, tag, entry = entry
+            handler = handlers.get(kind)
+            if handler is not None:
+                found = handler, tag, entry
                 break
-        else:
-            self.calls.prepare(request)
+            passed += 1
         spend_each(self.rt, passed)
+        return found
 
     def perform(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         """The reply to an effect, or a raised condition."""
         dyn = self.rt.host.dynamics()
-        entry = dyn.effects
-        passed = 0
-        while entry is not None:
-            handlers, tag, outer = entry
-            handler = handlers.get(kind)
-            if handler is not None:
-                spend_each(self.rt, passed)
-                return self._handled(dyn, handler, tag, outer, arguments)
-            entry = outer
-            passed += 1
-        spend_each(self.rt, passed)
+        found = self._handler_of(kind, dyn)
+        if found is not None:
+            handler, tag, outer = found  # unpacked in the call, they would go through C
+            return self._handled(dyn, handler, tag, outer, arguments)
         act = self._effects.get(kind)
         if act is None:
             raise LispError(

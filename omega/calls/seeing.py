@@ -95,8 +95,8 @@ class LongWaits:
 
 
 def _title(calls: Calls, lane: Hashable) -> str:
-    titles = {model.lane: model.title for model in calls.models.known()}
-    return titles.get(lane, "the default model")  # type: ignore[call-overload,no-any-return]
+    titles: dict[Hashable, str] = {m.lane: m.title for m in calls.models.known()}
+    return titles.get(lane, "the default model")
 
 
 def _group_name(group: Any) -> str:

@@ -14,7 +14,7 @@ from omega.calls.figures import money
 from omega.cli.dispatch import OK
 from omega.cli.durable import ending
 from omega.cli.terminal import Output, counted
-from omega.durable import waiting
+from omega.durable.waiting import date as date_of
 from omega.durable.waiting import wall_us
 from omega.llm.budget import dollars
 from omega.runs.journal import fact_of
@@ -49,9 +49,7 @@ def clean(text: str, most: int = VALUE_MAX) -> str:
 
 
 def date(us: int | None) -> str:
-    if us is None:
-        return "-"
-    return waiting.date(us)
+    return "-" if us is None else date_of(us)
 
 
 def duration(us: int) -> str:
