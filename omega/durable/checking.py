@@ -1,17 +1,23 @@
 """Whether a store is whole.
 
 Owns: `check`: what SQLite can say of its file, and what only we know: content fits its hash,
-journals have no gap, the totals of a run are the sums of its effects. Refuses: to mend.
+journals have no gap, the sums that stand in them are those of the effects. Refuses: to mend.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omega.durable import rows
 from omega.durable.connection import File
+from omega.durable.records import Batch, Intent, Result
+from omega.durable.tally import NONE, Tally
+from omega.errors import OmegaBug
 
 COMPLAINTS_MAX = 100
+CLASSES = ("paid", "idempotent", "transactional")
+OUTCOMES = ("ok", "error", "unknown")
 
 
 def check(file: File) -> list[str]:
@@ -54,23 +60,89 @@ def _blobs(db: Any) -> list[str]:
 def _journals(db: Any) -> list[str]:
     """A run has its own entries from where it was forked off to its last, each whole."""
     found = []
-    for number, id, base, last in db.execute("SELECT number, id, parent_seq, seq FROM runs"):
-        expected = base + 1
-        for seq, *kept in db.execute(
-            "SELECT seq, crc, is_deflated, facts FROM journal WHERE place BETWEEN ? AND ?"
-            " ORDER BY place",
-            (rows.place(number, 0), rows.place(number, rows.SEQ_MAX)),
+    for number, id, base, seen in db.execute(
+        "SELECT number, id, parent_seq, seen_seq FROM runs ORDER BY number"
+    ):
+        expected, books = base + 1, _Books(db, number)
+        bounds = (rows.place(number, 0), rows.place(number, rows.SEQ_MAX))
+        for seq, crc, is_deflated, calls, facts, *sums in db.execute(
+            "SELECT seq, crc, is_deflated, calls, facts, effects, tokens, cost, reserved, begun,"
+            " open FROM journal WHERE place BETWEEN ? AND ? ORDER BY place",
+            bounds,
         ):
             if seq != expected:
                 break
             expected += 1
             try:
-                rows.facts_of(*kept)
+                rows.facts_of(crc, is_deflated, calls, facts)
             except ValueError as error:
                 found.append(f"entry {seq} of run {id} is damaged: {error}")
-        if expected != last + 1:
+                books.is_wrong = True
+            found += [f"run {id}, entry {seq}: {what}" for what in books.add(seq, calls, sums)]
+        last = db.execute(
+            "SELECT max(seq) FROM journal WHERE place BETWEEN ? AND ?", bounds
+        ).fetchone()[0]
+        last = max(last or 0, seen)
+        if expected <= last:
             found.append(f"run {id} has no entry {expected}; its last is {last}")
     return found
+
+
+class _Books:
+    """The effects of a run, added up entry by entry, beside the sums that stand there."""
+
+    def __init__(self, db: Any, number: int) -> None:
+        self.is_wrong = False  # all that comes behind would be told again
+        self._tally = Tally()
+        self._begun: set[int] = set()
+        shared = [part for part in rows.lineage(db, number, 1) if part.run != number]
+        for call in rows.calls_in(db, shared):  # it has paid nothing for those
+            if isinstance(call, Intent):
+                self._tally.open[call.number] = (call.effect_class == "paid", 0)
+                self._tally.begun = max(self._tally.begun, call.number)
+                self._begun.add(call.number)
+            else:
+                self._tally.open.pop(call.number, None)
+        self._anew = {
+            first
+            for (first,) in db.execute(
+                "SELECT first_seq FROM incarnations WHERE run = ? AND incarnation > 1", (number,)
+            )
+        }
+
+    def add(self, seq: int, calls: str | None, sums: Sequence[int]) -> Iterator[str]:
+        """What is wrong with an entry, the first time that something is."""
+        if self.is_wrong:
+            return
+        if seq in self._anew:
+            self._tally.begun = NONE
+            self._begun.clear()
+        wrong = self._wrong(calls)
+        if wrong is None and self._tally.kept() != tuple(sums):
+            wrong = "its totals are not what the effects come to"
+        if wrong is not None:
+            self.is_wrong = True
+            yield wrong
+
+    def _wrong(self, calls: str | None) -> str | None:
+        try:
+            told = [] if calls is None else list(rows.calls_of(calls))
+        except (ValueError, TypeError) as error:
+            return f"its effects cannot be read: {error}"
+        intents = [call for call in told if isinstance(call, Intent)]
+        results = [call for call in told if isinstance(call, Result)]
+        for intent in intents:
+            if intent.effect_class not in CLASSES or intent.reserved < 0:
+                return f"effect {intent.number} began as what none is"
+        for result in results:
+            if result.outcome not in OUTCOMES or result.tokens < 0 or result.cost < 0:
+                return f"effect {result.number} ended as none does"
+        try:
+            self._tally.add("", Batch((), intents, results), self._begun.__contains__)
+        except OmegaBug as error:
+            return str(error.message)
+        self._begun.update(intent.number for intent in intents)
+        return None
 
 
 def _strays(db: Any) -> list[str]:
@@ -86,18 +158,6 @@ def _strays(db: Any) -> list[str]:
 
 # Each gives the ids of runs it does not hold for.
 _BOOKS = (
-    (
-        "its totals are not what its effects come to",
-        """SELECT r.id FROM runs r LEFT JOIN effects e ON e.run = r.number GROUP BY r.number
-        HAVING r.tokens <> coalesce(sum(e.tokens), 0) OR r.cost <> coalesce(sum(e.cost), 0)
-        OR r.effects <> count(*) FILTER (WHERE e.effect_class = 'paid' AND e.outcome IS NOT NULL)
-        OR r.reserved <> coalesce(sum(e.reserved) FILTER (WHERE e.outcome IS NULL), 0)""",
-    ),
-    (
-        "its effects were written with entries that it does not have",
-        """SELECT DISTINCT r.id FROM runs r JOIN effects e ON e.run = r.number
-        WHERE e.seq > r.seq OR e.result_seq > r.seq OR e.result_seq < e.seq""",
-    ),
     (
         "its incarnations are not counted through",
         """SELECT r.id FROM runs r LEFT JOIN incarnations i ON i.run = r.number GROUP BY r.number

@@ -35,6 +35,8 @@ _LOCAL = "name a file on a local disk"
 
 
 class Cursor(Protocol):
+    @property
+    def rowcount(self) -> int: ...
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...
     def close(self) -> None: ...
@@ -189,6 +191,24 @@ class File:
         """
         return _Writing(self)
 
+    def alone(self, sql: str, parameters: Sequence[Any]) -> bool:
+        """A statement that writes a row, a transaction of its own; whether it has. It has not while
+        others hold the file, or wait for it, and where the file's constraints are against it.
+        """
+        db = self._free()
+        if not self._turn.is_free():
+            return False
+        try:
+            return bool(db.execute(sql, parameters).rowcount == 1)
+        except self._sqlite.Error as error:
+            if self._code(error) & 0xFF not in (
+                self._sqlite.SQLITE_BUSY,
+                self._sqlite.SQLITE_LOCKED,
+                self._sqlite.SQLITE_CONSTRAINT,
+            ):
+                self.fail(error)
+        return False
+
     def _free(self) -> Connection:
         """The connection, for a transaction of its own."""
         db = self.db
@@ -284,6 +304,21 @@ class File:
         have = {row[0] for row in self.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if missing := [name for name in schema.TABLES if name not in have]:
             raise self.damaged(f"it has no table `{missing[0]}`")
+        if migrations is schema.MIGRATIONS:
+            self._check_schema()
+
+    def _check_schema(self) -> None:
+        marks = ", ".join("?" * len(schema.NAMES))
+        made = self.read(
+            f"SELECT name, sql FROM sqlite_master WHERE name IN ({marks})", schema.NAMES
+        )
+        if schema.fingerprint(made) != schema.FINGERPRINT:
+            raise StoreError(
+                f"{self.path}: the tables of this store are not those of its format"
+                f" ({schema.VERSION})",
+                hint="they were changed by hand, or the file was made by an Omega that was never"
+                " published: name another file, this one has not been changed",
+            )
 
     def _migrate(self, version: int, newest: int, migrations: Sequence[Sequence[str]]) -> int:
         with self.writing() as db:

@@ -223,8 +223,9 @@ class MemoryStore:
     def _write(self, at: _Run, batch: Batch) -> int:
         now, made = self.clock_us(), at.scratch()
         run = made.record
-        seq = run.seq + bool(batch.facts)
-        if batch.facts:
+        has_entry = bool(batch.facts or batch.intents or batch.results)
+        seq = run.seq + has_entry
+        if has_entry:
             made.journal[seq] = list(batch.facts)
         for intent in batch.intents:
             if any(

@@ -1,7 +1,7 @@
 """What stands in the rows of a store: texts and blobs as bytes, JSON, runs as records.
 
-Owns: how entries and blobs are packed, the columns of a run, the parts of a journal that forks
-share (`lineage`). Refuses: to write.
+Owns: how entries, their effects and blobs are packed, the columns of a run, the parts of a journal
+that forks share (`lineage`). Refuses: to write.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
-from omega.durable.records import Intent, Result, RunRecord, Signal, Totals
+from omega.durable.records import Batch, Intent, Result, RunRecord, Signal, Totals
 from omega.durable.refusals import no_data
+from omega.durable.tally import NONE
 
 DEFLATE_BYTES_MIN = 512  # shorter ones gain nothing
 DEFLATE_LEVEL = 1  # three quarters of what 6 gains, in a third of its time
+INTENT_FIELDS, RESULT_FIELDS = 8, 4
 
 # -- packing ---------------------------------------------------------------------------------------
 
@@ -41,20 +44,53 @@ def unpacked(is_deflated: int, content: bytes) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def entry(facts: Sequence[str]) -> tuple[int, int, bytes]:
-    """(crc, is_deflated, facts): lines as a row of the journal."""
-    joined = "\n".join(facts)
-    assert joined.count("\n") == len(facts) - 1, "a fact is one line"
+def entry(batch: Batch) -> tuple[int, int, str | None, bytes]:
+    """(is_deflated, crc, calls, facts): a batch as a row of the journal."""
+    facts = batch.facts
+    joined = "\n".join((*facts, ""))
+    assert joined.count("\n") == len(facts), "a fact is one line"
     text = joined.encode("utf-8", "surrogatepass")
-    return zlib.crc32(text), *packed(text)
+    calls = None
+    if batch.intents or batch.results:
+        calls = calls_text(batch.intents, batch.results)
+    is_deflated, kept = packed(text)
+    return is_deflated, _crc(text, calls), calls, kept
 
 
-def facts_of(crc: int, is_deflated: int, kept: bytes) -> list[str]:
+def facts_of(crc: int, is_deflated: int, calls: str | None, kept: bytes) -> list[str]:
     """Raises ValueError for a row that is damaged."""
     text = unpacked(is_deflated, kept)
-    if zlib.crc32(text) != crc:
+    if _crc(text, calls) != crc:
         raise ValueError("its checksum does not fit")
-    return text.decode("utf-8", "surrogatepass").split("\n")
+    return text.decode("utf-8", "surrogatepass").split("\n")[:-1]
+
+
+def _crc(text: bytes, calls: str | None) -> int:
+    return zlib.crc32(text if calls is None else text + calls.encode("utf-8", "surrogatepass"))
+
+
+def calls_text(intents: Sequence[Intent], results: Sequence[Result]) -> str:
+    """A row's effects, as JSON: those that began, then those that ended. By hand: an encoder with
+    settings of its own takes as long as the rest of a write.
+    """
+    began = [
+        f"[{i.number},{quoted(i.task)},{i.n},{quoted(i.kind)},{quoted(i.effect_class)},"
+        f"{quoted(i.hash)},{quoted(i.asked)},{i.reserved}]"
+        for i in intents
+    ]
+    ended = [f"[{r.number},{quoted(r.outcome)},{r.tokens},{r.cost}]" for r in results]
+    return f"[{','.join(began + ended)}]"
+
+
+def calls_of(text: str) -> Iterator[Intent | Result]:
+    """What `calls_text` was given. Raises ValueError for what it has not written."""
+    for fields in json.loads(text):
+        if len(fields) == INTENT_FIELDS:
+            yield Intent(*fields)
+        elif len(fields) == RESULT_FIELDS:
+            yield Result(*fields)
+        else:
+            raise ValueError(f"an effect of {len(fields)} parts")
 
 
 def hash_of(content: bytes) -> str:
@@ -93,12 +129,19 @@ def place(run: int, seq: int) -> int:
 
 # -- runs ------------------------------------------------------------------------------------------
 
+# The last entry, as j, of a run r: of its own, which it may not have yet.
+LAST = (
+    "LEFT JOIN journal j ON j.place = (SELECT place FROM journal WHERE place > r.number << 32"
+    " AND place < (r.number + 1) << 32 ORDER BY place DESC LIMIT 1)"
+)
+SEQ = "coalesce(j.seq, r.parent_seq)"
 RUN = (
     "SELECT r.number, r.id, r.name, r.state, r.reason, i.header, p.id, r.parent_seq, r.incarnation,"
-    " r.first_seq, r.seq, r.epoch, r.owner, r.lease_until_us, r.wake_at_us, r.waits_for, r.outcome,"
-    " r.effects, r.tokens, r.cost, r.reserved, r.created_us, r.updated_us"
+    f" r.first_seq, {SEQ}, r.epoch, r.owner, r.lease_until_us, r.wake_at_us, r.waits_for,"
+    " r.outcome, coalesce(j.effects, 0), coalesce(j.tokens, 0), coalesce(j.cost, 0),"
+    " coalesce(j.reserved, 0), r.created_us, max(r.updated_us, coalesce(j.at_us, 0))"
     " FROM runs r JOIN incarnations i ON i.run = r.number AND i.incarnation = r.incarnation"
-    " LEFT JOIN runs p ON p.number = r.parent"
+    f" LEFT JOIN runs p ON p.number = r.parent {LAST}"
 )
 
 
@@ -135,20 +178,6 @@ def signal(row: Sequence[Any]) -> Signal:
     return Signal(row[0], row[1], row[2], json.loads(row[3]), *row[4:])
 
 
-EFFECT = (
-    "SELECT number, task, n, kind, effect_class, hash, asked, reserved,"
-    " outcome, tokens, cost, result_seq FROM effects"
-)
-
-
-def effect(row: Sequence[Any], until: int) -> tuple[Intent, Result | None]:
-    """until: results of later entries are not seen."""
-    intent = Intent(*row[:8])
-    if row[8] is None or row[11] > until:
-        return intent, None
-    return intent, Result(row[0], row[8], row[9], row[10])
-
-
 # -- what forks share ------------------------------------------------------------------------------
 
 
@@ -168,7 +197,7 @@ def incarnation_at(db: Any, run: int, seq: int) -> tuple[int, int] | None:
     """
     while True:
         row = db.execute(
-            "SELECT parent, parent_seq, seq FROM runs WHERE number = ?", (run,)
+            f"SELECT r.parent, r.parent_seq, {SEQ} FROM runs r {LAST} WHERE r.number = ?", (run,)
         ).fetchone()
         if row is None or seq > row[2]:
             return None
@@ -188,7 +217,9 @@ def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
     of the runs that it is a fork of. of: another incarnation than the latest.
     """
     row = db.execute(
-        "SELECT parent, parent_seq, incarnation, first_seq, seq FROM runs WHERE number = ?", (run,)
+        f"SELECT r.parent, r.parent_seq, r.incarnation, r.first_seq, {SEQ} FROM runs r {LAST}"
+        " WHERE r.number = ?",
+        (run,),
     ).fetchone()
     if row is None:
         return []
@@ -215,3 +246,63 @@ def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
         if until > base:
             parts.append(Part(run, at[0], max(first - 1, base), until))
     return parts[::-1]
+
+
+def effects(db: Any, run: int) -> dict[int, tuple[Intent, Result | None]]:
+    """Of a run's incarnation, by number, those it shares included. Raises ValueError, KeyError."""
+    found: dict[int, tuple[Intent, Result | None]] = {}
+    for call in calls_in(db, lineage(db, run)):
+        if isinstance(call, Intent):
+            found[call.number] = (call, None)
+        else:
+            found[call.number] = (found[call.number][0], call)
+    return found
+
+
+def calls_in(db: Any, parts: Sequence[Part]) -> Iterator[Intent | Result]:
+    """As they began and ended. Raises ValueError."""
+    for part in parts:
+        for (text,) in db.execute(f"{_CALLS} ORDER BY place", _bounds(part)):
+            yield from calls_of(text)
+
+
+def numbers_at(db: Any, run: int) -> tuple[int, int]:
+    """begun, open (tally.py), as the last entry tells them, whosever it is."""
+    for part in reversed(lineage(db, run)):
+        if part.until > part.after:
+            found: tuple[int, int] = db.execute(
+                "SELECT begun, open FROM journal WHERE place = ?", (place(part.run, part.until),)
+            ).fetchone()
+            return found
+    return NONE, 0
+
+
+def open_effects(db: Any, run: int) -> dict[int, tuple[Intent, bool]]:
+    """Those that have not ended, and whether the run began them itself. From the last entry back to
+    the one with which the first of them began. Raises ValueError.
+    """
+    wanted = numbers_at(db, run)[1]
+    found: dict[int, tuple[Intent, bool]] = {}
+    ended: set[int] = set()
+    for part in reversed(lineage(db, run)):
+        rows = iter(db.execute(f"{_CALLS} ORDER BY place DESC", _bounds(part)))
+        while len(found) < wanted and (row := next(rows, None)) is not None:
+            for call in reversed(list(calls_of(row[0]))):
+                if isinstance(call, Result):
+                    ended.add(call.number)
+                elif call.number not in ended:
+                    found[call.number] = (call, part.run == run)
+    return found
+
+
+def has_begun(db: Any, run: int, number: int) -> bool:
+    """Whether an effect of a run's incarnation has that number. Raises ValueError."""
+    return any(call.number == number for call in calls_in(db, lineage(db, run)))
+
+
+# Calls are asked for by place: what stands before a run's first own entry is another one's.
+_CALLS = "SELECT calls FROM journal WHERE place > ? AND place <= ? AND calls IS NOT NULL"
+
+
+def _bounds(part: Part) -> tuple[int, int]:
+    return place(part.run, part.after), place(part.run, part.until)

@@ -1,6 +1,6 @@
 """The file's format: its tables, and how a file of an older format becomes one of this.
 
-Owns: `APPLICATION`, `VERSION`, `MIGRATIONS`. Refuses: to open files.
+Owns: `APPLICATION`, `VERSION`, `MIGRATIONS`, `FINGERPRINT`. Refuses: to open files.
 
 Migrations only go forward. Each is one transaction together with the number of its format, so one
 that is killed anywhere has not begun, and the next to open the file makes it. A migration that has
@@ -8,6 +8,9 @@ been published is never changed: files made by it are out there.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
 
 from omega.durable import states
 
@@ -25,10 +28,11 @@ _FIRST = (
     token TEXT NOT NULL,
     created_us INTEGER NOT NULL
 ) STRICT""",
-    # The row that every write reads and changes: short. Headers, which are long, stand apart.
+    # The row that every write reads: short. Headers, which are long, stand apart. How far the run
+    # has come, and what it has cost, is told by the last entry of its journal.
     # parent, parent_seq: the journal up to there is the parent's. first_seq: of this incarnation.
+    # seen_seq: of the last entry when this row was written: the journal does not end before it.
     # lease_us: how long its owner asked for. due_us: when somebody is to go on with it.
-    # reserved: what its open effects may cost.
     f"""CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE CHECK (id <> ''),
@@ -39,7 +43,7 @@ _FIRST = (
     parent_seq INTEGER NOT NULL CHECK (parent_seq >= 0),
     incarnation INTEGER NOT NULL CHECK (incarnation >= 1),
     first_seq INTEGER NOT NULL CHECK (first_seq >= 1),
-    seq INTEGER NOT NULL CHECK (seq >= first_seq - 1),
+    seen_seq INTEGER NOT NULL CHECK (seen_seq >= first_seq - 1),
     epoch INTEGER NOT NULL CHECK (epoch >= 0),
     owner TEXT,
     lease_us INTEGER CHECK (lease_us > 0),
@@ -48,10 +52,6 @@ _FIRST = (
     waits_for TEXT CHECK (waits_for IS NULL OR json_valid(waits_for)),
     due_us INTEGER,
     outcome TEXT CHECK (outcome IS NULL OR json_valid(outcome)),
-    effects INTEGER NOT NULL DEFAULT 0 CHECK (effects >= 0),
-    tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
-    cost INTEGER NOT NULL DEFAULT 0 CHECK (cost >= 0),
-    reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     CHECK (parent IS NOT NULL OR parent_seq = 0),
@@ -71,10 +71,12 @@ _FIRST = (
     at_us INTEGER NOT NULL,
     PRIMARY KEY (run, incarnation)
 ) STRICT""",
-    # A row is what one transaction wrote: its lines joined, deflated when that makes them shorter.
-    # crc: of the text. A run's own entries only: those it shares are its parent's. place: run and
-    # seq in one number, so that SQLite appends to the table, where an index would be rebalanced:
-    # that writes a page less per commit.
+    # A row is what one transaction wrote: its lines, deflated when that makes them shorter. A run's
+    # own entries only: those it shares are its parent's. place: run and seq in one number, so that
+    # SQLite appends to the table, where an index would be rebalanced: that writes a page less per
+    # commit. crc: of facts and calls. calls: the effects that began and ended with it (rows.py).
+    # effects to open: the sums of those, up to here (tally.py): what is written with each entry is
+    # this row, and nothing else.
     """CREATE TABLE journal (
     place INTEGER PRIMARY KEY,
     run INTEGER GENERATED ALWAYS AS (place >> 32) VIRTUAL CHECK (run >= 1),
@@ -82,36 +84,23 @@ _FIRST = (
     at_us INTEGER NOT NULL,
     is_deflated INTEGER NOT NULL CHECK (is_deflated IN (0, 1)),
     crc INTEGER NOT NULL,
-    facts BLOB NOT NULL
+    effects INTEGER NOT NULL CHECK (effects >= 0),
+    tokens INTEGER NOT NULL CHECK (tokens >= 0),
+    cost INTEGER NOT NULL CHECK (cost >= 0),
+    reserved INTEGER NOT NULL CHECK (reserved >= 0),
+    begun INTEGER NOT NULL CHECK (begun >= -1),
+    open INTEGER NOT NULL CHECK (open >= 0),
+    calls TEXT,
+    facts BLOB NOT NULL,
+    CHECK (open > 0 OR reserved = 0),
+    CHECK (open = 0 OR begun >= 0)
 ) STRICT""",
+    """CREATE TRIGGER journal_kept BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'an entry of a journal does not change'); END""",
     """CREATE TRIGGER runs_journal BEFORE DELETE ON runs
 WHEN EXISTS (SELECT 1 FROM journal WHERE place > OLD.number << 32
     AND place < (OLD.number + 1) << 32)
 BEGIN SELECT RAISE(ABORT, 'a run keeps its journal'); END""",
-    # outcome NULL: open, nobody knows yet how it ended. seq, result_seq: the entries it was
-    # written with.
-    f"""CREATE TABLE effects (
-    {_RUN},
-    incarnation INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    task TEXT NOT NULL,
-    n INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    effect_class TEXT NOT NULL CHECK (effect_class IN ('paid', 'idempotent', 'transactional')),
-    hash TEXT NOT NULL,
-    asked TEXT NOT NULL,
-    reserved INTEGER NOT NULL CHECK (reserved >= 0),
-    outcome TEXT,
-    tokens INTEGER,
-    cost INTEGER,
-    result_seq INTEGER,
-    PRIMARY KEY (run, incarnation, number),
-    CHECK (CASE WHEN outcome IS NULL
-        THEN tokens IS NULL AND cost IS NULL AND result_seq IS NULL
-        ELSE outcome IN ('ok', 'error', 'unknown')
-            AND coalesce(tokens >= 0 AND cost >= 0 AND result_seq >= seq, 0) END)
-) STRICT, WITHOUT ROWID""",
     # Content by its sha256, once, whoever refers to it.
     """CREATE TABLE blobs (
     number INTEGER PRIMARY KEY,
@@ -162,7 +151,18 @@ BEGIN SELECT RAISE(ABORT, 'a run keeps its journal'); END""",
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
 VERSION = len(MIGRATIONS)
+# Of the newest format, see `fingerprint`: a file that says it is of this format, and is not, was
+# changed by hand, or was made by an Omega that was never published.
+FINGERPRINT = "5cc7d5c1810de345"
 TABLES = (
-    *("store", "runs", "incarnations", "journal", "effects", "blobs", "refs"),
-    *("signals", "history", "refusals"),
+    *("store", "runs", "incarnations", "journal", "blobs", "refs", "signals", "history"),
+    "refusals",
 )
+# Everything that a format makes; what a host or a hand has put beside it is not looked at.
+NAMES = tuple(sql.split(None, 3)[2] for migration in MIGRATIONS for sql in migration)
+
+
+def fingerprint(made: Iterable[tuple[str, str]]) -> str:
+    """Of (name, sql) of what a file has."""
+    text = "\n".join(sql for _, sql in sorted(made))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

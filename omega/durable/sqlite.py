@@ -15,7 +15,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from omega.durable import backups, rows, states, writes
 from omega.durable.checking import check
@@ -56,6 +56,16 @@ from omega.errors import (
 ENTRIES_AT_ONCE = 256  # a reader of a journal holds no transaction open between them
 REFUSALS_MAX = 1000  # per run; the oldest are forgotten
 PRUNED_AT_ONCE = 50  # runs per transaction: others write in between
+STANDING_MAX = 10_000  # runs; an owner that was fenced does not say that it has left
+
+T = TypeVar("T")
+
+# What is looked at inside of the transaction that writes, in the statement that does: see `late`.
+_ADD = (
+    f"INSERT INTO journal ({writes.ENTRY}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+    " FROM runs r, store s WHERE r.number = ? AND r.epoch = ? AND r.owner = ?"
+    " AND r.state = 'running' AND s.generation || '-' || s.token = ?"
+)
 
 
 class SQLiteStore:
@@ -76,6 +86,7 @@ class SQLiteStore:
     ) -> None:
         self.path = path
         self.clock_us, self._connect = clock_us, connect
+        self._standing: dict[str, Standing] = {}
         self.file = File(path, connect, clock_us, rng or chance(), pause)
 
     @property
@@ -97,7 +108,7 @@ class SQLiteStore:
             parent, first = self._parent(db, run)
             db.execute(
                 "INSERT INTO runs (id, name, state, parent, parent_seq, incarnation, first_seq,"
-                " seq, epoch, due_us, created_us, updated_us)"
+                " seen_seq, epoch, due_us, created_us, updated_us)"
                 " VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, ?, ?, ?)",
                 (
                     *(run.id, run.name, states.FIRST, parent, run.parent_seq),
@@ -183,6 +194,7 @@ class SQLiteStore:
 
     def renew(self, lease: Lease, ttl_us: int) -> Lease:
         assert ttl_us > 0
+        self._standing.pop(lease.run, None)
 
         def longer(db: Any, at: writes.Head, now: int) -> int:
             until = now + ttl_us
@@ -194,9 +206,7 @@ class SQLiteStore:
 
         return replace(lease, until_us=self._as_owner(lease, "renew", longer))
 
-    def _as_owner(
-        self, lease: Lease, what: str, act: Callable[[Any, writes.Head, int], int]
-    ) -> int:
+    def _as_owner(self, lease: Lease, what: str, act: Callable[[Any, writes.Head, int], T]) -> T:
         """`act(connection, head, now)` in a transaction in which the lease is the latest."""
         with self.file.writing() as db:
             at = writes.head(db, lease.run)
@@ -227,15 +237,55 @@ class SQLiteStore:
     # -- the journal ---------------------------------------------------------------------------
 
     def append(self, lease: Lease, batch: Batch) -> int:
-        prepared = self._prepared(batch)
-        return self._as_owner(
-            lease, "append", lambda db, at, now: writes.write(db, at, prepared, now)
-        )
+        seq = self._add(lease, batch)
+        if seq is None:
+            prepared = self._prepared(batch)
+            seq = self._stands(
+                lease,
+                self._as_owner(
+                    lease, "append", lambda db, at, now: writes.write(db, at, prepared, now)
+                ),
+            )
+        return seq
+
+    def _add(self, lease: Lease, batch: Batch) -> int | None:
+        """`append` of an entry, and nothing else, by an owner whose last write went through this
+        store: one statement, which asks whether the lease is the latest and writes when it is. None
+        when it has written nothing: it is no such batch, the lease is to be extended, others hold
+        the file, or the journal does not stand where it did.
+        """
+        at = self._standing.pop(lease.run, None)
+        if at is None or not at.is_of(lease) or not is_entry(batch):
+            return None
+        now, tally = self.clock_us(), at.tally
+        if writes.is_extended(at.until_us, at.lease_us, now) or any(
+            intent.number <= tally.begun for intent in batch.intents
+        ):
+            return None
+        made = writes.entry_of(batch)
+        assert made is not None
+        tally.add(lease.run, batch, _is_higher)
+        at.seq += 1
+        row = writes.row(rows.place(at.number, at.seq), now, tally, made)
+        if not self.file.alone(_ADD, (*row, at.number, lease.epoch, lease.owner, lease.generation)):
+            return None
+        self._standing[lease.run] = at
+        return at.seq
+
+    def _stands(self, lease: Lease, written: writes.Written) -> int:
+        """Remember where a run's journal stands, for `_add`. The entry's seq."""
+        if written.until_us is None:
+            self._standing.pop(lease.run, None)
+        else:
+            if len(self._standing) >= STANDING_MAX:
+                self._standing.clear()
+            self._standing[lease.run] = Standing(lease, written)
+        return written.seq
 
     def transact(
         self, lease: Lease, act: Callable[[Any], Batch], *, called: str | None = None
     ) -> int:
-        def both(db: Any, at: writes.Head, now: int) -> int:
+        def both(db: Any, at: writes.Head, now: int) -> writes.Written:
             try:
                 with lent(db, f"{self.path}: run {lease.run}", called) as connection:
                     batch = act(connection)
@@ -244,7 +294,7 @@ class SQLiteStore:
             return writes.write(db, at, self._prepared(batch), now)
 
         try:
-            return self._as_owner(lease, "transact", both)
+            return self._stands(lease, self._as_owner(lease, "transact", both))
         except _Raised as raised:
             error = raised.error
         raise error
@@ -275,7 +325,7 @@ class SQLiteStore:
     def _entries(self, run: str, part: rows.Part, after: int, last: int) -> Iterator[list[str]]:
         while after < last:
             found = self.file.read(
-                "SELECT seq, crc, is_deflated, facts FROM journal"
+                "SELECT seq, crc, is_deflated, calls, facts FROM journal"
                 " WHERE place > ? AND place <= ? ORDER BY place LIMIT ?",
                 (rows.place(part.run, after), rows.place(part.run, last), ENTRIES_AT_ONCE),
             )
@@ -308,15 +358,16 @@ class SQLiteStore:
         return self.file.one("SELECT 1 FROM blobs WHERE hash = ?", (hash,)) is not None
 
     def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
-        found: dict[int, tuple[Intent, Result | None]] = {}
         with self.file.reading() as db:
-            for part in rows.lineage(db, self._number(db, run)):
-                for row in db.execute(
-                    f"{rows.EFFECT} WHERE run = ? AND incarnation = ? AND seq <= ?",
-                    (part.run, part.incarnation, part.until),
-                ):
-                    found[row[0]] = rows.effect(row, part.until)
-        return [found[n] for n in sorted(found) if not open_only or found[n][1] is None]
+            number = self._number(db, run)
+            try:
+                if open_only:
+                    opened = rows.open_effects(db, number)
+                    return [(opened[n][0], None) for n in sorted(opened)]
+                found = rows.effects(db, number)
+            except (ValueError, KeyError) as error:
+                raise self.file.damaged(f"an effect of run {run}: {error}") from None
+        return [found[n] for n in sorted(found)]
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -446,6 +497,43 @@ class SQLiteStore:
                 raise owned(self.path, at.id, at.owner, at.lease_until_us, now)
 
 
+class Standing:
+    """Where the journal of a run stands for its owner, who alone writes to it."""
+
+    __slots__ = (
+        *("_epoch", "_generation", "_owner", "lease_us", "number", "seq", "tally"),
+        "until_us",
+    )
+
+    def __init__(self, lease: Lease, written: writes.Written) -> None:
+        assert written.until_us is not None
+        self._epoch, self._owner, self._generation = lease.epoch, lease.owner, lease.generation
+        self.number, self.seq, self.tally = written.number, written.seq, written.tally
+        self.lease_us, self.until_us = written.lease_us, written.until_us
+
+    def is_of(self, lease: Lease) -> bool:
+        return (
+            self._epoch == lease.epoch
+            and self._owner == lease.owner
+            and self._generation == lease.generation
+        )
+
+
+def is_entry(batch: Batch) -> bool:
+    """Whether a batch is an entry of the journal, and nothing else."""
+    return (
+        bool(batch.facts or batch.intents or batch.results)
+        and batch.change is None
+        and batch.continues_with is None
+        and not batch.blobs
+        and not batch.taken
+    )
+
+
+def _is_higher(number: int) -> bool:
+    raise OmegaBug(f"the effect {number} is not above those before")
+
+
 class _Raised(BaseException):
     """What a host's own part of a transaction raised, on its way out of it."""
 
@@ -463,7 +551,7 @@ def _delete(db: Any, number: int) -> None:
         "DELETE FROM journal WHERE place BETWEEN ? AND ?",
         (rows.place(number, 0), rows.place(number, rows.SEQ_MAX)),
     )
-    for table in ("effects", "refs", "signals", "history", "refusals", "incarnations"):
+    for table in ("refs", "signals", "history", "refusals", "incarnations"):
         db.execute(f"DELETE FROM {table} WHERE run = ?", (number,))
     db.execute("DELETE FROM runs WHERE number = ?", (number,))
     for (blob,) in blobs:

@@ -73,7 +73,8 @@ class Store(Protocol):
     # -- the journal ---------------------------------------------------------------------------
 
     def append(self, lease: Lease, batch: Batch) -> int:
-        """The entry's seq (the last one's, when the batch has no facts). Raises Fenced. A change of
+        """The entry's seq (the last one's, when the batch has neither facts nor effects, and there
+        is none). Raises Fenced. A change of
         state that is none of states.py, a second result of an effect and a signal that was taken
         before are bugs (OmegaBug). A change to a state other than "running" ends the lease; any
         other write extends it, once less than half of it is left.

@@ -100,6 +100,16 @@ class Turn:
                     break
         self._is_passed_by = not is_mine
 
+    def is_free(self) -> bool:
+        """Whether nobody waits to write: whoever does not wait himself need not take it."""
+        if self._folder is None:
+            return True
+        is_free = self._took()
+        if is_free:
+            self.give()
+            self._is_passed_by = False
+        return is_free or self._is_passed_by
+
     def _took(self) -> bool:
         assert fcntl is not None and self._folder is not None
         try:

@@ -1,4 +1,4 @@
-"""What one transaction writes to a run: entry, effects, blobs, totals, state, history.
+"""What one transaction writes to a run: entry, blobs, state, history.
 
 Owns: the order of it, and what must fit together. Refuses: to begin or end a transaction, and to
 ask who may write: sqlite.py has done that, in the same transaction.
@@ -11,19 +11,37 @@ from dataclasses import dataclass
 from typing import Any
 
 from omega.durable import states
-from omega.durable.records import Batch, Change, Intent, Result
-from omega.durable.rows import EFFECT, effect, entry, hash_of, lineage, packed, place, to_json
+from omega.durable.records import Batch, Change
+from omega.durable.rows import (
+    LAST,
+    SEQ,
+    entry,
+    has_begun,
+    hash_of,
+    numbers_at,
+    open_effects,
+    packed,
+    place,
+    to_json,
+)
+from omega.durable.tally import NONE, Tally
 from omega.errors import OmegaBug, StoreError
 
 BLOB_BYTES_MAX = 64 * 1024 * 1024
 ENTRY_BYTES_MAX = 64 * 1024 * 1024
 
 Packed = tuple[int, bytes]
+Entry = tuple[int, int, str | None, bytes]  # see `rows.entry`
+
+# What a row of the journal is made of; see `row`.
+ENTRY = "place, at_us, is_deflated, crc, effects, tokens, cost, reserved, begun, open, calls, facts"
 
 
 @dataclass(slots=True)
 class Head:
-    """What a write has to know of its run."""
+    """What a write has to know of its run. sums: effects, tokens, cost, reserved. numbers: begun,
+    open, as the last entry of its own tells them.
+    """
 
     number: int
     id: str
@@ -32,20 +50,39 @@ class Head:
     epoch: int
     seq: int
     incarnation: int
-    parent: int | None
+    first_seq: int
     lease_us: int | None
     lease_until_us: int | None
     generation: str
+    sums: tuple[int, int, int, int]
+    numbers: tuple[int, int] | None
 
 
 def head(db: Any, run: str) -> Head | None:
     row = db.execute(
-        "SELECT r.number, r.id, r.state, r.owner, r.epoch, r.seq, r.incarnation, r.parent,"
-        " r.lease_us, r.lease_until_us, s.generation || '-' || s.token"
-        " FROM runs r, store s WHERE r.id = ?",
+        f"SELECT r.number, r.id, r.state, r.owner, r.epoch, {SEQ}, r.incarnation, r.first_seq,"
+        " r.lease_us, r.lease_until_us, s.generation || '-' || s.token,"
+        " j.effects, j.tokens, j.cost, j.reserved, j.begun, j.open"
+        f" FROM store s JOIN runs r {LAST} WHERE r.id = ?",
         (run,),
     ).fetchone()
-    return None if row is None else Head(*row)
+    if row is None:
+        return None
+    has_entry = row[11] is not None
+    return Head(*row[:11], *((row[11:15], row[15:]) if has_entry else ((0, 0, 0, 0), None)))
+
+
+@dataclass(slots=True)
+class Written:
+    """Where a run's journal stands after a write. until_us: of its lease; None when it has ended
+    with that write.
+    """
+
+    number: int
+    seq: int
+    tally: Tally
+    lease_us: int
+    until_us: int | None
 
 
 @dataclass(slots=True)
@@ -53,18 +90,25 @@ class Prepared:
     """What of a batch can be made before anybody is kept waiting."""
 
     batch: Batch
-    entry: tuple[int, int, bytes] | None
+    entry: Entry | None
     blobs: dict[str, Packed]
 
 
 def prepare(batch: Batch, blobs: dict[str, Packed]) -> Prepared:
-    made = entry(batch.facts) if batch.facts else None
-    if made and len(made[2]) > ENTRY_BYTES_MAX:
+    return Prepared(batch, entry_of(batch), blobs)
+
+
+def entry_of(batch: Batch) -> Entry | None:
+    """None when there is nothing for the journal. Raises StoreError for one that is too large."""
+    if not (batch.facts or batch.intents or batch.results):
+        return None
+    made = entry(batch)
+    if len(made[3]) > ENTRY_BYTES_MAX:
         raise StoreError(
-            f"an entry of {len(made[2]):,} bytes is too large: {ENTRY_BYTES_MAX:,} are allowed",
+            f"an entry of {len(made[3]):,} bytes is too large: {ENTRY_BYTES_MAX:,} are allowed",
             hint="keep large values as blobs, and name them in the journal",
         )
-    return Prepared(batch, made, blobs)
+    return made
 
 
 def pack_blobs(blobs: Mapping[str, bytes], known: Any) -> dict[str, Packed]:
@@ -105,108 +149,77 @@ def _late(db: Any, hash: str, content: bytes) -> Packed:
     return (0, b"") if there else packed(content)
 
 
-def write(db: Any, at: Head, prepared: Prepared, now_us: int) -> int:
-    """The seq of the entry; of the last one when there are no facts."""
-    batch, seq = prepared.batch, at.seq
+def write(db: Any, at: Head, prepared: Prepared, now_us: int) -> Written:
+    batch, seq, tally = prepared.batch, at.seq, tally_at(db, at)
     if prepared.entry is not None:
         seq += 1
+        tally.add(at.id, batch, lambda number: has_begun(db, at.number, number))
         db.execute(
-            "INSERT INTO journal (place, at_us, crc, is_deflated, facts) VALUES (?, ?, ?, ?, ?)",
-            (place(at.number, seq), now_us, *prepared.entry),
+            f"INSERT INTO journal ({ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row(place(at.number, seq), now_us, tally, prepared.entry),
         )
     if batch.blobs:
         write_blobs(db, at.number, batch.blobs, prepared.blobs)
-    reserved = _intents(db, at, batch.intents, seq) if batch.intents else 0
-    effects = tokens = cost = 0
-    for result in batch.results:
-        paid, freed = _result(db, at, result, seq)
-        effects, reserved = effects + paid, reserved - freed
-        tokens, cost = tokens + result.tokens, cost + result.cost
-    # Once less than half of the lease is left, a write extends it: an owner that writes need not
-    # renew, and one that writes often changes the index of what is due seldom.
-    until = at.lease_until_us
-    if until is not None and at.lease_us and until - now_us < at.lease_us // 2:
-        until = now_us + at.lease_us
-        db.execute(
-            "UPDATE runs SET seq = ?, updated_us = ?, effects = effects + ?, tokens = tokens + ?,"
-            " cost = cost + ?, reserved = reserved + ?, lease_until_us = ?, due_us = ?"
-            " WHERE number = ?",
-            (seq, now_us, effects, tokens, cost, reserved, until, until, at.number),
-        )
-    else:
-        db.execute(
-            "UPDATE runs SET seq = ?, updated_us = ?, effects = effects + ?, tokens = tokens + ?,"
-            " cost = cost + ?, reserved = reserved + ? WHERE number = ?",
-            (seq, now_us, effects, tokens, cost, reserved, at.number),
-        )
+    until = _extend(db, at, seq, now_us)
     if batch.taken:
         _take(db, at, batch.taken, seq)
     if batch.continues_with is not None:
+        if tally.open:  # nobody would ever settle it: its number means another effect then
+            raise OmegaBug(f"run {at.id} begins anew with effects that are open")
         _continue(db, at, to_json(batch.continues_with), seq, now_us)
+        tally.begun = NONE
     if batch.change is not None and batch.change.state != "running":
         change(db, at, batch.change, at.owner, now_us)
-    return seq
+        until = None
+    return Written(at.number, seq, tally, at.lease_us or 0, until)
 
 
-def _intents(db: Any, at: Head, intents: Sequence[Intent], seq: int) -> int:
-    """What they reserve."""
-    reserved = 0
-    for i in intents:
+def row(place: int, now_us: int, tally: Tally, entry: Entry) -> tuple[Any, ...]:
+    """The columns `ENTRY`."""
+    is_deflated, crc, calls, facts = entry
+    return (place, now_us, is_deflated, crc, *tally.kept(), calls, facts)
+
+
+def _extend(db: Any, at: Head, seq: int, now_us: int) -> int | None:
+    """The run's own row. Once less than half of the lease is left, a write extends it: an owner
+    that writes need not renew, and one that writes often changes this row, and the index of what is
+    due, seldom.
+    """
+    until = at.lease_until_us
+    if until is not None and at.lease_us and is_extended(until, at.lease_us, now_us):
+        until = now_us + at.lease_us
         db.execute(
-            "INSERT INTO effects (run, incarnation, number, seq, task, n, kind, effect_class, hash,"
-            " asked, reserved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(at.number, at.incarnation, i.number, seq, i.task, i.n, i.kind, i.effect_class),
-                *(i.hash, i.asked, i.reserved),
-            ),
+            "UPDATE runs SET seen_seq = ?, updated_us = ?, lease_until_us = ?, due_us = ?"
+            " WHERE number = ?",
+            (seq, now_us, until, until, at.number),
         )
-        reserved += i.reserved
-    return reserved
+    else:
+        db.execute(
+            "UPDATE runs SET seen_seq = ?, updated_us = ? WHERE number = ?",
+            (seq, now_us, at.number),
+        )
+    return until
 
 
-def _result(db: Any, at: Head, result: Result, seq: int) -> tuple[int, int]:
-    """(1 for a paid effect, what it had reserved)."""
-    rows = db.execute(
-        "UPDATE effects SET outcome = ?, tokens = ?, cost = ?, result_seq = ?"
-        " WHERE run = ? AND incarnation = ? AND number = ? AND outcome IS NULL"
-        " RETURNING effect_class, reserved",
-        (
-            *(result.outcome, result.tokens, result.cost, seq),
-            *(at.number, at.incarnation, result.number),
-        ),
-    ).fetchall()
-    if rows:
-        return int(rows[0][0] == "paid"), rows[0][1]
-    intent = _shared_intent(db, at, result.number)
-    if intent is None:
-        raise OmegaBug(f"run {at.id}: there is no open effect {result.number} to have a result")
-    # Reserved by the run that it was a fork of: this one only settles it for itself.
-    db.execute(
-        "INSERT INTO effects (run, incarnation, number, seq, task, n, kind, effect_class, hash,"
-        " asked, reserved, outcome, tokens, cost, result_seq)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(at.number, at.incarnation, intent.number, seq, intent.task, intent.n, intent.kind),
-            *(intent.effect_class, intent.hash, intent.asked, intent.reserved),
-            *(result.outcome, result.tokens, result.cost, seq),
-        ),
+def is_extended(until_us: int, lease_us: int, now_us: int) -> bool:
+    return until_us - now_us < lease_us // 2
+
+
+def tally_at(db: Any, at: Head) -> Tally:
+    """Up to a run's last entry."""
+    effects, tokens, cost, reserved = at.sums
+    if at.seq < at.first_seq:  # nothing of this incarnation: its numbers begin anew
+        return Tally(effects, tokens, cost, reserved)
+    begun, count = at.numbers or numbers_at(db, at.number)
+    opened = open_effects(db, at.number) if count else {}
+    return Tally(
+        *(effects, tokens, cost, reserved, begun),
+        {
+            # What a fork shares was reserved by the run that it is one of: it only settles it.
+            number: (intent.effect_class == "paid", intent.reserved if is_own else 0)
+            for number, (intent, is_own) in opened.items()
+        },
     )
-    return int(intent.effect_class == "paid"), 0
-
-
-def _shared_intent(db: Any, at: Head, number: int) -> Intent | None:
-    """The effect that was open where the run was forked off."""
-    if at.parent is None:
-        return None
-    for part in reversed(lineage(db, at.number)):
-        row = db.execute(
-            f"{EFFECT} WHERE run = ? AND incarnation = ? AND number = ? AND seq <= ?",
-            (part.run, part.incarnation, number, part.until),
-        ).fetchone()
-        if row is not None:
-            intent, result = effect(row, part.until)
-            return intent if result is None else None
-    return None
 
 
 def _take(db: Any, at: Head, taken: Sequence[int], seq: int) -> None:
@@ -220,12 +233,6 @@ def _take(db: Any, at: Head, taken: Sequence[int], seq: int) -> None:
 
 
 def _continue(db: Any, at: Head, header: str, seq: int, now_us: int) -> None:
-    # Nobody would ever settle it: its number means another effect from now on.
-    if db.execute(
-        "SELECT 1 FROM effects WHERE run = ? AND incarnation = ? AND outcome IS NULL LIMIT 1",
-        (at.number, at.incarnation),
-    ).fetchone():
-        raise OmegaBug(f"run {at.id} begins anew with effects that are open")
     db.execute(
         "UPDATE runs SET incarnation = incarnation + 1, first_seq = ? WHERE number = ?",
         (seq + 1, at.number),

@@ -34,6 +34,10 @@ class Cursor:
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
 
+    @property
+    def rowcount(self) -> int:
+        return int(self._cursor.connection.changes())
+
     def fetchone(self) -> Any:
         with told_as_sqlite3():
             return next(self._cursor, None)

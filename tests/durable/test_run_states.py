@@ -78,8 +78,8 @@ def bring(file: sqlite3.Connection, state: str) -> None:
     """A new run, taken to that state by allowed changes."""
     file.execute("DELETE FROM runs")
     file.execute(
-        "INSERT INTO runs (id, name, state, parent_seq, incarnation, first_seq, seq, epoch, due_us,"
-        " created_us, updated_us) VALUES ('r1', 'job', 'pending', 0, 1, 1, 0, 0, 1, 1, 1)"
+        "INSERT INTO runs (id, name, state, parent_seq, incarnation, first_seq, seen_seq, epoch,"
+        " due_us, created_us, updated_us) VALUES ('r1', 'job', 'pending', 0, 1, 1, 0, 0, 1, 1, 1)"
     )
     if state != "pending":
         file.execute(*statement("running"))
@@ -130,13 +130,13 @@ def test_the_file_itself_refuses_a_beginning_in_the_middle_and_an_epoch_that_fal
     file: sqlite3.Connection,
 ) -> None:
     bring(file, "running")
-    for what in ("epoch = 0", "owner = 'other'", "state = 'unknown'", "seq = -1", "cost = -1"):
+    for what in ("epoch = 0", "owner = 'other'", "state = 'unknown'", "seen_seq = -1"):
         with pytest.raises(sqlite3.IntegrityError):
             file.execute(f"UPDATE runs SET {what} WHERE id = 'r1'")
     with pytest.raises(sqlite3.IntegrityError, match="a run begins as pending"):
         file.execute(
-            "INSERT INTO runs (id, name, state, outcome, parent_seq, incarnation, first_seq, seq,"
-            " epoch, created_us, updated_us)"
+            "INSERT INTO runs (id, name, state, outcome, parent_seq, incarnation, first_seq,"
+            " seen_seq, epoch, created_us, updated_us)"
             " VALUES ('r2', 'job', 'completed', '1', 0, 1, 1, 0, 0, 1, 1)"
         )
     bring(file, "completed")
@@ -185,4 +185,4 @@ def test_the_schema_of_this_format_is_what_it_was_when_it_was_made() -> None:
     assert made == FORMATS
 
 
-FORMATS = ["7e6db1e099a264a3"]
+FORMATS = ["0d3c3aa3b85c9e87"]

@@ -230,13 +230,16 @@ def test_entries_are_read_back_in_order_and_within_bounds(kept: Kept, store: Sto
     assert journal(store, "r1", 300) == journal(store, "r1", 5, 5) == []
 
 
-def test_a_batch_without_facts_tells_the_last_entry(store: Store) -> None:
+def test_a_batch_without_facts_and_effects_tells_the_last_entry(store: Store) -> None:
     store.create(new())
     lease = store.acquire("r1", "w", TTL)
-    assert store.append(lease, fact(intents=[intent(1)])) == 0
-    assert store.append(lease, fact("a")) == 1
-    assert store.append(lease, fact(results=[done(1)])) == 1
-    assert journal(store, "r1") == [["a"]]
+    assert store.append(lease, fact()) == store.append(lease, fact(blobs=blob(b"x"))) == 0
+    assert store.append(lease, fact(intents=[intent(1)])) == 1
+    assert store.append(lease, fact("a")) == 2
+    assert store.append(lease, fact(results=[done(1)])) == 3
+    assert store.append(lease, fact("")) == 4
+    assert store.append(lease, fact()) == store.append(lease, fact(change=Change("pending"))) == 4
+    assert journal(store, "r1") == [[], ["a"], [], [""]]
 
 
 def test_content_is_kept_once_and_told_by_its_hash(store: Store) -> None:

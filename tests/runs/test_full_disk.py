@@ -117,7 +117,7 @@ def limited(world: World, size: int) -> int:
 
 
 @pytest.mark.parametrize("program", ["fan-out", "retries"])
-@pytest.mark.parametrize("size", [150_000, 180_000, 200_000])
+@pytest.mark.parametrize("size", [125_000, 140_000, 150_000])
 def test_a_limit_of_the_system_pauses_it(tmp_path: Path, program: str, size: int) -> None:
     """Its files may be larger once it has said that it pauses."""
     expected, made, books, written, _ = undisturbed(program)

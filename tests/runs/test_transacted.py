@@ -125,7 +125,7 @@ STATEMENTS = {
     "INSERT INTO history (run, at_us, new, epoch) VALUES (1, 1, 'x', 1)": "to change `history`",
     "REPLACE INTO store VALUES (1, 9, 'x', 1)": "to change `store`",
     "WITH gone AS (SELECT 1) DELETE FROM blobs": "to change `blobs`",
-    "DROP TABLE effects": "to change `effects`",
+    "DROP TABLE signals": "to change `signals`",
     "DROP INDEX runs_due": "to change `runs`",
     "DROP TRIGGER runs_journal": "to change `runs`",
     "ALTER TABLE signals RENAME TO gone": "to change `signals`",
