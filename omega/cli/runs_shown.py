@@ -176,7 +176,7 @@ def whole_facts(store: SQLiteStore, record: RunRecord) -> dict[str, Any]:
         "begun_with": header,
         "settings": record.header.get("settings"),
         "replays_to_the_step": record.header.get("step-model") == STEP_MODEL,
-        "open_effects": [asdict(intent) for intent, _ in open_ones],
+        "open_effects": [intent._asdict() for intent, _ in open_ones],
         "signals": [asdict(signal) for signal in store.signals(record.id, waiting_only=False)],
         "history": store.history(record.id),
     }
@@ -316,7 +316,7 @@ def unsettled_text(
 
     said = settlements(store, record.id, record.epoch)
     if given.as_json:
-        lines = [{"run": record.id, "settled": None, **asdict(each)} for each in open_ones]
+        lines = [{"run": record.id, "settled": None, **each._asdict()} for each in open_ones]
         lines += [
             {"run": record.id, "number": number, "settled": settlement.how, "who": signal.who}
             for number, (settlement, signal) in said.items()

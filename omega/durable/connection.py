@@ -191,12 +191,12 @@ class File:
         """
         return _Writing(self)
 
-    def alone(self, sql: str, parameters: Sequence[Any]) -> bool:
+    def alone(self, sql: str, parameters: Sequence[Any], now_us: int) -> bool:
         """A statement that writes a row, a transaction of its own; whether it has. It has not while
         others hold the file, or wait for it, and where the file's constraints are against it.
         """
         db = self._free()
-        if not self._turn.is_free():
+        if not self._turn.is_free(now_us):
             return False
         try:
             return bool(db.execute(sql, parameters).rowcount == 1)

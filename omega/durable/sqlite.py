@@ -267,7 +267,8 @@ class SQLiteStore:
         tally.add(lease.run, batch, _is_higher)
         at.seq += 1
         row = writes.row(rows.place(at.number, at.seq), now, tally, made)
-        if not self.file.alone(_ADD, (*row, at.number, lease.epoch, lease.owner, lease.generation)):
+        asked = (*row, at.number, lease.epoch, lease.owner, lease.generation)
+        if not self.file.alone(_ADD, asked, now):
             return None
         self._standing[lease.run] = at
         return at.seq

@@ -110,7 +110,7 @@ def fork(
         intents = cut.intents
         if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
             # It was recalled there, and so was no effect of that run; it is one of this run.
-            intents += (replace(asked_for(store, record, effect), effect_class="paid"),)
+            intents += (asked_for(store, record, effect)._replace(effect_class="paid"),)
         lease = take_over(store, made, TTL_US)
         store.append(lease, Batch(facts=cut.lines, intents=intents, change=Change("pending")))
     return made.id

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -152,7 +151,7 @@ class JournalWriter(FactWriter):
 
     def give_up(self, change: Change) -> None:
         """Where there was no room, and nobody waits for it: try once more, for the last time."""
-        batch = replace(self._unkept, change=self._unkept.change or change)
+        batch = self._unkept._replace(change=self._unkept.change or change)
         try:
             self.store.append(self.lease, batch)
         except (Fenced, StoreError):
@@ -164,8 +163,7 @@ class JournalWriter(FactWriter):
         last = self.batch(Change("pending"))
         ended = {result.number for result in last.results}
         unknown = [Result(i.number, "unknown") for i, _ in opened if i.number not in ended]
-        last = replace(
-            last,
+        last = last._replace(
             results=[*last.results, *unknown],
             blobs={**last.blobs, **blobs},
             continues_with=header,
@@ -221,8 +219,7 @@ class JournalWriter(FactWriter):
 
 def joined(first: Batch, second: Batch) -> Batch:
     """What both are to write, in this order."""
-    return replace(
-        second,
+    return second._replace(
         facts=(*first.facts, *second.facts),
         intents=(*first.intents, *second.intents),
         results=(*first.results, *second.results),
