@@ -374,6 +374,11 @@ class File:
     def is_of_sqlite(self, error: BaseException) -> bool:
         return isinstance(error, self._sqlite.Error)
 
+    def is_constraint(self, error: BaseException) -> bool:
+        return self.is_of_sqlite(error) and (
+            self._code(error) & 0xFF == int(self._sqlite.SQLITE_CONSTRAINT)
+        )
+
     def _busy(self, path: str) -> StoreBusy:
         return StoreBusy(
             f"{path}: other processes held the store for {self._wait_s:g} s",

@@ -26,6 +26,7 @@ from omega.durable.records import (
     Totals,
 )
 from omega.durable.refusals import (
+    checked_id,
     ended,
     entry_unknown,
     late,
@@ -99,7 +100,7 @@ class MemoryStore:
     # -- runs ----------------------------------------------------------------------------------
 
     def create(self, run: NewRun) -> RunRecord:
-        if run.id in self._runs:
+        if checked_id(run.id) in self._runs:
             raise taken(PLACE, run.id)
         first = self._first_shared(run)
         self._keep(run.blobs)

@@ -34,6 +34,7 @@ from omega.durable.records import (
 )
 from omega.durable.refusals import (
     ALIKE_AMONG,
+    checked_id,
     ended,
     entry_unknown,
     late,
@@ -99,6 +100,7 @@ class SQLiteStore:
     # -- runs ----------------------------------------------------------------------------------
 
     def create(self, run: NewRun) -> RunRecord:
+        checked_id(run.id)
         header = rows.to_json(run.header)
         made = writes.pack_blobs(run.blobs, self._has_blob)
         now = self.clock_us()
@@ -433,7 +435,7 @@ class SQLiteStore:
         return sorted(found, key=lambda fact: int(fact["at_us"]))
 
     def prune(self, *, ended_before_us: int, keep: Sequence[str] = ()) -> int:
-        pruned = 0
+        pruned, referred = 0, list[int]()
         while True:
             with self.file.writing() as db:
                 numbers = [
@@ -441,20 +443,36 @@ class SQLiteStore:
                     for row in db.execute(
                         "SELECT number FROM runs r WHERE state IN (SELECT value FROM json_each(?))"
                         " AND updated_us < ? AND id NOT IN (SELECT value FROM json_each(?))"
-                        " AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.parent = r.number) LIMIT ?",
+                        " AND NOT EXISTS (SELECT 1 FROM runs f WHERE f.parent = r.number)"
+                        " AND number NOT IN (SELECT value FROM json_each(?)) LIMIT ?",
                         (
                             rows.to_json(list(states.ENDS)),
                             ended_before_us,
                             rows.to_json(list(keep)),
+                            rows.to_json(referred),
                             PRUNED_AT_ONCE,
                         ),
                     )
                 ]
-                for number in numbers:
-                    _delete(db, number)
+                stay = [number for number in numbers if not self._delete(db, number)]
             if not numbers:
                 return pruned
-            pruned += len(numbers)
+            referred += stay
+            pruned += len(numbers) - len(stay)
+
+    def _delete(self, db: Any, number: int) -> bool:
+        """False for a run that stays, since a table of the host's refers to it."""
+        db.execute("SAVEPOINT whole")
+        try:
+            _delete(db, number)
+        except Exception as error:
+            if not self.file.is_constraint(error):
+                raise
+            db.execute("ROLLBACK TO whole")
+            return False
+        finally:
+            db.execute("RELEASE whole")
+        return True
 
     def backup(self, path: str) -> None:
         backups.backup(self.file, path, self._connect)

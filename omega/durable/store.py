@@ -38,7 +38,9 @@ class Store(Protocol):
     # -- runs ----------------------------------------------------------------------------------
 
     def create(self, run: NewRun) -> RunRecord:
-        """A run in the state "pending". Raises RunExists for an id that is taken."""
+        """A run in the state "pending". Raises RunExists for an id that is taken, HostError for one
+        that no run can have.
+        """
 
     def run(self, id: str) -> RunRecord:
         """Raises UnknownRun; its hint names runs that are like it."""
@@ -134,7 +136,8 @@ class Store(Protocol):
 
     def prune(self, *, ended_before_us: int, keep: Sequence[str] = ()) -> int:
         """Delete runs that ended before; how many. keep: ids of runs that stay. One whose journal
-        another shares stays, and blobs that nothing refers to go. Some runs are deleted in one
+        another shares stays, so does one that a row of the host's refers to, and blobs that nothing
+        refers to go. Some runs are deleted in one
         transaction, not all of them: each wholly, and others write in between.
         """
 

@@ -39,7 +39,7 @@ def new_run(
     program, blobs = kept_program(file, text)
     header = {"program": program, "arguments": list(arguments), **about}
     shown = (name or file)[:NAME_CHARS]
-    return NewRun(new_id(wall_us()) if id is None else checked_id(id), shown, header, blobs)
+    return NewRun(new_id(wall_us()) if id is None else id, shown, header, blobs)
 
 
 class Runs:

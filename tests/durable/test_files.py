@@ -17,7 +17,7 @@ import pytest
 
 from omega.durable import rows, schema, writes
 from omega.durable.backups import restore
-from omega.durable.records import Change, NewRun
+from omega.durable.records import Batch, Change, NewRun
 from omega.durable.sqlite import SQLiteStore
 from omega.durable.waiting import TURN_S, Turn
 from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, StoreFull
@@ -600,6 +600,28 @@ def test_processes_that_open_a_new_store_at_once_make_it_once(tmp_path: Path) ->
         process.stdin.flush()
     told = {process.communicate(timeout=60)[0] for process in processes}
     assert len(told) == 1 and all(process.returncode == 0 for process in processes)
+
+
+def test_a_run_that_the_hosts_own_table_refers_to_is_not_pruned(tmp_path: Path) -> None:
+    store = opened(tmp_path / "runs.db")
+    for id in ("r1", "r2", "r3"):
+        store.create(NewRun(id, "job", {}, blob(id.encode())))
+        lease = store.acquire(id, "w", TTL)
+
+        def act(db: Any, id: str = id) -> Batch:
+            db.execute("CREATE TABLE IF NOT EXISTS bills (run TEXT REFERENCES runs (id))")
+            if id == "r2":
+                db.execute("INSERT INTO bills VALUES ('r2')")
+            return fact("billed", change=Change("completed"))
+
+        store.transact(lease, act)
+    late = store.clock_us() + 1
+    assert store.prune(ended_before_us=late) == 2
+    assert [run.id for run in store.runs()] == ["r2"] and list(store.journal("r2")) == [["billed"]]
+    assert store.check() == []
+    with store.file.writing() as db:
+        db.execute("DELETE FROM bills")
+    assert store.prune(ended_before_us=late) == 1 and store.runs() == []
 
 
 # -- copies ----------------------------------------------------------------------------------------

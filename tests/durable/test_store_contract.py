@@ -56,6 +56,13 @@ def test_an_id_is_taken_once(store: Store) -> None:
         store.create(new())
 
 
+@pytest.mark.parametrize("id", ["", "-x", ".x", "a/b", "a b", "a\n", "ö", "x" * 101, None, 7])
+def test_an_id_that_cannot_name_a_file_is_refused(store: Store, id: object) -> None:
+    with pytest.raises(HostError, match="the id of a run is of letters, digits, dots, dashes"):
+        store.create(new(id))
+    assert store.runs() == []
+
+
 def test_an_unknown_run_is_told_with_those_like_it(store: Store) -> None:
     store.create(new("triage-7"))
     for ask in (
