@@ -111,3 +111,12 @@ def unsynced(path: str) -> sqlite3.Connection:
 class Unsynced(sqlite3.Connection):
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         return super().execute(re.sub(r"(synchronous) = \w+", r"\1 = OFF", sql), *parameters)
+
+
+OPENED: list[SQLiteStore] = []
+
+
+def opened(path: Path, **given: Any) -> SQLiteStore:
+    given = {"clock_us": Clock(), "rng": random.Random(1), "pause": never, **given}
+    OPENED.append(SQLiteStore(str(path), **given))
+    return OPENED[-1]
