@@ -557,6 +557,11 @@ class Calls:
         usage = getattr(reply if error is None else error, "usage", None)
         return (0, 0) if call is None or usage is None else self.spending.paid(call.model, usage)
 
+    def reserved(self, external: External) -> int:
+        """Pico-dollars that an attempt which is about to be made may cost at most."""
+        call = self._paying.get(external)
+        return 0 if call is None else self.spending.cost_max(call)
+
     def facts(self) -> list[str]:
         """What is told beside a progress."""
         return seeing.facts(self)

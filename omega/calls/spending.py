@@ -119,6 +119,17 @@ class Spending:
         """How many tokens a text has for a model: exactly, where its tokenizer is at hand."""
         return self.counter.text(text, model.vendor_name).typical
 
+    def cost_max(self, call: Call) -> int:
+        """Pico-dollars that an attempt may cost at most; 0 when its model has no price. As much as
+        a budget holds for it, or else of an answer as long as the model gives.
+        """
+        price = self._models.price(call.model)
+        if price is None or call.reserve.cost:
+            return call.reserve.cost
+        put = self.counter.input(call.request, exact=False).most
+        got = call.request.max_tokens or price.output_max or OUTPUT_TOKENS
+        return price.cost_max(put, got)
+
     # -- afterwards ----------------------------------------------------------------------------
 
     def is_priced(self, call: Call) -> bool:

@@ -46,6 +46,7 @@ class JournalWriter(FactWriter):
         self.failure: HostError | None = None
         self.is_pressing = False
         self.priced: Priced = lambda external, value, error: (0, 0)
+        self.reserved: Callable[[External], int] = lambda external: 0
         self.before_commit: Callable[[], None] = lambda: None
         self.on_full: OnFull = lambda error, times: error
         self.is_over = False
@@ -81,13 +82,17 @@ class JournalWriter(FactWriter):
     def called(self, number: int, external: External) -> None:
         super().called(number, external)
         if external.effect_class in OPEN_CLASSES:
-            self.intends(number, told(external.subject), external.label, external.effect_class)
+            about, most = told(external.subject), self.reserved(external)
+            self.intends(number, about, external.label, external.effect_class, most)
         self.reopen(number, external)
 
-    def intends(self, number: int, subject: list[Any], kind: str, effect_class: str) -> None:
-        """An effect is about to be made, once this is kept."""
+    def intends(
+        self, number: int, subject: list[Any], kind: str, effect_class: str, reserved: int = 0
+    ) -> None:
+        """An effect is about to be made, once this is kept. reserved: what it may cost at most."""
         task, n, asked, hash_ = subject
-        self._intents.append(Intent(number, task, n, kind, effect_class, hash_, asked))
+        intent = Intent(number, task, n, kind, effect_class, hash_, asked, reserved)
+        self._intents.append(intent)
         self.is_pressing = True
 
     def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:

@@ -202,6 +202,7 @@ class DurableSession:
             self.store, self.run, interpreter.scheduler, self.tap, interpreter.runtime
         ).wait
         self._writer.priced = interpreter.calls.paid
+        self._writer.reserved = interpreter.calls.reserved
         watch_files(interpreter, self.tap)
 
     def _goes_live(self, left: Any) -> Any:
