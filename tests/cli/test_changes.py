@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.test_durable import Shell, shell
-
-__all__ = ["shell"]
+from tests.cli.kit import Shell
 
 PROGRAM = """
 (define (rate n) (llm.infer (string-append "rate " (number->string n))))
