@@ -10,9 +10,9 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import go_to, open_store
-from omega.cli.options import parse_anywhere, usage
+from omega.cli.options import usage
 from omega.errors import HostError, OmegaError
 
 if TYPE_CHECKING:
@@ -141,14 +141,8 @@ def _came(made: Any) -> str:
 # ---------------------------------------------------------------------- another program
 
 
-def run(given: dict[str, Any], arguments: list[str]) -> int:
+def run(given: dict[str, Any], words: list[str]) -> int:
     """`omega migrate RUN FILE`."""
-    command = next(command for command in COMMANDS if command.name == "migrate")
-    given, words = parse_anywhere(command, given, arguments)
-    if given.get("help"):
-        from omega.cli.options import help_of
-
-        return show(help_of(command))
     if len(words) != 2:
         raise usage("migrate needs a RUN and a FILE", "omega migrate RUN new.omega")
     from omega.programs import read_source

@@ -85,6 +85,7 @@ COMMANDS = (
             HOST_TRACEBACK,
         ),
         "durable",
+        anywhere=True,
     ),
     Command(
         "runs",
@@ -109,16 +110,17 @@ COMMANDS = (
         "RUN is the id of a run, or how it begins. Options may stand anywhere.",
         (*MANAGING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "runs",
+        anywhere=True,
     ),
     Command(
         "signal",
         "RUN NAME [VALUE]",
         "leave a message for a durable run: what (wait-signal NAME) in it gives\n\n"
         "VALUE is JSON, or else a text, as NaN and Infinity are; null when it is left out. A\n"
-        "number like 1e400, which would be infinite, is refused. Whether the run is running,\n"
-        "parked or not begun, it gets each message once, in the order in which they came. Sent\n"
-        "again with the same --key, a message is the same one; another one is not sent, and the\n"
-        "exit code is 1.",
+        "number like 1e400, which would be infinite, is refused. A text that begins with a dash\n"
+        "stands behind --. Whether the run is running, parked or not begun, it gets each message\n"
+        "once, in the order in which they came. Sent again with the same --key, a message is the\n"
+        "same one; another one is not sent, and the exit code is 1.",
         (
             STORE,
             Option("key", "TEXT", "what makes it the same message when it is sent again"),
@@ -128,6 +130,7 @@ COMMANDS = (
             HOST_TRACEBACK,
         ),
         "signals",
+        anywhere=True,
     ),
     Command(
         "migrate",
@@ -139,6 +142,7 @@ COMMANDS = (
         "Exit code 0 when the program does what the run has done, else 1.",
         (*MIGRATING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "changes",
+        anywhere=True,
     ),
     Command(
         "serve-runs",
@@ -150,6 +154,7 @@ COMMANDS = (
         "that run are stopped where they can go on from, which is waited for.",
         (*SERVING_OPTIONS, *RUNNING_OPTIONS, DATA_AS_JSON, DIAGNOSTICS, HOST_TRACEBACK),
         "serve",
+        anywhere=True,
     ),
     Command(
         "doctor",
@@ -169,6 +174,7 @@ COMMANDS = (
         "else, it ends with E902. Options may follow TAPE.",
         (*REPLAY_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "replay",
+        anywhere=True,
     ),
     Command(
         "eval",

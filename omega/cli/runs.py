@@ -14,9 +14,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import changes, runs_shown
-from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import ending, open_store, store_path
-from omega.cli.options import nearest, parse_anywhere, usage
+from omega.cli.options import nearest, usage
 from omega.errors import HostError
 
 if TYPE_CHECKING:
@@ -65,13 +65,7 @@ def user() -> str:
 
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
-    command = next(command for command in COMMANDS if command.name == "runs")
-    given, words = parse_anywhere(command, given, arguments)
-    if given.get("help"):
-        from omega.cli.options import help_of
-
-        return show(help_of(command))
-    name, *words = words or ["list"]
+    name, *words = arguments or ["list"]
     found = ACTIONS.get(name)
     if found is None:
         near = nearest(name, list(ACTIONS))

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from tests.cli.kit import WAIT_S, parked
+from tests.cli.kit import WAIT_S, killed_in_call, parked
 
 
 def test_a_parked_run_goes_on_by_a_signal(shell):
@@ -103,3 +103,35 @@ def test_a_wait_may_end_beyond_all_calendars(shell, ms):
     assert "the year " in shell.ok("runs", "show", "r1")
     shell.ok("signal", "r1", "go", "on")
     assert shell.run("resume", "r1")[:2] == (0, "on\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("-5", -5), ("-0.5e-3", -0.0005), ("-12x", "-12x"), ("-", "-")]
+)
+def test_a_value_may_begin_with_a_dash(shell, value, kept):
+    parked(shell)
+    shell.ok("signal", "r1", "go", value)
+    assert [signal.value for signal in shell.store().signals("r1")] == [kept]
+
+
+@pytest.mark.parametrize("value", ["-Infinity", "-NaN", "-x"])
+def test_what_could_be_an_option_is_none_behind_two_dashes(shell, value):
+    parked(shell)
+    status, _, said = shell.run("signal", "r1", "go", value)
+    assert status == 2
+    assert f"unknown option {value}" in said
+    assert "if it is no option, write -- before it" in said
+    for at, words in enumerate([("--", "r1", "go", value), ("r1", "--", "go", value)]):
+        shell.ok("signal", "--key", str(at), *words)
+    shell.ok("signal", "r1", "go", "--key", "2", "--", value)
+    assert [signal.value for signal in shell.store().signals("r1")] == [value] * 3
+
+
+@pytest.mark.parametrize("value", ["-5", "-0.5", "-Infinity"])
+def test_a_reply_may_begin_with_a_dash(shell, value):
+    killed_in_call(shell)
+    assert shell.run("resume", "r1")[0] == 75
+    shell.ok("runs", "resolve", "r1", "--reply", value)
+    assert shell.ok("resume", "r1") == f"{value}\nafter\n"
+    (made,) = shell.lines("runs", "fork", "r1", "1", "--reply", value + "1")
+    assert shell.ok("resume", made["run"]) == f"{value}1\nafter\n"

@@ -63,3 +63,61 @@ def test_bad_usage_is_told_and_changes_nothing(shell, words, said):
     assert (status, output) == (2, "")
     assert said in told
     assert shell.lines("runs", "show", "r1") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("runs", "resolve", "r1", "-5", "--retry"), "effects have numbers, got '-5'"),
+        (("runs", "resolve", "r1", "--reply", "--who", "ann"), "--reply needs a value"),
+        (("runs", "fork", "r1", "-1", "--reply", "x"), "effects have numbers, got '-1'"),
+        (("runs", "cancel", "r1", "--reason"), "--reason needs a value"),
+    ],
+)
+def test_words_that_begin_with_a_dash(shell, words, said):
+    parked(shell)
+    before = shell.lines("runs", "show", "r1")
+    status, output, told = shell.run(*words)
+    assert (status, output) == (2, "")
+    assert said in told
+    assert shell.lines("runs", "show", "r1") == before
+
+
+@pytest.mark.parametrize("name", ["resume", "signal", "runs", "migrate", "serve-runs", "replay"])
+def test_help_may_stand_behind_the_arguments(shell, name):
+    assert shell.ok(name, "r1", "--help").startswith(f"usage: omega {name} ")
+
+
+BAD_IDS = ["", "a" * 101, "a/b", "../a", "-a", ".a", "a b", "a\n", "\x1b[31m", "\u00e4", "a\u200b"]
+
+
+@pytest.mark.parametrize("id", BAD_IDS)
+def test_an_id_that_no_run_can_have_is_told_with_its_option(shell, id):
+    file = shell.write("(displayln 1)")
+    status, output, said = shell.run("run", "--durable", f"--run-id={id}", file)
+    assert (status, output) == (2, "")
+    assert "--run-id: the id of a run is of letters, digits, dots, dashes" in said
+    assert f"got {ascii(id[:100])[:-1]}" in said
+    assert "leave it out, and the run gets a new one" in said
+    assert not shell.path.exists()
+
+
+def test_an_id_may_be_how_others_begin(shell):
+    """The whole id names its run; less of it only what no other begins with."""
+    file = shell.write("(displayln 1)")
+    for id in ("a1", "a12", "a1-b", "a" * 100, "A1"):
+        shell.ok("run", "--durable", "--run-id", id, file)
+        assert [line["id"] for line in shell.lines("runs", "show", id)] == [id]
+    assert shell.lines("runs", "show", "a1-")[0]["id"] == "a1-b"
+    status, _, said = shell.run("runs", "show", "a")
+    assert status == 1 and "the ids of several runs begin with a: " in said
+    status, _, said = shell.run("run", "--durable", "--run-id", "a1", file)
+    assert status == 1 and "there is a run a1 already" in said
+
+
+@pytest.mark.parametrize("option", ["--run-id=a", "--store=other.db", "--unknown=fail"])
+def test_options_of_durable_runs_are_for_those(shell, option):
+    status, output, said = shell.run("run", option, shell.write("(displayln 1)"))
+    assert (status, output) == (2, "")
+    assert f"{option.split('=')[0]} is for a durable run" in said
+    assert "--durable" in said
