@@ -12,6 +12,7 @@ from typing import Any
 
 from omega import __version__
 from omega.cli import terminal
+from omega.cli.main import INTERRUPTED, at_start
 from omega.cli.options import (
     DATA_AS_JSON,
     DIAGNOSTICS,
@@ -45,9 +46,11 @@ from omega.cli.options import (
 )
 from omega.errors import LispFileError, OmegaBug, OmegaError
 
-OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, USAGE, LIMIT, DEADLOCK = 0, 1, 2, 3, 4
 STOPPED = 75  # a durable run goes no further now: try again later, as sysexits.h has it
 
+# They tell themselves when they begin something: until then a Ctrl-C has changed nothing.
+BEGIN_LATER = ("run", "resume", "serve-runs", "replay", "eval", "repl")
 OF_RUNS = ("runs", "signal", "serve-runs", "doctor")
 
 # The options of programs that tests have as well.
@@ -327,6 +330,9 @@ def _dispatch(words: list[str]) -> int:
     from importlib import import_module
 
     module: Any = import_module(f"omega.cli.{command.module}")
+    start = at_start()
+    if start is not None and command.name not in BEGIN_LATER:
+        start.begins()
     status: int = module.run(given, arguments)
     return status
 
