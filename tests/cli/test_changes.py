@@ -187,3 +187,27 @@ def test_a_trial_reads_nothing_of_standard_input(shell: Shell) -> None:
     other = shell.write('(read-line) (llm.infer "never asked")', "other.omega")
     told = shell.ok("migrate", "r1", other)
     assert told.endswith("stdin.read-line 1 of task 1: a line of standard input\n")
+
+
+def test_a_fork_is_given_no_reply_that_the_effect_cannot_have(shell: Shell) -> None:
+    parked(shell)
+    shell.ok("signal", "r1", "go", "1")
+    shell.ok("resume", "r1")
+    for reply in ("", "  ", "5"):
+        status, output, said = shell.run("runs", "fork", "r1", "4", "--reply", reply)
+        assert (status == 0) == bool(reply), said
+        if not reply:
+            assert (
+                "effect 4 of run r1 asks a model, which answers with a text, got an empty" in said
+            )
+            assert "such as --reply 'I do not know'" in said
+            assert "the prompt 'best of " in said
+    status, output, said = shell.run("runs", "fork", "r1", "5", "--reply", "2")
+    assert (status, output) == (2, "")
+    assert "effect 5 of run r1 waits for a message, and has no reply: the signal `go`" in said
+    assert "omega signal RUN NAME VALUE" in said
+    assert len(shell.lines("runs", "list")) == 3
+    (made,) = shell.lines("runs", "fork", "r1", "5")
+    assert shell.run("resume", "--park-after", "0", made["run"])[0] == 75
+    shell.ok("signal", made["run"], "go", "2")
+    assert shell.ok("resume", made["run"]).endswith("done\n")

@@ -99,3 +99,14 @@ def test_one_reply_is_for_one_effect(shell):
     shell.ok("runs", "resolve", "r1", "2", "--reply", "y")
     status, output, _ = shell.run("resume", "r1")
     assert (status, output) == (0, "(x y)\n")
+
+
+def test_a_model_is_not_settled_to_have_answered_nothing(shell):
+    killed_in_call(shell)
+    assert shell.run("resume", "r1")[0] == 75
+    status, _, said = shell.run("runs", "resolve", "r1", "--reply", "")
+    assert status == 2
+    assert "effect 1 of run r1 asks a model, which answers with a text, got an empty one" in said
+    assert shell.store().run("r1").state == "blocked"
+    shell.ok("runs", "resolve", "r1", "--reply", "something")
+    assert shell.ok("resume", "r1") == "something\nafter\n"
