@@ -144,7 +144,8 @@ def _came(made: Any) -> str:
 def run(given: dict[str, Any], words: list[str]) -> int:
     """`omega migrate RUN FILE`."""
     if len(words) != 2:
-        raise usage("migrate needs a RUN and a FILE", "omega migrate RUN new.omega")
+        how = f"got {words[2]!r} besides" if len(words) > 2 else "needs a RUN and a FILE"
+        raise usage(f"migrate {how}", "omega migrate RUN new.omega")
     from omega.programs import read_source
 
     text = read_source(words[1])
@@ -160,7 +161,10 @@ def _migrate(
     from omega.runs.forks import migrate
 
     if record.outcome is not None:
-        raise HostError(f"run {record.id} has ended: {record.state}")
+        raise HostError(
+            f"run {record.id} has ended: {record.state}",
+            hint=f"omega runs fork {record.id} EFFECT --program FILE begins another one from there",
+        )
     if is_held(record):
         raise HostError(
             f"run {record.id} is running: {owner_text(record)}", hint="stop it first, by Ctrl-C"

@@ -86,7 +86,10 @@ def _say_begun(run: str) -> None:
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     """`omega resume RUN`."""
     if len(arguments) != 1:
-        raise usage("resume needs a RUN", "omega runs list shows which there are")
+        how = f"got {arguments[1]!r} besides" if arguments else "needs a RUN"
+        raise usage(
+            f"resume {how}", "write omega resume RUN; omega runs list shows which there are"
+        )
     with closing(open_store(given)) as store:
         return _resume(given, store, arguments[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.kit import Shell
+from tests.cli.kit import WAIT_S, Shell
 
 PROGRAM = """
 (define (rate n) (llm.infer (string-append "rate " (number->string n))))
@@ -70,7 +70,7 @@ def test_a_fork_may_be_of_another_program(shell: Shell) -> None:
 def test_bad_forks_are_told(shell: Shell) -> None:
     parked(shell)
     for words, told in (
-        (("r1",), "runs fork needs a EFFECT"),
+        (("r1",), "runs fork needs an EFFECT"),
         (("r1", "two"), "effects have numbers, got 'two'"),
         (("r1", "77"), "run r1 has no effect 77 that has ended"),
         (("r1", "77", "--prompt", "x"), "run r1 has no effect 77"),
@@ -211,3 +211,11 @@ def test_a_fork_is_given_no_reply_that_the_effect_cannot_have(shell: Shell) -> N
     assert shell.run("resume", "--park-after", "0", made["run"])[0] == 75
     shell.ok("signal", made["run"], "go", "2")
     assert shell.ok("resume", made["run"]).endswith("done\n")
+
+
+def test_a_run_that_has_ended_goes_on_with_no_other_program(shell: Shell) -> None:
+    shell.begin('(displayln (llm.infer "one"))').communicate(timeout=WAIT_S)
+    status, _, said = shell.run("migrate", "r1", "program.omega")
+    assert status == 2
+    assert "run r1 has ended: completed" in said
+    assert "omega runs fork r1 EFFECT --program FILE" in said

@@ -54,6 +54,9 @@ def test_nothing_is_no_run(shell, words):
         (("resolve", "r1", "x", "--retry"), "effects have numbers"),
         (("resolve", "r1", "9", "--retry"), "has no effect 9"),
         (("export", "r1"), "runs export needs a FILE"),
+        (("fork", "r1"), "runs fork needs an EFFECT"),
+        (("r1",), "omega runs show r1 would show a run"),
+        (("journal", "r1", "--incarnation", "2"), "run r1 has 1 incarnation, got number 2"),
     ],
 )
 def test_bad_usage_is_told_and_changes_nothing(shell, words, said):
@@ -121,3 +124,27 @@ def test_options_of_durable_runs_are_for_those(shell, option):
     assert (status, output) == (2, "")
     assert f"{option.split('=')[0]} is for a durable run" in said
     assert "--durable" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("resume",), "resume needs a RUN"),
+        (("resume", "r1", "x"), "resume got 'x' besides"),
+        (("migrate", "r1"), "migrate needs a RUN and a FILE"),
+        (("migrate", "r1", "a.omega", "x"), "migrate got 'x' besides"),
+    ],
+)
+def test_too_many_arguments_are_told_from_too_few(shell, words, said):
+    parked(shell)
+    status, output, told = shell.run(*words)
+    assert (status, output) == (2, "")
+    assert said in told
+
+
+def test_no_number_is_too_large(shell):
+    parked(shell)
+    shell.ok("run", "--durable", "--run-id", "z", shell.write("1", "other.omega"))
+    for days in ("1e15", "1e300"):
+        assert shell.ok("runs", "prune", "--older-than", days) == "0 runs are deleted\n"
+    assert len(shell.lines("runs", "list", "--limit", "9" * 30)) == 2
