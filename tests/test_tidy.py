@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -464,3 +465,20 @@ def test_no_leftovers() -> None:
 def test_names_of_modules_say_something() -> None:
     vague = {"utils", "util", "common", "types", "helpers", "misc"}
     assert [m for m in ALL if m.rsplit(".", 1)[-1] in vague] == []
+
+
+# What stands at the top of the repository; a program or a test that leaves a file there is wrong.
+AT_TOP = {
+    *("omega", "tests", "docs", "examples", "README.md", "Makefile", "pyproject.toml"),
+    *(".ci", ".git", ".gitignore"),
+}
+
+
+def test_nothing_stray_is_at_the_top() -> None:
+    made = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text("utf-8").split()]
+    stray = [
+        path.name
+        for path in sorted(ROOT.iterdir())
+        if path.name not in AT_TOP and not any(fnmatch(path.name, each) for each in made)
+    ]
+    assert stray == [], "which test made these? it is to use tmp_path"

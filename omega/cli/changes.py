@@ -10,9 +10,9 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import go_to, open_store
-from omega.cli.options import parse_anywhere, usage
+from omega.cli.options import usage
 from omega.errors import HostError, OmegaError
 
 if TYPE_CHECKING:
@@ -141,16 +141,11 @@ def _came(made: Any) -> str:
 # ---------------------------------------------------------------------- another program
 
 
-def run(given: dict[str, Any], arguments: list[str]) -> int:
+def run(given: dict[str, Any], words: list[str]) -> int:
     """`omega migrate RUN FILE`."""
-    command = next(command for command in COMMANDS if command.name == "migrate")
-    given, words = parse_anywhere(command, given, arguments)
-    if given.get("help"):
-        from omega.cli.options import help_of
-
-        return show(help_of(command))
     if len(words) != 2:
-        raise usage("migrate needs a RUN and a FILE", "omega migrate RUN new.omega")
+        how = f"got {words[2]!r} besides" if len(words) > 2 else "needs a RUN and a FILE"
+        raise usage(f"migrate {how}", "omega migrate RUN new.omega")
     from omega.programs import read_source
 
     text = read_source(words[1])
@@ -166,7 +161,10 @@ def _migrate(
     from omega.runs.forks import migrate
 
     if record.outcome is not None:
-        raise HostError(f"run {record.id} has ended: {record.state}")
+        raise HostError(
+            f"run {record.id} has ended: {record.state}",
+            hint=f"omega runs fork {record.id} EFFECT --program FILE begins another one from there",
+        )
     if is_held(record):
         raise HostError(
             f"run {record.id} is running: {owner_text(record)}", hint="stop it first, by Ctrl-C"

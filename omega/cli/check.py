@@ -13,7 +13,8 @@ from typing import Any
 
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
-from omega.cli.dispatch import FAILED, INTERRUPTED, OK, status_at_start
+from omega.cli.dispatch import FAILED, OK, status_at_start
+from omega.cli.main import INTERRUPTED
 from omega.cli.options import JSON, usage
 from omega.errors import LimitExceeded, LispFileError, OmegaError
 from omega.programs import SUFFIX

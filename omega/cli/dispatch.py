@@ -12,6 +12,7 @@ from typing import Any
 
 from omega import __version__
 from omega.cli import terminal
+from omega.cli.main import INTERRUPTED, at_start
 from omega.cli.options import (
     DATA_AS_JSON,
     DIAGNOSTICS,
@@ -45,9 +46,11 @@ from omega.cli.options import (
 )
 from omega.errors import LispFileError, OmegaBug, OmegaError
 
-OK, FAILED, USAGE, LIMIT, DEADLOCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, USAGE, LIMIT, DEADLOCK = 0, 1, 2, 3, 4
 STOPPED = 75  # a durable run goes no further now: try again later, as sysexits.h has it
 
+# They tell themselves when they begin something: until then a Ctrl-C has changed nothing.
+BEGIN_LATER = ("run", "resume", "serve-runs", "replay", "eval", "repl")
 OF_RUNS = ("runs", "signal", "serve-runs", "doctor")
 
 # The options of programs that tests have as well.
@@ -85,6 +88,7 @@ COMMANDS = (
             HOST_TRACEBACK,
         ),
         "durable",
+        anywhere=True,
     ),
     Command(
         "runs",
@@ -109,16 +113,17 @@ COMMANDS = (
         "RUN is the id of a run, or how it begins. Options may stand anywhere.",
         (*MANAGING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "runs",
+        anywhere=True,
     ),
     Command(
         "signal",
         "RUN NAME [VALUE]",
         "leave a message for a durable run: what (wait-signal NAME) in it gives\n\n"
         "VALUE is JSON, or else a text, as NaN and Infinity are; null when it is left out. A\n"
-        "number like 1e400, which would be infinite, is refused. Whether the run is running,\n"
-        "parked or not begun, it gets each message once, in the order in which they came. Sent\n"
-        "again with the same --key, a message is the same one; another one is not sent, and the\n"
-        "exit code is 1.",
+        "number like 1e400, which would be infinite, is refused. A text that begins with a dash\n"
+        "stands behind --. Whether the run is running, parked or not begun, it gets each message\n"
+        "once, in the order in which they came. Sent again with the same --key, a message is the\n"
+        "same one; another one is not sent, and the exit code is 1.",
         (
             STORE,
             Option("key", "TEXT", "what makes it the same message when it is sent again"),
@@ -128,6 +133,7 @@ COMMANDS = (
             HOST_TRACEBACK,
         ),
         "signals",
+        anywhere=True,
     ),
     Command(
         "migrate",
@@ -139,6 +145,7 @@ COMMANDS = (
         "Exit code 0 when the program does what the run has done, else 1.",
         (*MIGRATING_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "changes",
+        anywhere=True,
     ),
     Command(
         "serve-runs",
@@ -150,6 +157,7 @@ COMMANDS = (
         "that run are stopped where they can go on from, which is waited for.",
         (*SERVING_OPTIONS, *RUNNING_OPTIONS, DATA_AS_JSON, DIAGNOSTICS, HOST_TRACEBACK),
         "serve",
+        anywhere=True,
     ),
     Command(
         "doctor",
@@ -169,6 +177,7 @@ COMMANDS = (
         "else, it ends with E902. Options may follow TAPE.",
         (*REPLAY_OPTIONS, DIAGNOSTICS, HOST_TRACEBACK),
         "replay",
+        anywhere=True,
     ),
     Command(
         "eval",
@@ -321,6 +330,9 @@ def _dispatch(words: list[str]) -> int:
     from importlib import import_module
 
     module: Any = import_module(f"omega.cli.{command.module}")
+    start = at_start()
+    if start is not None and command.name not in BEGIN_LATER:
+        start.begins()
     status: int = module.run(given, arguments)
     return status
 

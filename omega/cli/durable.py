@@ -11,8 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
-from omega.cli.dispatch import COMMANDS
-from omega.cli.options import parse_anywhere, usage
+from omega.cli.options import usage
 from omega.errors import HostError, LispFileError
 
 if TYPE_CHECKING:
@@ -86,10 +85,11 @@ def _say_begun(run: str) -> None:
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
     """`omega resume RUN`."""
-    command = next(command for command in COMMANDS if command.name == "resume")
-    given, arguments = parse_anywhere(command, given, arguments)
     if len(arguments) != 1:
-        raise usage("resume needs a RUN", "omega runs list shows which there are")
+        how = f"got {arguments[1]!r} besides" if arguments else "needs a RUN"
+        raise usage(
+            f"resume {how}", "write omega resume RUN; omega runs list shows which there are"
+        )
     with closing(open_store(given)) as store:
         return _resume(given, store, arguments[0])
 

@@ -16,12 +16,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from omega.cli.main import INTERRUPTED, AtStart, at_start
 from omega.concurrency import Scheduler
 from omega.concurrency.clock import now_us
 
 AGAIN_S = 1.0
 HEED_S = 2.0
-STATUS = 130
 
 
 def leave_now() -> None:
@@ -31,7 +31,18 @@ def leave_now() -> None:
             stream.flush()
         except Exception:
             pass
-    os._exit(STATUS)
+    os._exit(INTERRUPTED)
+
+
+def about_to_begin(*, is_heard: bool) -> None:
+    """A program is made ready. is_heard: it will hear of a Ctrl-C that comes meanwhile: a durable
+    run is not left while it is begun, or taken over.
+    """
+    start = at_start()
+    if start is not None and is_heard:
+        start.holds()
+    elif start is not None:
+        start.begins()
 
 
 class Watch:
@@ -79,6 +90,10 @@ class Interrupts:
         self._before = signal.getsignal(signal.SIGINT)
         if self._before is not signal.SIG_IGN:  # as in the background of a shell
             signal.signal(signal.SIGINT, self._signal)
+        if isinstance(self._before, AtStart):
+            self._before.begins()
+            if self._before.kept:  # while we were being made
+                self._signal(signal.SIGINT, None)
         return self
 
     def __exit__(self, *_: object) -> None:

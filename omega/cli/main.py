@@ -9,6 +9,51 @@ from __future__ import annotations
 import os
 import sys
 
+INTERRUPTED = 130
+
+
+class AtStart:
+    """The handler of Ctrl-C until somebody knows better: it ends the process, with a word.
+
+    A command that begins something tells us: `begins` when that may have been done from now on, or
+    `holds` when it takes over soon, and what it begins is not to be left in the middle. Then the
+    first Ctrl-C is `kept` for it; a second one ends the process all the same.
+    """
+
+    def __init__(self, is_silent: bool) -> None:
+        self.is_silent = is_silent
+        self.has_begun = self.is_held = self.kept = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        if self.is_held and not self.kept:
+            self.kept = True
+            return
+        if not self.is_silent:
+            say_interrupted("" if self.has_begun else ": nothing was begun")
+        os._exit(INTERRUPTED)
+
+    def begins(self) -> None:
+        self.has_begun, self.is_held = True, False
+
+    def holds(self) -> None:
+        self.has_begun = self.is_held = True
+
+
+def say_interrupted(more: str = "") -> None:
+    """In a handler: the stream may be in the middle of a write."""
+    try:
+        os.write(2, f"interrupted{more}\n".encode())
+    except OSError:
+        pass
+
+
+def at_start() -> AtStart | None:
+    """Our handler, if it is what hears Ctrl-C in this process."""
+    import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which a warm start would wait for
+
+    handler = _signal.getsignal(_signal.SIGINT)
+    return handler if isinstance(handler, AtStart) else None
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit status.
@@ -31,10 +76,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _quiet_interrupts() -> None:
     """Ctrl-C ends the process with 130, at once, until somebody knows better."""
-    import _signal  # type: ignore[import-not-found]  # `signal` wraps it in enums, which a warm start would wait for
+    import _signal
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-        _signal.signal(_signal.SIGINT, lambda number, frame: os._exit(130))
+        wants_json = any(word in ("--json", "json", "--diagnostics=json") for word in sys.argv)
+        _signal.signal(_signal.SIGINT, AtStart(wants_json))
 
 
 def _leave(status: int) -> None:

@@ -3,7 +3,7 @@
 Owns: `Option`, `Command`, `PROGRAM_OPTIONS`, `parse`, `help_of`.
 Refuses: to act on an option. (argparse is not used: importing it costs a quarter of a warm start.)
 
-Options come before the first argument: `--name value`, `--name=value`; `--` ends them.
+Options come before the first argument, or anywhere: `--name value`, `--name=value`; `--` ends them.
 """
 
 from __future__ import annotations
@@ -50,17 +50,25 @@ class Option:
 
 class Command:
     """name; arguments: as the usage line shows them; text: what it does, first line short; options.
+    anywhere: they may stand between and behind the arguments, too, which are no program's own.
 
     Its code is `run(given, arguments) -> exit status` in the module omega.cli.<module>.
     """
 
-    __slots__ = ("arguments", "module", "name", "options", "text")
+    __slots__ = ("anywhere", "arguments", "module", "name", "options", "text")
 
     def __init__(
-        self, name: str, arguments: str, text: str, options: Sequence[Option], module: str
+        self,
+        name: str,
+        arguments: str,
+        text: str,
+        options: Sequence[Option],
+        module: str,
+        *,
+        anywhere: bool = False,
     ) -> None:
         self.name, self.arguments, self.text = name, arguments, text
-        self.options, self.module = (*options, HELP), module
+        self.options, self.module, self.anywhere = (*options, HELP), module, anywhere
 
 
 # ---------------------------------------------------------------------- kinds of values
@@ -465,18 +473,21 @@ def usage(message: str, hint: str | None = None) -> HostError:
 
 
 def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """(values of the options given, the arguments after them). Raises a usage HostError."""
+    """(values of the options given, the arguments). Raises a usage HostError."""
     known = {option.name: option for option in command.options}
     given: dict[str, Any] = {}
+    arguments: list[str] = []
     at = 0
     while at < len(words):
         word = words[at]
+        at += 1
         if word == "--":
-            at += 1
             break
         if not _is_option(word):
-            break
-        at += 1
+            arguments.append(word)
+            if not command.anywhere:
+                break
+            continue
         word = SHORT.get(word, word)
         name, equals, value = word[2:].partition("=")
         option = known.get(name) if word.startswith("--") else None
@@ -488,32 +499,19 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], list[
             given[name] = True
             continue
         if not equals:
-            if at >= len(words):
+            if at >= len(words) or (words[at].startswith("--") and words[at][2:] in known):
                 raise usage(f"--{name} needs a value", f"write --{name} {option.value}")
             value = words[at]
             at += 1
         try:
             given[name] = option.takes(value)
+        except HostError as error:  # a rule that stands elsewhere
+            raise usage(f"--{name}: {error.message}", error.hint) from None
         except ValueError:
             wanted = _WANTED.get(option.takes, "a value")
             hint = f"omega {command.name} --help tells what it is for"
             raise usage(f"--{name} takes {wanted}, got {value!r}", hint) from None
-    return given, list(words[at:])
-
-
-def parse_anywhere(
-    command: Command, given: dict[str, Any], arguments: Sequence[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """As parse, whose result is given; but options may stand between the arguments as well."""
-    words: list[str] = []
-    left = list(arguments)
-    while left:
-        words.append(left[0])
-        if left[1:2] == ["--"]:
-            return given, words + left[2:]
-        more, left = parse(command, left[1:])
-        given.update(more)
-    return given, words
+    return given, [*arguments, *words[at:]]
 
 
 def _is_option(word: str) -> bool:
@@ -524,6 +522,8 @@ def _is_option(word: str) -> bool:
 def _unknown(command: Command, word: str, known: list[str]) -> HostError:
     near = nearest(word.lstrip("-"), known)
     hint = f"did you mean --{near}?" if near else f"see omega {command.name} --help"
+    if not word.startswith("--"):
+        hint += "; if it is no option, write -- before it"
     return usage(f"unknown option {word}", hint)
 
 

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from omega.bindings import Exit
 from omega.cli import terminal
 from omega.cli.advice import HOW_TO_RAISE
-from omega.cli.dispatch import DEADLOCK, FAILED, INTERRUPTED, LIMIT, OK, STOPPED, report_bug
-from omega.cli.interrupts import Interrupts, leave_now
+from omega.cli.dispatch import DEADLOCK, FAILED, LIMIT, OK, STOPPED, report_bug
+from omega.cli.interrupts import Interrupts, about_to_begin, leave_now
+from omega.cli.main import INTERRUPTED, say_interrupted
 from omega.cli.models import budget_of, models_of
 from omega.cli.options import JSON
 from omega.cli.seen_files import SeenFile
@@ -137,6 +138,7 @@ class _Run:
         self.session = session
         if session is not None:
             session.is_program = True
+        about_to_begin(is_heard=session is None or not session.is_replay)
         self.interpreter = make_interpreter(given, beside, session)
         self.scheduler = self.interpreter.scheduler
         self.output = terminal.Output(self._reader_left)
@@ -485,6 +487,8 @@ class _Run:
                 file.close()
             except Exception:  # it was being written to
                 pass
+        if not (self._interrupted or self.as_json):
+            say_interrupted()
         leave_now()
 
     def _reader_left(self) -> BaseException:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from omega import __version__
 from omega.bindings import Exit
 from omega.cli import commands, terminal
-from omega.cli.dispatch import INTERRUPTED, OK, report_bug
+from omega.cli.dispatch import OK, report_bug
 from omega.cli.eval import written
 from omega.cli.interrupts import Interrupts
+from omega.cli.main import INTERRUPTED
 from omega.cli.options import usage
 from omega.cli.program import make_interpreter
 from omega.cli.prompt import Prompt

@@ -73,17 +73,8 @@ def _tape_of_run(given: dict[str, Any], run: str, held: ExitStack) -> str:
     return path
 
 
-def _given(given: dict[str, Any], arguments: list[str]) -> tuple[dict[str, Any], str]:
-    """The options, wherever they stand, and the tape. A break may be two words."""
-    from omega.cli.dispatch import COMMANDS
-    from omega.cli.options import parse
-
-    command = next(command for command in COMMANDS if command.name == "replay")
-    words: list[str] = []
-    while arguments:
-        words.append(arguments[0])
-        more, arguments = parse(command, arguments[1:])
-        given.update(more)
+def _given(given: dict[str, Any], words: list[str]) -> tuple[dict[str, Any], str]:
+    """The options and the tape. A break may be two words."""
     if "break" in given:
         parts = [given["break"], *(w for w in words if w.startswith(("task=", "step=")))]
         words = [word for word in words if not word.startswith(("task=", "step="))]

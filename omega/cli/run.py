@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from omega.cli.options import usage
+from omega.cli.options import DURABLE_OPTIONS, usage
 from omega.errors import LispFileError
 
 STDIN = "-"
@@ -16,6 +16,10 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
         raise usage("run needs a FILE", "omega run FILE, or omega run - for standard input")
     if given.get("no-prompts") and "record" not in given:
         raise usage("--no-prompts is for a tape", "--record TAPE writes one")
+    if not given.get("durable"):
+        foreign = next((each.name for each in DURABLE_OPTIONS if each.name in given), None)
+        if foreign is not None:
+            raise usage(f"--{foreign} is for a durable run", "--durable makes it one")
     from omega.cli.program import limits_of, run_program
 
     path = arguments[0]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli import changes, runs_shown
-from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli import changes, runs_shown, terminal
+from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import ending, open_store, store_path
-from omega.cli.options import nearest, parse_anywhere, usage
+from omega.cli.options import nearest, usage
 from omega.errors import HostError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from omega.durable.sqlite import SQLiteStore
 
 DAY_US = 86_400_000_000
+LISTED = 100  # runs, without --limit
 SHARED = frozenset(("store", "json", "diagnostics", "host-traceback"))
 CANCELLED_STATUS = 1
 
@@ -65,17 +68,13 @@ def user() -> str:
 
 
 def run(given: dict[str, Any], arguments: list[str]) -> int:
-    command = next(command for command in COMMANDS if command.name == "runs")
-    given, words = parse_anywhere(command, given, arguments)
-    if given.get("help"):
-        from omega.cli.options import help_of
-
-        return show(help_of(command))
-    name, *words = words or ["list"]
+    name, *words = arguments or ["list"]
     found = ACTIONS.get(name)
     if found is None:
         near = nearest(name, list(ACTIONS))
         hint = f"did you mean omega runs {near}?" if near else "see omega runs --help"
+        if not near and not words:
+            hint += f"; omega runs show {shlex.quote(name)} would show a run"
         raise usage(f"runs has no action {name}", hint)
     shape, options, act = found
     _check(name, shape, options, given, words)
@@ -94,7 +93,9 @@ def _check(
     wanted = shape.split()
     least = sum(1 for each in wanted if not each.startswith("["))
     if len(words) < least:
-        raise usage(f"runs {name} needs a {wanted[len(words)]}", f"write {line}")
+        missing = wanted[len(words)]
+        article = "an" if missing[0] in "AEIOU" else "a"
+        raise usage(f"runs {name} needs {article} {missing}", f"write {line}")
     if len(words) > len(wanted) and not shape.endswith("...]"):
         raise usage(f"runs {name} got {words[len(wanted)]!r} besides", f"write {line}")
 
@@ -104,8 +105,9 @@ def _check(
 
 def _list(given: Given) -> int:
     options = given.options
+    limit = min(options.get("limit", LISTED), sys.maxsize)
     found = given.store().runs(
-        states=options.get("state", ()), name=options.get("name"), limit=options.get("limit", 100)
+        states=options.get("state", ()), name=options.get("name"), limit=limit
     )
     if given.as_json:
         lines = [runs_shown.json_line(runs_shown.facts_of(record)) for record in found]
@@ -127,7 +129,8 @@ def _journal(given: Given) -> int:
     incarnation = given.options.get("incarnation", record.incarnation)
     if incarnation > record.incarnation:
         raise usage(
-            f"run {record.id} has {record.incarnation} incarnations, got number {incarnation}",
+            f"run {record.id} has {terminal.counted(record.incarnation, 'incarnation')}, got number"
+            f" {incarnation}",
             "they are counted from 1 on; without --incarnation it is the last one",
         )
     if given.as_json or given.options.get("raw"):
@@ -316,7 +319,9 @@ def _prune(given: Given) -> int:
     days = given.options.get("older-than")
     if days is None:
         raise usage("runs prune needs --older-than DAYS", "omega runs prune --older-than 30")
-    pruned = given.store().prune(ended_before_us=wall_us() - round(days * DAY_US))
+    now_us = wall_us()
+    ago_us = round(min(days * DAY_US, now_us))  # before there were clocks, nothing has ended
+    pruned = given.store().prune(ended_before_us=now_us - ago_us)
     runs = "1 run is deleted" if pruned == 1 else f"{pruned:,} runs are deleted"
     return given.tell(runs, pruned=pruned)
 

@@ -17,8 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from omega.cli import terminal
-from omega.cli.dispatch import INTERRUPTED, OK
+from omega.cli.dispatch import OK
 from omega.cli.durable import open_store, store_path
+from omega.cli.main import INTERRUPTED, at_start
 from omega.cli.options import usage
 from omega.errors import LispFileError, OmegaError, StoreBusy, StoreFull, UnknownRun
 
@@ -67,6 +68,9 @@ class _Server:
         except OSError as error:
             raise _cannot_write(self._output, error) from None
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        start = at_start()
+        if start is not None:
+            start.begins()
         scheduler = self._scheduler
         scheduler.on_interrupt = self._stop
         try:

@@ -10,9 +10,9 @@ import secrets
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli.dispatch import COMMANDS, FAILED, OK, show
+from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import open_store
-from omega.cli.options import help_of, parse_anywhere, usage
+from omega.cli.options import usage
 from omega.errors import LispValueError
 
 if TYPE_CHECKING:
@@ -20,15 +20,11 @@ if TYPE_CHECKING:
     from omega.durable.store import Store
 
 
-def run(given: dict[str, Any], arguments: list[str]) -> int:
+def run(given: dict[str, Any], words: list[str]) -> int:
     from omega.cli.runs import user, value_of
     from omega.cli.runs_shown import clean, json_line
     from omega.runs.signals import shown_name
 
-    command = next(command for command in COMMANDS if command.name == "signal")
-    given, words = parse_anywhere(command, given, arguments)
-    if given.get("help"):
-        return show(help_of(command))
     if not 2 <= len(words) <= 3:
         how = "needs a RUN and a NAME" if len(words) < 2 else f"got {words[3]!r} besides"
         raise usage(f"signal {how}", "omega signal RUN NAME [VALUE]; quote a VALUE of many words")

@@ -33,7 +33,7 @@ from omega.runs.session import (
     recall_of,
 )
 from omega.runs.shown import shown
-from omega.runs.unknown import SETTLED, reply_of
+from omega.runs.unknown import SETTLED, check_reply, reply_of
 from omega.tape.facts import SLOW, STEP_MODEL
 from omega.tape.values import decode, encode
 
@@ -76,6 +76,8 @@ def fork(
             hint="with a reply the model is not asked, so there is no prompt",
         )
     record = store.run(run)
+    if reply is not None:
+        check_reply(run, asked_for(store, record, effect), reply)
     header = {**record.header, "recalls": {"run": run, "incarnation": record.incarnation},
               "fork": {"effect": effect, "is_replied": reply is not None}}  # fmt: skip
     if prompt is None:

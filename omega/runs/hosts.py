@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omega.errors import HostError
 
 if TYPE_CHECKING:
+    from omega.concurrency import Scheduler
     from omega.durable.store import Store
     from omega.runs.runs import Runs
     from omega.runs.session import DurableSession, RunSettings
@@ -25,6 +26,7 @@ class DurableHost:
     """Part of an Interpreter. made_with: the arguments it was made with, among others."""
 
     session: Any
+    scheduler: Scheduler
 
     def __init__(
         self, made_with: Mapping[str, Any], store: Store | str | None, settings: RunSettings | None
@@ -46,8 +48,14 @@ class DurableHost:
             return value
         from omega.runs.classes import classified
 
-        effect, blocking = options["effect"], options["blocking"]
-        return classified(self.session, name, value, effect, blocking=blocking)
+        return classified(
+            self.session,
+            name,
+            value,
+            options["effect"],
+            blocking=options["blocking"],
+            is_interrupted=lambda: self.scheduler.is_interrupted,
+        )
 
     @property
     def runs(self) -> Runs:

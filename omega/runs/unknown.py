@@ -19,7 +19,9 @@ from omega.durable.store import Store
 from omega.errors import HostError, RunStopped, UnknownOutcome
 from omega.lisp.printer import shorten
 from omega.llm.request import LLMReply, Usage
+from omega.runs.journal import OPEN_CLASSES
 from omega.runs.shown import shown
+from omega.runs.signals import is_wait
 
 Policy = Literal["ask", "retry", "fail"]
 POLICIES: tuple[Policy, ...] = ("ask", "retry", "fail")
@@ -79,18 +81,40 @@ def settle(
 ) -> Settlement | None:
     """Say what became of an effect of a run that has stopped. None: that is what counts now. A
     settlement: somebody has said so before, and that counts: the process that goes on may have
-    heard of it.
+    heard of it. Raises HostError for a reply that the effect cannot have.
 
     It counts for the next process that goes on with the run. An effect that is made again, and
     whose process dies again, is settled anew.
     """
     value: dict[str, Any] = {"number": number, "how": settlement.how, "epoch": record.epoch}
     if settlement.how == "reply":
+        for intent, _ in store.effects(record.id):
+            if intent.number == number:
+                check_reply(record.id, intent, settlement.reply)
         value["reply"] = settlement.reply
     key = f"{SETTLED}/{number}/{record.epoch}"
     if store.signal(record.id, SETTLED, value, key=key, who=who):
         return None
     return settlements(store, record.id, record.epoch)[number][0]
+
+
+def check_reply(run: str, intent: Intent, reply: Any) -> None:
+    """Whether an effect can have answered that, as far as can be told from what was asked: of a
+    function, any JSON data. Raises HostError.
+    """
+    of_run = f"effect {intent.number} of run {run}"
+    if is_wait(intent.kind):
+        raise HostError(
+            f"{of_run} waits for a message, and has no reply: {shown(intent)}",
+            hint="fork it there without a reply, and send the new run another message:"
+            " omega signal RUN NAME VALUE",
+        )
+    if intent.kind == WAITS_FOR and not (isinstance(reply, str) and reply):
+        got = "an empty one" if reply == "" else f"a value of the type {type(reply).__name__}"
+        raise HostError(
+            f"{of_run} asks a model, which answers with a text, got {got}: {shown(intent)}",
+            hint="give what it could have said, such as --reply 'I do not know'",
+        )
 
 
 def reply_of(text: str) -> LLMReply:
@@ -129,26 +153,25 @@ class Unknown:
         again: list[Again] = []
         asked: list[int] = []
         for number, external in left:
-            if external.effect_class != "paid" or external.abort_reason is not None:
-                again.append((number, external, None))
-                continue
-            settled = self._settlement(number)
-            if settled is None:
+            settled = None
+            if external.abort_reason is None:
+                settled = self._settlement(number, external.effect_class)
+            if settled is not None:
+                again.append((number, external, self._start(number, external, settled)))
+            elif external.effect_class == "paid" and external.abort_reason is None:
                 asked.append(number)
             else:
-                again.append((number, external, self._start(number, external, settled)))
+                again.append((number, external, None))
         if asked:
             raise self.stopped(asked)
         return again
 
     def effect(self, number: int, effect_class: str, what: str) -> Outcome | None:
         """See Settle (taps.py)."""
-        if effect_class != "paid":
-            return None
-        settled = self._settlement(number)
-        if settled is None:
+        settled = self._settlement(number, effect_class)
+        if settled is None and effect_class == "paid":
             raise self.stopped([number])
-        if settled.how == "retry":
+        if settled is None or settled.how == "retry":
             return None
         if settled.how == "fail":
             return None, self._error(number)
@@ -164,12 +187,16 @@ class Unknown:
         self._look()
         return self._settled is not None and number in self._settled
 
-    def _settlement(self, number: int) -> Settlement | None:
-        """None: a person has to say."""
+    def _settlement(self, number: int, effect_class: str) -> Settlement | None:
+        """What a person has said, whatever its class: in a fork, say. Else, of a paid one, what is
+        found out, or the policy: None asks a person. Others are made again.
+        """
+        if effect_class not in OPEN_CLASSES:
+            return None
         self._look()
         assert self._settled is not None
         settled = self._settled.get(number)
-        if settled is not None:
+        if settled is not None or effect_class != "paid":
             return settled
         if self.reconcile is not None and number in self._intents:
             found = self.reconcile(self._intents[number])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.kit import Shell
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 60.0  # of one command; only a hang comes near
 Omega = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -73,3 +75,13 @@ def program(tmp_path: Path) -> Callable[[str], str]:
         return name
 
     return make
+
+
+@pytest.fixture
+def shell(command, environment, tmp_path):
+    made = Shell(command, environment, tmp_path)
+    yield made
+    for process in made.processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.test_durable import Shell, shell
-
-__all__ = ["shell"]
+from tests.cli.kit import WAIT_S, Shell
 
 PROGRAM = """
 (define (rate n) (llm.infer (string-append "rate " (number->string n))))
@@ -72,7 +70,7 @@ def test_a_fork_may_be_of_another_program(shell: Shell) -> None:
 def test_bad_forks_are_told(shell: Shell) -> None:
     parked(shell)
     for words, told in (
-        (("r1",), "runs fork needs a EFFECT"),
+        (("r1",), "runs fork needs an EFFECT"),
         (("r1", "two"), "effects have numbers, got 'two'"),
         (("r1", "77"), "run r1 has no effect 77 that has ended"),
         (("r1", "77", "--prompt", "x"), "run r1 has no effect 77"),
@@ -189,3 +187,35 @@ def test_a_trial_reads_nothing_of_standard_input(shell: Shell) -> None:
     other = shell.write('(read-line) (llm.infer "never asked")', "other.omega")
     told = shell.ok("migrate", "r1", other)
     assert told.endswith("stdin.read-line 1 of task 1: a line of standard input\n")
+
+
+def test_a_fork_is_given_no_reply_that_the_effect_cannot_have(shell: Shell) -> None:
+    parked(shell)
+    shell.ok("signal", "r1", "go", "1")
+    shell.ok("resume", "r1")
+    for reply in ("", "  ", "5"):
+        status, output, said = shell.run("runs", "fork", "r1", "4", "--reply", reply)
+        assert (status == 0) == bool(reply), said
+        if not reply:
+            assert (
+                "effect 4 of run r1 asks a model, which answers with a text, got an empty" in said
+            )
+            assert "such as --reply 'I do not know'" in said
+            assert "the prompt 'best of " in said
+    status, output, said = shell.run("runs", "fork", "r1", "5", "--reply", "2")
+    assert (status, output) == (2, "")
+    assert "effect 5 of run r1 waits for a message, and has no reply: the signal `go`" in said
+    assert "omega signal RUN NAME VALUE" in said
+    assert len(shell.lines("runs", "list")) == 3
+    (made,) = shell.lines("runs", "fork", "r1", "5")
+    assert shell.run("resume", "--park-after", "0", made["run"])[0] == 75
+    shell.ok("signal", made["run"], "go", "2")
+    assert shell.ok("resume", made["run"]).endswith("done\n")
+
+
+def test_a_run_that_has_ended_goes_on_with_no_other_program(shell: Shell) -> None:
+    shell.begin('(displayln (llm.infer "one"))').communicate(timeout=WAIT_S)
+    status, _, said = shell.run("migrate", "r1", "program.omega")
+    assert status == 2
+    assert "run r1 has ended: completed" in said
+    assert "omega runs fork r1 EFFECT --program FILE" in said

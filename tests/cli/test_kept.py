@@ -1,0 +1,44 @@
+"""The keeping of a store: backups, pruning, the doctor."""
+
+from __future__ import annotations
+
+from tests.cli.kit import parked
+
+
+def test_a_backup_is_put_back(shell):
+    parked(shell)
+    shell.ok("runs", "backup", "kept.db")
+    status, _, _ = shell.run("runs", "backup", "kept.db")
+    assert status == 1  # overwrites nothing
+    shell.ok("runs", "cancel", "r1")
+    status, _, said = shell.run("runs", "restore", "kept.db")
+    assert status == 2
+    assert "--replace" in said
+    assert shell.store().run("r1").state == "cancelled"
+    shell.ok("runs", "restore", "kept.db", "--replace")
+    assert shell.store().run("r1").state == "suspended"
+    assert shell.ok("runs", "check") == "omega-runs.db is whole\n"
+    assert shell.run("runs", "restore", "nothing.db", "--replace")[0] == 1
+    assert shell.store().run("r1").state == "suspended"
+
+
+def test_runs_that_have_ended_are_pruned(shell):
+    parked(shell)
+    assert shell.run("run", "--durable", "--run-id", "z", shell.write("1", "other.omega"))[0] == 0
+    assert shell.ok("runs", "prune", "--older-than", "1") == "0 runs are deleted\n"
+    assert shell.ok("runs", "prune", "--older-than", "0") == "1 run is deleted\n"
+    assert [line["id"] for line in shell.lines("runs", "list")] == ["r1"]
+
+
+def test_the_doctor_looks_at_the_place(shell):
+    status, output, _ = shell.run("doctor")
+    assert status == 0
+    for part in ("Python", "SQLite", "greenlet", "lark", "file system", "no store yet"):
+        assert part in output, part
+    assert not shell.path.exists()
+    parked(shell)
+    assert "omega-runs.db is whole: 1 run" in shell.ok("doctor")
+    assert {line["severity"] for line in shell.lines("doctor")} <= {"note", "warning"}
+    status, output, _ = shell.run("doctor", "--store", "no/runs.db")
+    assert status == 1
+    assert "folder is not there" in output
