@@ -56,7 +56,17 @@ def run(given: dict[str, Any], words: list[str]) -> int:
         )
     waits = record.state == "suspended" and name in record.waits_for
     more = f"; it waits for it: omega resume {record.id}" if waits else f"; it is {record.state}"
-    return show(f"run {record.id} gets `{shown_name(name)}`{more}")
+    return show(f"run {record.id} gets `{shown_name(name)}`{_read_as(value)}{more}")
+
+
+def _read_as(value: Any) -> str:
+    """A value as it was read: broken JSON is a text."""
+    from omega.cli.runs_shown import clean, json_line
+
+    if value is None:
+        return ""
+    what = "the text " if isinstance(value, str) else ""
+    return f" with {what}{clean(json_line(value))}"
 
 
 def _kept(*sent: Any) -> str:

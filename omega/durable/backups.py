@@ -30,6 +30,11 @@ def backup(file: File, path: str, connect: Connect) -> None:
     """See `Store.backup`."""
     if os.path.lexists(path):
         raise _taken(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise StoreError(
+            f"{path}: there is no folder for the backup", hint=f"make {folder}, or name another"
+        )
     with _scratch(path, file.rng) as scratch:
         file.copy_to(scratch, connect)
         _put(scratch, path)

@@ -102,7 +102,9 @@ def one_of(place: str, prefix: str, found: Sequence[str], among: Sequence[str]) 
 
 def taken(place: str, run: str) -> RunExists:
     return RunExists(
-        f"{place}: there is a run {run} already", run, hint="give the new one another id"
+        f"{place}: there is a run {run} already",
+        run,
+        hint=f"give the new one another id, or go on with that one: omega resume {run}",
     )
 
 

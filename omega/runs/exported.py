@@ -30,7 +30,8 @@ def export(store: Store, record: RunRecord, path: str) -> int:
     """Write the journal of a run, as far as it has come, to a tape; how many facts. Of a run that
     has begun anew it is that of the last incarnation.
 
-    Raises LispFileError when there is something at `path`, or it cannot be written.
+    Raises LispFileError when there is something at `path`, or it cannot be written, and HostError
+    when the run has not begun.
     """
     if os.path.lexists(path):
         raise LispFileError(
@@ -47,6 +48,11 @@ def export(store: Store, record: RunRecord, path: str) -> int:
         about["command"] = {"given": command["given"], "file": file, "arguments": arguments}
     facts = JournalReader(store, record.id).facts()
     first = next(facts, None)  # what is wrong with the journal shows before there is a file
+    if first is None:
+        raise HostError(
+            f"run {record.id} is {record.state} and has got nothing yet that could be exported",
+            hint=f"it begins, or begins anew, with omega resume {record.id}",
+        )
     tape = TapeWriter(path)
     count = 0
     try:

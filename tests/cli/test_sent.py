@@ -135,3 +135,17 @@ def test_a_reply_may_begin_with_a_dash(shell, value):
     assert shell.ok("resume", "r1") == f"{value}\nafter\n"
     (made,) = shell.lines("runs", "fork", "r1", "1", "--reply", value + "1")
     assert shell.ok("resume", made["run"]) == f"{value}1\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        ('{"a": 1', r'the text "{\"a\": 1"'),
+        ("yes", 'the text "yes"'),
+        ("-5", "-5"),
+    ],
+)
+def test_a_value_is_told_as_it_was_read(shell, value, shown):
+    parked(shell)
+    assert f"gets `go` with {shown}; it waits for it" in shell.ok("signal", "r1", "go", value)

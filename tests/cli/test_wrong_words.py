@@ -115,7 +115,7 @@ def test_an_id_may_be_how_others_begin(shell):
     status, _, said = shell.run("runs", "show", "a")
     assert status == 1 and "the ids of several runs begin with a: " in said
     status, _, said = shell.run("run", "--durable", "--run-id", "a1", file)
-    assert status == 1 and "there is a run a1 already" in said
+    assert status == 1 and "there is a run a1 already" in said and "omega resume a1" in said
 
 
 @pytest.mark.parametrize("option", ["--run-id=a", "--store=other.db", "--unknown=fail"])

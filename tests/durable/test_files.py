@@ -429,7 +429,7 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(path: Path) -> No
     (path.parent / "there").write_text("mine")
     with pytest.raises(StoreError, match="there is something here already"):
         store.backup(str(path.parent / "there"))
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=r"no/copy\.db: there is no folder for the backup"):
         store.backup(str(path.parent / "no" / "copy.db"))
     store.backup(str(path.parent / "copy.db"))
     store.close()

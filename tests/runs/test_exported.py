@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from omega import replay
-from omega.errors import LispFileError, ReplayDivergence, TapeEnded
+from omega.durable.records import NewRun
+from omega.errors import HostError, LispFileError, ReplayDivergence, TapeEnded
 from omega.runs.exported import export
 from tests.runs.kit import PROGRAMS, RUN, World
 
@@ -88,3 +89,12 @@ def test_another_program_differs(tmp_path, monkeypatch):
         replayed(path, "(charge 'other 1)")
     with pytest.raises(LispFileError, match="something here already"):
         exported(world)
+
+
+def test_a_run_that_has_not_begun_has_nothing_to_export(tmp_path: Path) -> None:
+    world = World(tmp_path, "fan-out")
+    store = world.store()
+    store.create(NewRun(RUN, "p", {"version": "1", "python": "3"}))
+    with pytest.raises(HostError, match="run r1 is pending and has got nothing yet"):
+        export(store, store.run(RUN), str(tmp_path / "run.tape"))
+    assert not (tmp_path / "run.tape").exists()
