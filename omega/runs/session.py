@@ -36,6 +36,7 @@ from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes, shown_name
+from omega.runs.sources import RECALLS, recall_of
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL, told
@@ -131,7 +132,7 @@ class DurableSession:
         lease = take_over(self.store, self._record, self.settings.ttl_us)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
         self._writer.on_full = self._full
-        self._recall = self._recall or recall_of(self.store, self._record)
+        self._recall = self._recall or recall_of(self.store, self._record.header)
         self._live = self._recorded(driver)
         self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
         self._on_begin(self.run)
@@ -352,7 +353,7 @@ class DurableSession:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
         header = {**self._header, "program": program, CONTINUED: continuation._asdict()}
-        for of_this_journal in ("recalls", OVERRIDES):
+        for of_this_journal in (RECALLS, OVERRIDES):
             header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True
@@ -396,16 +397,6 @@ def program_of(store: Store, header: Mapping[str, Any]) -> tuple[str, str]:
     """(file, text) of a run's program, as it was when the run began."""
     program = header["program"]
     return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
-
-
-def recall_of(store: Store, record: RunRecord) -> Recall | None:
-    """What a run that begins anew is given again; None: it does not."""
-    source = record.header.get("recalls")
-    if source is None:
-        return None
-    run, incarnation = source["run"], source.get("incarnation")
-    facts = JournalReader(store, run, incarnation=incarnation).facts()
-    return Recall(facts, tuple(source.get("instead", (0, None))))
 
 
 def _as_word(name: str) -> str:
