@@ -14,7 +14,7 @@ from typing import Any
 from omega.calls.calls import WAITS_FOR
 from omega.concurrency.recalling import Key, Missed
 from omega.durable.memory import MemoryStore
-from omega.durable.records import Batch, Change, Intent, NewRun, Result, RunRecord
+from omega.durable.records import Batch, Change, Intent, Lease, NewRun, Result, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import ArityError, HostError, LispTypeError, ReadError, UnboundVariable
@@ -210,6 +210,13 @@ class Trial:
 RunText = Callable[[DurableSession, str, str, list[str]], BaseException | None]
 
 
+class _Scratch(MemoryStore):
+    """The store of a trial, which is as long as the run: nobody reads its journal."""
+
+    def append(self, lease: Lease, batch: Batch) -> int:
+        return super().append(lease, replace(batch, facts=(), blobs={}))
+
+
 class Trying:
     """Another program that is to be run on what a run has got, or its own. session: to run it for:
     nothing is made, and nothing is written.
@@ -228,7 +235,7 @@ class Trying:
         self.is_recalling = "before" in self._header[RECALLS]  # the run itself, still
         # Its text is there as well: the program may come to its `continue-as`, and ends there.
         scratch = NewRun(run, record.name, dict(self._header), blobs)
-        self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=recall)
+        self.session = DurableSession(_Scratch(), RunSettings(), new=scratch, trial=recall)
 
     def found(self, error: BaseException | None) -> Trial:
         """What came of it. error: that it has ended with."""

@@ -21,6 +21,7 @@ from omega.runs.journal import JournalReader, fact_of
 
 RECALLS = "recalls"  # in a header
 ENTRIES_KEPT = 16  # of a source, in memory: outcomes are asked for about in their order
+ENTRIES_AHEAD = 8  # read at once
 
 
 class JournalSource:
@@ -33,6 +34,7 @@ class JournalSource:
         self.instead: tuple[int, Any] = (effect, outcome)
         self._first_seq: int | None = None
         self._kept: OrderedDict[int, list[list[Any]]] = OrderedDict()
+        self._ahead: dict[int, list[str]] = {}
 
     def entries(self) -> Iterator[list[list[Any]]]:
         for lines in self._store.journal(self._run, incarnation=self._incarnation):
@@ -41,9 +43,10 @@ class JournalSource:
     def entry(self, at: int) -> list[list[Any]]:
         facts = self._kept.get(at)
         if facts is None:
-            seq = self._first() + at
-            (lines,) = self._journal(seq - 1, seq)
-            facts = self._kept[at] = [fact_of(self._store, line) for line in lines]
+            if at not in self._ahead:
+                before = self._first() + at - 1
+                self._ahead = dict(enumerate(self._journal(before, before + ENTRIES_AHEAD), at))
+            facts = self._kept[at] = [fact_of(self._store, line) for line in self._ahead[at]]
             if len(self._kept) > ENTRIES_KEPT:
                 self._kept.popitem(last=False)
         return facts

@@ -10,23 +10,19 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from omega import Interpreter
-from omega.durable.sqlite import SQLiteStore
 from omega.errors import RunStopped
 from omega.runs.forks import Trial, fork, migrate, try_program
 from omega.runs.session import RunSettings
 from omega.runs.sources import left_to_recall
 from omega.runs.taps import effect_key
-from tests.runs.kit import OPENED, RUN, World
+from tests.runs.kit import RUN, World
 from tests.runs.test_edits import of_another_version
 
 PAYS = 8
