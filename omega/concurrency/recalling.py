@@ -411,8 +411,8 @@ class RecallingDriver(_Recalling, DurableDriver):
         if not self._jump() and not self._pending:
             super()._rest(seconds)
 
-    def _pump(self) -> None:
-        super()._pump()
+    def _pump_once(self) -> None:
+        super()._pump_once()
         scheduler = self.scheduler
         is_idle = self.failure is None and not scheduler.has_work() and not scheduler.in_batch
         goes_on = False
