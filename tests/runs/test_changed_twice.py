@@ -12,9 +12,12 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from omega import Interpreter
 from omega.errors import RunStopped
@@ -87,7 +90,12 @@ class Paying(World):
     def ended(self, run: str = RUN) -> str:
         store = self.store()
         store.signal(run, "fin", "end", key="fin", who="test")
-        return str(self.host(store).resume(run))
+        while True:
+            try:
+                return str(self.host(store).resume(run))
+            except RunStopped as stopped:  # until a time that is about to come
+                if not store.run(run).wake_at_us:
+                    raise stopped
 
     def tried(self, text: str, run: str = RUN) -> Trial:
         paid = self.books.read()
@@ -276,3 +284,106 @@ def test_a_run_of_another_version_that_recalls_goes_on_with_both(
     assert str(value) == '(((0 0) (3 2) (6 4) (9 6)) "end")'
     assert world.books.read() == paid
     assert store.run(RUN).incarnation == 3
+
+
+# -- the law ---------------------------------------------------------------------------------------
+
+# What a random program does, one after the other: a kind and a number that no other one has.
+KINDS = {
+    "call": "(call {})",
+    "charge": "(charge {})",
+    "both": "(begin (call {0}) (charge {0}))",
+    "task": "(await (async (lambda () (call {0}) (charge {0}))))",
+    "fan": "(par-map (lambda (i) (call (+ i {0}))) (iota 3))",
+    "sleep": "(begin (sleep 1) {0})",
+}
+STEP = 10  # between two numbers: a fan uses several
+Program = list[tuple[str, int]]
+
+
+def text_of(program: Program) -> str:
+    lines = [KINDS[kind].format(number * STEP) for kind, number in program]
+    return "\n".join([*lines, '(wait-signal "fin")'])
+
+
+@st.composite
+def edited(draw: st.DrawFn, program: Program, first: int) -> Program:
+    """Some are added, with numbers from `first` on, and some are left out, anywhere."""
+    made = [each for each in program if draw(st.integers(0, 9))]
+    for number in range(first, first + draw(st.integers(0, 2))):
+        at = draw(st.one_of(st.just(len(made)), st.integers(0, len(made))))
+        made.insert(at, (draw(st.sampled_from(sorted(KINDS))), number))
+    return made
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Program], list[int]]:
+    """Three programs, each an edit of the one before, and where the first two are killed."""
+    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=6))
+    programs: list[Program] = [[(kind, number) for number, kind in enumerate(kinds)]]
+    for first in (20, 30):
+        programs.append(draw(edited(programs[-1], first)))
+    kills = [draw(st.integers(30, 260)), draw(st.integers(30, 260))]
+    return programs, kills
+
+
+def keys(world: Paying) -> Counter[tuple[str, ...]]:
+    """(task/number, function, argument) of what was paid for."""
+    return Counter(
+        (line.partition("/")[2].split(" ")[0], *line.split(" ")[1:]) for line in world.books.read()
+    )
+
+
+def key_of(kind: str, task: str, n: int, asked: str) -> tuple[str, ...]:
+    return f"{task}/{n}", kind.removeprefix("host "), asked
+
+
+@settings(max_examples=int(os.environ.get("OMEGA_LAWS", "12")), deadline=None)
+@given(histories())
+def test_law_what_was_paid_for_is_not_paid_for_again_unless_that_was_told(
+    history: tuple[list[Program], list[int]],
+) -> None:
+    """Of the same effect of the same task. Told is by the trial, or by the store: what was on its
+    way when its process died, and is made again since its host allows that.
+    """
+    programs, kills = history
+    with TemporaryDirectory() as folder:
+        world = Paying(Path(folder), "", is_virtual=False)
+        world.store().close()  # it is there when its process dies at once
+        may_be_twice: Counter[tuple[str, ...]] = Counter()
+        is_there = False
+        for index, program in enumerate(programs):
+            text, store = text_of(program), world.store()
+            is_there = bool(store.runs())
+            if index and is_there:
+                found = world.tried(text)
+                assert found.error is None, found
+                told = (key_of(e.kind, e.task, e.n, e.asked) for e in (*found.missed, *found.open))
+                may_be_twice += Counter(told)
+                if found.is_same and not found.missed:
+                    assert not found.left
+                migrate(store, RUN, "new.omega", text, may_pay_again=True)
+            if index < len(kills):
+                world.killed(
+                    lambda host, text=text, go=is_there: begun(host, text, go), kills[index]
+                )
+                may_be_twice += Counter(
+                    key_of(each.kind, each.task, each.n, each.asked)
+                    for each, _ in (store.effects(RUN, open_only=True) if store.runs() else ())
+                )
+            elif is_there:
+                world.ended()
+            store.close()
+        store = world.store()
+        assert not is_there or store.run(RUN).state == "completed"
+        assert not store.check()
+        store.close()
+        again = Counter({key: times - 1 for key, times in keys(world).items() if times > 1})
+        assert not again - may_be_twice, (again, may_be_twice)
+
+
+def begun(host: Interpreter, text: str, is_there: bool) -> None:
+    if is_there:
+        host.resume(RUN)
+    else:
+        host.run_durable(text, id=RUN)
