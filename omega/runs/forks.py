@@ -106,7 +106,8 @@ def fork(
     if program is None:
         if prompt is None:
             how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
-            store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
+            said = {"number": effect, "incarnation": made.incarnation, **how}
+            store.signal(made.id, SETTLED, said, key=f"fork-{effect}", who=who)
         intents = cut.intents
         if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
             # It was recalled there, and so was no effect of that run; it is one of this run.

@@ -45,6 +45,8 @@ THIRD = SECOND.replace("(list got", "(list 'third got")
 class Paying(World):
     """Its functions write to the books under which key they were called."""
 
+    deadly = -1  # the process dies in that call
+
     def host(self, store: Any, policy: Any = "retry") -> Interpreter:
         def charge(n: int) -> int:
             self.books.write(f"{effect_key()} charge {n}")
@@ -52,6 +54,8 @@ class Paying(World):
 
         async def call(n: int) -> int:
             self.books.write(f"{effect_key()} call {n}")
+            if n == self.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
             await asyncio.sleep(0)
             return n * 3
 
@@ -257,6 +261,25 @@ def test_so_has_a_fork_of_the_same_program(world: Paying, reply: int | None) -> 
     assert value == f'(third ((0 0) ({3 if reply is None else reply} 2) (6 4) (9 6)) "end")'
     again = Counter(world.books.read()) - paid
     assert [line.split(" ", 1)[1] for line in again] == ["call 1"] * (reply is None)
+
+
+def test_what_a_fork_has_an_effect_answer_is_no_answer_of_another_program(world: Paying) -> None:
+    """That may make another effect under the same number, and die then."""
+    store = world.store()
+    number = number_of(store, "1")
+    made = fork(store, RUN, number, reply=7, who="test")
+    text = "(define first (call 0)) (charge 0) (list first (call 50))"
+    migrate(store, made, "new.omega", text)
+
+    def dies(host: Interpreter) -> None:
+        world.deadly = 50
+        host.resume(made)
+
+    assert world.killed(dies, 100_000)
+    ((intent, _),) = store.effects(made, open_only=True)
+    assert (intent.number, intent.asked) == (number, "50")
+    with pytest.raises(RunStopped, match="nobody knows what became of"):
+        world.host(store, "ask").resume(made)
 
 
 def test_a_fork_of_a_run_that_recalls_has_what_that_was_to_recall(world: Paying) -> None:
