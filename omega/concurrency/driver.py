@@ -296,11 +296,14 @@ class VirtualDriver(Driver):
         import asyncio
 
         while not done():
-            if self._advance(done, closed=False):
+            if await self._advance_as_guest(done):
                 await asyncio.sleep(0)
             elif not done():
                 self._nudge = asyncio.get_running_loop().create_future()
                 await self._nudge
+
+    async def _advance_as_guest(self, done: Callable[[], bool]) -> bool:
+        return self._advance(done, closed=False)
 
     def notify(self) -> None:
         nudge, self._nudge = self._nudge, None

@@ -29,6 +29,7 @@ from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.concurrency.driver import VirtualDriver, refuse_running_loop
 from omega.concurrency.limits import was_down
 from omega.concurrency.outside import External, Start
+from omega.concurrency.patience import Patience
 from omega.concurrency.recording import (
     LOOP,
     Log,
@@ -82,6 +83,9 @@ class _Durable(_Recording):
         self.again: deque[Again] = deque()
         self.on_idle: OnIdle = lambda idle_us, when_us: PAUSE_S
         self.on_interrupt: Callable[[], None] = lambda: None
+        self.patience = Patience()
+        self.patience.on_over = self._waited
+        self._late: list[Callable[[], None]] = []  # what has come while a write waited for room
         self._leaving: HostError | None = None
         self._stopped: HostError | None = None
 
@@ -144,7 +148,8 @@ class _Durable(_Recording):
         else:
 
             async def committed() -> Any:
-                self.commit()
+                await self.patience.run(self.commit)
+                self.commit()  # a wait for room may have been given up
                 return await begin()
 
             external.start = committed
@@ -168,12 +173,23 @@ class _Durable(_Recording):
     def report(
         self, external: External, value: Any = None, error: BaseException | None = None
     ) -> None:
-        if self.failure is None:
+        if self.patience.is_waiting:
+            self._late.append(partial(self.report, external, value, error))
+        elif self.failure is None:
             super().report(external, value, error)
 
     def report_part(self, external: External, part: Any) -> None:
-        if self.failure is None:
+        if self.patience.is_waiting:
+            self._late.append(partial(self.report_part, external, part))
+        elif self.failure is None:
             super().report_part(external, part)
+
+    def _waited(self) -> None:
+        """A wait for room is over: for the run, what has come since comes now."""
+        late, self._late = self._late, []
+        for report in late:
+            report()
+        self.notify()
 
     def drive(self, done: Callable[[], bool]) -> None:
         refuse_running_loop()
@@ -280,14 +296,25 @@ class DurableDriver(_Durable, RecordingDriver):
             self.stop(self._leaving)
         self.make_again()
 
+    async def drive_async(self, done: Callable[[], bool]) -> None:
+        try:
+            await super().drive_async(done)
+        except BaseException:
+            self.patience.give_up()
+            raise
+
     def _pump(self) -> None:
+        self._pump_handle = None
+        if not self.patience.is_waiting:
+            self.patience.call(self._pump_once, self._loop)
+
+    def _pump_once(self) -> None:
         try:
             self._between()
         except HostError:
             pass  # it is `failure`
         if self._leaving is not None and self.failure is None:
             # No task goes on; the end of a call has us called again.
-            self._pump_handle = None
             self._look_later(PAUSE_S)
             return
         if self.failure is None:
@@ -327,7 +354,8 @@ class DurableDriver(_Durable, RecordingDriver):
 
     def _look_again(self) -> None:
         self._timer_of_looks = None
-        self.log.renew()
+        if not self.patience.is_waiting:
+            self.patience.call(self.log.renew, self._loop)
         self._schedule()  # looks at what came of it
 
     def _give_up(self, failure: HostError) -> None:
@@ -373,6 +401,10 @@ class VirtualDurableDriver(_Durable, VirtualRecordingDriver):
         super().report(external, value, error)
         if self.failure is None:
             self.commit()
+
+    async def _advance_as_guest(self, done: Callable[[], bool]) -> bool:
+        goes_on: bool = await self.patience.run(lambda: self._advance(done, closed=False))
+        return goes_on
 
     def _advance(self, done: Callable[[], bool], closed: bool) -> bool:
         self.commit()

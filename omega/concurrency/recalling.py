@@ -12,10 +12,13 @@ and time goes as it went: nobody waits again for what was waited for.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from heapq import heapify, heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from omega.concurrency.durable import SIGNAL, DurableDriver, VirtualDurableDriver, _Durable
 from omega.concurrency.outside import External
@@ -24,6 +27,10 @@ from omega.errors import Cancelled, HostError
 
 RECALLED = "recalled"  # the effect class of a call that is not made: nothing is paid for it
 Key = tuple[str, str, int, str]  # what kind of effect, task, number, hash
+Fact = Sequence[Any]
+RANK = 1 << 48  # facts of one journal at most; a place is the number of a fact in a journal
+MADE_AGAIN = -1  # instead of a place
+NAME_BYTES = 12  # of the name of a key: a million of them meet by chance once in 10^17 times
 
 
 class Recalled(NamedTuple):
@@ -46,105 +53,231 @@ class Missed(NamedTuple):
     is_open: bool  # the other run asked for the same, and nobody knows what came of it
 
 
-class Recall:
-    """facts: of the other run's journal. outcomes are given once. instead: the number of an effect,
-    and what comes of it instead; None: nothing, it is made again.
+class Source(Protocol):
+    """A journal that is recalled. instead: the number of an effect, and what comes of it instead;
+    None: nothing, it is made again.
     """
 
-    def __init__(self, facts: Iterable[list[Any]], instead: tuple[int, Any] = (0, None)) -> None:
-        self._instead = instead
+    instead: tuple[int, Any]
+
+    def entries(self) -> Iterator[list[list[Any]]]:
+        """Its facts, from the first one on, an entry at a time."""
+
+    def entry(self, at: int) -> list[list[Any]]:
+        """The same that `entries` gives as its so manieth, from 0 on."""
+
+
+class Effects:
+    """What a journal tells of effects, fact by fact: who has asked for what, and where it ended."""
+
+    def __init__(self) -> None:
+        self.us = self.clock_us = 0  # what the clock has shown last
+        self.open: dict[int, tuple[Key, str]] = {}  # by number
+        self._last = 0  # the function of the host that was asked last: it ends before any other
+
+    def ended(self, fact: Fact) -> tuple[int, Key, str] | None:
+        """(number, or 0 when it has none; who asked for what; the same in words) of the effect
+        whose end this fact tells.
+        """
+        kind = fact[0]
+        if kind == "clock":
+            self.clock_us += sum(fact[1:])
+            self.us = max(self.us, self.clock_us)
+        elif kind == "timers":
+            self.us = max(self.us, fact[4])
+        elif kind == "call" and len(fact) > 3:
+            _, number, label, task, n, asked, hash_ = fact
+            self.open[number] = (label, task, n, hash_), asked
+        elif kind == "asked":
+            _, number, task, n, what, asked, hash_ = fact
+            self.open[number] = (what, task, n, hash_), asked
+            self._last = number
+        elif kind == "effect":
+            _, task, n, what, asked, hash_, _ = fact
+            number, self._last = self._last, 0
+            self.open.pop(number, None)
+            return number, (what, task, n, hash_), asked
+        elif kind == "ended":
+            self.us = self.us if fact[3] is None else fact[3]
+            if fact[4] in self.open:
+                return fact[4], *self.open.pop(fact[4])
+        return None
+
+
+class Recall:
+    """sources: the journal of the run that is recalled; then those of the runs that this one was
+    recalling itself, and was not through with. Of each attempt at an effect the first journal that
+    has its outcome tells it. Each outcome is given once.
+
+    What is in memory is where an outcome is told: a journal may be larger than that.
+    is_trial: what is missed is to be told.
+    """
+
+    # Invariant: the outcomes of a key that are left are the last ones of it, in their order; each
+    # is in the journal nearest to this run that tells of that attempt.
+
+    def __init__(self, sources: Sequence[Source], *, is_trial: bool = False) -> None:
+        self._sources, self._is_trial = sources, is_trial
         self.begin_us = self.end_us = 0
-        self.missed: list[Missed] = []
-        self._found: dict[Key, deque[Recalled]] = {}
-        self._asked: dict[tuple[str, str, int], str] = {}
-        self._open: set[Key] = set()
-        self._read(facts)
+        self.passed_over: frozenset[int] = frozenset()  # places that nobody has to ask for
+        self._missed: list[tuple[str, str, int, str, str]] = []
+        self._found: dict[bytes, list[int]] = {}
+        self._left = 0  # outcomes, in all
+        self._parts: dict[int, list[int]] = {}  # from the place of an end
+        self._instead: dict[int, Any] = {}  # by place
+        # Of each entry: the place of its first fact, and what the clock had shown before it.
+        self._places, self._clocks, self._times = array("q"), array("q"), array("q")
+        self._first_entries: list[int] = []  # of the sources
+        for rank, source in enumerate(sources):
+            self._read(rank * RANK, source)
 
-    def _read(self, facts: Iterable[list[Any]]) -> None:
-        calls: dict[int, Key] = {}
-        parts: dict[int, list[Any]] = {}
-        us = clock_us = 0
-        last = 0  # the function of the host that was asked last: it ends before any other
-        for order, fact in enumerate(facts):
-            kind = fact[0]
-            if kind == "clock":
-                clock_us += sum(fact[1:])
-                us = max(us, clock_us)
-                self.begin_us = self.begin_us or fact[1]
-            elif kind == "timers":
-                us = max(us, fact[4])
-            elif kind == "call" and len(fact) > 3:
-                _, number, label, task, n, asked, hash_ = fact
-                calls[number] = self._asks(label, task, n, asked, hash_)
-            elif kind == "asked":
-                self._asks(*fact[4:5], *fact[2:4], *fact[5:7])
-                last = fact[1]
-            elif kind == "effect":
-                _, task, n, what, asked, hash_, outcome = fact
-                key = self._asks(what, task, n, asked, hash_)
-                self._answers(key, Recalled(us, order, outcome), last)
-                last = 0
-            elif kind == "part":
-                parts.setdefault(fact[4], []).append(fact[6])
-            elif kind == "ended" and fact[4] in calls:
-                us = us if fact[3] is None else fact[3]
-                told = tuple(parts.pop(fact[4], ()))
-                self._answers(calls[fact[4]], Recalled(us, order, fact[6], told), fact[4])
-        self.end_us = us
+    def _read(self, place: int, source: Source) -> None:
+        effects, parts = Effects(), dict[int, list[int]]()
+        seen: Counter[bytes] = Counter()
+        told = {key: len(found) for key, found in self._found.items()}  # by nearer journals
+        self._first_entries.append(len(self._places))
+        for facts in source.entries():
+            self._places.append(place)
+            self._clocks.append(effects.clock_us)
+            self._times.append(effects.us)
+            for fact in facts:
+                if fact[0] == "clock":
+                    self.begin_us = self.begin_us or fact[1]
+                elif fact[0] == "part":
+                    parts.setdefault(fact[4], []).append(place)
+                ended = effects.ended(fact)
+                if ended is not None:
+                    number, key, _ = ended
+                    name = _name(key)
+                    seen[name] += 1
+                    if seen[name] > told.get(name, 0):
+                        self._add(name, place, number, source.instead)
+                    told_in = parts.pop(number, None)
+                    if told_in is not None and fact[0] == "ended":
+                        self._parts[place] = told_in
+                place += 1
+        self.end_us = max(self.end_us, effects.us)
 
-    def forget(self, facts: Iterable[list[Any]]) -> None:
+    def _add(self, name: bytes, place: int, number: int, instead: tuple[int, Any]) -> None:
+        if number and number == instead[0]:
+            if instead[1] is None:
+                place = MADE_AGAIN
+            else:
+                self._instead[place] = instead[1]
+        self._left += place != MADE_AGAIN
+        self._found.setdefault(name, []).append(place)
+
+    def forget(self, facts: Iterable[Fact]) -> None:
         """What the run that begins anew has got already, by its own facts."""
-        calls: dict[int, list[Any]] = {}
+        effects = Effects()
         for fact in facts:
-            if fact[0] == "call" and len(fact) > 3:
-                calls[fact[1]] = fact[2:]
-            elif fact[0] == "ended" and fact[4] in calls:
-                self.take(*calls[fact[4]])
-            elif fact[0] == "effect":
-                self.take(fact[3], *fact[1:3], *fact[4:6])
+            ended = effects.ended(fact)
+            if ended is not None:
+                self._take(ended[1])
 
-    def _asks(self, kind: str, task: str, n: int, asked: str, hash_: str) -> Key:
-        key = (kind, task, n, hash_)
-        self._asked[key[:3]] = asked
-        self._open.add(key)
-        return key
-
-    def _answers(self, key: Key, recalled: Recalled, number: int) -> None:
-        """number: of the effect; 0: it has none."""
-        self._open.discard(key)
-        if number and number == self._instead[0]:
-            if self._instead[1] is None:
-                return
-            recalled = Recalled(recalled.at_us, recalled.order, self._instead[1])
-        self._found.setdefault(key, deque()).append(recalled)
+    def _take(self, key: Key) -> int:
+        """The place of its next outcome; MADE_AGAIN: there is none."""
+        name = _name(key)
+        places = self._found.get(name)
+        if places is None:
+            return MADE_AGAIN
+        place = places.pop(0)
+        if not places:
+            del self._found[name]
+        self._left -= place != MADE_AGAIN
+        return place
 
     def take(self, kind: str, task: str, n: int, asked: str, hash_: str) -> Recalled | None:
         """What came of it; None: it was not asked for, or had not ended."""
-        key = (kind, task, n, hash_)
-        found = self._found.get(key)
-        if not found:
+        place = self._take((kind, task, n, hash_))
+        if place == MADE_AGAIN:
             return None
-        recalled = found.popleft()
-        if not found:
-            del self._found[key]
-        return recalled
+        us, fact = self._fact(place)
+        parts = tuple(self._fact(each)[1][6] for each in self._parts.pop(place, ()))
+        return Recalled(us, place, self._instead.pop(place, fact[6]), parts)
+
+    def _fact(self, place: int) -> tuple[int, Fact]:
+        """What the clock had shown there, and the fact."""
+        at = bisect_right(self._places, place) - 1
+        rank = place // RANK
+        effects = Effects()
+        effects.clock_us, effects.us = self._clocks[at], self._times[at]
+        facts = self._sources[rank].entry(at - self._first_entries[rank])
+        index = place - self._places[at]
+        for fact in facts[: index + 1]:
+            effects.ended(fact)
+        return effects.us, facts[index]
 
     def has(self, kind: str, task: str, n: int, asked: str, hash_: str) -> bool:
-        return (kind, task, n, hash_) in self._found
-
-    def miss(self, kind: str, task: str, n: int, asked: str, hash_: str) -> None:
-        """It is made anew, or would be."""
-        key = (kind, task, n, hash_)
-        was = self._asked.get(key[:3])
-        self.missed.append(Missed(kind, task, n, asked, was, key in self._open))
+        return self._found.get(_name((kind, task, n, hash_)), [MADE_AGAIN])[0] != MADE_AGAIN
 
     @property
     def is_used_up(self) -> bool:
-        return not self._found
+        return not self._left
+
+    # ------------------------------------------------------------------ what a trial tells
+
+    def miss(self, kind: str, task: str, n: int, asked: str, hash_: str) -> None:
+        """It is made anew, or would be."""
+        if self._is_trial:
+            self._missed.append((kind, task, n, asked, hash_))
+
+    def missed(self) -> list[Missed]:
+        """What was not recalled."""
+        wanted = {each[:3] for each in self._missed}
+        was: dict[tuple[str, str, int], str] = {}
+        verdicts: dict[Key, bool] = {}  # whether it is open; the nearest journal knows
+        for rank, source in enumerate(self._sources):
+            effects, place = Effects(), rank * RANK
+            here: dict[tuple[str, str, int], str] = {}
+            ends: dict[Key, bool] = {}
+            for facts in source.entries():
+                for fact in facts:
+                    ended = effects.ended(fact)
+                    if ended is not None and ended[1][:3] in wanted:
+                        ends[ended[1]] = False
+                        if place not in self.passed_over:
+                            here[ended[1][:3]] = ended[2]
+                    place += 1
+            for key, asked in effects.open.values():
+                ends[key] = True
+                here[key[:3]] = asked
+            was, verdicts = {**here, **was}, {**ends, **verdicts}
+        return [
+            Missed(kind, task, n, asked, was.get((kind, task, n)),
+                   verdicts.get((kind, task, n, hash_), False))
+            for kind, task, n, asked, hash_ in self._missed
+        ]  # fmt: skip
 
     def left(self) -> list[tuple[Key, str]]:
         """What was not asked for again, with what it was."""
-        return [(key, self._asked[key[:3]]) for key in self._found]
+        places = self._left_places() - self.passed_over
+        found: dict[Key, str] = {}
+        for rank, source in enumerate(self._sources):
+            effects, place = Effects(), rank * RANK
+            for facts in source.entries():
+                for fact in facts:
+                    ended = effects.ended(fact)
+                    if ended is not None and place in places:
+                        found.setdefault(*ended[1:])
+                    place += 1
+        return list(found.items())
+
+    def pass_over(self) -> None:
+        """What is left of other journals than the nearest does not count: the run itself would not
+        ask for it.
+        """
+        self.passed_over = frozenset(place for place in self._left_places() if place >= RANK)
+
+    def _left_places(self) -> frozenset[int]:
+        return frozenset(
+            place for places in self._found.values() for place in places if place != MADE_AGAIN
+        )
+
+
+def _name(key: Key) -> bytes:
+    text = "\0".join(map(str, key))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=NAME_BYTES).digest()
 
 
 class _Recalling(_Durable):
@@ -278,8 +411,8 @@ class RecallingDriver(_Recalling, DurableDriver):
         if not self._jump() and not self._pending:
             super()._rest(seconds)
 
-    def _pump(self) -> None:
-        super()._pump()
+    def _pump_once(self) -> None:
+        super()._pump_once()
         scheduler = self.scheduler
         is_idle = self.failure is None and not scheduler.has_work() and not scheduler.in_batch
         goes_on = False

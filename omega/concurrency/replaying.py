@@ -223,11 +223,7 @@ class _Replaying(Driver):
     def acted(self, what: str, whom: str | None) -> None:
         if self.failure is not None or self.is_paused:
             return
-        while self.due("act") is None:
-            head = self.tape.head
-            if head is None or not self.is_guest_now():
-                break
-            self.advance()  # the host's loop let it act earlier than last time
+        self.advance_to_act()
         head = self.due("act")
         if head is None or [what, whom] != list(head[4:6]):
             if what == "close":  # goes on all the same, and tells at its end
@@ -238,6 +234,13 @@ class _Replaying(Driver):
             self.tape.miss(f"an act of the host: {what} {whom or ''}".rstrip())
         self.take_head()
         self.notify()
+
+    def advance_to_act(self) -> None:
+        """The host is about to act: its loop may let it do so earlier than last time."""
+        while self.failure is None and self.due("act") is None:
+            if self.tape.head is None or not self.is_guest_now():
+                break
+            self.advance()
 
     def notify(self) -> None:
         nudge, self._nudge = self._nudge, None

@@ -76,6 +76,11 @@ class ResumingDriver:
         """Bound once, by stacks that live longer than the replay."""
         return self._inner.now_ns()
 
+    def acted(self, what: str, whom: str | None) -> None:
+        if self.current() is self._replay:
+            self._replay.advance_to_act()  # the facts may end on the way there
+        self.current().acted(what, whom)
+
     def drive(self, done: Callable[[], bool]) -> None:
         refuse_running_loop()
         driver = self.current()
@@ -88,7 +93,7 @@ class ResumingDriver:
         import asyncio
 
         while self.current() is self._replay and self._replay.failure is None and not done():
-            self._replay.advance()
+            await self._live.patience.run(self._replay.advance)
             await asyncio.sleep(0)
         if not done() and self._replay.failure is None:
             await self.current().drive_async(done)

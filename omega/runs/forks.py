@@ -7,14 +7,14 @@ Refuses: to run anything for real; whoever resumes the run does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from omega.calls.calls import WAITS_FOR
-from omega.concurrency.recalling import Key, Missed, Recall
+from omega.concurrency.recalling import Key, Missed
 from omega.durable.memory import MemoryStore
-from omega.durable.records import Batch, Change, Intent, NewRun, Result, RunRecord
+from omega.durable.records import Batch, Change, Intent, Lease, NewRun, Result, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
 from omega.errors import ArityError, HostError, LispTypeError, ReadError, UnboundVariable
@@ -30,9 +30,9 @@ from omega.runs.session import (
     kept_program,
     new_id,
     program_of,
-    recall_of,
 )
 from omega.runs.shown import shown
+from omega.runs.sources import RECALLS, left_to_recall, recall_of, recalls
 from omega.runs.unknown import SETTLED, check_reply, reply_of
 from omega.tape.facts import SLOW, STEP_MODEL
 from omega.tape.values import decode, encode
@@ -78,7 +78,8 @@ def fork(
     record = store.run(run)
     if reply is not None:
         check_reply(run, asked_for(store, record, effect), reply)
-    header = {**record.header, "recalls": {"run": run, "incarnation": record.incarnation},
+    source = recalls(store, record)
+    header = {**record.header, RECALLS: source,
               "fork": {"effect": effect, "is_replied": reply is not None}}  # fmt: skip
     if prompt is None:
         cut = _cut_before_end(store, record, effect)
@@ -94,21 +95,21 @@ def fork(
     # The entry before the first one of an incarnation is the last one's: nothing of it is shared.
     shared = cut.seq if cut.seq >= record.first_seq else 0
     blobs: Mapping[str, bytes] = {}
+    if prompt is None:  # whoever recalls this fork is given that, too, and not what its parent got
+        is_model = asked_for(store, record, effect).kind == WAITS_FOR
+        given = reply_of(reply) if is_model and reply is not None else reply
+        source["instead"] = [effect, None if reply is None else ["ok", encode(given)]]
     if program is not None:
         kept, blobs = _kept(record, *program)
         header, shared = _of_program(header, kept), 0
-        if prompt is None:
-            if asked_for(store, record, effect).kind == WAITS_FOR and reply is not None:
-                reply = reply_of(reply)
-            outcome = None if reply is None else ["ok", encode(reply)]
-            header["recalls"]["instead"] = [effect, outcome]
     made = store.create(
         NewRun(id or new_id(wall_us()), name or record.name, header, blobs, run, shared)
     )
     if program is None:
         if prompt is None:
             how = {"how": "retry"} if reply is None else {"how": "reply", "reply": reply}
-            store.signal(made.id, SETTLED, {"number": effect, **how}, key=f"fork-{effect}", who=who)
+            said = {"number": effect, "incarnation": made.incarnation, **how}
+            store.signal(made.id, SETTLED, said, key=f"fork-{effect}", who=who)
         intents = cut.intents
         if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
             # It was recalled there, and so was no effect of that run; it is one of this run.
@@ -212,29 +213,42 @@ class Trial:
 RunText = Callable[[DurableSession, str, str, list[str]], BaseException | None]
 
 
+class _Scratch(MemoryStore):
+    """The store of a trial, which is as long as the run: nobody reads its journal."""
+
+    def append(self, lease: Lease, batch: Batch) -> int:
+        return super().append(lease, batch._replace(facts=(), blobs={}))
+
+
 class Trying:
-    """Another program that is to be run on what a run has got. session: to run it for: nothing is
-    made, and nothing is written.
+    """Another program that is to be run on what a run has got, or its own. session: to run it for:
+    nothing is made, and nothing is written.
     """
 
     def __init__(self, store: Store, run: str, file: str, text: str) -> None:
         record = store.run(run)
         self.file, self.text = file, text_of(text, file, record.header)
         program, blobs = kept_program(file, self.text)
-        self._header = _header_with(record, program)
+        self._header = _header_with(store, record, program)
         self.arguments: list[str] = list(self._header["arguments"])
-        self._recall = recall_of(store, replace(record, header=self._header)) or Recall(())
+        recall = recall_of(store, self._header, is_trial=True)
+        assert recall is not None
+        self.recall = recall
+        self.is_own = program == record.header["program"]
+        self.is_recalling = "before" in self._header[RECALLS]  # the run itself, still
         # Its text is there as well: the program may come to its `continue-as`, and ends there.
         scratch = NewRun(run, record.name, dict(self._header), blobs)
-        self.session = DurableSession(MemoryStore(), RunSettings(), new=scratch, trial=self._recall)
+        self.session = DurableSession(_Scratch(), RunSettings(), new=scratch, trial=recall)
 
     def found(self, error: BaseException | None) -> Trial:
         """What came of it. error: that it has ended with."""
-        recall = self._recall
-        opened = tuple(each for each in recall.missed if each.is_open)
-        missed = tuple(each for each in recall.missed if not each.is_open)
+        if self.is_own:
+            self.recall.pass_over()
+        missed = self.recall.missed()
+        opened = tuple(each for each in missed if each.is_open)
+        others = tuple(each for each in missed if not each.is_open)
         error = self._not_called(error) or error
-        return Trial(missed, opened, tuple(recall.left()), error, self._header)
+        return Trial(others, opened, tuple(self.recall.left()), error, self._header)
 
     def _not_called(self, error: BaseException | None) -> HostError | None:
         """What is wrong where the call stands that the run goes on with; None: nothing."""
@@ -262,14 +276,16 @@ def try_program(store: Store, run: str, file: str, text: str, run_text: RunText)
         trying = Trying(store, run, file, text)
     except ReadError as error:
         return Trial(error=error)
+    if trying.is_recalling and not trying.is_own:
+        # What its own program would not ask for either is no difference. Only that tells it.
+        own = Trying(store, run, *program_of(store, store.run(run).header))
+        own.found(run_text(own.session, own.file, own.text, own.arguments))
+        trying.recall.passed_over = own.recall.passed_over
     return trying.found(run_text(trying.session, file, trying.text, trying.arguments))
 
 
-def _header_with(record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
-    recalls = {"run": record.id, "incarnation": record.incarnation}
-    if record.seq < record.first_seq:  # it has got nothing yet but what it is to recall itself
-        recalls = record.header.get("recalls", recalls)
-    return _of_program({**record.header, "recalls": recalls}, program)
+def _header_with(store: Store, record: RunRecord, program: Mapping[str, str]) -> dict[str, Any]:
+    return _of_program({**record.header, RECALLS: recalls(store, record)}, program)
 
 
 def _of_program(header: Mapping[str, Any], program: Mapping[str, str]) -> dict[str, Any]:
@@ -291,7 +307,7 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
     record = store.run(run)
     program, blobs = _kept(record, file, text)
     opened = [intent for intent, _ in store.effects(run, open_only=True)]
-    paid = [intent.number for intent in opened if intent.effect_class == "paid"]
+    paid = _unknown(store, record, opened)
     if paid and not may_pay_again:
         raise HostError(
             f"nobody knows what became of effect {paid[0]} of run {run}, which another program"
@@ -304,10 +320,23 @@ def migrate(store: Store, run: str, file: str, text: str, *, may_pay_again: bool
         Batch(
             results=[Result(intent.number, "unknown") for intent in opened],
             blobs=blobs,
-            continues_with=_header_with(record, program),
+            continues_with=_header_with(store, record, program),
             change=Change("pending"),
         ),
     )
+
+
+def _unknown(store: Store, record: RunRecord, opened: Sequence[Intent]) -> list[int]:
+    """The numbers of those that were paid for, and whose outcome nobody knows: a fork shares the
+    beginnings of effects whose ends it is still to be given.
+    """
+    paid = [intent for intent in opened if intent.effect_class == "paid"]
+    recall = left_to_recall(store, record) if paid else None
+    return [
+        each.number
+        for each in paid
+        if recall is None or not recall.has(each.kind, each.task, each.n, each.asked, each.hash)
+    ]
 
 
 def bring_up(store: Store, record: RunRecord, run_text: RunText) -> RunRecord:

@@ -27,6 +27,9 @@ BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
 # a position: a reader reads as far as the next one.
 MARK = "mark"
 UNPLACED_MAX = 500
+# Of facts that are not kept yet, though nothing presses: a run that is given again what it had got
+# may take long to come to anything new.
+UNKEPT_CHARS = 1 << 16
 OPEN_CLASSES = ("idempotent", "paid", "transactional")
 
 # What an effect has cost: tokens, pico-dollars.
@@ -53,6 +56,7 @@ class JournalWriter(FactWriter):
         self._ttl_us, self._now_us = ttl_us, now_us
         self._renewed_us = now_us()
         self._lines: list[str] = []
+        self._chars = 0  # of them
         self._blobs: dict[str, bytes] = {}
         self._intents: list[Intent] = []
         self._results: list[Result] = []
@@ -72,6 +76,9 @@ class JournalWriter(FactWriter):
             self._blobs[name] = content
             line = as_line(["@", name])
         self._lines.append(line)
+        self._chars += len(line)
+        if self._chars > UNKEPT_CHARS:
+            self.is_pressing = True
 
     def write(self, kind: str, *fields: Any) -> None:
         if kind == MARK and self._unplaced < UNPLACED_MAX:
@@ -132,6 +139,7 @@ class JournalWriter(FactWriter):
             change=change,
         )
         self._lines, self._blobs, self._intents, self._results, self._taken = [], {}, [], [], []
+        self._chars = 0
         self.is_pressing = False
         return batch
 

@@ -6,7 +6,7 @@ Refuses: how an interpreter is made (the host's own says), what a journal holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from omega.bindings import Exit
@@ -14,9 +14,9 @@ from omega.durable.records import NewRun, RunRecord
 from omega.durable.refusals import checked_id
 from omega.durable.store import Store
 from omega.durable.waiting import wall_us
-from omega.errors import HostError, OmegaError, RunEnded, UnknownRun
+from omega.errors import HostError, OmegaBug, OmegaError, RunEnded, UnknownRun
 from omega.runs.continuing import text_of
-from omega.runs.forks import Trying, bring_up, brought_up, is_of_this_version
+from omega.runs.forks import Trying, brought_up, is_of_this_version
 from omega.runs.session import DurableSession, RunSettings, kept_program, new_id, program_of
 from omega.tape.values import Unwritable, decode, decode_error, encode, encode_error
 
@@ -52,20 +52,22 @@ class Runs:
 
     def begin(self, text: str, file: str, arguments: Sequence[str], **about: Any) -> Any:
         """The value of a run of `text`. Of one whose id there is already: see `go_on`."""
-        run = self._new(text, file, arguments, about)
-        if isinstance(run, RunRecord):
-            return self.go_on(run.id)
-        value = self._run(self._session(new=run), file, text, arguments)
-        return self.go_on(run.id) if value is CONTINUES else value
+        return _at_once(self._begin(False, text, file, arguments, about))
 
     async def begin_async(
         self, text: str, file: str, arguments: Sequence[str], **about: Any
     ) -> Any:
+        """The same inside a running asyncio loop, which goes on meanwhile."""
+        return await self._begin(True, text, file, arguments, about)
+
+    async def _begin(
+        self, is_guest: bool, text: str, file: str, arguments: Sequence[str], about: dict[str, Any]
+    ) -> Any:
         run = self._new(text, file, arguments, about)
         if isinstance(run, RunRecord):
-            return await self.go_on_async(run.id)
-        value = await self._run_async(self._session(new=run), file, text, arguments)
-        return await self.go_on_async(run.id) if value is CONTINUES else value
+            return await self._go_on(is_guest, run.id)
+        value = await self._run(is_guest, self._session(new=run), file, text, arguments)
+        return await self._go_on(is_guest, run.id) if value is CONTINUES else value
 
     def _new(
         self, text: str, file: str, arguments: Sequence[str], about: dict[str, Any]
@@ -89,19 +91,13 @@ class Runs:
 
     def go_on(self, id: str) -> Any:
         """The value of a run, which goes on if it has not ended. Raises what it has ended with."""
-        id = checked_id(id)
-        while True:
-            record = self.store.run(id)
-            if record.outcome is not None:
-                return ended_with(record)
-            record = bring_up(self.store, record, self.run_text)
-            file, text = program_of(self.store, record.header)
-            session = self._session(record=record)
-            value = self._run(session, file, text, record.header["arguments"])
-            if value is not CONTINUES:
-                return value
+        return _at_once(self._go_on(False, id))
 
     async def go_on_async(self, id: str) -> Any:
+        """The same inside a running asyncio loop, which goes on meanwhile."""
+        return await self._go_on(True, id)
+
+    async def _go_on(self, is_guest: bool, id: str) -> Any:
         id = checked_id(id)
         while True:
             record = self.store.run(id)
@@ -110,39 +106,45 @@ class Runs:
             file, text = program_of(self.store, record.header)
             if not is_of_this_version(record):
                 trying = Trying(self.store, id, file, text)
-                error = await self._run_text_async(trying)
+                error = await self._tried(
+                    is_guest, trying.session, file, trying.text, trying.arguments
+                )
                 record = brought_up(self.store, record, trying.found(error))
             session = self._session(record=record)
-            value = await self._run_async(session, file, text, record.header["arguments"])
+            value = await self._run(is_guest, session, file, text, record.header["arguments"])
             if value is not CONTINUES:
                 return value
 
     def _session(self, **run: Any) -> DurableSession:
         return DurableSession(self.store, self.settings, **run)
 
-    def _run(self, session: DurableSession, file: str, text: str, arguments: Sequence[str]) -> Any:
-        """The value of a text that is run for a session, or CONTINUES. Raises what it ends with."""
-        interpreter, ending = self._made(session, arguments), _Ending(session)
-        try:
-            with ending:
-                ending.value = interpreter.eval(text, filename=file)
-                interpreter.run()
-        finally:
-            interpreter.close()
-        return ending.tell()
-
-    async def _run_async(
-        self, session: DurableSession, file: str, text: str, arguments: Sequence[str]
+    async def _run(
+        self,
+        is_guest: bool,
+        session: DurableSession,
+        file: str,
+        text: str,
+        arguments: Sequence[str],
     ) -> Any:
-        session.is_guest = True
+        """The value of a text that is run for a session, or CONTINUES. Raises what it ends with.
+        is_guest: in a running asyncio loop. If not, nothing in here waits for one.
+        """
+        session.is_guest = is_guest
         interpreter, ending = self._made(session, arguments), _Ending(session)
         try:
             with ending:
-                ending.value = await interpreter.eval_async(text, filename=file)
-                await interpreter.scheduler.run_async()
+                if is_guest:
+                    ending.value = await interpreter.eval_async(text, filename=file)
+                    await interpreter.scheduler.run_async()
+                else:
+                    ending.value = interpreter.eval(text, filename=file)
+                    interpreter.run()
         finally:
-            await interpreter.aclose()
-        return ending.tell()
+            if is_guest:
+                await interpreter.aclose()
+            else:
+                interpreter.close()
+        return await session.patiently(ending.tell)
 
     def _made(self, session: DurableSession, arguments: Sequence[str]) -> Any:
         interpreter = self._make(session)
@@ -153,19 +155,27 @@ class Runs:
         self, session: DurableSession, file: str, text: str, arguments: list[str]
     ) -> BaseException | None:
         """Run a text for a session; what it ended with. See RunText (forks.py)."""
+        error: BaseException | None = _at_once(self._tried(False, session, file, text, arguments))
+        return error
+
+    async def _tried(
+        self, is_guest: bool, session: DurableSession, file: str, text: str, arguments: list[str]
+    ) -> BaseException | None:
         try:
-            self._run(session, file, text, arguments)
+            await self._run(is_guest, session, file, text, arguments)
         except OmegaError as error:
             return None if error is session.failure else error
         return None
 
-    async def _run_text_async(self, trying: Trying) -> BaseException | None:
-        session = trying.session
-        try:
-            await self._run_async(session, trying.file, trying.text, trying.arguments)
-        except OmegaError as error:
-            return None if error is session.failure else error
-        return None
+
+def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The value of a coroutine that waits for no loop: there is none."""
+    try:
+        coroutine.send(None)
+    except StopIteration as ended:
+        return ended.value
+    coroutine.close()
+    raise OmegaBug("a run without a loop has waited for one")
 
 
 class _Ending:

@@ -36,6 +36,7 @@ from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes, shown_name
+from omega.runs.sources import RECALLS, recall_of
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL, told
@@ -59,7 +60,7 @@ def new_id(now_us: int) -> str:
 class RunSettings:
     """How runs are run in this process. unknown, reconcile: see unknown.py. park_after_s: None
     keeps the process, however long there is nothing to do. on_full: told when the store has no
-    room, and the run pauses until there is some.
+    room, and the run pauses until there is some; a host's loop goes on meanwhile.
     """
 
     __slots__ = ("on_full", "park_after_s", "reconcile", "ttl_us", "unknown")
@@ -131,8 +132,9 @@ class DurableSession:
         lease = take_over(self.store, self._record, self.settings.ttl_us)
         self._writer = JournalWriter(self.store, lease, self.settings.ttl_us, wall_us)
         self._writer.on_full = self._full
-        self._recall = self._recall or recall_of(self.store, self._record)
+        self._recall = self._recall or recall_of(self.store, self._record.header)
         self._live = self._recorded(driver)
+        self._live.patience.is_on = self.is_guest
         self._live.on_idle, self._live.on_interrupt = self._idle, self._interrupted
         self._on_begin(self.run)
         if self._record.seq < self._record.first_seq:
@@ -276,17 +278,19 @@ class DurableSession:
         return error
 
     def _full(self, error: StoreFull, times: int) -> HostError | None:
-        """See OnFull (journal.py). Nothing that was got is given up: this process waits, unless a
-        host's loop would stand still with it, or somebody interrupts it.
+        """See OnFull (journal.py). Nothing that was got is given up: the run waits, with its
+        process or in the host's loop, unless somebody interrupts it, or nobody waits for it.
         """
         if times == 1:
             self.settings.on_full(error)
-        if self.is_guest or self._live.scheduler.is_interrupted:
+        is_left = self._live.scheduler.is_interrupted
+        if is_left or (self.is_guest and not self._live.patience.wait(ROOM_S)):
             return RunStopped(
                 *(f"run {self.run} has stopped: {error.message}", self.run, "blocked", DISK_FULL),
                 hint=f"make room, then omega resume {self.run}",
             )
-        pause(ROOM_S)
+        if not self.is_guest:
+            pause(ROOM_S)
         return None
 
     def _interrupted(self) -> None:
@@ -314,10 +318,19 @@ class DurableSession:
     def left(self) -> None:
         """The host has left the run where it is: Ctrl-C, an exception that is none of ours."""
         self._live.failure = self._live.failure or HostError("the host has left the run")
-        if self._writer.failure is None and not self._writer.is_over:
+        if isinstance(self._writer.failure, RunStopped):
+            self.stopped()  # while it waited for room
+        elif self._writer.failure is None and not self._writer.is_over:
             self._writer.batch()  # whoever goes on does again what was not kept
-            self._writer.commit(Change("blocked", reason="interrupted"))
+            try:
+                self._writer.commit(Change("blocked", reason="interrupted"))
+            except RunStopped:
+                pass  # there is no room for that either
             self._writer.is_over = True
+
+    async def patiently(self, act: Callable[[], Any]) -> Any:
+        """What `act()` answers, which writes: where there is no room, the host's loop goes on."""
+        return await self._live.patience.run(act)
 
     def stopped(self) -> None:
         """The interpreter has stopped because of `failure`: the store is told why."""
@@ -353,7 +366,7 @@ class DurableSession:
         file, text = program_of(self.store, self._header)
         program, blobs = kept_program(file, continued_text(text, file, continuation.procedure))
         header = {**self._header, "program": program, CONTINUED: continuation._asdict()}
-        for of_this_journal in ("recalls", OVERRIDES):
+        for of_this_journal in (RECALLS, OVERRIDES):
             header.pop(of_this_journal, None)
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True
@@ -397,16 +410,6 @@ def program_of(store: Store, header: Mapping[str, Any]) -> tuple[str, str]:
     """(file, text) of a run's program, as it was when the run began."""
     program = header["program"]
     return program["file"], store.blob(program["hash"]).decode("utf-8", "surrogatepass")
-
-
-def recall_of(store: Store, record: RunRecord) -> Recall | None:
-    """What a run that begins anew is given again; None: it does not."""
-    source = record.header.get("recalls")
-    if source is None:
-        return None
-    run, incarnation = source["run"], source.get("incarnation")
-    facts = JournalReader(store, run, incarnation=incarnation).facts()
-    return Recall(facts, tuple(source.get("instead", (0, None))))
 
 
 def _as_word(name: str) -> str:

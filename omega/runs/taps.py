@@ -262,6 +262,8 @@ class DurableTap:
         else:
             if self.recall is not None:
                 outcome = self._recalled(kind, [*identity, *asked[3:]])
+                if outcome is not None:  # a slice may be given many, and they may be long
+                    self._scheduler.driver.commit()
             self._writer.write(ASKED, number, *asked)
             is_intended = outcome is None
             if is_intended:

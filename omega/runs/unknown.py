@@ -67,10 +67,14 @@ def unsettled(store: Store, record: RunRecord) -> list[Intent]:
 def settlements(
     store: Store, run: str, stopped: int | None
 ) -> dict[int, tuple[Settlement, Signal]]:
-    """What people have said of the effects of a run since it stopped, in that epoch."""
-    found = {}
+    """What people have said of the effects of a run since it stopped, in that epoch; of those at
+    which it was forked, in its first incarnation: another one has other numbers.
+    """
+    found, incarnation = {}, store.run(run).incarnation
     for signal in store.signals(run, waiting_only=False):
-        if signal.name == SETTLED and signal.value.get("epoch", stopped) == stopped:
+        if signal.name != SETTLED or signal.value.get("incarnation", incarnation) != incarnation:
+            continue
+        if signal.value.get("epoch", stopped) == stopped:
             number, settlement = Settlement.told(signal)
             found[number] = settlement, signal
     return found

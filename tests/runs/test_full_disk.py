@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pytest
 from omega import Interpreter
 from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Lease
-from omega.errors import RunStopped, StoreFull
+from omega.errors import StoreFull
+from omega.runs import session
 from omega.runs.runs import Runs
 from omega.runs.session import RunSettings
-from tests.runs.kit import FAN_OUT, PROGRAMS, RUN, Books, Vendor, World
+from tests.runs.kit import PROGRAMS, RUN, Books, Vendor, World
 from tests.runs.test_kills import effects, files, undisturbed
 
 WAIT_S, LOOK_S = 60.0, 0.02
@@ -49,9 +51,9 @@ class Small(MemoryStore):
         return super().transact(lease, act, **rest)
 
 
-def host(store: Any, books: Books, settings: RunSettings) -> Runs:
-    def made(session: Any) -> Interpreter:
-        interpreter = Interpreter(virtual_time=True, llm=Vendor(books), session=session)
+def host(store: Any, books: Books, settings: RunSettings, is_virtual: bool = True) -> Runs:
+    def made(of: Any) -> Interpreter:
+        interpreter = Interpreter(virtual_time=is_virtual, llm=Vendor(books), session=of)
         interpreter.define("charge", lambda what, n: books.write(f"charge {what}") or n * 2,
                            effect="paid")  # fmt: skip
         interpreter.define("note", lambda connection, text: text, effect="transactional")
@@ -84,20 +86,90 @@ def test_a_run_pauses_wherever_there_is_no_room(tmp_path: Path, program: str) ->
     assert room > 10
 
 
-def test_who_gives_up_waiting_loses_nothing_that_was_kept(tmp_path: Path) -> None:
-    """A host's loop is not held up: the run stops, and goes on once there is room."""
-    store, books = Small(4), Books(tmp_path)
-    runs = host(store, books, RunSettings("retry", park_after_s=0))
-    with pytest.raises(RunStopped, match=f"has stopped: {FULL}") as caught:
-        asyncio.run(runs.begin_async(FAN_OUT, "p", [], id=RUN))
-    assert (caught.value.state, caught.value.reason) == ("blocked", "disk-full")
-    paid = Counter(books.read())
-    ended = [i.asked for i, result in store.effects(RUN) if result is not None]
-    store.room = 1_000
-    store.acquire(RUN, "another", 1, dead=store.run(RUN).owner)  # as if our process had ended
-    assert "best of" in str(runs.go_on(RUN))
-    again = Counter(books.read()) - paid
-    assert not any(f"LLMRequest({asked!r})" in ended for asked in again)
+ONE_BY_ONE = """
+(define (pay n) (begin (charge "item" n) (llm.infer (number->string n))))
+(define (later n) (if (= n 0) '() (begin (sleep 1) (cons (pay (+ n 10)) (later (- n 1))))))
+(define more (async (lambda () (later 3))))
+(list (par-map pay (iota 3)) (await more) (note "all"))
+"""
+
+
+class Loop:
+    """A loop of the host, whose other work goes on: once it has, for a while, there is room."""
+
+    def __init__(self, store: Small, act: Callable[[], object] = lambda: None) -> None:
+        self.store, self.act = store, act
+        self.turns = self.pauses = 0
+        self.task: Any = None
+
+    def is_full(self, error: StoreFull) -> None:
+        self.pauses += 1
+        self.task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+            self.turns += 1
+        self.act()
+
+
+@pytest.mark.parametrize("is_virtual", [True, False], ids=["virtual", "real"])
+def test_a_run_in_a_loop_of_the_host_pauses_wherever_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_virtual: bool
+) -> None:
+    monkeypatch.setattr(session, "ROOM_S", 0.002)
+    expected: Any = None
+    room, has_paused = 10_000, True
+    while has_paused:
+        (tmp_path / "books.txt").unlink(missing_ok=True)
+        store, books = Small(room), Books(tmp_path)
+        loop = Loop(store, lambda store=store: setattr(store, "room", 10_000))
+        runs = host(store, books, RunSettings(on_full=loop.is_full), is_virtual)
+        value = str(asyncio.run(runs.begin_async(ONE_BY_ONE, "p", [], id=RUN)))
+        has_paused = bool(loop.pauses)
+        if expected is None:
+            expected, room, has_paused = (value, Counter(books.read())), 1, True
+            continue
+        assert (value, Counter(books.read())) == expected, room
+        assert loop.turns == 5 * loop.pauses
+        assert store.run(RUN).state == "completed" and not store.effects(RUN, open_only=True)
+        room += 1
+    assert room > 10
+
+
+@pytest.mark.parametrize("is_virtual", [True, False], ids=["virtual", "real"])
+def test_who_gives_up_waiting_loses_nothing_that_was_kept(tmp_path: Path, is_virtual: bool) -> None:
+    """The host cancels what waits for the run: it stops, and goes on once there is room."""
+    for room in range(1, 30):
+        (tmp_path / "books.txt").unlink(missing_ok=True)
+        store, books = Small(room), Books(tmp_path)
+        if not cancelled_when_full(store, books, is_virtual):
+            break
+        paid = Counter(books.read())
+        ended = [i.asked for i, result in store.effects(RUN) if result is not None]
+        if store.run(RUN).owner is not None:  # as if our process had ended
+            store.acquire(RUN, "another", 1, dead=store.run(RUN).owner)
+        loop = Loop(store, lambda store=store: setattr(store, "room", 10_000))
+        runs = host(store, books, RunSettings("retry", on_full=loop.is_full), is_virtual)
+        assert "all" in str(asyncio.run(runs.go_on_async(RUN)))
+        assert loop.pauses == 1
+        again = Counter(books.read()) - paid
+        assert not any(f"LLMRequest({asked!r})" in ended for asked in again), room
+    assert room > 10
+
+
+def cancelled_when_full(store: Small, books: Books, is_virtual: bool) -> bool:
+    async def main() -> bool:
+        loop = Loop(store, lambda: task.cancel())
+        runs = host(store, books, RunSettings("retry", on_full=loop.is_full), is_virtual)
+        task = asyncio.create_task(runs.begin_async(ONE_BY_ONE, "p", [], id=RUN))
+        try:
+            await task
+        except asyncio.CancelledError:
+            return True
+        return False
+
+    return asyncio.run(main())
 
 
 def limited(world: World, size: int) -> int:

@@ -1,0 +1,101 @@
+"""Journals that a run which begins anew recalls, as its header names them.
+
+Owns: `recall_of`; `recalls`: what a header says of them; where an entry of one is found again.
+Refuses: to keep what the journals hold in memory.
+
+A header names one journal, and in it, as `before`, the one that its run was recalling when it was
+left: what that run had not asked for yet is in no journal but that one. Of the two the nearer one
+counts, where both tell of the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omega.concurrency.recalling import Recall
+from omega.durable.records import RunRecord
+from omega.durable.store import Store
+from omega.runs.journal import JournalReader, fact_of
+
+RECALLS = "recalls"  # in a header
+ENTRIES_KEPT = 16  # of a source, in memory: outcomes are asked for about in their order
+ENTRIES_AHEAD = 8  # read at once
+
+
+class JournalSource:
+    """A Source (concurrency/recalling.py) in a store. named: as a header names it."""
+
+    def __init__(self, store: Store, named: Mapping[str, Any]) -> None:
+        self._store, self._run = store, named["run"]
+        self._incarnation: int | None = named.get("incarnation")
+        effect, outcome = named.get("instead", (0, None))
+        self.instead: tuple[int, Any] = (effect, outcome)
+        self._first_seq: int | None = None
+        self._kept: OrderedDict[int, list[list[Any]]] = OrderedDict()
+        self._ahead: dict[int, list[str]] = {}
+
+    def entries(self) -> Iterator[list[list[Any]]]:
+        for lines in self._store.journal(self._run, incarnation=self._incarnation):
+            yield [fact_of(self._store, line) for line in lines]
+
+    def entry(self, at: int) -> list[list[Any]]:
+        facts = self._kept.get(at)
+        if facts is None:
+            if at not in self._ahead:
+                before = self._first() + at - 1
+                self._ahead = dict(enumerate(self._journal(before, before + ENTRIES_AHEAD), at))
+            facts = self._kept[at] = [fact_of(self._store, line) for line in self._ahead[at]]
+            if len(self._kept) > ENTRIES_KEPT:
+                self._kept.popitem(last=False)
+        return facts
+
+    def _journal(self, after: int, until: int) -> Iterator[list[str]]:
+        return self._store.journal(self._run, after, until, incarnation=self._incarnation)
+
+    def _first(self) -> int:
+        """The seq of its first entry. A store tells that of the last incarnation only, and of one
+        that is no fork: it is searched for.
+        """
+        if self._first_seq is None:
+            low, high = 1, max(1, self._store.run(self._run).seq)
+            while low < high:
+                middle = (low + high) // 2
+                if next(self._journal(0, middle), None) is None:
+                    low = middle + 1
+                else:
+                    high = middle
+            self._first_seq = low
+        return self._first_seq
+
+
+def recall_of(store: Store, header: Mapping[str, Any], *, is_trial: bool = False) -> Recall | None:
+    """What a run with this header is given again; None: it does not begin anew."""
+    named = header.get(RECALLS)
+    sources = []
+    while named is not None:
+        sources.append(JournalSource(store, named))
+        named = named.get("before")
+    return Recall(sources, is_trial=is_trial) if sources else None
+
+
+def left_to_recall(store: Store, record: RunRecord) -> Recall | None:
+    """What a run that began anew has not been given again yet, as far as its journal tells; None:
+    nothing.
+    """
+    recall = recall_of(store, record.header)
+    if recall is not None:
+        recall.forget(JournalReader(store, record.id).facts())
+    return None if recall is None or recall.is_used_up else recall
+
+
+def recalls(store: Store, record: RunRecord) -> dict[str, Any]:
+    """What the header of a run says that begins anew on what `record` has got."""
+    before = record.header.get(RECALLS)
+    if record.seq < record.first_seq and before is not None:
+        return dict(before)  # it has got nothing but what it was to recall
+    named = {"run": record.id, "incarnation": record.incarnation}
+    if left_to_recall(store, record) is None:
+        return named
+    return {**named, "before": before}
