@@ -30,6 +30,7 @@ Key = tuple[str, str, int, str]  # what kind of effect, task, number, hash
 Fact = Sequence[Any]
 RANK = 1 << 48  # facts of one journal at most; a place is the number of a fact in a journal
 MADE_AGAIN = -1  # instead of a place
+ENTRIES_TIMED = 16  # in memory: outcomes are asked for about in their order
 NAME_BYTES = 12  # of the name of a key: a million of them meet by chance once in 10^17 times
 
 
@@ -128,6 +129,7 @@ class Recall:
         # Of each entry: the place of its first fact, and what the clock had shown before it.
         self._places, self._clocks, self._times = array("q"), array("q"), array("q")
         self._first_entries: list[int] = []  # of the sources
+        self._timed: dict[int, list[tuple[int, Fact]]] = {}  # entries that were asked for of late
         for rank, source in enumerate(sources):
             self._read(rank * RANK, source)
 
@@ -199,14 +201,22 @@ class Recall:
     def _fact(self, place: int) -> tuple[int, Fact]:
         """What the clock had shown there, and the fact."""
         at = bisect_right(self._places, place) - 1
-        rank = place // RANK
+        timed = self._timed.get(at)
+        if timed is None:
+            if len(self._timed) >= ENTRIES_TIMED:
+                del self._timed[next(iter(self._timed))]
+            timed = self._timed[at] = self._entry(place // RANK, at)
+        return timed[place - self._places[at]]
+
+    def _entry(self, rank: int, at: int) -> list[tuple[int, Fact]]:
+        """The facts of an entry, each with what the clock had shown there."""
         effects = Effects()
         effects.clock_us, effects.us = self._clocks[at], self._times[at]
-        facts = self._sources[rank].entry(at - self._first_entries[rank])
-        index = place - self._places[at]
-        for fact in facts[: index + 1]:
+        timed: list[tuple[int, Fact]] = []
+        for fact in self._sources[rank].entry(at - self._first_entries[rank]):
             effects.ended(fact)
-        return effects.us, facts[index]
+            timed.append((effects.us, fact))
+        return timed
 
     def has(self, kind: str, task: str, n: int, asked: str, hash_: str) -> bool:
         return self._found.get(_name((kind, task, n, hash_)), [MADE_AGAIN])[0] != MADE_AGAIN

@@ -10,7 +10,6 @@ counts, where both tell of the same.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,6 @@ from omega.durable.store import Store
 from omega.runs.journal import JournalReader, fact_of
 
 RECALLS = "recalls"  # in a header
-ENTRIES_KEPT = 16  # of a source, in memory: outcomes are asked for about in their order
 ENTRIES_AHEAD = 8  # read at once
 
 
@@ -33,7 +31,6 @@ class JournalSource:
         effect, outcome = named.get("instead", (0, None))
         self.instead: tuple[int, Any] = (effect, outcome)
         self._first_seq: int | None = None
-        self._kept: OrderedDict[int, list[list[Any]]] = OrderedDict()
         self._ahead: dict[int, list[str]] = {}
 
     def entries(self) -> Iterator[list[list[Any]]]:
@@ -41,15 +38,10 @@ class JournalSource:
             yield [fact_of(self._store, line) for line in lines]
 
     def entry(self, at: int) -> list[list[Any]]:
-        facts = self._kept.get(at)
-        if facts is None:
-            if at not in self._ahead:
-                before = self._first() + at - 1
-                self._ahead = dict(enumerate(self._journal(before, before + ENTRIES_AHEAD), at))
-            facts = self._kept[at] = [fact_of(self._store, line) for line in self._ahead[at]]
-            if len(self._kept) > ENTRIES_KEPT:
-                self._kept.popitem(last=False)
-        return facts
+        if at not in self._ahead:
+            before = self._first() + at - 1
+            self._ahead = dict(enumerate(self._journal(before, before + ENTRIES_AHEAD), at))
+        return [fact_of(self._store, line) for line in self._ahead[at]]
 
     def _journal(self, after: int, until: int) -> Iterator[list[str]]:
         return self._store.journal(self._run, after, until, incarnation=self._incarnation)

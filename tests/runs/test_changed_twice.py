@@ -121,7 +121,7 @@ def world(tmp_path: Path) -> Paying:
 
 def killed_while_recalling(world: Paying, run: str = RUN) -> None:
     """In a process that has paid for what is new, and was to be given more of the old."""
-    for at in range(80, 400):
+    for at in range(20, 400):
         assert world.killed(lambda host: host.resume(run), at), "it was never there"
         store = world.store()
         is_known = not store.effects(run, open_only=True)
@@ -157,12 +157,12 @@ def test_so_does_one_that_is_killed_and_changed_many_times(world: Paying) -> Non
     migrate(store, RUN, "new.omega", SECOND)
     killed_while_recalling(world)
     paid = world.books.read()
-    for at in range(0, 400, 40):
+    for at in range(0, 200, 20):
         text = THIRD.replace("'third", f"'at-{at}")
         assert world.tried(text).is_same
         migrate(store, RUN, "new.omega", text)
-        world.killed(lambda host: host.resume(RUN), 30 + at)
-    assert world.ended().startswith("(at-360 ((0 0)")
+        world.killed(lambda host: host.resume(RUN), 15 + at)
+    assert world.ended().startswith("(at-180 ((0 0)")
     assert world.books.read() == paid
     assert "before" not in store.run(RUN).header["recalls"]  # it had got all by then
 
@@ -346,7 +346,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Program], list[int]]:
     programs: list[Program] = [[(kind, number) for number, kind in enumerate(kinds)]]
     for first in (20, 30):
         programs.append(draw(edited(programs[-1], first)))
-    kills = [draw(st.integers(30, 260)), draw(st.integers(30, 260))]
+    kills = [draw(st.integers(15, 140)), draw(st.integers(15, 140))]
     return programs, kills
 
 

@@ -15,7 +15,7 @@ from omega.errors import HostError, LispFileError, ReplayDivergence, TapeEnded
 from omega.runs.exported import export
 from tests.runs.kit import PROGRAMS, RUN, World
 
-STATEMENTS_MAX = 400  # of a run; later ones are its end
+STATEMENTS_MAX = 200  # of a run; later ones are its end
 
 
 def exported(world: World, name: str = "run.tape") -> str:

@@ -216,7 +216,7 @@ def test_a_fork_in_a_later_incarnation_shares_nothing_of_the_one_before(tmp_path
     assert resumed(world, made) == '("2" "<quick 1>" "<quick 0>")'
 
 
-TRIES = 20
+NEAR_END, TRIES = 25, 20
 
 # -- with another program --------------------------------------------------------------------------
 
@@ -276,7 +276,8 @@ def test_a_program_that_does_something_else_is_told(world: World) -> None:
 def stopped(world: World) -> str:
     """The value of an undisturbed run. The world's own was killed between its last two effects."""
     value, _, _, _, statements = undisturbed("fan-out")
-    for at in [*range(statements, 0, -1)] * TRIES:  # in real time not each try writes it alone
+    # In real time answers may come together, and there are fewer statements: try again.
+    for at in [*range(statements, statements - NEAR_END, -1)] * TRIES:
         for path in world.folder.iterdir():
             path.unlink()
         if world.die(at, True):
@@ -284,38 +285,6 @@ def stopped(world: World) -> str:
             if ended == [True] * 7:
                 return str(value)
     raise AssertionError("the run was never there")
-
-
-def test_what_is_recalled_stays_in_the_store(tmp_path: Path) -> None:
-    """In memory is where it is told: some hundred bytes an effect, however long the replies are;
-    and as much of journals as is read and written at once.
-    """
-    effects, reply_chars, bytes_max, at_once = 1_200, 7_900, 400, 6_000_000
-    world = World(tmp_path, "")
-    host = world.host(world.store(), "ask")
-    host.define("wordy", lambda n: f"{n:0{reply_chars}}", effect="paid")
-    text = f"""
-    (define (go n sum)
-      (if (= n {effects}) sum (go (+ n 1) (+ sum (string-length (wordy n))))))
-    (define sum (go 0 0))
-    (wait-signal "go")
-    sum
-    """
-    with pytest.raises(RunStopped):
-        host.run_durable(text, id=RUN)
-    made = fork(world.store(), RUN, 1, reply="short", who="test")
-    changed = f"(define more 1) {text}"
-    tracemalloc.start(1)
-    try:
-        with pytest.raises(RunStopped):
-            host.resume(made)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        assert try_program(host.runs.store, RUN, "n", changed, host.runs.run_text).is_same
-        _, peak_of_trial = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert max(peak, peak_of_trial) < effects * bytes_max + at_once < effects * reply_chars
 
 
 def test_how_a_fork_differs_is_told(world: World) -> None:
