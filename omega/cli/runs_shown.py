@@ -345,10 +345,9 @@ def entries(
     store: SQLiteStore, record: RunRecord, incarnation: int
 ) -> Iterator[tuple[int, list[list[Any]]]]:
     """(number, facts) of each entry."""
-    later = range(incarnation, record.incarnation)  # the last entry is the one before they begin
-    behind = sum(1 for each in later for _ in store.journal(record.id, incarnation=each))
-    for at, lines in enumerate(store.journal(record.id, incarnation=incarnation)):
-        yield record.first_seq - behind + at, [fact_of(store, line) for line in lines]
+    after, _ = store.span(record.id, incarnation)
+    for seq, lines in enumerate(store.journal(record.id, incarnation=incarnation), after + 1):
+        yield seq, [fact_of(store, line) for line in lines]
 
 
 def print_raw(store: SQLiteStore, record: RunRecord, incarnation: int, as_json: bool) -> int:

@@ -340,6 +340,10 @@ class MemoryStore:
             for at, _, low, high in parts
         )
 
+    def span(self, run: str, incarnation: int | None = None) -> tuple[int, int]:
+        parts = self._lineage(run, incarnation)
+        return (parts[0][2], parts[-1][3]) if parts else (0, 0)
+
     def blob(self, hash: str) -> bytes:
         if hash not in self._blobs:
             raise no_content(PLACE, hash)

@@ -325,6 +325,11 @@ class SQLiteStore:
             for part in parts
         )
 
+    def span(self, run: str, incarnation: int | None = None) -> tuple[int, int]:
+        with self.file.reading() as db:
+            parts = rows.lineage(db, self._number(db, run), incarnation)
+        return (parts[0].after, parts[-1].until) if parts else (0, 0)
+
     def _entries(self, run: str, part: rows.Part, after: int, last: int) -> Iterator[list[str]]:
         while after < last:
             found = self.file.read(

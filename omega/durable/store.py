@@ -104,6 +104,11 @@ class Store(Protocol):
         damaged.
         """
 
+    def span(self, run: str, incarnation: int | None = None) -> tuple[int, int]:
+        """(after, until): the entries of an incarnation, of the latest by default, are those; none
+        of one that there is not.
+        """
+
     def blob(self, hash: str) -> bytes:
         """Raises StoreError when it is not there, or its content is not what its name says."""
 

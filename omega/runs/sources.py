@@ -30,7 +30,7 @@ class JournalSource:
         self._incarnation: int | None = named.get("incarnation")
         effect, outcome = named.get("instead", (0, None))
         self.instead: tuple[int, Any] = (effect, outcome)
-        self._first_seq: int | None = None
+        self._after: int | None = None  # the entry before its first
         self._ahead: dict[int, list[str]] = {}
 
     def entries(self) -> Iterator[list[list[Any]]]:
@@ -39,27 +39,14 @@ class JournalSource:
 
     def entry(self, at: int) -> list[list[Any]]:
         if at not in self._ahead:
-            before = self._first() + at - 1
+            if self._after is None:
+                self._after = self._store.span(self._run, self._incarnation)[0]
+            before = self._after + at
             self._ahead = dict(enumerate(self._journal(before, before + ENTRIES_AHEAD), at))
         return [fact_of(self._store, line) for line in self._ahead[at]]
 
     def _journal(self, after: int, until: int) -> Iterator[list[str]]:
         return self._store.journal(self._run, after, until, incarnation=self._incarnation)
-
-    def _first(self) -> int:
-        """The seq of its first entry. A store tells that of the last incarnation only, and of one
-        that is no fork: it is searched for.
-        """
-        if self._first_seq is None:
-            low, high = 1, max(1, self._store.run(self._run).seq)
-            while low < high:
-                middle = (low + high) // 2
-                if next(self._journal(0, middle), None) is None:
-                    low = middle + 1
-                else:
-                    high = middle
-            self._first_seq = low
-        return self._first_seq
 
 
 def recall_of(store: Store, header: Mapping[str, Any], *, is_trial: bool = False) -> Recall | None:

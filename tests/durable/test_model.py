@@ -183,6 +183,7 @@ class Stores(RuleBasedStateMachine):
                 lambda store, id: store.find(id[:1]),
                 lambda store, id: list(store.journal(id)),
                 lambda store, id: list(store.journal(id, 1, 3)),
+                lambda store, id: [store.span(id, each) for each in (None, 1, 2, 3)],
                 lambda store, id: store.effects(id),
                 lambda store, id: store.effects(id, open_only=True),
                 lambda store, id: store.signals(id),

@@ -70,6 +70,7 @@ def test_an_unknown_run_is_told_with_those_like_it(store: Store) -> None:
         lambda: store.history("triage-1"),
         lambda: store.journal("triage-1"),
         lambda: store.effects("triage-1"),
+        lambda: store.span("triage-1"),
         lambda: store.change("triage-1", Change("cancelled", "no"), who="me"),
         lambda: store.create(new("x", parent="triage-1")),
     ):
@@ -304,6 +305,8 @@ def test_a_new_incarnation_begins_behind_its_entry_and_keeps_the_totals(store: S
     assert journal(store, "r1") == [] and store.effects("r1") == []
     store.append(lease, fact("c", intents=[intent(1)]))  # numbers begin anew
     assert journal(store, "r1") == [["c"]] and store.effects("r1") == [(intent(1), None)]
+    assert store.span("r1") == store.span("r1", 2) == (2, 3) and store.span("r1", 1) == (0, 2)
+    assert store.span("r1", 3) == store.span("r1", 0) == (0, 0)
 
 
 def test_a_run_does_not_begin_anew_while_effects_are_open(store: Store) -> None:
@@ -393,6 +396,7 @@ def test_a_fork_of_an_earlier_incarnation_shares_that_one(store: Store) -> None:
     assert journal(store, "r2") == [["6b"]]
     store.create(new("r3", parent="r2", parent_seq=5))
     assert journal(store, "r3") == [["3"], ["4"], ["5b"]]
+    assert [store.span("r2", each) for each in (1, 2)] == [(2, 5), (5, 6)]
     low = store.create(new("r4", parent="r2", parent_seq=2))  # of what r2 itself does not share
     assert (low.first_seq, journal(store, "r4")) == (1, [["1"], ["2"]])
 
