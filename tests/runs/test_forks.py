@@ -287,6 +287,38 @@ def stopped(world: World) -> str:
     raise AssertionError("the run was never there")
 
 
+def test_what_is_recalled_stays_in_the_store(tmp_path: Path) -> None:
+    """In memory is where it is told: some hundred bytes an effect, however long the replies are;
+    and as much of journals as is read and written at once.
+    """
+    effects, reply_chars, bytes_max, at_once = 1_200, 7_900, 400, 6_000_000
+    world = World(tmp_path, "")
+    host = world.host(world.store(), "ask")
+    host.define("wordy", lambda n: f"{n:0{reply_chars}}", effect="paid")
+    text = f"""
+    (define (go n sum)
+      (if (= n {effects}) sum (go (+ n 1) (+ sum (string-length (wordy n))))))
+    (define sum (go 0 0))
+    (wait-signal "go")
+    sum
+    """
+    with pytest.raises(RunStopped):
+        host.run_durable(text, id=RUN)
+    made = fork(world.store(), RUN, 1, reply="short", who="test")
+    changed = f"(define more 1) {text}"
+    tracemalloc.start(1)
+    try:
+        with pytest.raises(RunStopped):
+            host.resume(made)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        assert try_program(host.runs.store, RUN, "n", changed, host.runs.run_text).is_same
+        _, peak_of_trial = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert max(peak, peak_of_trial) < effects * bytes_max + at_once < effects * reply_chars
+
+
 def test_how_a_fork_differs_is_told(world: World) -> None:
     world.go()
     store = world.store()
