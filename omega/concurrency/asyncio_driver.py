@@ -28,6 +28,9 @@ SKIPS_MAX = 3  # rounds of the loop left to its other callbacks: a completion ta
 POLL_SWITCHES_MAX = 64  # switches between two visits of the hub
 BLOCKING_MAX = 16  # threads for blocking calls
 WAIT_S_MAX = 3600.0  # a longer wait is cut into several
+# Python's handler of a signal runs between two steps of the main thread. A signal that comes just
+# before that waits, or is delivered to another thread, ends no wait: so no wait is longer.
+HEARD_S = 0.5
 
 
 class AsyncioDriver(Driver):
@@ -45,6 +48,7 @@ class AsyncioDriver(Driver):
         self._timer: Any = None
         self._timer_us = 0
         self._glance: Any = None  # of the call of `while_waiting` that is due in the loop
+        self._ear: Any = None  # of the call of `_listen`
         self._batch_end_us = 0
         self._waits: list[
             tuple[Callable[[], bool], Any]
@@ -156,7 +160,8 @@ class AsyncioDriver(Driver):
         end_us = clock.now_us() + int(seconds * 1e6)
         while seconds > 0:
             again_s = None if self.while_waiting is None else self.while_waiting()
-            if self._alarm.acquire(timeout=seconds if again_s is None else min(seconds, again_s)):
+            most_s = HEARD_S if again_s is None else min(HEARD_S, again_s)
+            if self._alarm.acquire(timeout=min(seconds, most_s)):
                 return
             seconds = (end_us - clock.now_us()) / 1e6
 
@@ -168,14 +173,21 @@ class AsyncioDriver(Driver):
         outer, self._closed_world = self._closed_world, True
         try:
             self._schedule()
+            self._listen(loop)
             loop.run_forever()
         finally:
             self._closed_world = outer
+            if self._ear is not None:
+                self._ear.cancel()
             if entry in self._waits:
                 self._waits.remove(entry)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+    def _listen(self, loop: Any) -> None:
+        """Have a loop of our own wake up for signals now and then."""
+        self._ear = loop.call_later(HEARD_S, self._listen, loop)
 
     def _own_loop(self) -> Any:
         """The private loop, which is used from now on."""

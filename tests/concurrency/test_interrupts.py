@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import threading
@@ -110,10 +111,12 @@ def test_at_any_moment_it_leaves_the_kernel_whole():
             for _ in range(60):
                 signal.setitimer(signal.ITIMER_REAL, delays.uniform(0.0001, 0.03))
                 try:
-                    run()
+                    try:
+                        run()
+                    finally:  # it may come as late as here
+                        signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:
                     hit += 1
-                signal.setitimer(signal.ITIMER_REAL, 0)
                 omega.scheduler._check()
                 assert omega.eval("(+ 1 2)") == 3
             assert str(omega.eval("(await beside)")) == "kept"
@@ -148,6 +151,33 @@ def test_ctrl_c_wakes_an_idle_wait(kit):
             s.wait(s.spawn(lambda: s.sleep(3_600)))
     finally:
         signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.parametrize("has_loop", [False, True])
+def test_a_signal_that_ends_no_wait_is_heard_all_the_same(kit, has_loop):
+    """One that another thread gets, or that comes just before the wait begins."""
+    s = kit.scheduler(driver=AsyncioDriver())
+    waits = threading.Event()
+
+    async def rests():
+        await asyncio.sleep(3_600)
+
+    def deliver():
+        waits.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    def body():
+        if has_loop:
+            s.spawn(lambda: s.sync(s.external(rests).event))
+            s.sleep(0.001)
+        waits.set()
+        s.sleep(3_600)
+
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        s.wait(s.spawn(body))
+    thread.join()
 
 
 def test_ctrl_c_storm_leaves_every_task_in_one_queue(kit):
