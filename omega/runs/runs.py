@@ -38,7 +38,8 @@ def new_run(
     """
     program, blobs = kept_program(file, text)
     header = {"program": program, "arguments": list(arguments), **about}
-    shown = (name or file)[:NAME_CHARS]
+    # The name of a file may have bytes that are no text: the header keeps it as it is.
+    shown = (name or file)[:NAME_CHARS].encode("utf-8", "replace").decode()
     return NewRun(new_id(wall_us()) if id is None else id, shown, header, blobs)
 
 
