@@ -19,6 +19,7 @@ from omega.concurrency.durable import SIGNAL
 from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
+from omega.durable.writes import BLOB_BYTES_MAX
 from omega.errors import Fenced, HostError, StoreError, StoreFull
 from omega.tape.facts import PLACED, FactReader, FactWriter, as_line, told
 
@@ -30,6 +31,8 @@ UNPLACED_MAX = 500
 # Of facts that are not kept yet, though nothing presses: a run that is given again what it had got
 # may take long to come to anything new.
 UNKEPT_CHARS = 1 << 16
+# Of a value as it is kept; the rest of its fact is short.
+VALUE_CHARS_MAX = BLOB_BYTES_MAX - (1 << 16)
 OPEN_CLASSES = ("idempotent", "paid", "transactional")
 
 # What an effect has cost: tokens, pico-dollars.
@@ -105,6 +108,8 @@ class JournalWriter(FactWriter):
     def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
         external = self._open.pop(number, None)
         kept = super().outcome(value, error)
+        if kept[0] == "ok" and (chars := _chars(kept[1])) > VALUE_CHARS_MAX:
+            kept = ["unwritable", f"a value of {chars:,} bytes ({VALUE_CHARS_MAX:,} are allowed)"]
         if external is not None and external.effect_class == RECALLED:
             self.ends(number, kept)
         elif external is not None and external.effect_class != SIGNAL:
@@ -228,6 +233,12 @@ class JournalWriter(FactWriter):
         except HostError:
             if self.failure is None:
                 raise
+
+
+def _chars(content: Any) -> int:
+    """How long a value is as it is kept: nothing that is to be known exactly of a short text."""
+    is_short = isinstance(content, str) and len(content) < BLOB_CHARS
+    return len(content) if is_short else len(as_line(content))
 
 
 def joined(first: Batch, second: Batch) -> Batch:

@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from omega.concurrency import never
+from omega.concurrency.durable import unwritable
 from omega.concurrency.recalling import Recall
 from omega.effects import Act
 from omega.errors import HostError, LispFileError, RunStopped
@@ -366,10 +367,3 @@ def _answered(outcome: Outcome) -> Any:
     if failure is not None:
         raise failure
     return value
-
-
-def unwritable(kind: str, what: str) -> HostError:
-    return HostError(
-        f"`{kind}` answered {what}, which a journal cannot hold",
-        hint="answer plain data: numbers, strings, lists, dictionaries",
-    )
