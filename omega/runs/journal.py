@@ -20,7 +20,7 @@ from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.durable.writes import BLOB_BYTES_MAX
-from omega.errors import Fenced, HostError, StoreError, StoreFull
+from omega.errors import Fenced, HostError, StoreBusy, StoreError, StoreFull
 from omega.tape.facts import PLACED, FactReader, FactWriter, as_line, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
@@ -39,8 +39,9 @@ OPEN_CLASSES = ("idempotent", "paid", "transactional")
 Priced = Callable[[External, Any, BaseException | None], tuple[int, int]]
 
 
-# There is no room, so many times now: None tries again; else the run ends in this process by that.
-OnFull = Callable[[StoreFull, int], HostError | None]
+# There is no room, or others keep the store, so many times now: None tries again; else the run ends
+# in this process by that.
+OnFull = Callable[[StoreError, int], HostError | None]
 
 
 class JournalWriter(FactWriter):
@@ -189,14 +190,16 @@ class JournalWriter(FactWriter):
         self.guarded(lambda: self.store.append(self.lease, last))
 
     def guarded(self, act: Callable[[], Any]) -> Any:
-        """What `act` answers, which writes to the store; made again where there was no room."""
+        """What `act` answers, which writes to the store; made again where that could not be written
+        to: to give up would make what was paid for meanwhile unknown.
+        """
         times = 0
         while True:
-            full: StoreFull | None = None
+            full: StoreError | None = None
             try:
                 self.before_commit()
                 value = act()
-            except StoreFull as error:
+            except (StoreFull, StoreBusy) as error:
                 full = error
             except (Fenced, StoreError) as error:
                 self.failure = error
