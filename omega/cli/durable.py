@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
 from omega.cli.options import usage
-from omega.errors import HostError, LispFileError
+from omega.errors import HostError, LispFileError, StoreFull
 
 if TYPE_CHECKING:
     from omega.durable.records import RunRecord
     from omega.durable.sqlite import SQLiteStore
-    from omega.errors import StoreFull
+    from omega.errors import StoreError
 
 STORE_FILE = "omega-runs.db"
 STORE_VARIABLE = "OMEGA_STORE"
@@ -52,8 +52,9 @@ def settings_of(given: dict[str, Any]) -> Any:
     return RunSettings(given.get("unknown", "ask"), None, after_s, on_full=_say_full)
 
 
-def _say_full(error: StoreFull) -> None:
-    terminal.say(f"{error.message}: the run pauses until there is room, or Ctrl-C stops it")
+def _say_full(error: StoreError) -> None:
+    end = "there is room" if isinstance(error, StoreFull) else "they leave it"
+    terminal.say(f"{error.message}: the run pauses until {end}, or Ctrl-C stops it")
 
 
 def begin(given: dict[str, Any], text: str, file: str, arguments: list[str]) -> int:

@@ -73,6 +73,13 @@ Again = tuple[int, External, Start | None]
 OnIdle = Callable[[int, int | None], float]
 
 
+def unwritable(kind: str, what: str) -> HostError:
+    return HostError(
+        f"`{kind}` answered {what}, which a journal cannot hold",
+        hint="answer plain data: numbers, strings, lists, dictionaries",
+    )
+
+
 class _Durable(_Recording):
     """What both do."""
 
@@ -177,6 +184,13 @@ class _Durable(_Recording):
             self._late.append(partial(self.report, external, value, error))
         elif self.failure is None:
             super().report(external, value, error)
+
+    def unwritable(
+        self, external: External, value: Any, kept: Any
+    ) -> tuple[Any, BaseException | None, Any]:
+        """An error: whoever goes on with the run would not have the value."""
+        error = unwritable(external.label, kept[1])
+        return None, error, self.log.outcome(None, error)
 
     def report_part(self, external: External, part: Any) -> None:
         if self.patience.is_waiting:

@@ -191,8 +191,17 @@ class _Recording(Driver):
     ) -> None:
         where = STEP if self.virtual else self._where
         number = self._numbers.pop(external)
-        self.arrived("ended", number, where, self.log.outcome(value, error, number))
+        kept = self.log.outcome(value, error, number)
+        if kept[0] == "unwritable":
+            value, error, kept = self.unwritable(external, value, kept)
+        self.arrived("ended", number, where, kept)
         super().report(external, value, error)
+
+    def unwritable(
+        self, external: External, value: Any, kept: Any
+    ) -> tuple[Any, BaseException | None, Any]:
+        """What the program gets for a value that the log cannot hold, and what the log does."""
+        return value, None, kept
 
     def report_part(self, external: External, part: Any) -> None:
         where = STEP if self.virtual else self._where

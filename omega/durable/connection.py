@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from omega.durable import schema
-from omega.durable.waiting import WAIT_S, Clock, Pause, Turn, pauses
+from omega.durable.waiting import LOOK_US, WAIT_S, Clock, Pause, Turn, pauses
 from omega.errors import Closed, HostError, OmegaBug, OmegaError, StoreBusy, StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -73,6 +73,15 @@ def _made_private(path: str) -> None:
         pass  # whoever opens it says what is wrong
 
 
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file has that name; None: none has, or its names are not the system's."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: str) -> sqlite3.Connection:
     import sqlite3  # 10 ms, and few programs keep their runs
 
@@ -111,6 +120,9 @@ class File:
         self._turn = Turn(path, rng, pause)
         self._sqlite: Any = sqlite3
         self._db: Connection | None = None
+        self._full_path = os.path.abspath(path)  # the program may go to another folder
+        self._identity: tuple[int, int] | None = None
+        self._looked_us = -LOOK_US
         try:
             if not only_read and not os.path.exists(path):
                 _made_private(path)
@@ -120,6 +132,7 @@ class File:
                 self._prepare(migrations)
             elif self._version(len(migrations)) == 0:
                 raise StoreError(f"{path}: this file is empty: it is no store of runs", hint=_OTHER)
+            self._identity = _identity(self._full_path)
         except (sqlite3.Error, OmegaError) as error:
             self.close()
             if isinstance(error, OmegaError):
@@ -196,6 +209,9 @@ class File:
         others hold the file, or wait for it, and where the file's constraints are against it.
         """
         db = self._free()
+        if not 0 <= now_us - self._looked_us < LOOK_US:  # what stood there before is lost as well
+            self._looked_us = now_us
+            self._check_there()
         if not self._turn.is_free(now_us):
             return False
         try:
@@ -219,8 +235,19 @@ class File:
             )
         return db
 
+    def _check_there(self) -> None:
+        """Raises StoreError when nobody would ever see what is written now."""
+        if self._identity is not None and _identity(self._full_path) != self._identity:
+            raise StoreError(
+                f"{self.path}: the store's file was removed while it was in use, or another one put"
+                " in its place",
+                hint="what would be written now is seen by nobody: put the file back, with the log"
+                " beside it; omega runs restore replaces a store that is in use",
+            )
+
     def begin(self) -> Connection:
         db = self._free()
+        self._check_there()
         self._turn.take()
         try:
             self._when_free(lambda: db.execute("BEGIN IMMEDIATE"))
@@ -232,6 +259,7 @@ class File:
     def reading(self) -> Iterator[Connection]:
         """Several statements that see the same moment. Short, or the log grows meanwhile."""
         db = self._free()
+        self._check_there()
         # A read that begins with one statement takes its moment there.
         self._when_free(lambda: self._begin_reading(db))
         try:

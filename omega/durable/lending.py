@@ -70,6 +70,19 @@ def lent(db: Connection, place: str, called: str | None) -> Iterator[Lent]:
     guard.check(db)
 
 
+def unmet(place: str, called: str | None, error: BaseException) -> HostError:
+    """A constraint of the host's own that is looked at when the transaction ends. See `lent`."""
+    return HostError(
+        f"{place}: {_named(called)} has left a constraint unmet at the end of the store's"
+        f" transaction ({error}): nothing of it is kept",
+        hint="one that is DEFERRED has to hold when the function has answered",
+    )
+
+
+def _named(called: str | None) -> str:
+    return "what runs in its transaction" if called is None else f"`{called}`"
+
+
 class _Guard:
     """What one call may do. place, called: see `lent`."""
 
@@ -77,7 +90,7 @@ class _Guard:
         import sqlite3
 
         self._place = place
-        self._called = "what runs in its transaction" if called is None else f"`{called}`"
+        self._called = _named(called)
         self.is_over = False
         self.cursors: WeakSet[LentCursor] = WeakSet()
         self._refused: tuple[str, str] | None = None  # by the statement that is prepared

@@ -21,7 +21,7 @@ from omega.durable import backups, rows, states, writes
 from omega.durable.checking import check
 from omega.durable.connection import Connect, File
 from omega.durable.connection import connect as connect_sqlite3
-from omega.durable.lending import lent
+from omega.durable.lending import lent, unmet
 from omega.durable.records import (
     Batch,
     Change,
@@ -260,13 +260,14 @@ class SQLiteStore:
         if at is None or not at.is_of(lease) or not is_entry(batch):
             return None
         now, tally = self.clock_us(), at.tally
-        if writes.is_extended(at.until_us, at.lease_us, now) or any(
-            intent.number <= tally.begun for intent in batch.intents
-        ):
+        if writes.is_extended(at.until_us, at.lease_us, now):
+            return None
+        try:
+            tally.add(lease.run, batch, _is_higher)
+        except OmegaBug:  # not by what was remembered: another store may have written for its owner
             return None
         made = writes.entry_of(batch)
         assert made is not None
-        tally.add(lease.run, batch, _is_higher)
         at.seq += 1
         row = writes.row(rows.place(at.number, at.seq), now, tally, made)
         asked = (*row, at.number, lease.epoch, lease.owner, lease.generation)
@@ -288,18 +289,32 @@ class SQLiteStore:
     def transact(
         self, lease: Lease, act: Callable[[Any], Batch], *, called: str | None = None
     ) -> int:
+        is_written = False
+
         def both(db: Any, at: writes.Head, now: int) -> writes.Written:
+            nonlocal is_written
             try:
                 with lent(db, f"{self.path}: run {lease.run}", called) as connection:
                     batch = act(connection)
             except BaseException as error:
                 raise _Raised(error) from None
-            return writes.write(db, at, self._prepared(batch), now)
+            written = writes.write(db, at, self._prepared(batch), now)
+            is_written = True
+            return written
 
         try:
             return self._stands(lease, self._as_owner(lease, "transact", both))
         except _Raised as raised:
             error = raised.error
+        except OmegaBug as bug:
+            if (
+                not is_written
+                or bug.__cause__ is None
+                or not self.file.is_constraint(bug.__cause__)
+            ):
+                raise
+            # None of the store's own constraints waits for the end.
+            error = unmet(f"{self.path}: run {lease.run}", called, bug.__cause__)
         raise error
 
     def _prepared(self, batch: Batch) -> writes.Prepared:

@@ -77,6 +77,7 @@ BLOCKED_FOR: dict[str, str] = {
     "budget": "the next effect may cost more than is left",
     "divergence": "replay asks for something else than the journal holds",
     "disk-full": "there was no room for the next entry",
+    "store-busy": "others kept the store, and the next entry had to wait",
 }
 FIRST = "pending"
 ENDS = tuple(state.name for state in STATES.values() if state.is_end)

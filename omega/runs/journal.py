@@ -19,7 +19,8 @@ from omega.concurrency.durable import SIGNAL
 from omega.concurrency.recalling import RECALLED
 from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
-from omega.errors import Fenced, HostError, StoreError, StoreFull
+from omega.durable.writes import BLOB_BYTES_MAX
+from omega.errors import Fenced, HostError, StoreBusy, StoreError, StoreFull
 from omega.tape.facts import PLACED, FactReader, FactWriter, as_line, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
@@ -30,14 +31,17 @@ UNPLACED_MAX = 500
 # Of facts that are not kept yet, though nothing presses: a run that is given again what it had got
 # may take long to come to anything new.
 UNKEPT_CHARS = 1 << 16
+# Of a value as it is kept; the rest of its fact is short.
+VALUE_CHARS_MAX = BLOB_BYTES_MAX - (1 << 16)
 OPEN_CLASSES = ("idempotent", "paid", "transactional")
 
 # What an effect has cost: tokens, pico-dollars.
 Priced = Callable[[External, Any, BaseException | None], tuple[int, int]]
 
 
-# There is no room, so many times now: None tries again; else the run ends in this process by that.
-OnFull = Callable[[StoreFull, int], HostError | None]
+# There is no room, or others keep the store, so many times now: None tries again; else the run ends
+# in this process by that.
+OnFull = Callable[[StoreError, int], HostError | None]
 
 
 class JournalWriter(FactWriter):
@@ -105,6 +109,8 @@ class JournalWriter(FactWriter):
     def outcome(self, value: Any, error: BaseException | None, number: int = 0) -> Any:
         external = self._open.pop(number, None)
         kept = super().outcome(value, error)
+        if kept[0] == "ok" and (chars := _chars(kept[1])) > VALUE_CHARS_MAX:
+            kept = ["unwritable", f"a value of {chars:,} bytes ({VALUE_CHARS_MAX:,} are allowed)"]
         if external is not None and external.effect_class == RECALLED:
             self.ends(number, kept)
         elif external is not None and external.effect_class != SIGNAL:
@@ -184,14 +190,16 @@ class JournalWriter(FactWriter):
         self.guarded(lambda: self.store.append(self.lease, last))
 
     def guarded(self, act: Callable[[], Any]) -> Any:
-        """What `act` answers, which writes to the store; made again where there was no room."""
+        """What `act` answers, which writes to the store; made again where that could not be written
+        to: to give up would make what was paid for meanwhile unknown.
+        """
         times = 0
         while True:
-            full: StoreFull | None = None
+            full: StoreError | None = None
             try:
                 self.before_commit()
                 value = act()
-            except StoreFull as error:
+            except (StoreFull, StoreBusy) as error:
                 full = error
             except (Fenced, StoreError) as error:
                 self.failure = error
@@ -228,6 +236,12 @@ class JournalWriter(FactWriter):
         except HostError:
             if self.failure is None:
                 raise
+
+
+def _chars(content: Any) -> int:
+    """How long a value is as it is kept: nothing that is to be known exactly of a short text."""
+    is_short = isinstance(content, str) and len(content) < BLOB_CHARS
+    return len(content) if is_short else len(as_line(content))
 
 
 def joined(first: Batch, second: Batch) -> Batch:

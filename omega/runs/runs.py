@@ -38,8 +38,9 @@ def new_run(
     """
     program, blobs = kept_program(file, text)
     header = {"program": program, "arguments": list(arguments), **about}
-    shown = (name or file)[:NAME_CHARS]
-    return NewRun(new_id(wall_us()) if id is None else id, shown, header, blobs)
+    # The name of a file may have bytes that are no text: the header keeps it as it is.
+    shown = (name or file)[:NAME_CHARS].encode("utf-8", "replace").decode()
+    return NewRun(new_id(wall_us()) if id is None else checked_id(id), shown, header, blobs)
 
 
 class Runs:

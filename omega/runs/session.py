@@ -30,7 +30,7 @@ from omega.concurrency.resuming import Live, ResumingDriver, resume_on
 from omega.durable.records import Change, NewRun, RunRecord
 from omega.durable.store import Store
 from omega.durable.waiting import date, pause, wall_us
-from omega.errors import HostError, ReplayDivergence, RunStopped, StoreFull
+from omega.errors import HostError, ReplayDivergence, RunStopped, StoreError, StoreFull
 from omega.runs.continuing import CONTINUED, Continuation, continued_text
 from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
@@ -47,7 +47,7 @@ FAR_US = 1 << 62  # a store's times are whole numbers of 64 bits
 PARK_AFTER_S = 60.0  # with nothing to do for so long, a run needs no process
 SOON_S = 0.01
 ROOM_S = 0.25  # between two looks whether the store has room again
-DISK_FULL = "disk-full"
+DISK_FULL, BUSY = "disk-full", "store-busy"
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # without letters that look like digits
 
 
@@ -60,7 +60,8 @@ def new_id(now_us: int) -> str:
 class RunSettings:
     """How runs are run in this process. unknown, reconcile: see unknown.py. park_after_s: None
     keeps the process, however long there is nothing to do. on_full: told when the store has no
-    room, and the run pauses until there is some; a host's loop goes on meanwhile.
+    room (StoreFull), or others keep it (StoreBusy), and the run pauses until that is over; a host's
+    loop goes on meanwhile.
     """
 
     __slots__ = ("on_full", "park_after_s", "reconcile", "ttl_us", "unknown")
@@ -71,7 +72,7 @@ class RunSettings:
         reconcile: Reconcile | None = None,
         park_after_s: float | None = PARK_AFTER_S,
         ttl_us: int = TTL_US,
-        on_full: Callable[[StoreFull], object] = lambda error: None,
+        on_full: Callable[[StoreError], object] = lambda error: None,
     ) -> None:
         self.unknown: Policy = unknown
         self.reconcile, self.park_after_s, self.ttl_us = reconcile, park_after_s, ttl_us
@@ -277,7 +278,7 @@ class DurableSession:
         self._writer.is_over = True
         return error
 
-    def _full(self, error: StoreFull, times: int) -> HostError | None:
+    def _full(self, error: StoreError, times: int) -> HostError | None:
         """See OnFull (journal.py). Nothing that was got is given up: the run waits, with its
         process or in the host's loop, unless somebody interrupts it, or nobody waits for it.
         """
@@ -285,9 +286,11 @@ class DurableSession:
             self.settings.on_full(error)
         is_left = self._live.scheduler.is_interrupted
         if is_left or (self.is_guest and not self._live.patience.wait(ROOM_S)):
+            is_full = isinstance(error, StoreFull)
+            reason, first = (DISK_FULL, "make room") if is_full else (BUSY, "end who keeps it")
             return RunStopped(
-                *(f"run {self.run} has stopped: {error.message}", self.run, "blocked", DISK_FULL),
-                hint=f"make room, then omega resume {self.run}",
+                *(f"run {self.run} has stopped: {error.message}", self.run, "blocked", reason),
+                hint=f"{first}, then omega resume {self.run}",
             )
         if not self.is_guest:
             pause(ROOM_S)
@@ -340,7 +343,7 @@ class DurableSession:
         reason = None
         if isinstance(failure, RunStopped):
             reason = failure.reason
-            if reason == DISK_FULL:
+            if reason in (DISK_FULL, BUSY):
                 self._writer.give_up(Change("blocked", reason=reason))
                 return
         elif isinstance(failure, ReplayDivergence):

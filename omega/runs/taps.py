@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from omega.concurrency import never
+from omega.concurrency.durable import unwritable
 from omega.concurrency.recalling import Recall
 from omega.effects import Act
 from omega.errors import HostError, LispFileError, RunStopped
@@ -325,6 +326,8 @@ class DurableTap:
             self.connection = connection
             try:
                 value = act()
+            except Exception as error:  # also of a store: not of this one's transaction
+                raise _Failed(error) from None
             finally:
                 self.connection = None
             kept = writer.outcome(value, None)
@@ -336,6 +339,8 @@ class DurableTap:
         failure: Exception | None = None
         try:
             writer.guarded(lambda: writer.store.transact(writer.lease, inside, called=asked[2]))
+        except _Failed as failed:
+            failure = failed.error
         except Exception as error:
             failure = error
         if writer.failure is not None:
@@ -346,6 +351,13 @@ class DurableTap:
         self._keep(number, asked, (None, failure))
         self._scheduler.driver.commit()
         raise failure
+
+
+class _Failed(Exception):
+    """What a function has raised, on its way out of the store's transaction."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def outcome_of(kept: Any) -> Outcome:
@@ -366,10 +378,3 @@ def _answered(outcome: Outcome) -> Any:
     if failure is not None:
         raise failure
     return value
-
-
-def unwritable(kind: str, what: str) -> HostError:
-    return HostError(
-        f"`{kind}` answered {what}, which a journal cannot hold",
-        hint="answer plain data: numbers, strings, lists, dictionaries",
-    )

@@ -42,3 +42,11 @@ def test_the_doctor_looks_at_the_place(shell):
     status, output, _ = shell.run("doctor", "--store", "no/runs.db")
     assert status == 1
     assert "folder is not there" in output
+
+
+def test_a_program_whose_name_is_no_text_is_kept_and_goes_on(shell):
+    program = shell.write('(display (wait-signal "go"))', "\udcff.omega")
+    shell.run("run", "--durable", "--run-id", "r1", "--park-after", "0", program)
+    assert [line["name"] for line in shell.lines("runs", "list")] == ["?.omega"]
+    shell.ok("signal", "r1", "go", "7")
+    assert shell.ok("resume", "r1") == "7"

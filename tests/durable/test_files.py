@@ -16,9 +16,9 @@ from omega.durable import schema, writes
 from omega.durable.backups import restore
 from omega.durable.records import Batch, Change, NewRun
 from omega.durable.sqlite import SQLiteStore
-from omega.durable.waiting import TURN_S, Turn
+from omega.durable.waiting import LOOK_US, TURN_S, Turn
 from omega.errors import Closed, Fenced, HostError, StoreBusy, StoreError, StoreFull
-from tests.durable.kit import TTL, blob, fact, intent, never, opened
+from tests.durable.kit import TTL, Clock, blob, fact, intent, never, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -488,3 +488,40 @@ def test_a_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     made = [p for p in tmp_path.iterdir() if p.name.startswith(("runs.db", "copy.db"))]
     assert {p.stat().st_mode & 0o777 for p in made} == {0o600}
     store.close()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_taken_away_while_it_is_in_use(path: Path, is_replaced: bool) -> None:
+    """Nobody would ever see what is written then."""
+    clock = Clock()
+    store = opened(path, clock_us=clock)
+    lease = store.acquire("r1", "w", TTL, dead="w")
+    store.append(lease, fact("before"))
+    clock.passes(LOOK_US)
+    other = path.parent / "other.db"
+    opened(other).close()
+    if is_replaced:
+        other.rename(path)
+    else:
+        path.unlink()
+    writes = [
+        lambda: store.append(lease, fact("lost")),
+        lambda: store.renew(lease, TTL),
+        lambda: store.create(NewRun("r2", "job", {})),
+        lambda: store.effects("r1"),
+    ]
+    for write in writes:
+        with pytest.raises(StoreError, match="removed while it was in use, or another one") as told:
+            write()
+        assert "omega runs restore" in str(told.value.hint)
+
+
+def test_a_store_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = opened(Path("runs.db"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.create(NewRun("r1", "job", {}))
+    assert store.run("r1").seq == 0

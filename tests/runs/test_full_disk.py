@@ -8,6 +8,8 @@ import asyncio
 import os
 import resource
 import signal
+import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +21,8 @@ import pytest
 from omega import Interpreter
 from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Lease
-from omega.errors import StoreFull
+from omega.durable.sqlite import SQLiteStore
+from omega.errors import StoreBusy, StoreError, StoreFull
 from omega.runs import session
 from omega.runs.runs import Runs
 from omega.runs.session import RunSettings
@@ -215,4 +218,53 @@ def test_a_limit_of_the_system_pauses_it(tmp_path: Path, program: str, size: int
     store = world.store()
     assert effects(store) == made and files(world) == written
     assert store.check() == []
+    store.close()
+
+
+def test_others_who_keep_the_store_for_long_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was paid for meanwhile would be unknown otherwise."""
+    monkeypatch.setattr(session, "ROOM_S", 0.002)
+    store, paid, told = SQLiteStore(str(tmp_path / "runs.db")), list[int](), list[StoreError]()
+    store.file._wait_s = 0.005
+    other = sqlite3.connect(tmp_path / "runs.db", isolation_level=None, check_same_thread=False)
+
+    def charge(n: int) -> int:
+        paid.append(n)
+        other.execute("BEGIN IMMEDIATE")
+        return n
+
+    def is_busy(error: StoreError) -> None:
+        told.append(error)
+        threading.Timer(0.05, lambda: other.execute("ROLLBACK")).start()
+
+    made = Interpreter(store=store, runs=RunSettings(on_full=is_busy))
+    made.define("charge", charge, effect="paid")
+    assert list(made.run_durable("(list (charge 1) (charge 2))", id=RUN)) == [1, 2]
+    assert paid == [1, 2] and {type(error) for error in told} == {StoreBusy}
+    assert store.run(RUN).state == "completed" and store.check() == []
+    made.close()
+    store.close()
+    other.close()
+
+
+@pytest.mark.parametrize("failure", [StoreBusy, StoreFull, StoreError])
+def test_a_store_that_a_transactional_function_uses_itself_is_not_the_runs(
+    tmp_path: Path, failure: type[StoreError]
+) -> None:
+    store, calls = SQLiteStore(str(tmp_path / "runs.db")), list[int]()
+
+    def act(connection: Any) -> None:
+        calls.append(1)
+        raise failure("another one")
+
+    made = Interpreter(store=store, virtual_time=True)
+    made.define("act", act, effect="transactional")
+    for _ in range(2):
+        with pytest.raises(failure, match="another one"):
+            made.run_durable("(act)", id=RUN)
+        assert store.run(RUN).state == "failed"
+    assert calls == [1]
+    made.close()
     store.close()

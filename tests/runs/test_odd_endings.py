@@ -1,4 +1,6 @@
-"""Functions of the host that raise what is no `Exception`: their outcome is known, and is kept."""
+"""Functions of the host that raise what is no `Exception`, or answer what no journal holds: their
+outcome is known, and is kept.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import pytest
 
 from omega import Interpreter
 from omega.errors import HostFunctionError, RunStopped
+from omega.runs import journal
 from omega.runs.session import RunSettings
 
 
@@ -79,3 +82,36 @@ def test_ctrl_c_pressed_on_and_on_is_no_outcome(tmp_path: Path) -> None:
     with host(tmp_path, "called", "paid", act) as again, pytest.raises(RunStopped) as stopped:
         again.resume("r")
     assert "nobody knows what became of effect 1" in str(stopped.value)
+
+
+UNHELD = {
+    "an object": object,
+    "a value of 70,002 bytes (60,000 are allowed)": lambda: "x" * 70_000,
+    "a value of 140,007 bytes (60,000 are allowed)": lambda: ["x" * 70_000] * 2,
+}
+
+
+@pytest.mark.parametrize("what", UNHELD)
+@pytest.mark.parametrize(("how", "effect"), [*WAYS, ("in the store", "transactional")])
+def test_what_no_journal_holds_is_a_failure_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, effect: str, what: str
+) -> None:
+    """Also where it runs elsewhere: who goes on with the run would not have it."""
+    monkeypatch.setattr(journal, "VALUE_CHARS_MAX", 60_000)
+    calls: list[int] = []
+
+    def act() -> Any:
+        calls.append(1)
+        return UNHELD[what]()
+
+    text = """(define got (guard (e (#t (condition-message e))) (act) "nothing"))
+              (wait-signal "go") got"""
+    with host(tmp_path, how, effect, act) as made, pytest.raises(RunStopped):
+        made.run_durable(text, id="r")
+    with host(tmp_path, how, effect, act) as again:
+        assert again.runs.store.run("r").state == "suspended"
+        again.runs.store.signal("r", "go", 1, key="k", who="w")
+        got = again.resume("r")
+        assert again.runs.store.check() == []
+    assert got.endswith(f"act` answered {what}, which a journal cannot hold")
+    assert len(calls) == 1

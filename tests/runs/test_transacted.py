@@ -324,3 +324,23 @@ def test_a_store_in_memory_undoes_what_its_function_did() -> None:
     program = "(map (lambda (n) (guard (e (#t (condition-message e))) (act n))) (list 1 2))"
     assert str(made.run_durable(program)) == '(1 "no two")'
     assert store.tables == {"n": 1}
+
+
+def test_a_constraint_that_is_unmet_at_the_end_is_a_failure_of_the_function(host: Host) -> None:
+    def make(db: Any) -> None:
+        db.execute(
+            "CREATE TABLE child (n INTEGER REFERENCES mine (n) DEFERRABLE INITIALLY DEFERRED)"
+        )
+
+    def orphan(db: Any) -> None:
+        add(7)(db)
+        db.execute("INSERT INTO child VALUES (99)")
+
+    host.run(make, "(act)", "table")
+    message, hint = host.run(orphan)
+    assert message == (
+        f"{host.path}: run r1: `host act` has left a constraint unmet at the end of the store's"
+        " transaction (FOREIGN KEY constraint failed): nothing of it is kept"
+    )
+    assert "DEFERRED" in hint
+    host.check()
