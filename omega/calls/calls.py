@@ -1,7 +1,6 @@
 """LLM calls on the scheduler: the governor, the retries and the providers put together.
 
-Owns: `Calls`: from a request to a reply, slots, retries, hedges, fallbacks, sharing, cancellation,
-the LLM events of the stream.
+Owns: `Calls`: from a request to a reply: slots, retries, hedges, fallbacks, sharing, LLM events.
 Refuses: deciding who may be sent (llm/governor.py), when to try again (llm/retry.py), how a model
 is reached (a provider), what a program may call (the door).
 
@@ -299,8 +298,7 @@ class Calls:
         """Whether as many as may be in flight cannot all have what they would take."""
         assert budget is not None and sent.elastic is not None
         each, most = sent.elastic
-        limit = self.governor.limit
-        return budget.spare(sent.reserve, each, most, lambda level: limit) < most
+        return budget.spare(sent.reserve, each, most, lambda level: self.governor.limit) < most
 
     def _hedge(self, flight: Flight) -> None:
         """Its answer has taken long: ask once more, if the lane's share of such calls allows."""
@@ -559,8 +557,7 @@ class Calls:
 
     def reserved(self, external: External) -> int:
         """Pico-dollars that an attempt which is about to be made may cost at most."""
-        call = self._paying.get(external)
-        return 0 if call is None else self.spending.cost_max(call)
+        return self.spending.cost_max(self._paying[external]) if external in self._paying else 0
 
     def facts(self) -> list[str]:
         """What is told beside a progress."""

@@ -228,12 +228,11 @@ class MemoryStore:
         seq = run.seq + has_entry
         if has_entry:
             made.journal[seq] = list(batch.facts)
+        begun = {intent.number for intent, _ in self.effects(run.id)}
         for intent in batch.intents:
-            if any(
-                e.intent.number == intent.number and e.incarnation == run.incarnation
-                for e in made.effects
-            ):
+            if intent.number in begun:
                 raise OmegaBug(f"run {run.id}: there is an effect {intent.number} already")
+            begun.add(intent.number)
             made.effects.append(_Effect(intent, run.incarnation, seq))
         totals = run.totals
         for result in batch.results:

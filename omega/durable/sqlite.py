@@ -1,8 +1,9 @@
 """Runs in a SQLite file, shared by the processes of one machine.
 
 Owns: `SQLiteStore`: which transaction looks at what and writes what. Its parts: schema.py (tables),
-connection.py (file, waiting, errors), writes.py (what a write does), rows.py (packing, forks),
-backups.py. Refuses: to be used by several threads; each opens the file for itself.
+connection.py (file, waiting, errors), writes.py (what a write does), standing.py (what need not be
+read for one), rows.py (packing, forks), backups.py. Refuses: to be used by several threads; each
+opens the file for itself.
 
 Who checks what: this module, in the transaction that writes, that a lease is the latest and of this
 generation; writes.py, that a change is one of states.py; the file itself (CHECK, triggers, foreign
@@ -46,6 +47,7 @@ from omega.durable.refusals import (
     too_late,
     unknown,
 )
+from omega.durable.standing import ADD, Standing, is_entry, is_higher
 from omega.durable.waiting import Clock, Pause, chance, wall_us
 from omega.durable.waiting import pause as pause_thread
 from omega.errors import (
@@ -60,13 +62,6 @@ PRUNED_AT_ONCE = 50  # runs per transaction: others write in between
 STANDING_MAX = 10_000  # runs; an owner that was fenced does not say that it has left
 
 T = TypeVar("T")
-
-# What is looked at inside of the transaction that writes, in the statement that does: see `late`.
-_ADD = (
-    f"INSERT INTO journal ({writes.ENTRY}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
-    " FROM runs r, store s WHERE r.number = ? AND r.epoch = ? AND r.owner = ?"
-    " AND r.state = 'running' AND s.generation || '-' || s.token = ?"
-)
 
 
 class SQLiteStore:
@@ -239,31 +234,33 @@ class SQLiteStore:
     # -- the journal ---------------------------------------------------------------------------
 
     def append(self, lease: Lease, batch: Batch) -> int:
-        seq = self._add(lease, batch)
-        if seq is None:
-            prepared = self._prepared(batch)
-            seq = self._stands(
-                lease,
-                self._as_owner(
-                    lease, "append", lambda db, at, now: writes.write(db, at, prepared, now)
-                ),
-            )
-        return seq
+        at = self._standing.pop(lease.run, None)
+        if at is not None and not at.is_of(lease):
+            at = None
+        if at is not None and is_entry(batch):
+            seq = self._add(at, lease, batch)
+            if seq is not None:
+                return seq
+            at = None  # it may have been wrong
+        prepared = self._prepared(batch)
 
-    def _add(self, lease: Lease, batch: Batch) -> int | None:
+        def act(db: Any, head: writes.Head, now: int) -> writes.Written:
+            tally = at.tally if at is not None and at.seq == head.seq else None
+            return writes.write(db, head, prepared, now, tally)
+
+        return self._stands(lease, self._as_owner(lease, "append", act))
+
+    def _add(self, at: Standing, lease: Lease, batch: Batch) -> int | None:
         """`append` of an entry, and nothing else, by an owner whose last write went through this
         store: one statement, which asks whether the lease is the latest and writes when it is. None
-        when it has written nothing: it is no such batch, the lease is to be extended, others hold
-        the file, or the journal does not stand where it did.
+        when it has written nothing: the lease is to be extended, others hold the file, or the
+        journal does not stand where it did.
         """
-        at = self._standing.pop(lease.run, None)
-        if at is None or not at.is_of(lease) or not is_entry(batch):
-            return None
         now, tally = self.clock_us(), at.tally
         if writes.is_extended(at.until_us, at.lease_us, now):
             return None
         try:
-            tally.add(lease.run, batch, _is_higher)
+            tally.add(lease.run, batch, is_higher)
         except OmegaBug:  # not by what was remembered: another store may have written for its owner
             return None
         made = writes.entry_of(batch)
@@ -271,7 +268,7 @@ class SQLiteStore:
         at.seq += 1
         row = writes.row(rows.place(at.number, at.seq), now, tally, made)
         asked = (*row, at.number, lease.epoch, lease.owner, lease.generation)
-        if not self.file.alone(_ADD, asked, now):
+        if not self.file.alone(ADD, asked, now):
             return None
         self._standing[lease.run] = at
         return at.seq
@@ -298,7 +295,7 @@ class SQLiteStore:
                     batch = act(connection)
             except BaseException as error:
                 raise _Raised(error) from None
-            written = writes.write(db, at, self._prepared(batch), now)
+            written = writes.write(db, at, self._prepared(batch), now, None)
             is_written = True
             return written
 
@@ -534,43 +531,6 @@ class SQLiteStore:
             assert at.lease_until_us is not None
             if at.lease_until_us > now:
                 raise owned(self.path, at.id, at.owner, at.lease_until_us, now)
-
-
-class Standing:
-    """Where the journal of a run stands for its owner, who alone writes to it."""
-
-    __slots__ = (
-        *("_epoch", "_generation", "_owner", "lease_us", "number", "seq", "tally"),
-        "until_us",
-    )
-
-    def __init__(self, lease: Lease, written: writes.Written) -> None:
-        assert written.until_us is not None
-        self._epoch, self._owner, self._generation = lease.epoch, lease.owner, lease.generation
-        self.number, self.seq, self.tally = written.number, written.seq, written.tally
-        self.lease_us, self.until_us = written.lease_us, written.until_us
-
-    def is_of(self, lease: Lease) -> bool:
-        return (
-            self._epoch == lease.epoch
-            and self._owner == lease.owner
-            and self._generation == lease.generation
-        )
-
-
-def is_entry(batch: Batch) -> bool:
-    """Whether a batch is an entry of the journal, and nothing else."""
-    return (
-        bool(batch.facts or batch.intents or batch.results)
-        and batch.change is None
-        and batch.continues_with is None
-        and not batch.blobs
-        and not batch.taken
-    )
-
-
-def _is_higher(number: int) -> bool:
-    raise OmegaBug(f"the effect {number} is not above those before")
 
 
 class _Raised(BaseException):

@@ -149,8 +149,9 @@ def _late(db: Any, hash: str, content: bytes) -> Packed:
     return (0, b"") if there else packed(content)
 
 
-def write(db: Any, at: Head, prepared: Prepared, now_us: int) -> Written:
-    batch, seq, tally = prepared.batch, at.seq, tally_at(db, at)
+def write(db: Any, at: Head, prepared: Prepared, now_us: int, known: Tally | None) -> Written:
+    """known: the tally up to the last entry, if that is known; it is changed."""
+    batch, seq, tally = prepared.batch, at.seq, known or tally_at(db, at)
     if prepared.entry is not None:
         seq += 1
         tally.add(at.id, batch, lambda number: has_begun(db, at.number, number))

@@ -294,6 +294,28 @@ def test_an_effect_ends_once_and_begins_once(store: Store, again: bool) -> None:
     assert store.run("r1") == before and journal(store, "r1") == [["1"], ["2"]]
 
 
+def test_what_an_entry_brings_besides_changes_nothing_of_its_effects(
+    kept: Kept, store: Store, clock: Clock
+) -> None:
+    """Blobs, signals, longer leases: they are written in another way."""
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.signal("r1", "go", 1, key="k", who="me")
+    ways = [
+        lambda n: {},
+        lambda n: {"blobs": blob(b"x" * n)},
+        lambda n: {"taken": [store.signals("r1")[0].id]} if n == 2 else {},
+        lambda n: clock.passes(TTL // 2 + 1) or {},
+    ]
+    for n in range(40):
+        more = ways[n % 4](n)
+        ended = [done(n - 3, 1, 2)] if n >= 3 else []
+        store.append(lease, fact(f"{n}", intents=[intent(n, 5)], results=ended, **more))
+        run = store.run("r1")
+        assert (run.reserved, run.totals.effects) == (5 * min(n + 1, 3), max(0, n - 2))
+    assert [i.number for i, _ in kept.open().effects("r1", open_only=True)] == [37, 38, 39]
+
+
 def test_a_new_incarnation_begins_behind_its_entry_and_keeps_the_totals(store: Store) -> None:
     store.create(new())
     lease = store.acquire("r1", "w", TTL)
@@ -356,6 +378,19 @@ def test_a_fork_shares_the_entries_and_effects_up_to_its_entry(store: Store) -> 
     assert store.effects("r1")[1] == (intent(2, 9), done(2, 5, 5))
     assert store.run("r2").totals == Totals(1, 7, 8)
     assert journal(store, "r2", 1) == [["2"], ["3b"]] and journal(store, "r1", 2) == [["3"]]
+
+
+def test_a_fork_begins_no_effect_that_it_shares(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("1", intents=[intent(1), intent(3)]))
+    store.append(lease, fact("2", results=[done(1)]))
+    store.create(new("r2", parent="r1", parent_seq=2))
+    mine = store.acquire("r2", "w", TTL)
+    for number in (1, 3):
+        with pytest.raises(OmegaBug, match=f"there is an effect {number} already"):
+            store.append(mine, fact("3", intents=[intent(number)]))
+    assert store.append(mine, fact("3", intents=[intent(2)])) == 3
 
 
 def test_forks_of_forks_share_what_their_ancestors_have(store: Store) -> None:
