@@ -4,13 +4,13 @@ failure tells.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from omega import Interpreter
 from omega.errors import OmegaError
+from tests.leftovers import collected
 
 FOLDER = Path(__file__).parent
 # Mistakes, each with `name/mended` beside it; told with at most so many deviations.
@@ -60,8 +60,8 @@ def loaded(file: str) -> Iterator[Interpreter]:
     """An interpreter under virtual time that has loaded a file beside this one."""
     with Interpreter(virtual_time=True) as omega:
         omega.load(str(FOLDER / file))
-        yield omega
-        gc.collect()  # what the runs left behind is none of its own
+        with collected():  # what the runs left behind is none of its own
+            yield omega
 
 
 def schedule_of(failure: OmegaError) -> str:

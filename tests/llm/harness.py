@@ -8,7 +8,6 @@ what reached it.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +25,7 @@ from omega.llm import (
 )
 from omega.llm.anthropic_provider import MAX_TOKENS
 from omega.testing import Fault, LoopbackReply, LoopbackServer
+from tests.leftovers import collected
 
 PROMPTLY_S = 5.0  # what "promptly" may take on a loaded machine
 LONG_S = 60.0  # a latency no test waits for
@@ -197,9 +197,8 @@ def harness_of(kind: str) -> Iterator[Harness]:
     if kind == "scripted":
         yield ScriptedHarness()
         return
-    with LoopbackServer() as server:
+    with collected(), LoopbackServer() as server:
         yield VENDORS[kind](server)
-    gc.collect()  # an unclosed socket must be this test's failure
 
 
 def run(harness: Harness, body: Callable[[], Awaitable[Any]]) -> Any:

@@ -22,6 +22,7 @@ from omega.llm.budget import Budget
 from omega.llm.lane import LaneLimits
 from omega.llm.prices import Price
 from omega.testing import LoopbackReply, LoopbackServer, ScheduleFailed, explore_program
+from tests.leftovers import collected
 from tests.llm.harness import AnthropicHarness, OpenAIHarness
 
 PIECES = ["one ", "two ", "three ", "four ", "five "]
@@ -52,11 +53,9 @@ def vendor(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(
-        reply=LoopbackReply("".join(PIECES), pieces=PIECES), usage=(INPUT, len(PIECES))
-    ) as made:
+    reply = LoopbackReply("".join(PIECES), pieces=PIECES)
+    with collected(), LoopbackServer(reply=reply, usage=(INPUT, len(PIECES))) as made:
         yield made
-    gc.collect()  # an unclosed socket must be this test's failure
 
 
 @pytest.fixture
