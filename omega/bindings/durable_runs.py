@@ -45,7 +45,8 @@ def durable_runs(b: Bindings, table: Table) -> None:
     def continue_as(procedure: Any, *arguments: Any) -> Any:
         """(continue-as procedure argument ...) -> never returns: this durable run begins anew with
         a fresh journal: the definitions of its program are evaluated, no other forms, and then the
-        global procedure is called with the arguments. Nothing else of it lives on
+        global procedure is called with the arguments. Nothing else of it lives on: what a
+        definition has paid for is paid for again, so carry it over as an argument
         """
         if b.door.continue_as is None:
             raise LispError(

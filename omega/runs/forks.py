@@ -121,15 +121,30 @@ def fork(
 
 def asked_for(store: Store, record: RunRecord, effect: int) -> Intent:
     """What a run asked for by that number, also where it was recalled. Raises HostError."""
-    for fact in JournalReader(store, record.id).facts():
+    found = _asked_in(store, record, effect, record.incarnation)
+    if found is None:
+        raise _no_effect(store, record, effect, "")
+    return found
+
+
+def _asked_in(store: Store, record: RunRecord, effect: int, incarnation: int) -> Intent | None:
+    for fact in JournalReader(store, record.id, incarnation=incarnation).facts():
         if fact[0] == "asked" and fact[1] == effect:
             return Intent(effect, fact[2], fact[3], fact[4], "", fact[6], fact[5])
         if fact[0] == "call" and fact[1] == effect and len(fact) > 3:
             return Intent(effect, fact[3], fact[4], fact[2], "", fact[6], fact[5])
-    raise _no_effect(record, effect, "")
+    return None
 
 
-def _no_effect(record: RunRecord, effect: int, which: str) -> HostError:
+def _no_effect(store: Store, record: RunRecord, effect: int, which: str) -> HostError:
+    for earlier in range(record.incarnation - 1, 0, -1):
+        if _asked_in(store, record, effect, earlier) is not None:
+            return HostError(
+                f"run {record.id} has no effect {effect}{which} since it has begun anew: its"
+                f" incarnation {earlier} had one, which is over",
+                hint="a run is forked at an effect of its last incarnation:"
+                f" omega runs journal {record.id} shows those",
+            )
     return HostError(
         f"run {record.id} has no effect {effect}{which}",
         hint=f"omega runs journal {record.id} shows its effects, by number",
@@ -149,7 +164,7 @@ def _cut_before_end(store: Store, record: RunRecord, effect: int) -> Cut:
 
     found = _cut_before(store, record, is_end)
     if found is None:
-        raise _no_effect(record, effect, " that has ended")
+        raise _no_effect(store, record, effect, " that has ended")
     return found
 
 

@@ -127,6 +127,18 @@ def test_a_fork_of_another_program_goes_on_with_the_call(world: World) -> None:
     assert Counter(world.books.read()) == paid
 
 
+def test_an_effect_of_an_earlier_incarnation_is_told_as_that(world: World) -> None:
+    """Numbers begin anew: the first incarnation has one more effect than the last."""
+    parked(world, STEPS)
+    store = world.store()
+    last = max(intent.number for intent, _ in store.effects(RUN))
+    with pytest.raises(HostError, match="since it has begun anew: its incarnation 1 had one"):
+        fork(store, RUN, last + 1, who="test")
+    with pytest.raises(HostError, match=f"run r1 has no effect {last + 9}") as caught:
+        fork(store, RUN, last + 9, who="test")
+    assert "incarnation" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("definition", "told"),
     [
