@@ -166,6 +166,7 @@ class _Run:
     ) -> int:
         self.interpreter.door.arguments = arguments
         self.interpreter.only_text()
+        comes_late = False
         if self.session is not None and self.session.is_replay:  # its tape tells of Ctrl-C
             self.scheduler.on_interrupt = self._interrupt
             status = self._seen_whole(text, filename, shown)
@@ -173,10 +174,12 @@ class _Run:
             ways = Interrupts(self.scheduler, self._interrupt, leave=self._leave_now)
             with ways as interrupts:
                 status = self._seen_whole(text, filename, shown)
-            self._interrupted = bool(interrupts.count)
+            comes_late = interrupts.count > 0 and not self._interrupted
         if self._interrupted and status != STOPPED:
             status = INTERRUPTED
         status = self._end_session(status)
+        if comes_late and status != STOPPED:
+            status = INTERRUPTED  # of this process: the program was over, and so is its run
         return self._lost_seen(status)
 
     def _seen_whole(
