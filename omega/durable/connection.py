@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 COPY_PAUSE_S = 0.000_4
-# A write changes three or four pages by some hundred bytes each, and each is written whole: half of
-# SQLite's own size makes a write a quarter cheaper. A quarter of it does not hold a usual fact.
+# A write changes a page, now and then three, by some hundred bytes, and each is written whole: half
+# of SQLite's own size makes a write a tenth cheaper. A quarter of it holds one or two entries.
 PAGE_BYTES = 2048
 WAL_BYTES = 64 * 1024 * 1024  # a log that a long reader made grow is cut to this
 NO_FILES = ("", ":memory:")  # SQLite keeps these in memory
