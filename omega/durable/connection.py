@@ -209,19 +209,15 @@ class File:
         others hold the file, or wait for it, and where the file's constraints are against it.
         """
         db = self._free()
-        if not 0 <= now_us - self._looked_us < LOOK_US:  # what stood there before is lost as well
+        if not 0 <= now_us - self._looked_us < LOOK_US:  # each look costs a tenth of a write
             self._looked_us = now_us
             self._check_there()
-        if not self._turn.is_free(now_us):
-            return False
+            if not self._turn.is_free():
+                return False
         try:
             return bool(db.execute(sql, parameters).rowcount == 1)
         except self._sqlite.Error as error:
-            if self._code(error) & 0xFF not in (
-                self._sqlite.SQLITE_BUSY,
-                self._sqlite.SQLITE_LOCKED,
-                self._sqlite.SQLITE_CONSTRAINT,
-            ):
+            if not (self._is_busy(error) or self.is_constraint(error)):
                 self.fail(error)
         return False
 
@@ -293,10 +289,7 @@ class File:
             try:
                 return act()
             except self._sqlite.Error as error:
-                if self._code(error) & 0xFF not in (
-                    self._sqlite.SQLITE_BUSY,
-                    self._sqlite.SQLITE_LOCKED,
-                ):
+                if not self._is_busy(error):
                     self.fail(error)
                 if left is None:
                     left = pauses(self.rng, self._wait_s)
@@ -401,6 +394,10 @@ class File:
 
     def is_of_sqlite(self, error: BaseException) -> bool:
         return isinstance(error, self._sqlite.Error)
+
+    def _is_busy(self, error: BaseException) -> bool:
+        """Whether others hold the file: nothing was done, and it may be tried again."""
+        return self._code(error) & 0xFF in (self._sqlite.SQLITE_BUSY, self._sqlite.SQLITE_LOCKED)
 
     def is_constraint(self, error: BaseException) -> bool:
         return self.is_of_sqlite(error) and (

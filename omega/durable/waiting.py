@@ -79,13 +79,12 @@ class Turn:
     goes on without.
     """
 
-    __slots__ = ("_folder", "_is_passed_by", "_looked_us", "_pause", "_rng")
+    __slots__ = ("_folder", "_is_passed_by", "_pause", "_rng")
 
     def __init__(self, path: str, rng: random.Random, pause: Pause) -> None:
         self._rng, self._pause = rng, pause
         self._folder: int | None = None
         self._is_passed_by = False
-        self._looked_us = -LOOK_US
         if fcntl is not None:
             try:
                 self._folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
@@ -103,13 +102,10 @@ class Turn:
                     break
         self._is_passed_by = not is_mine
 
-    def is_free(self, now_us: int) -> bool:
-        """Whether nobody waits to write: whoever does not wait himself need not take it. Looked at
-        once a millisecond: it costs as much as a tenth of a write.
-        """
-        if self._folder is None or 0 <= now_us - self._looked_us < LOOK_US:
+    def is_free(self) -> bool:
+        """Whether nobody waits to write: whoever does not wait himself need not take it."""
+        if self._folder is None:
             return True
-        self._looked_us = now_us
         is_free = self._took()
         if is_free:
             self.give()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from omega.calls.calls import WAITS_FOR
@@ -76,15 +77,16 @@ def fork(
             hint="with a reply the model is not asked, so there is no prompt",
         )
     record = store.run(run)
+    asked = cache(lambda: asked_for(store, record, effect))  # it reads the journal
     if reply is not None:
-        check_reply(run, asked_for(store, record, effect), reply)
+        check_reply(run, asked(), reply)
     source = recalls(store, record)
     header = {**record.header, RECALLS: source,
               "fork": {"effect": effect, "is_replied": reply is not None}}  # fmt: skip
     if prompt is None:
         cut = _cut_before_end(store, record, effect)
     else:
-        intent = asked_for(store, record, effect)
+        intent = asked()
         if intent.kind != WAITS_FOR:
             raise HostError(
                 f"effect {effect} of run {run} asks no model, and has no prompt: {shown(intent)}",
@@ -96,7 +98,7 @@ def fork(
     shared = cut.seq if cut.seq >= record.first_seq else 0
     blobs: Mapping[str, bytes] = {}
     if prompt is None:  # whoever recalls this fork is given that, too, and not what its parent got
-        is_model = asked_for(store, record, effect).kind == WAITS_FOR
+        is_model = asked().kind == WAITS_FOR
         given = reply_of(reply) if is_model and reply is not None else reply
         source["instead"] = [effect, None if reply is None else ["ok", encode(given)]]
     if program is not None:
@@ -113,7 +115,7 @@ def fork(
         intents = cut.intents
         if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
             # It was recalled there, and so was no effect of that run; it is one of this run.
-            intents += (asked_for(store, record, effect)._replace(effect_class="paid"),)
+            intents += (asked()._replace(effect_class="paid"),)
         lease = take_over(store, made, TTL_US)
         store.append(lease, Batch(facts=cut.lines, intents=intents, change=Change("pending")))
     return made.id

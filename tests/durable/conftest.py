@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from omega.durable.records import NewRun
+from omega.durable.store import Store
 from tests.durable.kit import OPENED, TTL, Clock, Kept, blob, fact, intent, opened
 
 
@@ -38,3 +39,8 @@ def path(tmp_path: Path) -> Path:
         store.append(lease, fact(f"fact {i} " + "x" * 900, intents=[intent(i, 5)]))
     store.close()
     return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def store(kept: Kept) -> Store:
+    return kept.open()

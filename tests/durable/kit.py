@@ -12,7 +12,7 @@ from typing import Any
 
 from omega.durable.backups import restore
 from omega.durable.memory import MemoryStore
-from omega.durable.records import Batch, Intent, Result
+from omega.durable.records import Batch, Intent, NewRun, Result
 from omega.durable.sqlite import SQLiteStore
 from omega.durable.store import Store
 from tests.durable import apsw_face
@@ -120,3 +120,11 @@ def opened(path: Path, **given: Any) -> SQLiteStore:
     given = {"clock_us": Clock(), "rng": random.Random(1), "pause": never, **given}
     OPENED.append(SQLiteStore(str(path), **given))
     return OPENED[-1]
+
+
+def new(id: str = "r1", **rest: object) -> NewRun:
+    return NewRun(id, "job", {"args": [1, "ö", None]}, **rest)
+
+
+def journal(store: Store, run: str, *bounds: int) -> list[list[str]]:
+    return list(store.journal(run, *bounds))

@@ -10,21 +10,7 @@ import pytest
 from omega.durable.records import Change, NewRun
 from omega.durable.store import Store
 from omega.errors import Fenced, HostError, OmegaBug, RunEnded, RunOwned, StoreError
-from tests.durable.kit import SECOND, TTL, Clock, Kept, blob, fact, intent
-
-
-@pytest.fixture
-def store(kept: Kept) -> Store:
-    return kept.open()
-
-
-def new(id: str = "r1", **rest: object) -> NewRun:
-    return NewRun(id, "job", {"args": [1, "ö", None]}, **rest)
-
-
-def journal(store: Store, run: str, *bounds: int) -> list[list[str]]:
-    return list(store.journal(run, *bounds))
-
+from tests.durable.kit import SECOND, TTL, Clock, Kept, blob, fact, intent, journal, new
 
 # -- signals ---------------------------------------------------------------------------------------
 

@@ -15,21 +15,7 @@ from omega.errors import (
     StoreError,
     UnknownRun,
 )
-from tests.durable.kit import TTL, Clock, Kept, blob, done, fact, intent
-
-
-@pytest.fixture
-def store(kept: Kept) -> Store:
-    return kept.open()
-
-
-def new(id: str = "r1", **rest: object) -> NewRun:
-    return NewRun(id, "job", {"args": [1, "ö", None]}, **rest)
-
-
-def journal(store: Store, run: str, *bounds: int) -> list[list[str]]:
-    return list(store.journal(run, *bounds))
-
+from tests.durable.kit import TTL, Clock, Kept, blob, done, fact, intent, journal, new
 
 # -- runs ------------------------------------------------------------------------------------------
 
