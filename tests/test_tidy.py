@@ -152,6 +152,7 @@ STATE: dict[str, str] = {
     "omega.lisp.numbers._RATIONALS": "remembers a pure function; one entry per radix",
     "omega.lisp.primitives.registry.PRIMITIVES": "filled by its decorator at import",
     "omega.lisp.reader._parser": "the grammar, built at most once and never changed",
+    "omega.runs.owners._disowned": "which of its names this process acts under no more",
     "omega.lisp.records._factories": "remembers a pure function of a template's text",
 }
 

@@ -21,6 +21,7 @@ from omega.durable.records import Batch, Change, Intent, Lease, Result
 from omega.durable.store import Store
 from omega.durable.writes import BLOB_BYTES_MAX
 from omega.errors import Fenced, HostError, StoreBusy, StoreError, StoreFull
+from omega.runs.owners import disown
 from omega.tape.facts import PLACED, FactReader, FactWriter, as_line, told
 
 BLOB_CHARS = 8_192  # of a fact; longer ones stand by themselves
@@ -169,12 +170,18 @@ class JournalWriter(FactWriter):
         self._unkept = Batch()
 
     def give_up(self, change: Change) -> None:
-        """Where there was no room, and nobody waits for it: try once more, for the last time."""
-        batch = self._unkept._replace(change=self._unkept.change or change)
+        """The run is left where it is. What there was no room for is tried once more, and nobody
+        waits for it: if it cannot be kept, whoever comes next finds out what became of its effects.
+        """
+        self.is_over = True
         try:
-            self.store.append(self.lease, batch)
+            self.store.append(
+                self.lease, self._unkept._replace(change=self._unkept.change or change)
+            )
         except (Fenced, StoreError):
-            pass  # our process ends, and whoever comes next finds out what became of its effects
+            pass
+        finally:
+            disown(self.lease.owner)
 
     def begin_anew(self, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
         """End this incarnation of the run with the next one's header, and content it refers to."""

@@ -1,7 +1,7 @@
 """Who holds the lease of a run: a process, and whether it is surely dead.
 
-Owns: `own_name`, `is_dead`, `take_over`. Refuses: to guess: of a process elsewhere nothing is
-known, and its lease is waited for.
+Owns: `own_name`, `is_dead`, `take_over`, `disown`. Refuses: to guess: of a process elsewhere nothing
+is known, and its lease is waited for.
 
 A name says on which machine since which start of it, in which space of process numbers, which
 process, started when; and something of chance, since a process may run several.
@@ -17,13 +17,24 @@ from omega.durable.records import Lease, RunRecord
 from omega.durable.store import Store
 
 
+# Names under which this process holds leases in a store that could not be told that it does no more.
+_disowned: set[str] = set()
+
+
 def own_name() -> str:
     """A name of this process, another one at each call."""
     return f"{socket.gethostname()} {_here()} {os.getpid()} {_start(os.getpid())} {_chance()}"
 
 
+def disown(name: str) -> None:
+    """Nobody acts under that name of this process any more."""
+    _disowned.add(name)
+
+
 def is_dead(name: str) -> bool:
-    """Whether the process of that name has surely ended."""
+    """Whether who has that name has surely ended: the process, or what it did under this name."""
+    if name in _disowned:
+        return True
     parts = name.split(" ")
     if len(parts) != 5:
         return False

@@ -133,19 +133,25 @@ class Runs:
         session.is_guest = is_guest
         interpreter, ending = self._made(session, arguments), _Ending(session)
         try:
-            with ending:
+            try:
+                with ending:
+                    if is_guest:
+                        ending.value = await interpreter.eval_async(text, filename=file)
+                        await interpreter.scheduler.run_async()
+                    else:
+                        ending.value = interpreter.eval(text, filename=file)
+                        interpreter.run()
+            finally:
                 if is_guest:
-                    ending.value = await interpreter.eval_async(text, filename=file)
-                    await interpreter.scheduler.run_async()
+                    await interpreter.aclose()
                 else:
-                    ending.value = interpreter.eval(text, filename=file)
-                    interpreter.run()
-        finally:
-            if is_guest:
-                await interpreter.aclose()
-            else:
-                interpreter.close()
-        return await session.patiently(ending.tell)
+                    interpreter.close()
+            return await session.patiently(ending.tell)
+        except OmegaError:
+            raise
+        except BaseException:  # it came while we closed, or while the end waited for room
+            session.left()
+            raise
 
     def _made(self, session: DurableSession, arguments: Sequence[str]) -> Any:
         interpreter = self._make(session)

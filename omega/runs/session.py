@@ -321,15 +321,13 @@ class DurableSession:
     def left(self) -> None:
         """The host has left the run where it is: Ctrl-C, an exception that is none of ours."""
         self._live.failure = self._live.failure or HostError("the host has left the run")
+        if self._writer.is_over:
+            return
         if isinstance(self._writer.failure, RunStopped):
             self.stopped()  # while it waited for room
-        elif self._writer.failure is None and not self._writer.is_over:
+        elif self._writer.failure is None:
             self._writer.batch()  # whoever goes on does again what was not kept
-            try:
-                self._writer.commit(Change("blocked", reason="interrupted"))
-            except RunStopped:
-                pass  # there is no room for that either
-            self._writer.is_over = True
+            self._writer.give_up(Change("blocked", reason="interrupted"))
 
     async def patiently(self, act: Callable[[], Any]) -> Any:
         """What `act()` answers, which writes: where there is no room, the host's loop goes on."""

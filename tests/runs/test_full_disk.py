@@ -22,7 +22,7 @@ from omega import Interpreter
 from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Lease
 from omega.durable.sqlite import SQLiteStore
-from omega.errors import StoreBusy, StoreError, StoreFull
+from omega.errors import RunStopped, StoreBusy, StoreError, StoreFull
 from omega.runs import session
 from omega.runs.runs import Runs
 from omega.runs.session import RunSettings
@@ -150,8 +150,6 @@ def test_who_gives_up_waiting_loses_nothing_that_was_kept(tmp_path: Path, is_vir
             break
         paid = Counter(books.read())
         ended = [i.asked for i, result in store.effects(RUN) if result is not None]
-        if store.run(RUN).owner is not None:  # as if our process had ended
-            store.acquire(RUN, "another", 1, dead=store.run(RUN).owner)
         loop = Loop(store, lambda store=store: setattr(store, "room", 10_000))
         runs = host(store, books, RunSettings("retry", on_full=loop.is_full), is_virtual)
         assert "all" in str(asyncio.run(runs.go_on_async(RUN)))
@@ -173,6 +171,32 @@ def cancelled_when_full(store: Small, books: Books, is_virtual: bool) -> bool:
         return False
 
     return asyncio.run(main())
+
+
+def test_who_interrupts_a_run_that_waits_for_room_may_go_on_with_it_at_once(tmp_path: Path) -> None:
+    """Also in the same process: the store could not be told that it has left the run."""
+    for room in range(1, 40):
+        (tmp_path / "books.txt").unlink(missing_ok=True)
+        store, books, told = Small(room), Books(tmp_path), list[StoreError]()
+
+        def interrupt(error: StoreError, told: list[StoreError] = told) -> None:
+            told.append(error)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        runs = host(store, books, RunSettings("retry", on_full=interrupt), is_virtual=False)
+        try:
+            runs.begin(ONE_BY_ONE, "p", [], id=RUN)
+        except (RunStopped, KeyboardInterrupt):
+            assert told
+        assert bool(told) == (store.run(RUN).state != "completed")
+        if not told:
+            break
+        paid, store.room = Counter(books.read()), 10_000
+        ended = [i.asked for i, result in store.effects(RUN) if result is not None]
+        assert "all" in str(runs.go_on(RUN))
+        again = Counter(books.read()) - paid
+        assert not any(f"LLMRequest({asked!r})" in ended for asked in again), room
+    assert room > 10
 
 
 def limited(world: World, size: int) -> int:
