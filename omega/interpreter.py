@@ -507,23 +507,31 @@ class Interpreter(DurableHost):
         """
         if self._begin_close():
             guest = self.scheduler.driver.is_guest_now()
-            if self.calls.is_connected and not guest:
-                closing = self._end_all()
-                self.scheduler.run_until(lambda: closing.done)
-            self.scheduler.close()
+            try:
+                if self.calls.is_connected and not guest:
+                    closing = self._end_all()
+                    self.scheduler.run_until(lambda: closing.done)
+            finally:
+                self._end_scheduler()
             if self.calls.is_connected and guest:
                 self.calls.close_soon()
             warn(self._left, stacklevel=2)
-            self._end_session()
 
     async def aclose(self) -> None:
         """`close` inside a running asyncio loop; connections are closed when it is done."""
         if self._begin_close():
-            if self.calls.is_connected:
-                closing = self._end_all()
-                await self.scheduler.driver.drive_async(lambda: closing.done)
-            self.scheduler.close()
+            try:
+                if self.calls.is_connected:
+                    closing = self._end_all()
+                    await self.scheduler.driver.drive_async(lambda: closing.done)
+            finally:
+                self._end_scheduler()
             warn(self._left, stacklevel=2)
+
+    def _end_scheduler(self) -> None:
+        try:
+            self.scheduler.close()
+        finally:
             self._end_session()
 
     def _end_session(self) -> None:

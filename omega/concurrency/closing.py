@@ -44,7 +44,13 @@ def close(scheduler: Scheduler) -> None:
     scheduler.closed = True
     for external in list(scheduler.externals):
         external.abort("the scheduler is closed")
-    _drive(scheduler, guest, scheduler.now_us() + to_us(seconds + GIVE_UP_S))
+    try:
+        _drive(scheduler, guest, scheduler.now_us() + to_us(seconds + GIVE_UP_S))
+    finally:  # whoever interrupts it does not want to wait, and leaves nothing behind either
+        _end(scheduler, guest, request)
+
+
+def _end(scheduler: Scheduler, guest: bool, request: CancelRequest) -> None:
     left = sorted({external.label for external in scheduler.externals})
     break_stacks(scheduler)
     for task in limits.all_tasks(scheduler):
@@ -53,7 +59,7 @@ def close(scheduler: Scheduler) -> None:
     scheduler.driver.close(abandon=bool(left) or guest)
     if left and not guest and scheduler.driver.failure is None:
         warnings.warn(
-            f"closed while still running: {', '.join(left)}", ResourceWarning, stacklevel=3
+            f"closed while still running: {', '.join(left)}", ResourceWarning, stacklevel=4
         )
 
 

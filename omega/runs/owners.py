@@ -1,7 +1,7 @@
 """Who holds the lease of a run: a process, and whether it is surely dead.
 
-Owns: `own_name`, `is_dead`, `take_over`, `disown`. Refuses: to guess: of a process elsewhere nothing
-is known, and its lease is waited for.
+Owns: `own_name`, `disown`, `is_dead`, `take_over`. Refuses: to guess: of a process elsewhere
+nothing is known, and its lease is waited for.
 
 A name says on which machine since which start of it, in which space of process numbers, which
 process, started when; and something of chance, since a process may run several.
@@ -16,8 +16,7 @@ import socket
 from omega.durable.records import Lease, RunRecord
 from omega.durable.store import Store
 
-
-# Names under which this process holds leases in a store that could not be told that it does no more.
+# Of this process: a store that has no room could not be told that nobody acts under them any more.
 _disowned: set[str] = set()
 
 
