@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -512,7 +513,7 @@ class Interpreter(DurableHost):
                     closing = self._end_all()
                     self.scheduler.run_until(lambda: closing.done)
             finally:
-                self._end_scheduler()
+                self._end()
             if self.calls.is_connected and guest:
                 self.calls.close_soon()
             warn(self._left, stacklevel=2)
@@ -525,23 +526,18 @@ class Interpreter(DurableHost):
                     closing = self._end_all()
                     await self.scheduler.driver.drive_async(lambda: closing.done)
             finally:
-                self._end_scheduler()
+                self._end()
             warn(self._left, stacklevel=2)
 
-    def _end_scheduler(self) -> None:
-        try:
-            self.scheduler.close()
-        finally:
-            self._end_session()
-
-    def _end_session(self) -> None:
-        self._close_runs()
-        self.calls.close()
-        try:
-            self.close_ports()
-        finally:
+    def _end(self) -> None:
+        """Each part of it whatever the others raise; the last one here first."""
+        with ExitStack() as parts:
             if self.session is not None:
-                self.session.close()
+                parts.callback(self.session.close)
+            parts.callback(self.close_ports)
+            parts.callback(self.calls.close)
+            parts.callback(self._close_runs)
+            self.scheduler.close()
 
     def close_ports(self) -> None:
         """Write what ports that were not closed hold back. Raises LispFileError. `close` does."""
@@ -589,13 +585,12 @@ class Interpreter(DurableHost):
 
     def documentation(self, name: str) -> str | None:
         """The signature and documentation of a global procedure, or None."""
-        try:
-            function = self._evaluator.lookup(name)
-        except KeyError:
-            return None
         from omega.lisp.host_calls import documentation
 
-        return documentation(function, name)
+        try:
+            return documentation(self._evaluator.lookup(name), name)
+        except KeyError:
+            return None
 
 
 def _raise(error: BaseException) -> Any:
