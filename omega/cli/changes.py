@@ -33,7 +33,7 @@ def fork(given: Given) -> int:
     from omega.runs.forks import fork as forked
 
     store, options = given.store(), given.options
-    record = given.run(store)
+    record = given.incarnation(store)
     word = given.words[1]
     if not (word.isascii() and word.isdigit()):
         raise usage(f"effects have numbers, got {word!r}", "omega runs journal RUN shows them")
@@ -50,13 +50,16 @@ def fork(given: Given) -> int:
         program, found = _tried_file(store, record, options["program"])
     id = forked(
         *(store, record.id, int(word)),
+        incarnation=record.incarnation,
         reply=reply,
         prompt=options.get("prompt"),
         program=program,
         who=given.who(),
     )
-    told = f"run {id} is run {record.id} up to effect {word}: omega resume {id}"
+    of = f" of incarnation {record.incarnation}" if "incarnation" in options else ""
+    told = f"run {id} is run {record.id} up to effect {word}{of}: omega resume {id}"
     facts: dict[str, Any] = {"run": id, "parent": record.id, "effect": int(word)}
+    facts["incarnation"] = record.incarnation
     if found is not None:
         told = f"{_told(record, found)}\n{told}"
         facts["does_the_same"] = found.is_same
@@ -196,7 +199,8 @@ def _tried(store: SQLiteStore, record: RunRecord, path: str, text: str) -> Trial
         )
     beside = os.path.dirname(os.path.abspath(path))
     go_to(record)
-    return try_program(store, record.id, path, text, silent_runs(store, record, beside).run_text)
+    runs = silent_runs(store, record, beside)
+    return try_program(store, record.id, path, text, runs.run_text, incarnation=record.incarnation)
 
 
 def silent_runs(store: SQLiteStore, record: RunRecord, beside: str) -> Runs:

@@ -341,7 +341,12 @@ MANAGING_OPTIONS = (
     Option("name", "NAME", "list: only runs of that name, which is mostly their program's", str),
     Option("limit", "N", "list: so many at most, the newest first (default 100)", whole),
     Option("raw", None, "journal: the facts as they are kept"),
-    Option("incarnation", "N", "journal: of which time the run began (default the last)", whole),
+    Option(
+        "incarnation",
+        "N",
+        "journal, fork, export: of which time the run began (default the last)",
+        whole,
+    ),
     Option("retry", None, "resolve: the effect is made again; it may be paid twice"),
     Option("fail", None, "resolve: the program gets an error, unknown-outcome"),
     Option(
@@ -386,6 +391,7 @@ SERVING_OPTIONS = (
 
 REPLAY_OPTIONS = (
     STORE,
+    Option("incarnation", "N", "of a run: which time that it began (default the last)", whole),
     Option(
         "break",
         "PLACE",

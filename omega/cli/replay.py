@@ -23,6 +23,11 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
     with ExitStack() as held:
         if not os.path.exists(path):
             path = _tape_of_run(given, path, held)
+        elif "incarnation" in given:
+            raise usage(
+                f"{path} is a tape, which has no --incarnation",
+                "omega runs export RUN FILE --incarnation N writes one of an earlier time",
+            )
         return _replay(given, path)
 
 
@@ -67,7 +72,7 @@ def _tape_of_run(given: dict[str, Any], run: str, held: ExitStack) -> str:
     if not os.path.exists(store_path(given)):
         return run
     store = held.enter_context(closing(open_store(given)))
-    record = store.find(run)
+    record = store.run(store.find(run).id, incarnation=given.get("incarnation"))
     path = os.path.join(held.enter_context(TemporaryDirectory()), f"{record.id}.tape")
     export(store, record, path)
     return path

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from omega.cli import changes, runs_shown, terminal
+from omega.cli import changes, runs_shown
 from omega.cli.dispatch import FAILED, OK, show
 from omega.cli.durable import ending, open_store, store_path
 from omega.cli.options import nearest, usage
@@ -49,6 +49,10 @@ class Given:
 
     def run(self, store: SQLiteStore) -> RunRecord:
         return store.find(self.words[0])
+
+    def incarnation(self, store: SQLiteStore) -> RunRecord:
+        """The run as the incarnation that is asked for has left it."""
+        return store.run(self.run(store).id, incarnation=self.options.get("incarnation"))
 
     def who(self) -> str:
         return str(self.options.get("who") or user())
@@ -125,14 +129,7 @@ def _show(given: Given) -> int:
 
 def _journal(given: Given) -> int:
     store = given.store()
-    record = given.run(store)
-    incarnation = given.options.get("incarnation", record.incarnation)
-    if incarnation > record.incarnation:
-        raise usage(
-            f"run {record.id} has {terminal.counted(record.incarnation, 'incarnation')}, got number"
-            f" {incarnation}",
-            "they are counted from 1 on; without --incarnation it is the last one",
-        )
+    record, incarnation = given.run(store), given.incarnation(store).incarnation
     if given.as_json or given.options.get("raw"):
         return runs_shown.print_raw(store, record, incarnation, given.as_json)
     return runs_shown.print_journal(store, record, incarnation)
@@ -294,7 +291,7 @@ def _export(given: Given) -> int:
     from omega.runs.exported import export
 
     store = given.store()
-    record = given.run(store)
+    record = given.incarnation(store)
     path = given.words[1]
     count = export(store, record, path)
     how = (
@@ -401,9 +398,9 @@ ACTIONS: dict[str, tuple[str, tuple[str, ...], Act]] = {
     "cost": ("RUN", (), _cost),
     "resolve": ("RUN [NUMBER...]", ("retry", "fail", "reply", "who"), _resolve),
     "cancel": ("RUN", ("reason", "who"), _cancel),
-    "fork": ("RUN EFFECT", ("reply", "prompt", "program", "who"), changes.fork),
+    "fork": ("RUN EFFECT", ("incarnation", "reply", "prompt", "program", "who"), changes.fork),
     "diff": ("RUN RUN", (), changes.diff),
-    "export": ("RUN FILE", (), _export),
+    "export": ("RUN FILE", ("incarnation",), _export),
     "prune": ("", ("older-than",), _prune),
     "check": ("", (), _check_store),
     "backup": ("FILE", (), _backup),

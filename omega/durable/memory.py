@@ -32,6 +32,7 @@ from omega.durable.refusals import (
     late,
     no_change,
     no_content,
+    no_incarnation,
     one_of,
     owned,
     taken,
@@ -56,13 +57,16 @@ class _Effect:
 
 @dataclass
 class _Run:
-    """record: as it is told. journal: its own entries by seq. first: of each incarnation."""
+    """record: as it is told. journal: its own entries by seq. first, headers: of each incarnation;
+    the latest's header is the record's.
+    """
 
     record: RunRecord
     lease_us: int = 0
     due_us: int | None = None
     journal: dict[int, list[str]] = field(default_factory=dict)
     first: list[int] = field(default_factory=list)
+    headers: list[Mapping[str, Any]] = field(default_factory=list)
     effects: list[_Effect] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     blobs: set[str] = field(default_factory=set)
@@ -72,6 +76,7 @@ class _Run:
         """To work on: what is appended or replaced in it, is not in this one."""
         return _Run(
             *(self.record, self.lease_us, self.due_us, dict(self.journal), list(self.first)),
+            list(self.headers),
             [copy.copy(effect) for effect in self.effects],
             *(list(self.signals), set(self.blobs), list(self.history)),
         )
@@ -142,8 +147,19 @@ class MemoryStore:
             raise entry_unknown(PLACE, run.parent, run.parent_seq)
         return at[1]
 
-    def run(self, id: str) -> RunRecord:
-        return self._of(id).record
+    def run(self, id: str, *, incarnation: int | None = None) -> RunRecord:
+        run = self._of(id)
+        if incarnation in (None, run.record.incarnation):
+            return run.record
+        if incarnation not in range(1, run.record.incarnation):
+            raise no_incarnation(PLACE, run.record, incarnation)
+        return replace(
+            run.record,
+            header=run.headers[incarnation - 1],
+            incarnation=incarnation,
+            first_seq=run.first[incarnation - 1],
+            seq=run.first[incarnation] - 1,
+        )
 
     def find(self, prefix: str) -> RunRecord:
         found = sorted(id for id in self._runs if id.startswith(prefix))
@@ -257,6 +273,7 @@ class MemoryStore:
             if open_now:
                 raise OmegaBug(f"run {run.id} begins anew with effects that are open")
             made.first.append(seq + 1)
+            made.headers.append(run.header)
             made.record = replace(
                 made.record,
                 header=as_kept(batch.continues_with),
@@ -354,11 +371,13 @@ class MemoryStore:
                 raise OmegaBug(f"the content of the blob {hash} has another sha256")
         self._blobs.update(blobs)
 
-    def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
+    def effects(
+        self, run: str, *, open_only: bool = False, incarnation: int | None = None
+    ) -> list[tuple[Intent, Result | None]]:
         found: dict[int, tuple[Intent, Result | None]] = {}
-        for at, incarnation, _, until in self._lineage(run):
+        for at, of, _, until in self._lineage(run, incarnation):
             for e in at.effects:
-                if e.incarnation == incarnation and e.seq <= until:
+                if e.incarnation == of and e.seq <= until:
                     result = e.result if e.result_seq <= until else None
                     found[e.intent.number] = (e.intent, result)
         return [found[n] for n in sorted(found) if not open_only or found[n][1] is None]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from omega.durable import states
-from omega.durable.records import Lease
+from omega.durable.records import Lease, RunRecord
 from omega.errors import Fenced, HostError, RunEnded, RunExists, RunOwned, StoreError, UnknownRun
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # files are named by it
@@ -105,6 +105,14 @@ def taken(place: str, run: str) -> RunExists:
         f"{place}: there is a run {run} already",
         run,
         hint=f"give the new one another id, or go on with that one: omega resume {run}",
+    )
+
+
+def no_incarnation(place: str, run: RunRecord, incarnation: Any) -> HostError:
+    many = f"{run.incarnation} incarnation{'s' if run.incarnation > 1 else ''}"
+    return HostError(
+        f"{place}: run {run.id} has {many}, got number {incarnation!r}",
+        hint="they are counted from 1 on; the last one is taken when none is named",
     )
 
 

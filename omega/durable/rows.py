@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -171,6 +171,13 @@ def record(row: Sequence[Any]) -> RunRecord:
     )
 
 
+def as_it_was(record: RunRecord, incarnation: int, first: int, last: int, header: str) -> RunRecord:
+    """A run, as one of its earlier incarnations has left it."""
+    return replace(
+        record, header=json.loads(header), incarnation=incarnation, first_seq=first, seq=last
+    )
+
+
 SIGNAL = "SELECT s.id, r.id, s.name, s.value, s.key, s.who, s.at_us, s.taken_seq FROM signals s"
 
 
@@ -212,6 +219,17 @@ def incarnation_at(db: Any, run: int, seq: int) -> tuple[int, int] | None:
     return None if found is None else (found[0], found[1])
 
 
+def earlier(db: Any, run: int, incarnation: int) -> tuple[int, int, str] | None:
+    """(its first entry, its last one, header) of an incarnation of a run that is over."""
+    found: tuple[int, int, str] | None = db.execute(
+        "SELECT i.first_seq, next.first_seq - 1, i.header FROM incarnations i"
+        " JOIN incarnations next ON next.run = i.run AND next.incarnation = i.incarnation + 1"
+        " WHERE i.run = ? AND i.incarnation = ?",
+        (run, incarnation),
+    ).fetchone()
+    return found
+
+
 def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
     """Where the entries of a run's incarnation are, in their order: its own, and before them those
     of the runs that it is a fork of. of: another incarnation than the latest.
@@ -225,15 +243,10 @@ def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
         return []
     parent, base, incarnation, first, until = row
     if of is not None and of != incarnation:
-        bounds = db.execute(
-            "SELECT first_seq, (SELECT first_seq - 1 FROM incarnations"
-            " WHERE run = ? AND incarnation = ?)"
-            " FROM incarnations WHERE run = ? AND incarnation = ?",
-            (run, of + 1, run, of),
-        ).fetchone()
-        if bounds is None:
+        found = earlier(db, run, of)
+        if found is None:
             return []
-        incarnation, (first, until) = of, bounds
+        incarnation, (first, until, _) = of, found
     parts = [Part(run, incarnation, max(first - 1, base), until)]
     while parent is not None and base >= first:
         until = base
@@ -248,10 +261,10 @@ def lineage(db: Any, run: int, of: int | None = None) -> list[Part]:
     return parts[::-1]
 
 
-def effects(db: Any, run: int) -> dict[int, tuple[Intent, Result | None]]:
-    """Of a run's incarnation, by number, those it shares included. Raises ValueError, KeyError."""
+def effects(db: Any, parts: Sequence[Part]) -> dict[int, tuple[Intent, Result | None]]:
+    """Of an incarnation, by number, those it shares included. Raises ValueError, KeyError."""
     found: dict[int, tuple[Intent, Result | None]] = {}
-    for call in calls_in(db, lineage(db, run)):
+    for call in calls_in(db, parts):
         if isinstance(call, Intent):
             found[call.number] = (call, None)
         else:
@@ -266,9 +279,9 @@ def calls_in(db: Any, parts: Sequence[Part]) -> Iterator[Intent | Result]:
             yield from calls_of(text)
 
 
-def numbers_at(db: Any, run: int) -> tuple[int, int]:
+def numbers_at(db: Any, parts: Sequence[Part]) -> tuple[int, int]:
     """begun, open (tally.py), as the last entry tells them, whosever it is."""
-    for part in reversed(lineage(db, run)):
+    for part in reversed(parts):
         if part.until > part.after:
             found: tuple[int, int] = db.execute(
                 "SELECT begun, open FROM journal WHERE place = ?", (place(part.run, part.until),)
@@ -277,21 +290,20 @@ def numbers_at(db: Any, run: int) -> tuple[int, int]:
     return NONE, 0
 
 
-def open_effects(db: Any, run: int) -> dict[int, tuple[Intent, bool]]:
-    """Those that have not ended, and whether the run began them itself. From the last entry back to
-    the one with which the first of them began. Raises ValueError.
+def open_effects(db: Any, parts: Sequence[Part], many: int) -> dict[int, tuple[Intent, bool]]:
+    """Those `many` that have not ended, and whether the run began them itself. From the last entry
+    back to the one with which the first of them began. Raises ValueError.
     """
-    wanted = numbers_at(db, run)[1]
     found: dict[int, tuple[Intent, bool]] = {}
     ended: set[int] = set()
-    for part in reversed(lineage(db, run)):
+    for part in reversed(parts):
         rows = iter(db.execute(f"{_CALLS} ORDER BY place DESC", _bounds(part)))
-        while len(found) < wanted and (row := next(rows, None)) is not None:
+        while len(found) < many and (row := next(rows, None)) is not None:
             for call in reversed(list(calls_of(row[0]))):
                 if isinstance(call, Result):
                     ended.add(call.number)
                 elif call.number not in ended:
-                    found[call.number] = (call, part.run == run)
+                    found[call.number] = (call, part.run == parts[-1].run)
     return found
 
 

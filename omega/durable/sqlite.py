@@ -41,6 +41,7 @@ from omega.durable.refusals import (
     late,
     no_change,
     no_content,
+    no_incarnation,
     one_of,
     owned,
     taken,
@@ -137,11 +138,18 @@ class SQLiteStore:
             raise entry_unknown(self.path, run.parent, run.parent_seq)
         return number, at[1]
 
-    def run(self, id: str) -> RunRecord:
+    def run(self, id: str, *, incarnation: int | None = None) -> RunRecord:
         row = self.file.one(f"{rows.RUN} WHERE r.id = ?", (id,))
         if row is None:
             raise self._unknown(id)
-        return rows.record(row)
+        record = rows.record(row)
+        if incarnation in (None, record.incarnation):
+            return record
+        with self.file.reading() as db:
+            found = rows.earlier(db, row[0], incarnation)
+        if found is None:
+            raise no_incarnation(self.path, record, incarnation)
+        return rows.as_it_was(record, incarnation, *found)
 
     def find(self, prefix: str) -> RunRecord:
         found = self.file.read(
@@ -377,14 +385,16 @@ class SQLiteStore:
     def _has_blob(self, hash: str) -> bool:
         return self.file.one("SELECT 1 FROM blobs WHERE hash = ?", (hash,)) is not None
 
-    def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
+    def effects(
+        self, run: str, *, open_only: bool = False, incarnation: int | None = None
+    ) -> list[tuple[Intent, Result | None]]:
         with self.file.reading() as db:
-            number = self._number(db, run)
+            parts = rows.lineage(db, self._number(db, run), incarnation)
             try:
                 if open_only:
-                    opened = rows.open_effects(db, number)
+                    opened = rows.open_effects(db, parts, rows.numbers_at(db, parts)[1])
                     return [(opened[n][0], None) for n in sorted(opened)]
-                found = rows.effects(db, number)
+                found = rows.effects(db, parts)
             except (ValueError, KeyError) as error:
                 raise self.file.damaged(f"an effect of run {run}: {error}") from None
         return [found[n] for n in sorted(found)]

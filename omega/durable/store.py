@@ -42,8 +42,11 @@ class Store(Protocol):
         that no run can have.
         """
 
-    def run(self, id: str) -> RunRecord:
-        """Raises UnknownRun; its hint names runs that are like it."""
+    def run(self, id: str, *, incarnation: int | None = None) -> RunRecord:
+        """incarnation: header, first_seq and seq are those of an earlier one; all else is as it is
+        now. Raises UnknownRun, whose hint names runs that are like it; HostError for an incarnation
+        that there is not.
+        """
 
     def find(self, prefix: str) -> RunRecord:
         """The one run whose id begins so. Raises UnknownRun, also when there are several, or
@@ -112,9 +115,11 @@ class Store(Protocol):
     def blob(self, hash: str) -> bytes:
         """Raises StoreError when it is not there, or its content is not what its name says."""
 
-    def effects(self, run: str, *, open_only: bool = False) -> list[tuple[Intent, Result | None]]:
-        """The effects of this incarnation, by number, shared ones included as they were at the
-        entry where the run was forked off; open_only: those without a result.
+    def effects(
+        self, run: str, *, open_only: bool = False, incarnation: int | None = None
+    ) -> list[tuple[Intent, Result | None]]:
+        """The effects of the latest incarnation, or of another one, by number, shared ones included
+        as they were at the entry where the run was forked off; open_only: those without a result.
         """
 
     # -- signals -------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from omega.durable.rows import (
     entry,
     has_begun,
     hash_of,
+    lineage,
     numbers_at,
     open_effects,
     packed,
@@ -211,8 +212,9 @@ def tally_at(db: Any, at: Head) -> Tally:
     effects, tokens, cost, reserved = at.sums
     if at.seq < at.first_seq:  # nothing of this incarnation: its numbers begin anew
         return Tally(effects, tokens, cost, reserved)
-    begun, count = at.numbers or numbers_at(db, at.number)
-    opened = open_effects(db, at.number) if count else {}
+    parts = lineage(db, at.number)
+    begun, many = at.numbers or numbers_at(db, parts)
+    opened = open_effects(db, parts, many) if many else {}
     return Tally(
         *(effects, tokens, cost, reserved, begun),
         {

@@ -28,7 +28,7 @@ RUN = "run"  # in a tape's first line: the run that it was exported from
 
 def export(store: Store, record: RunRecord, path: str) -> int:
     """Write the journal of a run, as far as it has come, to a tape; how many facts. Of a run that
-    has begun anew it is that of the last incarnation.
+    has begun anew it is that of the incarnation that `record` is of.
 
     Raises LispFileError when there is something at `path`, or it cannot be written, and HostError
     when the run has not begun.
@@ -46,7 +46,7 @@ def export(store: Store, record: RunRecord, path: str) -> int:
     if command is not None:
         file, arguments = header["program"]["file"], header["arguments"]
         about["command"] = {"given": command["given"], "file": file, "arguments": arguments}
-    facts = JournalReader(store, record.id).facts()
+    facts = JournalReader(store, record.id, incarnation=record.incarnation).facts()
     first = next(facts, None)  # what is wrong with the journal shows before there is a file
     if first is None:
         raise HostError(

@@ -56,6 +56,7 @@ def fork(
     run: str,
     effect: int,
     *,
+    incarnation: int | None = None,
     reply: Any = None,
     prompt: str | None = None,
     program: tuple[str, str] | None = None,
@@ -64,6 +65,7 @@ def fork(
     name: str | None = None,
 ) -> str:
     """The id of a new run that is `run` up to an effect, by its number, and shares its journal.
+    incarnation: whose numbers these are; by default the latest's.
 
     There the effect is made again; or its reply is `reply`; or the model is asked `prompt`, in
     place of the text of the user's last turn. What the other run got later is given to the new one
@@ -76,7 +78,7 @@ def fork(
             "a fork takes a reply or a prompt, and got both",
             hint="with a reply the model is not asked, so there is no prompt",
         )
-    record = store.run(run)
+    record = store.run(run, incarnation=incarnation)
     asked = cache(lambda: asked_for(store, record, effect))  # it reads the journal
     if reply is not None:
         check_reply(run, asked(), reply)
@@ -113,7 +115,7 @@ def fork(
             said = {"number": effect, "incarnation": made.incarnation, **how}
             store.signal(made.id, SETTLED, said, key=f"fork-{effect}", who=who)
         intents = cut.intents
-        if prompt is None and all(each.number != effect for each, _ in store.effects(run)):
+        if prompt is None and _is_none_of(store, record, effect):
             # It was recalled there, and so was no effect of that run; it is one of this run.
             intents += (asked()._replace(effect_class="paid"),)
         lease = take_over(store, made, TTL_US)
@@ -138,19 +140,23 @@ def _asked_in(store: Store, record: RunRecord, effect: int, incarnation: int) ->
     return None
 
 
+def _is_none_of(store: Store, record: RunRecord, effect: int) -> bool:
+    """Whether an effect was none of the run's own, but recalled."""
+    made = store.effects(record.id, incarnation=record.incarnation)
+    return all(each.number != effect for each, _ in made)
+
+
 def _no_effect(store: Store, record: RunRecord, effect: int, which: str) -> HostError:
-    for earlier in range(record.incarnation - 1, 0, -1):
-        if _asked_in(store, record, effect, earlier) is not None:
-            return HostError(
-                f"run {record.id} has no effect {effect}{which} since it has begun anew: its"
-                f" incarnation {earlier} had one, which is over",
-                hint="a run is forked at an effect of its last incarnation:"
-                f" omega runs journal {record.id} shows those",
-            )
-    return HostError(
-        f"run {record.id} has no effect {effect}{which}",
-        hint=f"omega runs journal {record.id} shows its effects, by number",
-    )
+    last = store.run(record.id).incarnation
+    of = f"incarnation {record.incarnation} of " if last > 1 else ""
+    others = [n for n in range(last, 0, -1) if n != record.incarnation]
+    other = next((n for n in others if _asked_in(store, record, effect, n) is not None), None)
+    if other is not None:
+        hint = f"incarnation {other} has one: it is named by --incarnation, or incarnation="
+    else:
+        number = f" --incarnation {record.incarnation}" if record.incarnation < last else ""
+        hint = f"omega runs journal {record.id}{number} shows its effects, by number"
+    return HostError(f"{of}run {record.id} has no effect {effect}{which}", hint=hint)
 
 
 def _cut_before_end(store: Store, record: RunRecord, effect: int) -> Cut:
@@ -182,25 +188,26 @@ def _cut_before(
     store: Store, record: RunRecord, is_there: Callable[[list[Any]], bool]
 ) -> Cut | None:
     seq = record.first_seq - 1
-    for lines in store.journal(record.id):
+    for lines in store.journal(record.id, incarnation=record.incarnation):
         for index, line in enumerate(lines):
             fact = fact_of(store, line)
             if is_there(fact):
                 while index and fact_of(store, lines[index - 1])[0] == SLOW:
                     index -= 1  # it stands with what comes behind it
-                return Cut(seq, tuple(lines[:index]), _intents(store, record.id, lines[:index]))
+                return Cut(seq, tuple(lines[:index]), _intents(store, record, lines[:index]))
         seq += 1
     return None
 
 
-def _intents(store: Store, run: str, lines: list[str]) -> tuple[Intent, ...]:
+def _intents(store: Store, record: RunRecord, lines: list[str]) -> tuple[Intent, ...]:
     """The effects that are intended in these lines."""
     numbers = set()
     for line in lines:
         fact = fact_of(store, line)
         if fact[0] in ("call", "asked"):
             numbers.add(fact[1])
-    return tuple(intent for intent, _ in store.effects(run) if intent.number in numbers)
+    made = store.effects(record.id, incarnation=record.incarnation)
+    return tuple(intent for intent, _ in made if intent.number in numbers)
 
 
 # -- another program -------------------------------------------------------------------------------
@@ -242,8 +249,10 @@ class Trying:
     nothing is made, and nothing is written.
     """
 
-    def __init__(self, store: Store, run: str, file: str, text: str) -> None:
-        record = store.run(run)
+    def __init__(
+        self, store: Store, run: str, file: str, text: str, incarnation: int | None = None
+    ) -> None:
+        record = store.run(run, incarnation=incarnation)
         self.file, self.text = file, text_of(text, file, record.header)
         program, blobs = kept_program(file, self.text)
         self._header = _header_with(store, record, program)
@@ -284,18 +293,27 @@ class Trying:
         )
 
 
-def try_program(store: Store, run: str, file: str, text: str, run_text: RunText) -> Trial:
+def try_program(
+    store: Store,
+    run: str,
+    file: str,
+    text: str,
+    run_text: RunText,
+    *,
+    incarnation: int | None = None,
+) -> Trial:
     """Run another program on what `run` has got: nothing is made, and nothing is written. Of a run
-    that has begun anew by `continue-as`, that is what it has got since: the program's definitions
-    are evaluated, and then that call.
+    that has begun anew by `continue-as`, that is what it has got since, or in another incarnation:
+    the program's definitions are evaluated, and then that call.
     """
     try:
-        trying = Trying(store, run, file, text)
+        trying = Trying(store, run, file, text, incarnation)
     except ReadError as error:
         return Trial(error=error)
     if trying.is_recalling and not trying.is_own:
         # What its own program would not ask for either is no difference. Only that tells it.
-        own = Trying(store, run, *program_of(store, store.run(run).header))
+        record = store.run(run, incarnation=incarnation)
+        own = Trying(store, run, *program_of(store, record.header), incarnation)
         own.found(run_text(own.session, own.file, own.text, own.arguments))
         trying.recall.passed_over = own.recall.passed_over
     return trying.found(run_text(trying.session, file, trying.text, trying.arguments))

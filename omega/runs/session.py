@@ -36,7 +36,7 @@ from omega.runs.journal import JournalReader, JournalWriter
 from omega.runs.owners import take_over
 from omega.runs.prompts import OVERRIDES, Prompts
 from omega.runs.signals import Mailboxes, shown_name
-from omega.runs.sources import RECALLS, recall_of
+from omega.runs.sources import RECALLS, recall_of, recalls_next
 from omega.runs.taps import DurableTap, outcome_of
 from omega.runs.unknown import Policy, Reconcile, Unknown
 from omega.tape.facts import STEP_MODEL, told
@@ -369,6 +369,9 @@ class DurableSession:
         header = {**self._header, "program": program, CONTINUED: continuation._asdict()}
         for of_this_journal in (RECALLS, OVERRIDES):
             header.pop(of_this_journal, None)
+        recalled = recalls_next(self.store, self._header)
+        if recalled is not None:
+            header[RECALLS] = recalled
         self._writer.begin_anew(header, blobs)
         self._writer.is_over = True
 
@@ -378,12 +381,6 @@ class DurableSession:
         """
         if self._writer.is_over or self.failure is not None:
             return status
-        if self._continuation is not None:
-            self._begin_anew(self._continuation)
-            return status
-        state = "completed" if not status else "failed"
-        reason = None if state == "completed" else f"exit code {status}"
-        told = {"status": status or 0} if outcome is None else outcome
         if self._resuming is not None and not self._resuming.is_live():
             assert self._reader is not None
             error = self._reader.left_over()
@@ -391,6 +388,12 @@ class DurableSession:
             self.stopped()
             raise error
         self._live.arrived("end", status or 0)
+        if self._continuation is not None:
+            self._begin_anew(self._continuation)
+            return status
+        state = "completed" if not status else "failed"
+        reason = None if state == "completed" else f"exit code {status}"
+        told = {"status": status or 0} if outcome is None else outcome
         self._writer.commit(Change(state, reason=reason, outcome=told))
         self._writer.is_over = True
         return status

@@ -1,6 +1,7 @@
 """Journals that a run which begins anew recalls, as its header names them.
 
-Owns: `recall_of`; `recalls`: what a header says of them; where an entry of one is found again.
+Owns: `recall_of`; `recalls`, `recalls_next`: what a header says of them; where an entry of one is
+found again.
 Refuses: to keep what the journals hold in memory.
 
 A header names one journal, and in it, as `before`, the one that its run was recalling when it was
@@ -65,7 +66,7 @@ def left_to_recall(store: Store, record: RunRecord) -> Recall | None:
     """
     recall = recall_of(store, record.header)
     if recall is not None:
-        recall.forget(JournalReader(store, record.id).facts())
+        recall.forget(JournalReader(store, record.id, incarnation=record.incarnation).facts())
     return None if recall is None or recall.is_used_up else recall
 
 
@@ -78,3 +79,19 @@ def recalls(store: Store, record: RunRecord) -> dict[str, Any]:
     if left_to_recall(store, record) is None:
         return named
     return {**named, "before": before}
+
+
+def recalls_next(store: Store, header: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the header of the next incarnation says, of a run with this header that has come to its
+    `continue-as`: where it recalls another run that has come so far, too, what that got behind its
+    own is recalled then. None: nothing.
+    """
+    named = header.get(RECALLS)
+    if named is None:
+        return None
+    last = store.run(named["run"])
+    for incarnation in range(named["incarnation"] + 1, last.incarnation + 1):
+        record = store.run(last.id, incarnation=incarnation)
+        if record.header.get(RECALLS, {}).get("run") != last.id:  # else its program was changed
+            return recalls(store, record)
+    return None

@@ -182,6 +182,33 @@ def test_the_journal_of_each_incarnation_is_shown(shell: Shell) -> None:
     assert status == 2 and "run r1 has 2 incarnations, got number 3" in said
 
 
+def test_an_earlier_incarnation_is_forked_exported_and_replayed(shell: Shell) -> None:
+    begun_anew(shell)
+    shell.ok("signal", "r1", "fin", "end")
+    whole = shell.ok("resume", "r1")
+    first = shell.lines("runs", "journal", "r1", "--incarnation", "1")
+    number = next(each["fact"][1] for each in first if each["fact"][0] == "call")
+    told = shell.ok("runs", "fork", "r1", str(number), "--incarnation", "1", "--reply", "other")
+    made = told.split()[1]
+    assert told == (
+        f"run {made} is run r1 up to effect {number} of incarnation 1: omega resume {made}\n"
+    )
+    assert shell.ok("resume", made).endswith(whole)
+    assert "incarnation 2 from entry" in shell.ok("runs", "show", made)
+    assert shell.ok("replay", "r1") == whole
+    before = shell.ok("replay", "r1", "--incarnation", "1")
+    shell.ok("runs", "export", "r1", "first.tape", "--incarnation", "1")
+    assert shell.ok("replay", "first.tape") == before != whole
+    for words, said_ in (
+        (("replay", "first.tape", "--incarnation", "1"), "first.tape is a tape, which has no"),
+        (("replay", "r1", "--incarnation", "3"), "run r1 has 2 incarnations, got number 3"),
+        (("runs", "fork", "r1", "1", "--incarnation", "3"), "has 2 incarnations, got number 3"),
+        (("runs", "export", "r1", "x", "--incarnation", "0"), "incarnation"),
+    ):
+        status, _, said = shell.run(*words)
+        assert status == 2 and said_ in said
+
+
 def test_a_trial_reads_nothing_of_standard_input(shell: Shell) -> None:
     assert shell.begin('(wait-signal "go")', "--park-after", "0", "--virtual-time").wait(60) == 75
     other = shell.write('(read-line) (llm.infer "never asked")', "other.omega")

@@ -317,6 +317,27 @@ def test_a_new_incarnation_begins_behind_its_entry_and_keeps_the_totals(store: S
     assert store.span("r1", 3) == store.span("r1", 0) == (0, 0)
 
 
+def test_an_earlier_incarnation_is_told_as_it_was_left(store: Store) -> None:
+    store.create(new())
+    lease = store.acquire("r1", "w", TTL)
+    store.append(lease, fact("a", intents=[intent(1)]))
+    store.append(lease, fact("b", results=[done(1)], continues_with={"args": 2}))
+    store.append(lease, fact("c", intents=[intent(1)], continues_with=None))
+    store.append(lease, fact("d", results=[done(1)], continues_with={"args": 3}))
+    first, second = (store.run("r1", incarnation=each) for each in (1, 2))
+    assert (first.incarnation, first.first_seq, first.seq) == (1, 1, 2)
+    assert (first.header, second.header) == (new().header, {"args": 2})
+    assert (second.incarnation, second.first_seq, second.seq) == (2, 3, 4)
+    assert store.run("r1", incarnation=3) == store.run("r1")
+    assert (first.state, first.epoch) == ("running", 1)
+    assert store.effects("r1", incarnation=1) == [(intent(1), done(1))]
+    assert store.effects("r1", incarnation=3) == store.effects("r1", incarnation=4) == []
+    assert store.effects("r1", incarnation=1, open_only=True) == []
+    for none in (0, -1, 4):
+        with pytest.raises(HostError, match=f"run r1 has 3 incarnations, got number {none}"):
+            store.run("r1", incarnation=none)
+
+
 def test_a_run_does_not_begin_anew_while_effects_are_open(store: Store) -> None:
     store.create(new())
     lease = store.acquire("r1", "w", TTL)

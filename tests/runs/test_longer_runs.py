@@ -132,11 +132,99 @@ def test_an_effect_of_an_earlier_incarnation_is_told_as_that(world: World) -> No
     parked(world, STEPS)
     store = world.store()
     last = max(intent.number for intent, _ in store.effects(RUN))
-    with pytest.raises(HostError, match="since it has begun anew: its incarnation 1 had one"):
+    with pytest.raises(HostError, match=f"incarnation 3 of run r1 has no effect {last + 1}") as no:
         fork(store, RUN, last + 1, who="test")
-    with pytest.raises(HostError, match=f"run r1 has no effect {last + 9}") as caught:
+    assert no.value.hint == "incarnation 1 has one: it is named by --incarnation, or incarnation="
+    with pytest.raises(HostError, match=f"incarnation 3 of run r1 has no effect {last + 9}") as no:
         fork(store, RUN, last + 9, who="test")
-    assert "incarnation" not in str(caught.value)
+    assert no.value.hint == "omega runs journal r1 shows its effects, by number"
+    with pytest.raises(HostError, match="incarnation 1 of run r1 has no effect") as no:
+        fork(store, RUN, last + 9, incarnation=1, who="test")
+    assert no.value.hint == "omega runs journal r1 --incarnation 1 shows its effects, by number"
+    with pytest.raises(HostError, match="run r1 has 3 incarnations, got number 4"):
+        fork(store, RUN, 1, incarnation=4, who="test")
+
+
+def numbered(world: World, incarnation: int, asked: str, run: str = RUN) -> int:
+    found = world.store().effects(run, incarnation=incarnation)
+    return next(intent.number for intent, _ in found if asked in f"{intent.kind} {intent.asked}")
+
+
+# What is told of an effect of the first or second incarnation -> how the fork ends, what it pays.
+EARLIER: dict[str, tuple[int, str, dict[str, Any], str, list[str]]] = {
+    "anew": (1, "step 0", {}, f'(2 "<{LAST}>" "end")', ["step 0"]),
+    "a reply": (1, "step 0", {"reply": "x"}, f'(2 "<{LAST}>" "end")', []),
+    "a prompt": (1, "step 0", {"prompt": "x"}, f'(2 "<{LAST}>" "end")', ["x"]),
+    "a function": (1, "charge", {"reply": 7}, f'(2 "<{LAST}>" "end")', []),
+    "the second": (2, "step 1+", {"reply": "x"}, f'(2 "<{LAST}>" "end")', []),
+    "a program": (1, "step 0", {"program": ("p", STEPS.replace('"+"', '"-"'))},
+                  '(2 "<step 2-->" "end")', ["step 0", "step 1-", "step 2--"]),
+    "a program later": (2, "step 1+", {"program": ("p", STEPS.replace('"+"', '"-"'))},
+                        '(2 "<step 2+->" "end")', ["step 1+", "step 2+-"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", EARLIER)
+def test_a_fork_of_an_earlier_incarnation_is_given_what_the_run_got_behind_it(
+    world: World, which: str
+) -> None:
+    incarnation, asked, how, value, pays = EARLIER[which]
+    parked(world, STEPS)
+    whole = ended(world)
+    paid = Counter(world.books.read())
+    number = numbered(world, incarnation, asked)
+    made = fork(world.store(), RUN, number, incarnation=incarnation, **how, who="test")
+    host = world.host(world.store(), "ask")
+    try:
+        said = str(host.resume(made))
+    except RunStopped:  # at the signal: its message is nothing that the fork is given
+        said = ended(world, made)
+    assert said == value
+    again = Counter(world.books.read()) - paid
+    assert again == Counter(pays), again
+    assert world.store().run(made).incarnation == 4 - incarnation
+    assert str(world.host(world.store(), "ask").resume(RUN)) == whole
+    assert world.store().check() == []
+
+
+def test_what_follows_from_another_reply_in_an_earlier_incarnation_is_paid_for(
+    world: World,
+) -> None:
+    text = """
+    (define (go n got)
+      (let ((now (cons (llm.infer (apply string-append "quick " (number->string n) got)) got)))
+        (if (= n 3) now (continue-as go (+ n 1) now))))
+    (go 0 '())
+    """
+    world.host(world.store(), "ask").run_durable(text, id=RUN)
+    paid = Counter(world.books.read())
+    number = numbered(world, 2, "quick 1")
+    made = fork(world.store(), RUN, number, incarnation=2, reply="other", who="test")
+    value = str(world.host(world.store(), "ask").resume(made))
+    assert value.endswith('"other" "<quick 0>")') and value.count("other") == 4
+    assert sum((Counter(world.books.read()) - paid).values()) == 2
+    # A fork of the fork, where its second incarnation is the third of the first run.
+    paid = Counter(world.books.read())
+    number = numbered(world, 2, "quick 2", made)
+    again = fork(world.store(), made, number, incarnation=2, who="test")
+    assert str(world.host(world.store(), "ask").resume(again)) == value
+    assert sum((Counter(world.books.read()) - paid).values()) == 1
+
+
+def test_a_fork_of_an_earlier_incarnation_whose_program_was_changed_since(world: World) -> None:
+    """The incarnation behind a change is none that a `continue-as` has come to."""
+    parked(world, STEPS)
+    migrate(world.store(), RUN, "n.omega", STEPS.replace("(list n", "(list 'changed n"))
+    assert ended(world) == f'(changed 2 "<{LAST}>" "end")'
+    paid = Counter(world.books.read())
+    for incarnation, asked in ((1, "step 0"), (2, "step 1+"), (3, LAST)):
+        number = numbered(world, incarnation, asked)
+        made = fork(world.store(), RUN, number, incarnation=incarnation, reply="x", who="test")
+        with pytest.raises(RunStopped):  # the signal came behind the change
+            world.host(world.store(), "ask").resume(made)
+        got = "x" if incarnation == 3 else f"<{LAST}>"
+        assert ended(world, made) == f'(2 "{got}" "end")'
+    assert Counter(world.books.read()) == paid
 
 
 @pytest.mark.parametrize(
