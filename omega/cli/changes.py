@@ -97,7 +97,19 @@ def diff(given: Given) -> int:
         return show("\n".join(lines)) if lines else OK
     if not found:
         return show(f"runs {first.id} and {second.id} have asked for the same, and got the same")
-    return show("\n".join(line for each in found for line in _lines(each)))
+    lines, beside = list[str](), None
+    for each in found:
+        if each.incarnations != (beside or (1, 1)):
+            beside = each.incarnations
+            lines.append(", ".join(map(_which, (first, second), beside)) + ":")
+        lines += _lines(each)
+    return show("\n".join(lines))
+
+
+def _which(run: RunRecord, incarnation: int | None) -> str:
+    if incarnation is None:
+        return f"run {run.id} has not come so far"
+    return f"incarnation {incarnation} of run {run.id}"
 
 
 def _facts(difference: Any) -> dict[str, Any]:
@@ -111,6 +123,7 @@ def _facts(difference: Any) -> dict[str, Any]:
         "kind": difference.kind,
         "task": difference.task,
         "n": difference.n,
+        "incarnations": difference.incarnations,
         "first": of(difference.first),
         "second": of(difference.second),
     }

@@ -1,16 +1,19 @@
 """How two runs differ: what each has asked of the outside, and got.
 
-Owns: `differences`. Refuses: to say why.
+Owns: `differences`; which incarnation of one run stands beside which of another. Refuses: to say
+why they differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from omega.durable.store import Store
 from omega.runs.journal import JournalReader
 from omega.runs.signals import SOMEBODY, received, senders
+from omega.runs.sources import RECALLS
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one effect. first, second: what each run made of it; None: nothing."""
+    """Of one effect. first, second: what each run made of it; None: nothing. incarnations: of the
+    first run and of the second; None: it has not come so far.
+    """
 
     kind: str
     task: str
     n: int
     first: Made | None
     second: Made | None
+    incarnations: tuple[int | None, int | None] = (1, 1)
 
     @property
     def is_asked_otherwise(self) -> bool:
@@ -42,26 +48,49 @@ class Difference:
 
 
 def differences(store: Store, first: str, second: str) -> list[Difference]:
-    """In the order in which the effects were asked for."""
-    ours, theirs = _made(store, first), _made(store, second)
+    """In the order in which the effects were asked for; of what both have in their stages."""
+    ours, theirs = stages(store, first), stages(store, second)
+    begin = max(min(ours), min(theirs))
     found = []
-    for key in {**ours, **theirs}:
-        one, other = ours.get(key, []), theirs.get(key, [])
-        for index in range(max(len(one), len(other))):
-            a = one[index] if index < len(one) else None
-            b = other[index] if index < len(other) else None
-            if a != b:
-                found.append(Difference(*key, a, b))
+    for stage in range(begin, max(*ours, *theirs) + 1):
+        beside = ours.get(stage), theirs.get(stage)
+        one, other = _made(store, first, beside[0]), _made(store, second, beside[1])
+        for key in {**one, **other}:
+            for a, b in zip_longest(one.get(key, ()), other.get(key, ())):
+                if a != b:
+                    found.append(Difference(*key, a, b, beside))
     return found
 
 
-def _made(store: Store, run: str) -> dict[tuple[str, str, int], list[Made]]:
+def stages(store: Store, run: str) -> dict[int, int]:
+    """Incarnations of a run, by how often `continue-as` had led on before them: of those that a
+    change of program has made of one another only the last, which has what the others got. A fork
+    begins with the stage that it was forked in.
+    """
+    last, begin = store.run(run).incarnation, 0
+    found: dict[int, int] = {}
+    for incarnation in range(1, last + 1):
+        named = store.run(run, incarnation=incarnation).header.get(RECALLS, {})
+        if not found and named:
+            above = stages(store, named["run"])
+            begin = min(s for s, i in above.items() if i >= named["incarnation"])
+        stage = begin + len(found)
+        is_changed = bool(found) and named.get("run") == run
+        found[stage - is_changed] = incarnation
+    return found
+
+
+def _made(
+    store: Store, run: str, incarnation: int | None
+) -> dict[tuple[str, str, int], list[Made]]:
     """By kind, task and number: each attempt."""
+    if incarnation is None:
+        return {}
     found: dict[tuple[str, str, int], list[Made]] = {}
     open_ones: dict[int, tuple[list[Made], int, str]] = {}  # where an effect's end is to be told
     who = senders(store, run)
     last = 0  # the number of the function of the host that was asked last: it ends before others
-    for fact in JournalReader(store, run).facts():
+    for fact in JournalReader(store, run, incarnation=incarnation).facts():
         kind, number = fact[0], 0
         if kind == "call" and len(fact) > 3:
             _, number, label, task, n, text, hash_ = fact

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from omega.calls.calls import WAITS_FOR
-from omega.concurrency.recalling import Key, Missed
+from omega.concurrency.recalling import Effects, Key, Missed
 from omega.durable.memory import MemoryStore
 from omega.durable.records import Batch, Change, Intent, Lease, NewRun, Result, RunRecord
 from omega.durable.store import Store
@@ -44,11 +44,14 @@ NOT_CALLED = (UnboundVariable, ArityError, LispTypeError)
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a journal is cut: whole entries up to `seq`, and these lines of the next one."""
+    """Where a journal is cut: whole entries up to `seq`, and these lines of the next one, with the
+    effects that begin there, and those that begin before it and end there.
+    """
 
     seq: int
     lines: tuple[str, ...]
     intents: tuple[Intent, ...]
+    results: tuple[Result, ...]
 
 
 def fork(
@@ -119,7 +122,7 @@ def fork(
             # It was recalled there, and so was no effect of that run; it is one of this run.
             intents += (asked()._replace(effect_class="paid"),)
         lease = take_over(store, made, TTL_US)
-        store.append(lease, Batch(facts=cut.lines, intents=intents, change=Change("pending")))
+        store.append(lease, Batch(cut.lines, intents, cut.results, change=Change("pending")))
     return made.id
 
 
@@ -187,27 +190,28 @@ def _cut_before_asked(store: Store, record: RunRecord, intent: Intent) -> Cut:
 def _cut_before(
     store: Store, record: RunRecord, is_there: Callable[[list[Any]], bool]
 ) -> Cut | None:
-    seq = record.first_seq - 1
+    seq, effects = record.first_seq - 1, Effects()
     for lines in store.journal(record.id, incarnation=record.incarnation):
+        begun, ended = set[int](), set[int]()
         for index, line in enumerate(lines):
             fact = fact_of(store, line)
             if is_there(fact):
                 while index and fact_of(store, lines[index - 1])[0] == SLOW:
                     index -= 1  # it stands with what comes behind it
-                return Cut(seq, tuple(lines[:index]), _intents(store, record, lines[:index]))
+                made = store.effects(record.id, incarnation=record.incarnation)
+                return Cut(
+                    *(seq, tuple(lines[:index])),
+                    tuple(i for i, _ in made if i.number in begun - ended),
+                    tuple(Result(i.number, r.outcome) for i, r in made
+                          if r is not None and i.number in ended - begun),
+                )  # fmt: skip
+            if fact[0] in ("call", "asked"):
+                begun.add(fact[1])
+            end = effects.ended(fact)
+            if end is not None:
+                ended.add(end[0])
         seq += 1
     return None
-
-
-def _intents(store: Store, record: RunRecord, lines: list[str]) -> tuple[Intent, ...]:
-    """The effects that are intended in these lines."""
-    numbers = set()
-    for line in lines:
-        fact = fact_of(store, line)
-        if fact[0] in ("call", "asked"):
-            numbers.add(fact[1])
-    made = store.effects(record.id, incarnation=record.incarnation)
-    return tuple(intent for intent, _ in made if intent.number in numbers)
 
 
 # -- another program -------------------------------------------------------------------------------

@@ -87,11 +87,11 @@ def recalls_next(store: Store, header: Mapping[str, Any]) -> dict[str, Any] | No
     own is recalled then. None: nothing.
     """
     named = header.get(RECALLS)
-    if named is None:
-        return None
-    last = store.run(named["run"])
-    for incarnation in range(named["incarnation"] + 1, last.incarnation + 1):
-        record = store.run(last.id, incarnation=incarnation)
-        if record.header.get(RECALLS, {}).get("run") != last.id:  # else its program was changed
-            return recalls(store, record)
+    while named is not None:
+        last = store.run(named["run"])
+        for incarnation in range(named["incarnation"] + 1, last.incarnation + 1):
+            record = store.run(last.id, incarnation=incarnation)
+            if record.header.get(RECALLS, {}).get("run") != last.id:  # else its program was changed
+                return recalls(store, record)
+        named = named.get("before")
     return None

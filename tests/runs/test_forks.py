@@ -31,7 +31,9 @@ def number_of(world: World, asked: str) -> int:
 
 
 def resumed(world: World, run: str) -> str:
-    return str(world.host(world.store(), "ask").resume(run))
+    value = str(world.host(world.store(), "ask").resume(run))
+    assert not world.store().effects(run, open_only=True)
+    return value
 
 
 def test_a_fork_with_another_reply_pays_only_for_what_follows_from_it(world: World) -> None:

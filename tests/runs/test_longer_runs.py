@@ -12,7 +12,9 @@ import pytest
 
 from omega.concurrency.asyncio_driver import AsyncioDriver
 from omega.errors import HostError, RunStopped
+from omega.runs.differences import differences, stages
 from omega.runs.forks import Trial, fork, migrate, try_program
+from omega.runs.journal import JournalReader
 from tests.runs.kit import RUN, World
 
 STEPS = """
@@ -146,8 +148,9 @@ def test_an_effect_of_an_earlier_incarnation_is_told_as_that(world: World) -> No
 
 
 def numbered(world: World, incarnation: int, asked: str, run: str = RUN) -> int:
-    found = world.store().effects(run, incarnation=incarnation)
-    return next(intent.number for intent, _ in found if asked in f"{intent.kind} {intent.asked}")
+    """The number of an effect, made or recalled."""
+    facts = JournalReader(world.store(), run, incarnation=incarnation).facts()
+    return next(f[1] for f in facts if f[0] in ("call", "asked") and asked in str(f))
 
 
 # What is told of an effect of the first or second incarnation -> how the fork ends, what it pays.
@@ -183,6 +186,9 @@ def test_a_fork_of_an_earlier_incarnation_is_given_what_the_run_got_behind_it(
     again = Counter(world.books.read()) - paid
     assert again == Counter(pays), again
     assert world.store().run(made).incarnation == 4 - incarnation
+    for each in range(1, 5 - incarnation):
+        made_ = world.store().effects(made, incarnation=each)
+        assert all(result is not None and result.outcome == "ok" for _, result in made_)
     assert str(world.host(world.store(), "ask").resume(RUN)) == whole
     assert world.store().check() == []
 
@@ -209,6 +215,32 @@ def test_what_follows_from_another_reply_in_an_earlier_incarnation_is_paid_for(
     again = fork(world.store(), made, number, incarnation=2, who="test")
     assert str(world.host(world.store(), "ask").resume(again)) == value
     assert sum((Counter(world.books.read()) - paid).values()) == 1
+
+
+def test_how_runs_differ_is_told_of_all_incarnations(world: World) -> None:
+    parked(world, STEPS)
+    ended(world)
+    store, number = world.store(), numbered(world, 2, "step 1+")
+    assert differences(store, RUN, RUN) == []
+    made = fork(store, RUN, number, incarnation=2, reply="x", who="test")
+    world.host(world.store(), "ask").resume(made)
+    store = world.store()
+    (reply,) = differences(store, RUN, made)
+    assert reply.incarnations == (2, 1) and not reply.is_asked_otherwise
+    assert "<step 1+>" in str(reply.first) and "'x'" in str(reply.second)
+    later = fork(store, RUN, numbered(world, 1, "step 0"), incarnation=1, prompt="y", who="test")
+    found = differences(store, RUN, later)  # nobody has gone on with it
+    assert {each.incarnations for each in found} == {(1, 1), (2, None), (3, None)}
+    assert all(each.second is None for each in found if each.incarnations[1] is None)
+    # A change of program takes the place of what it has changed, in the fork of the fork, too.
+    migrate(store, later, "n.omega", STEPS.replace("(list n", "(list 'changed n"))
+    world.host(world.store(), "ask").resume(later)
+    store = world.store()
+    assert stages(store, later) == {0: 2, 1: 3, 2: 4}
+    again = fork(store, later, numbered(world, 3, "step 1", later), incarnation=3, who="test")
+    assert stages(store, again) == {1: 1}
+    (asked, *_) = differences(store, RUN, later)
+    assert asked.incarnations == (1, 2) and asked.is_asked_otherwise
 
 
 def test_a_fork_of_an_earlier_incarnation_whose_program_was_changed_since(world: World) -> None:
