@@ -2,8 +2,8 @@
 
 They find compiled modules, as an installed Omega does: without them each start compiles every
 module, half a second, a few hundred times. (So do the tests' own processes: to make the modules of
-tests takes ten seconds of each.) And they hear Ctrl-C: a shell that runs the tests in the background
-has it ignored, which every process below would inherit.
+tests takes ten seconds of each.) And they hear Ctrl-C: a shell that runs the tests in the
+background has it ignored, which every process below would inherit.
 """
 
 from __future__ import annotations
