@@ -1,4 +1,7 @@
-"""The command as users run it: in a process of its own, with a cache of its own."""
+"""The command as users run it: in a process of its own, with a cache of its own.
+
+`omega` and `shell` fork it (tests/forked.py); whoever is given `command` starts Python.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.cli.kit import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,15 +53,13 @@ def omega(environment: dict[str, str], command: list[str], tmp_path: Path) -> Om
     def run(
         *words: str, stdin: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*command, *words],
-            input="" if stdin is None else stdin,
-            capture_output=True,
-            text=True,
+        done = forked.run(
+            command,
+            list(words),
+            stdin=stdin or "",
             cwd=tmp_path,
             env={**environment, **(env or {})},
             timeout=SECONDS_MAX,
-            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         assert "E999" not in done.stderr, done.stderr

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 
 from omega.durable.sqlite import SQLiteStore
+from tests import forked
+
+Started = subprocess.Popen[str] | forked.Process
 
 WAIT_S = 60.0
 LOOK_S = 0.02
@@ -50,14 +53,19 @@ class Shell:
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.command, self.environment, self.folder = command, environment, folder
         self.path = folder / "omega-runs.db"
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[Started] = []
         (folder / "rules.json").write_text(json.dumps(RULES))
 
     def write(self, text: str, name: str = "program.omega") -> str:
         (self.folder / name).write_text(text)
         return name
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> Started:
+        process: Started
+        if forked.is_forked(self.command, self.environment):
+            process = forked.Process(list(words), cwd=self.folder, env=self.environment)
+            self.processes.append(process)
+            return process
         process = subprocess.Popen(
             [*self.command, *words],
             stdin=subprocess.DEVNULL,
@@ -76,7 +84,7 @@ class Shell:
         assert "Traceback" not in said, said
         return process.returncode, output, said
 
-    def begin(self, text: str, *options: str, run: str = "r1") -> subprocess.Popen[str]:
+    def begin(self, text: str, *options: str, run: str = "r1") -> Started:
         file = self.write(text)
         return self.start(
             *("run", "--durable", "--run-id", run, "--llm", "scripted:rules.json", *options, file)
@@ -109,7 +117,7 @@ class Shell:
             time.sleep(LOOK_S)
         pytest.fail("it has not come so far")
 
-    def kill(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+    def kill(self, process: Started) -> tuple[str, str]:
         process.send_signal(signal.SIGKILL)
         return process.communicate(timeout=WAIT_S)
 

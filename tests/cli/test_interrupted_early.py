@@ -2,7 +2,9 @@
 
 A process sends the signal to itself, at one of the moments that Python tells an audit hook of: when
 it imports, opens, compiles. So the moments are the same however fast the machine is, from the first
-one at which Omega hears Ctrl-C (before it, Python itself does) to the end of the process.
+one at which Omega hears Ctrl-C (before it, Python itself does) to the end of the process. They are
+not counted on to the last one: a wait for a file, say, makes some more. Whoever asks for one that
+does not come has the signal where the process leaves, which it does for sure.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from omega.durable.sqlite import SQLiteStore
 
 MOMENTS = 24  # of each command, besides the first
 
-# {at}: the moment; beyond the last one, the number of moments is printed.
+# {at}: the moment; if it does not come, the end of the process. 0: their number is printed.
 COMMAND = """
 import os, signal, sys
 from omega.cli.main import main
@@ -30,8 +32,11 @@ def hook(event, arguments):
         os.kill(os.getpid(), signal.SIGINT)
 sys.addaudithook(hook)
 def leave(status, leave=os._exit):
-    if moments[0] < {at}:
+    if {at} == 0:
         os.write(2, b"%d moments" % moments[0])
+    elif moments[0] < {at}:
+        moments[0] = {at}
+        os.kill(os.getpid(), signal.SIGINT)
     leave(status)
 os._exit = leave
 main()
@@ -63,13 +68,12 @@ def moments(interrupted):
     def spread(
         *words: str, many: int = MOMENTS, before: Callable[[], object] = lambda: None
     ) -> list[int]:
-        far = 10**9
         before()
-        interrupted(far, *words)  # fills the cache
+        interrupted(0, *words)  # fills the cache
         before()
-        count = int(re.search(r"(\d+) moments", interrupted(far, *words)[2])[1])
+        count = int(re.search(r"(\d+) moments", interrupted(0, *words)[2])[1])
         assert count > 2 * many
-        return [1, *(count * k // many for k in range(1, many)), count]
+        return [1, *(count * k // many for k in range(1, many)), count, 2 * count]
 
     return spread
 

@@ -104,7 +104,15 @@ LIMITED = {
 }
 
 
-def run(program: str, tmp_path: Path) -> tuple[int, str, str]:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the library: compiled once."""
+    folder = tmp_path_factory.mktemp("cache")
+    folder.chmod(0o700)
+    return folder
+
+
+def run(program: str, cache: Path) -> tuple[int, str, str]:
     text = (
         "import sys\nfrom omega import Interpreter, LimitExceeded\n"
         "from omega.lisp.printer import write_string\n"
@@ -117,21 +125,21 @@ def run(program: str, tmp_path: Path) -> tuple[int, str, str]:
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "OMEGA_CACHE_DIR": str(tmp_path)},
+        env={**os.environ, "OMEGA_CACHE_DIR": str(cache)},
     )
     return done.returncode, done.stdout.strip(), done.stderr
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_deep_programs_and_data_give_their_value(name: str, tmp_path: Path) -> None:
+def test_deep_programs_and_data_give_their_value(name: str, cache: Path) -> None:
     program, expected = PROGRAMS[name]
-    code, out, err = run(program, tmp_path)
+    code, out, err = run(program, cache)
     assert (code, out) == (0, expected), err[-2000:]
 
 
 @pytest.mark.parametrize("name", LIMITED)
-def test_what_has_no_end_meets_a_limit(name: str, tmp_path: Path) -> None:
-    code, out, err = run(LIMITED[name], tmp_path)
+def test_what_has_no_end_meets_a_limit(name: str, cache: Path) -> None:
+    code, out, err = run(LIMITED[name], cache)
     assert code == 0, err[-2000:]
     assert out.startswith("limit "), out
 

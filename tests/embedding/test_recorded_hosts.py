@@ -196,33 +196,85 @@ def test_an_asynchronous_answer_that_cannot_be_written_ends_the_replay(tape: Pat
         both(tape, host)
 
 
+def in_a_loop(tape: Path, host: Callable[..., Any], first: Any, again: Any) -> list[Any]:
+    """What a host and the events are in a recorded run and in its replay, inside a loop. first,
+    again: what the host is given besides.
+    """
+
+    async def run(opened: Any, given: Any) -> tuple[Any, list[str]]:
+        async with opened as interpreter:
+            events = watched(interpreter)
+            return await host(interpreter, given), events.lines
+
+    recorded = asyncio.run(run(omega.Interpreter(record=str(tape)), first))
+    return [recorded, asyncio.run(run(omega.replay(str(tape)), again))]
+
+
 def test_a_host_in_an_asyncio_loop_acts_where_it_acted(tape: Path) -> None:
-    """Two of the host's coroutines evaluate when they please; the replay has them wait in turn."""
+    """Each of three coroutines evaluates earlier or later than it did; the program goes on until
+    then, or waits. No evaluation ends before the last one has begun, so the order of the acts is
+    the same however long anything takes.
+    """
+    looked: list[int] = []
+    text = """
+        (set! here (+ here 1))
+        (let loop () (look) (when (< here 3) (sleep 0.01) (loop)))
+        '{}
+    """
 
-    async def program(interpreter: omega.Interpreter, pauses: list[float]) -> list[Any]:
+    async def has_looked(times: int) -> None:
+        while len(looked) < times:
+            await asyncio.sleep(0)
 
-        async def one(name: str, pause: float) -> Any:
-            await asyncio.sleep(pause)
-            text = (
-                f"(let loop ((i 0)) (if (< i 300) (begin (sleep 0.01) (loop (+ i 100))) '{name}))"
-            )
-            value = await interpreter.eval_async(text, filename=name)
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def host(interpreter: omega.Interpreter, given: Any) -> list[Any]:
+        interpreter.define("look", lambda: looked.append(1))
+        await interpreter.eval_async("(define here 0)")
+        pause, pauses = given
+        begun = [asyncio.Event() for _ in pauses]
+        submitted = [asyncio.Event() for _ in pauses]
+
+        async def one(number: int) -> list[str]:
+            if number:
+                await begun[number - 1].wait()
+            await pause(pauses[number])
+            evaluation = asyncio.ensure_future(interpreter.eval_async(text.format(f"t{number}")))
+            await asyncio.sleep(0)  # it acts
+            begun[number].set()
+            value = await evaluation
+            if number:
+                await submitted[number - 1].wait()
             task = interpreter.submit("(sleep 2) 'submitted")
+            submitted[number].set()
             return [repr(value), repr(await interpreter.manager.wait_async(task))]
 
-        return await asyncio.gather(*(one(f"t{i}", pause) for i, pause in enumerate(pauses)))
+        return await asyncio.gather(*(one(number) for number in range(len(pauses))))
 
-    async def record() -> tuple[Any, list[str]]:
-        async with omega.Interpreter(record=str(tape)) as interpreter:
-            events = watched(interpreter)
-            return await program(interpreter, [0.0, 0.004, 0.008]), events.lines
+    recorded, again = in_a_loop(tape, host, (has_looked, [0, 5, 20]), (turns, [0, 0, 300]))
+    assert len(looked) >= 20
+    assert recorded[0] == [[f"t{n}", "submitted"] for n in range(3)]
+    assert again == recorded
 
-    async def again() -> tuple[Any, list[str]]:
-        async with omega.replay(str(tape)) as interpreter:
-            events = watched(interpreter)
-            return await program(interpreter, [0.0, 0.001, 0.05]), events.lines
 
-    assert asyncio.run(record()) == asyncio.run(again())
+@pytest.mark.parametrize("first", ["submit", "evaluate"])
+def test_an_act_out_of_turn_is_told(tape: Path, first: str) -> None:
+    """Whether it is awaited or not: a call that is not cannot wait."""
+
+    async def host(interpreter: omega.Interpreter, order: list[str]) -> Any:
+        for act in order:
+            if act == "submit":
+                task = interpreter.submit("1")
+            else:
+                await interpreter.eval_async("2")
+        await interpreter.manager.wait_async(task)
+
+    order = sorted(["submit", "evaluate"], key=lambda act: act != first)
+    told = f"asks for an act of the host: {order[1]}.*recorded is an act of the host: {first}"
+    with pytest.raises(omega.ReplayDivergence, match=told):
+        in_a_loop(tape, host, order, order[::-1])
 
 
 def test_what_other_threads_submit_comes_in_where_it_came_in(tape: Path) -> None:

@@ -9,14 +9,17 @@ docs/errors.md shows them, so that what it says of a report is so.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
+
+from tests import forked
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
@@ -45,25 +48,30 @@ def transcript(code: str) -> str:
     """What the command of a code prints now, in a folder that holds its files only."""
     command = command_of(code)
     words = shlex.split(command)
-    python = [sys.executable, "-m", "omega"] if words[0] == "omega" else [sys.executable]
+    python = forked.COMMAND if words[0] == "omega" else [sys.executable]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "OMEGA_"))}
     with tempfile.TemporaryDirectory() as folder:
         for path in files_of(code):
             shutil.copy(path, folder)
-        done = subprocess.run(
-            [*python, *words[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        done = forked.run(
+            python,
+            words[1:],
             cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), "OMEGA_CACHE_DIR": "", "NO_COLOR": "1"},
+            env={**kept, "PYTHONPATH": str(ROOT), "OMEGA_CACHE_DIR": _cache(), "NO_COLOR": "1"},
+            merged=True,
             timeout=SECONDS_MAX,
-            check=False,
         )
         printed = done.stdout.replace(os.path.realpath(folder), "/work").replace(folder, "/work")
     end = f"exit code {done.returncode}\n" if done.returncode else ""
     return f"$ {command}\n{printed}{end}"
+
+
+@cache
+def _cache() -> str:
+    """A cache for the transcripts of this process, which begins empty."""
+    folder = tempfile.mkdtemp()  # ours alone, as it has to be
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def codes() -> list[str]:

@@ -3,13 +3,15 @@
 What is to hold: the result, the journal's effects and the files are those of a run that nobody
 killed; nothing that was paid for is paid for twice, but what somebody allowed to be made again.
 
-All of it is 970 points, two minutes of one core: OMEGA_KILLS=1. Otherwise each third one.
+All of it is 970 points, two minutes of one core: OMEGA_KILLS=1. Otherwise each fifth one, and the
+next ones on the next day: a failure tells its point.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from datetime import date
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +22,8 @@ import pytest
 from omega.errors import RunStopped
 from tests.runs.kit import PROGRAMS, RUN, World
 
-STRIDE = 1 if os.environ.get("OMEGA_KILLS") else 3
+STRIDE = 1 if os.environ.get("OMEGA_KILLS") else 5
+FIRST = date.today().toordinal() % STRIDE
 PARTS = 4
 
 
@@ -56,7 +59,7 @@ def notes(store: Any) -> list[str]:
 def test_a_run_that_is_killed_goes_on_and_pays_nothing_twice(program: str, part: int) -> None:
     value, made, books, written, statements = undisturbed(program)
     points = [(at, is_after) for at in range(1, statements + 1) for is_after in (False, True)]
-    for at, is_after in points[::STRIDE][part::PARTS]:
+    for at, is_after in points[FIRST::STRIDE][part::PARTS]:
         with TemporaryDirectory() as folder:
             world = World(Path(folder), program)
             if not world.die(at, is_after):
