@@ -7,11 +7,12 @@ to nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as `typing` has it, which takes longer than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from omega.calls import Model, Models
     from omega.concurrency import CancellationToken, ConcurrencyManager, SchedulerConfig, Task
     from omega.effects import Grants

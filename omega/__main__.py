@@ -2,6 +2,9 @@
 
 import sys
 
-from omega.cli.main import main
+try:
+    from omega.cli.main import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:  # before it is heard: Python would show where in an import it came
+    sys.exit(130)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from omega.calls.calls import Calls
 from omega.calls.flight import Identity, Receiver
 from omega.concurrency import External, Scheduler
-from omega.errors import LispError, LispFileError, LispTypeError, PermissionDenied
+from omega.errors import HostError, LispError, LispFileError, LispTypeError, PermissionDenied
 from omega.lisp.primitives.check import spend_each
 from omega.llm import LLMRequest
 
@@ -86,6 +86,11 @@ class Grants:
         stdin: bool = False,
         scheduler: bool = False,
     ) -> None:
+        for name, many in (("read", read), ("write", write), ("env", env)):
+            _check_many(name, many)
+        for name, one in (("llm", llm), ("stdin", stdin), ("scheduler", scheduler)):
+            if not isinstance(one, bool):
+                raise HostError(f"Grants({name}=...) is True or False, not {one!r}")
         self.read = read if isinstance(read, bool) else tuple(os.path.realpath(p) for p in read)
         self.write = write if isinstance(write, bool) else tuple(os.path.realpath(p) for p in write)
         self.env = env if isinstance(env, bool) else tuple(env)
@@ -97,6 +102,22 @@ class Grants:
     def everything(cls) -> Grants:
         """What a user's own script may do from the command line."""
         return cls(read=True, write=True, env=True, stdin=True, scheduler=True)
+
+
+def _check_many(name: str, value: Any) -> None:
+    """Raises HostError for what is neither a list of texts nor True or False. A text is no list:
+    the characters of "/tmp" would grant "/".
+    """
+    kinds = str if name == "env" else (str, os.PathLike)
+    is_many = isinstance(value, (list, tuple, set, frozenset))
+    if isinstance(value, bool) or (is_many and all(isinstance(each, kinds) for each in value)):
+        return
+    is_one = isinstance(value, (str, os.PathLike))
+    raise HostError(
+        f"Grants({name}=...) is a list of {'names' if name == 'env' else 'paths'}, True or False,"
+        f" not {value!r}",
+        hint=f"write {name}=[{value!r}]" if is_one else None,
+    )
 
 
 class Door:

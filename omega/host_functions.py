@@ -108,7 +108,11 @@ class HostFunctions:
             coroutine.close()
             raise HostError(f"`{name}` is asynchronous and can only be called from a task")
         external = self._scheduler.external(lambda: coroutine, waits_for=name)
-        return self._waited(external, name, asked)
+        try:
+            return self._waited(external, name, asked)
+        finally:
+            if external.handle is None:  # it was told what came of it, and nobody runs it
+                coroutine.close()
 
     def _waited(self, external: External, name: str, asked: list[Any]) -> Any:
         if self._door.tap is not None and self._scheduler.current is not None:

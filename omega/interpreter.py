@@ -49,6 +49,7 @@ from omega.lisp.ports import unflushed
 from omega.lisp.procedure import Procedure, Seam
 from omega.lisp.runtime import MARKER, RuntimeLimits
 from omega.llm import Provider
+from omega.made_with import checked
 from omega.programs import ProgramFiles, read_source
 from omega.progress import Progress, Progresses
 from omega.runs.hosts import DurableHost
@@ -98,7 +99,7 @@ class Interpreter(DurableHost):
         store: Store | str | None = None,
         runs: RunSettings | None = None,
     ) -> None:
-        DurableHost.__init__(self, locals(), store, runs)
+        DurableHost.__init__(self, checked(locals()), store, runs)
         self._thread = threading.get_ident()
         most = self.limits = limits or Limits()
         models = Models.of(llm)

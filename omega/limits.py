@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from omega.errors import HostError, OmegaError
 
+DEPTH_MAX = 1_000_000_000
+
 # For hosts: how more of it is allowed. Other limits are fixed.
 HOW_TO_RAISE = {
     "fuel": "Limits(fuel=...) allows more",
@@ -54,12 +56,13 @@ class Limits:
         for name, value in (
             ("fuel", fuel),
             ("tasks", tasks),
+            ("output_bytes", output_bytes),
+            ("source_bytes", source_bytes),
+            ("alloc_items", alloc_items),
             ("depth", depth),
             ("wall_s", wall_s),
-            ("output_bytes", output_bytes),
         ):
-            if value is not None and (isinstance(value, bool) or value <= 0):
-                raise HostError(f"Limits({name}=...) must be positive, got {value!r}")
+            _check(name, value)
         self.fuel, self.depth, self.output_bytes, self.wall_s = fuel, depth, output_bytes, wall_s
         self.source_bytes, self.alloc_items, self.tasks = source_bytes, alloc_items, tasks
 
@@ -76,3 +79,17 @@ class Limits:
             alloc_items=1_000_000,
             tasks=20_000,  # suspended, about 200 MB
         )
+
+
+def _check(name: str, value: object) -> None:
+    """Raises HostError for what is no limit of that name: NaN would be none at all."""
+    if value is None and name != "depth":
+        return
+    kinds, expected = (int, float) if name == "wall_s" else int, "a whole number above 0"
+    if name == "wall_s":
+        expected = "a number of seconds above 0"
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
+        raise HostError(f"Limits({name}=...) must be positive: {expected}, got {value!r}")
+    if name == "depth" and value > DEPTH_MAX:  # type: ignore[operator]
+        raise HostError(f"Limits(depth=...) is at most {DEPTH_MAX:,}")

@@ -208,8 +208,8 @@ L0 = ("codes", "errors", "regex")
 L1 = ("lisp", "concurrency", "llm", "durable")
 # The modules of L2, lowest first: each may import those before it.
 L2 = ("limits", "host_stack", "programs", "left_behind", "progress", "calls", "effects",
-      "host_functions", "scheduler_host", "exploration", "tape", "bindings", "runs", "interpreter",
-      "replays", "telemetry", "testing")  # fmt: skip
+      "made_with", "host_functions", "scheduler_host", "exploration", "tape", "bindings", "runs",
+      "interpreter", "replays", "telemetry", "testing")  # fmt: skip
 
 
 def part_of(module: str) -> str:

@@ -79,6 +79,11 @@ COMMANDS = (
         "What it did before is not done again; its output is written again from the beginning.",
         (
             Option("new-output", None, "write only what the run had not written yet"),
+            Option(
+                "if-free",
+                None,
+                "say nothing when another process works on it (exit code 75), or it has ended",
+            ),
             *RUNNING_OPTIONS,
             STATS,
             EVENTS,

@@ -11,8 +11,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from omega.cli import terminal
+from omega.cli.dispatch import STOPPED
 from omega.cli.options import usage
-from omega.errors import HostError, LispFileError, StoreFull
+from omega.errors import HostError, LispFileError, RunOwned, StoreFull
 
 if TYPE_CHECKING:
     from omega.durable.records import RunRecord
@@ -23,7 +24,7 @@ STORE_FILE = "omega-runs.db"
 STORE_VARIABLE = "OMEGA_STORE"
 # What is told to this command, and not kept for the next one that goes on with the run.
 OWN = ("events", "trace", "stats", "diagnostics", "host-traceback", "no-progress", "unknown",
-       "park-after", "store", "new-output", "run-id", "durable")  # fmt: skip
+       "park-after", "store", "new-output", "if-free", "run-id", "durable")  # fmt: skip
 
 
 def store_path(given: dict[str, Any]) -> str:
@@ -92,14 +93,20 @@ def run(given: dict[str, Any], arguments: list[str]) -> int:
             f"resume {how}", "write omega resume RUN; omega runs list shows which there are"
         )
     with closing(open_store(given)) as store:
-        return _resume(given, store, arguments[0])
+        try:
+            return _resume(given, store, arguments[0])
+        except RunOwned:
+            if given.get("if-free"):
+                return STOPPED
+            raise
 
 
 def _resume(given: dict[str, Any], store: SQLiteStore, run: str) -> int:
     record = store.find(run)
     command = record.header.get("command")
     if record.outcome is not None:
-        terminal.say(f"run {record.id} has ended: {ending(record)}")
+        if not given.get("if-free"):
+            terminal.say(f"run {record.id} has ended: {ending(record)}")
         return int(record.outcome.get("status", record.state != "completed"))
     if command is None:
         raise HostError(

@@ -166,21 +166,23 @@ class _Run:
     ) -> int:
         self.interpreter.door.arguments = arguments
         self.interpreter.only_text()
-        comes_late = False
         if self.session is not None and self.session.is_replay:  # its tape tells of Ctrl-C
             self.scheduler.on_interrupt = self._interrupt
-            status = self._seen_whole(text, filename, shown)
+            status = self._ended(self._seen_whole(text, filename, shown))
         else:
             ways = Interrupts(self.scheduler, self._interrupt, leave=self._leave_now)
             with ways as interrupts:
-                status = self._seen_whole(text, filename, shown)
-            comes_late = interrupts.count > 0 and not self._interrupted
-        if self._interrupted and status != STOPPED:
-            status = INTERRUPTED
-        status = self._end_session(status)
-        if comes_late and status != STOPPED:
-            status = INTERRUPTED  # of this process: the program was over, and so is its run
+                # Its end may wait for room, and Ctrl-C is heard meanwhile.
+                status = self._ended(self._seen_whole(text, filename, shown))
+            if interrupts.count > 0 and not self._interrupted and status != STOPPED:
+                if not self.as_json:
+                    say_interrupted()
+                status = INTERRUPTED  # of this process: the program was over, and so is its run
         return self._lost_seen(status)
+
+    def _ended(self, status: int) -> int:
+        is_cut_short = self._interrupted and status != STOPPED
+        return self._end_session(INTERRUPTED if is_cut_short else status)
 
     def _seen_whole(
         self, text: str, filename: str, shown: Callable[[Interpreter, Any], str] | None
@@ -270,6 +272,8 @@ class _Run:
         try:
             if session is not None and session.failure is None:
                 status = session.end(status) or OK
+        except RunStopped as stopped:  # without room, and not waited for: it goes on from here
+            return self._say_stopped(stopped)
         except OmegaError as error:
             return status or self._failed(error)
         if self.breaks is not None and not getattr(self.scheduler, "has_stopped", True):
@@ -352,8 +356,9 @@ class _Run:
             session.stopped()
         except OmegaError as raised:
             error = raised
-        if not isinstance(error, RunStopped):
-            return self._failed(error)
+        return self._say_stopped(error) if isinstance(error, RunStopped) else self._failed(error)
+
+    def _say_stopped(self, error: RunStopped) -> int:
         terminal.say(error.message)
         if error.hint:
             terminal.say(f"  {error.hint}")

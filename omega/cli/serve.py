@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from omega.cli import terminal
-from omega.cli.dispatch import OK
+from omega.cli.dispatch import OK, STOPPED
 from omega.cli.durable import open_store, store_path
 from omega.cli.main import INTERRUPTED, at_start
 from omega.cli.options import usage
@@ -204,7 +204,8 @@ class _Server:
 
     def _command(self, run: str) -> list[str]:
         words = [sys.executable, "-m", "omega", "resume", "--store", self._path]
-        words += ["--new-output", "--no-progress"]
+        # Others may serve the store, too: nothing of who comes first is any of the run's output.
+        words += ["--if-free", "--new-output", "--no-progress"]
         # One that waits needs no process: it would keep its place from those that are due.
         given = {"park-after": 0, **self._given}
         for name in ("unknown", "park-after", "diagnostics"):
@@ -230,7 +231,9 @@ class _Server:
             self._nowhere[record.id] = tries, self._scheduler.driver.now() + later_s
         else:
             self._nowhere.pop(record.id, None)
-        self._tell("is " + record.state, run=record.id, reason=record.reason, status=status)
+        is_elsewhere = status == STOPPED and record.state == "running"
+        what = "goes on elsewhere" if is_elsewhere else f"is {record.state}"
+        self._tell(what, run=record.id, reason=record.reason, status=status)
 
     def _free(self, record: RunRecord) -> RunRecord:
         """We have stopped it, and not a person: whoever serves next goes on with it."""

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from omega.concurrency import clock, idle
-from omega.concurrency.driver import Driver, refuse_running_loop, running_loop
+from omega.concurrency.driver import UNASKED, Driver, refuse_running_loop, running_loop
 from omega.concurrency.outside import External
 from omega.concurrency.threads import ThreadPool
 from omega.errors import Cancelled, HostError
@@ -263,6 +263,8 @@ class AsyncioDriver(Driver):
         finally:
             self._in_loop = False
         self._settle()
+        if self._failure is not None:
+            return  # the host gets it now, and goes on, or not
         if scheduler.has_work():
             self._schedule()
             return
@@ -364,22 +366,26 @@ class AsyncioDriver(Driver):
             self.report(external, None, failure)
             return
         # Not loop.create_task: a host's eager task factory would run it inside this very batch.
-        task = asyncio.Task(made, loop=loop, context=external.context)
+        task = asyncio.Task(_settled(made), loop=loop, context=external.context)
         external.handle = task
-        task.add_done_callback(lambda ended: self._ended(external, ended))
+        task.add_done_callback(partial(self._ended, external, made))
 
-    def _ended(self, external: External, task: Any) -> None:
+    def _ended(self, external: External, made: Any, task: Any) -> None:
+        if hasattr(made, "close"):
+            made.close()  # one that was cancelled at once has not begun
         if external.done:
             return
         if task.cancelled() and external.abort_reason is None and not task.cancelling():
-            own = RuntimeError("CancelledError, though nobody cancelled it: what it awaited was")
-            self.report(external, None, own)
+            self.report(external, None, RuntimeError(UNASKED))
         elif task.cancelled():
             reason = external.abort_reason or "cancelled by the event loop"
             self.report(external, None, Cancelled(reason))
         else:
             error = task.exception()
-            self.report(external, None if error is not None else task.result(), error)
+            value: Any = None if error is not None else task.result()
+            if type(value) is _Leaving:
+                value, error = None, value.error
+            self.report(external, value, error)
         if not self._in_loop:
             self._schedule()
 
@@ -431,3 +437,20 @@ class AsyncioDriver(Driver):
             runner.get_loop().close()  # the runner itself would run it until every task ends
         else:
             runner.close()
+
+
+class _Leaving:
+    """What a coroutine has raised that asyncio would raise from the loop, in the middle of it."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _settled(coroutine: Any) -> Any:
+    """Whoever waits for it is told of SystemExit, too, and the host by way of that."""
+    try:
+        return await coroutine
+    except (KeyboardInterrupt, SystemExit) as error:
+        return _Leaving(error)

@@ -29,6 +29,9 @@ IDLE_SWITCHES = 1_000  # so many switches without a step cost a microsecond: wai
 POLL_SWITCHES = 32  # switches between two visits of the hub
 
 
+UNASKED = "CancelledError, though nobody cancelled it: what it awaited was"
+
+
 class Driver:
     """Base of all drivers. One driver serves one scheduler."""
 
@@ -362,11 +365,12 @@ class VirtualDriver(Driver):
             )
 
     def _report_failure(self, external: External, failure: BaseException) -> None:
-        ended = (
-            isinstance(failure, (_cancelled_class(), Cancelled))
-            and external.abort_reason is not None
-        )
-        self.report(external, None, Cancelled(external.abort_reason) if ended else failure)
+        is_cancel = isinstance(failure, _cancelled_class())
+        if external.abort_reason is not None and (is_cancel or isinstance(failure, Cancelled)):
+            failure = Cancelled(external.abort_reason)
+        elif is_cancel:
+            failure = RuntimeError(UNASKED)
+        self.report(external, None, failure)
 
     def abort(self, external: External) -> None:
         if external in self._running:
@@ -388,7 +392,7 @@ class VirtualDriver(Driver):
         failure: BaseException | None = None
         try:
             value = external.context.run(external.function)
-        except Exception as error:
+        except BaseException as error:  # as a thread tells it
             failure = error
         self.report(external, value, failure)
 

@@ -140,6 +140,11 @@ class Budget:
         name: str = "budget",
         answer_min: int | None = None,
     ) -> None:
+        if parent is not None and not isinstance(parent, Budget):
+            raise HostError(
+                f"the parent of budget `{name}` is a Budget or None, not a value of the type"
+                f" {type(parent).__name__}"
+            )
         self.name, self.parent = name, parent
         self.answer_min: int = _least(answer_min, parent, name)
         self.limits: tuple[int | None, int | None, int | None] = (

@@ -5,17 +5,18 @@ Owns: `classified`. Refuses: to call them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Generator
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
-from omega.errors import HostError
-from omega.lisp.host_calls import is_coroutine_function
+from omega.errors import Cancelled, HostError
+from omega.lisp.host_calls import is_coroutine, is_coroutine_function
 from omega.runs.taps import CLASSES
 from omega.tape.values import decode_error, encode_error
 
-# Whose exceptions that are no `Exception` pass through a function: they end what it waits for.
-CONTROL = ("omega", "greenlet", "_greenlet", "asyncio")
+# What ends the stack of a task, and what cancels a coroutine: by name, to load nothing.
+UNWINDS, CANCELS = "GreenletExit", "CancelledError"
 
 if TYPE_CHECKING:
     from omega.runs.session import DurableSession
@@ -28,11 +29,12 @@ def classified(
     effect: str,
     *,
     blocking: bool,
+    may_wait: bool,
     is_interrupted: Callable[[], bool],
 ) -> Any:
     """`value` as it is bound: a function that is transactional is given a connection. session: of
-    the interpreter it is bound in. is_interrupted: whether somebody has pressed Ctrl-C just now.
-    Raises HostError.
+    the interpreter it is bound in. may_wait: procedures that it calls may. is_interrupted: whether
+    somebody has pressed Ctrl-C just now. Raises HostError.
     """
     if effect not in CLASSES:
         raise HostError(
@@ -51,46 +53,95 @@ def classified(
     durable = _durable(session)
     if durable is not None:
         durable.classes[name] = effect
-        if effect != "pure":  # which has no outcome that is kept
-            return _failing(value, is_interrupted)
+        return _failing(value, is_interrupted, may_wait, is_kept=effect != "pure")
     return value
 
 
-def _failing(function: Callable[..., Any], is_interrupted: Callable[[], bool]) -> Any:
+def _failing(
+    function: Callable[..., Any],
+    is_interrupted: Callable[[], bool],
+    may_wait: bool,
+    *,
+    is_kept: bool,
+) -> Any:
     """`function`, whose SystemExit and the like are failures as others are: what it has raised is
     known, and kept. Left to end the process, they would be no outcome, as if it had been killed.
+    may_wait: other tasks may run while it does, and what ends its own passes through it. is_kept:
+    what it answers is, so it is no coroutine.
     """
 
     def failure(raised: BaseException) -> BaseException:
-        is_control = type(raised).__module__.partition(".")[0] in CONTROL
+        is_unwound = isinstance(raised, Cancelled) or (
+            may_wait and type(raised).__name__ == UNWINDS
+        )
         by_user = isinstance(raised, KeyboardInterrupt) and is_interrupted()
-        if isinstance(raised, Exception | GeneratorExit) or is_control or by_user:
+        if isinstance(raised, Exception) or is_unwound or by_user:
             return raised
-        return decode_error(encode_error(raised))
+        kept = encode_error(raised)
+        kept.pop("leaves", None)
+        return decode_error(kept)
 
-    if is_coroutine_function(function):
-
-        @wraps(function)
-        async def later(*positional: Any, **keywords: Any) -> Any:
-            try:
-                return await function(*positional, **keywords)
-            except BaseException as raised:
-                if (told := failure(raised)) is raised:
-                    raise
-                raise told from raised
-
-        return later
-
-    @wraps(function)
-    def call(*positional: Any, **keywords: Any) -> Any:
+    async def awaited(coroutine: Any) -> Any:
+        asked = _Awaited(coroutine)
         try:
-            return function(*positional, **keywords)
+            return await asked
         except BaseException as raised:
+            # Whoever cancels it is told so by the driver, and whoever has not.
+            if asked.is_closed or type(raised).__name__ == CANCELS:
+                raise
             if (told := failure(raised)) is raised:
                 raise
             raise told from raised
 
-    return call
+    @wraps(function)
+    async def later(*positional: Any, **keywords: Any) -> Any:
+        return await awaited(function(*positional, **keywords))
+
+    @wraps(function)
+    def call(*positional: Any, **keywords: Any) -> Any:
+        try:
+            value = function(*positional, **keywords)
+        except BaseException as raised:
+            if (told := failure(raised)) is raised:
+                raise
+            raise told from raised
+        if is_coroutine(value):
+            if not is_kept:
+                made = awaited(value)
+                finalize(made, value.close).atexit = False  # a replay awaits neither
+                return made
+            value.close()  # it is refused, and nobody will await it
+        return value
+
+    return later if is_coroutine_function(function) else call
+
+
+class _Awaited:
+    """A coroutine that is awaited. is_closed: it was ended from outside, by GeneratorExit: one that
+    raises that by itself looks the same from around it.
+    """
+
+    __slots__ = ("_coroutine", "is_closed")
+
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine, self.is_closed = coroutine, False
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        act = partial(coroutine.send, None)
+        while True:
+            try:
+                asked = act()
+            except StopIteration as ended:
+                return ended.value
+            try:
+                act = partial(coroutine.send, (yield asked))
+            except GeneratorExit:
+                self.is_closed = True
+                coroutine.close()
+                raise
+            except BaseException as thrown:
+                act = partial(coroutine.throw, thrown)
 
 
 def _durable(session: Any) -> DurableSession | None:

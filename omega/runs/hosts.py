@@ -54,6 +54,7 @@ class DurableHost:
             value,
             options["effect"],
             blocking=options["blocking"],
+            may_wait=options["reentrant"],
             is_interrupted=lambda: self.scheduler.is_interrupted,
         )
 

@@ -132,6 +132,10 @@ class Recorder:
         hosts.append([identity, name, False])
         try:
             value, failure = _tried(act)
+        except BaseException as left:  # for the host, or since its task is unwound
+            if not self._scheduler.closed:
+                self._write(identity, f"host {name}", arguments, None, left)
+            raise
         finally:
             hosts.pop()
         kept = {"async": True} if is_coroutine(value) else value

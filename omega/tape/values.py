@@ -16,6 +16,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from fractions import Fraction
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
 
 from omega import errors
@@ -231,6 +232,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 def encode_error(error: BaseException) -> dict[str, Any]:
     """An error as JSON data. What of it a tape cannot hold is left out."""
     kept: dict[str, Any] = {"class": type(error).__name__}
+    if not isinstance(error, (Exception, Cancelled)):
+        kept["leaves"] = True
+        if isinstance(error, SystemExit) and isinstance(error.code, (int, str)):
+            kept["code"] = error.code
     if isinstance(error, OSError):
         kept["os"] = [error.errno, error.strerror]
     if isinstance(error, OmegaError):
@@ -249,6 +254,10 @@ def encode_error(error: BaseException) -> dict[str, Any]:
     return kept
 
 
+# Exceptions that are no `Exception`, by where hosts have their classes from.
+_ELSEWHERE = {"CancelledError": "asyncio", "GreenletExit": "greenlet"}
+
+
 def _text(error: BaseException) -> str:
     try:
         return str(error)
@@ -257,7 +266,9 @@ def _text(error: BaseException) -> str:
 
 
 def decode_error(kept: dict[str, Any]) -> BaseException:
-    """An error as `encode_error` saw it: its class, if it is one of ours or of Python's."""
+    """An error as `encode_error` saw it: its class, if it is one of ours or of Python's. What is no
+    `Exception`, and so leaves a program for its host, does so again.
+    """
     name = kept["class"]
     fields = {name: decode(kept[name]) for name in _FIELDS if name in kept}
     if name == Cancelled.__name__:
@@ -267,12 +278,16 @@ def decode_error(kept: dict[str, Any]) -> BaseException:
         if not (isinstance(cls, type) and issubclass(cls, OmegaError)):
             cls = errors.LispError
         return _own(cls, kept, fields)
-    if "os" in kept:
-        return OSError(*kept["os"]) if kept["os"][0] is not None else OSError(kept["message"])
-    cls = getattr(builtins, name, None)
-    if not (isinstance(cls, type) and issubclass(cls, Exception)):
-        cls = type(name, (Exception,), {})
-    return _foreign(cls, kept["message"])
+    base = OSError if "os" in kept else BaseException if "leaves" in kept else Exception
+    cls = getattr(import_module(_ELSEWHERE[name]) if name in _ELSEWHERE else builtins, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        cls = type(name, (base,), {})
+    error = _foreign(cls, kept["message"])
+    if isinstance(error, SystemExit):
+        error.code = kept.get("code")
+    if isinstance(error, OSError):
+        error.errno, error.strerror = kept["os"]
+    return error
 
 
 def _own(cls: type[OmegaError], kept: dict[str, Any], fields: dict[str, Any]) -> OmegaError:
@@ -299,10 +314,10 @@ def _own(cls: type[OmegaError], kept: dict[str, Any], fields: dict[str, Any]) ->
     return error
 
 
-def _foreign(cls: type[Exception], text: str) -> Exception:
+def _foreign(cls: type[BaseException], text: str) -> BaseException:
     """An exception that is shown as it was, whatever its class makes of arguments."""
     shown: Any = type(cls.__name__, (cls,), {"__str__": lambda self: text})
-    error: Exception = shown.__new__(shown, text)
+    error: BaseException = shown.__new__(shown, text)
     return error
 
 

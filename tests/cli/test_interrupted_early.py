@@ -16,6 +16,7 @@ from collections.abc import Callable
 import pytest
 
 from omega.durable.sqlite import SQLiteStore
+from tests.cli.kit import WAIT_S
 
 MOMENTS = 24  # of each command, besides the first
 
@@ -155,3 +156,41 @@ def test_a_run_that_is_gone_on_with_is_as_it_was_or_goes_on(shell, interrupted, 
         assert shell.run("resume", "first")[0] == 0, at
         assert shell.store().run("first").state == "completed"
     assert NOTHING in seen and len(seen) > 1
+
+
+# As `python -m omega --version`, interrupted at the {at}th import before Omega hears Ctrl-C, the
+# first of which is that of `omega`; beyond the last one, they are printed.
+BEFORE = """
+import os, runpy, signal, sys
+seen = []
+def hook(event, arguments):
+    if event == "import" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        seen.append(arguments[0])
+        if len(seen) == {at}:
+            signal.raise_signal(signal.SIGINT)
+def leave(status, leave=os._exit):
+    os.write(2, " ".join(seen).encode())
+    leave(status)
+os._exit = leave
+sys.argv = ["omega", "--version"]
+sys.addaudithook(hook)
+runpy.run_module("omega", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_little_is_imported_before_it_is_heard_and_shows_no_traceback(shell):
+    """What Python itself imports at its start is Python's own: that it shows where it was."""
+
+    def run(at: int) -> tuple[int, str, str]:
+        shell.command = [sys.executable, "-S", "-c", BEFORE.format(at=at)]
+        process = shell.start()
+        output, said = process.communicate(timeout=WAIT_S)
+        return process.returncode, output, said
+
+    status, _, said = run(0)
+    assert status == 0
+    names = said.split()
+    assert set(names) <= {"omega", "__future__", "omega.cli.main", "omega.cli"}, names
+    for at, name in enumerate(names, 1):
+        if name.startswith("omega.cli"):
+            assert run(at) == (130, "", ""), name

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 
 import pytest
 
-from tests.cli.kit import STEPS, WAIT_S, killed_at_signal, killed_in_call, parked
+from tests.cli.kit import STEPS, WAIT_S, killed_at_signal, killed_in_call, parked, waits
 
 
 def test_serving_goes_on_with_what_is_due_and_nothing_else(shell):
@@ -66,3 +67,48 @@ def test_serving_stops_what_it_runs_where_it_can_go_on(shell, number, status):
     assert shell.store().effects("r2", open_only=True) == []
     assert shell.run("serve-runs", "--once", "--park-after", "0")[0] == 0
     assert shell.store().run("r2").state == "suspended"
+
+
+# Serves as `omega serve-runs` does; but another one is always first with a run it has chosen.
+LATE = """
+from omega.cli import serve
+from omega.cli.main import main
+from omega.durable.sqlite import SQLiteStore
+from omega.runs.owners import own_name
+command = serve._Server._command
+def late(self, run):
+    store = SQLiteStore(self._path)
+    store.acquire(run, own_name(), 3_600_000_000)
+    store.close()
+    return command(self, run)
+serve._Server._command = late
+main()
+"""
+
+
+def test_who_comes_too_late_for_a_run_writes_nothing_into_its_output(shell):
+    parked(shell)
+    shell.ok("signal", "r1", "go", "yes")
+    omega, shell.command = shell.command, [sys.executable, "-c", LATE]
+    status, output, said = shell.run("serve-runs", "--once", "--json")
+    shell.command = omega
+    assert (status, output) == (0, ""), said
+    events = [json.loads(line) for line in said.splitlines()]
+    assert [e["event"] for e in events if e["run"]] == ["goes on", "goes on elsewhere"]
+    assert (shell.folder / "omega-runs.db.output" / "r1.txt").read_text() == ""
+
+
+def test_a_person_is_told_who_works_on_a_run_unless_it_is_not_asked(shell):
+    process = shell.begin(STEPS)
+    shell.until(waits)
+    status, output, said = shell.run("resume", "r1")
+    assert (status, output) == (1, "")
+    assert "E915" in said and "holds run r1" in said
+    assert shell.run("resume", "--if-free", "r1") == (75, "", "")
+    shell.kill(process)
+    shell.ok("signal", "r1", "go", "yes")
+    assert shell.run("resume", "--if-free", "--new-output", "r1")[:2] == (
+        0,
+        "said yes\nlast quick\n",
+    )
+    assert shell.run("resume", "--if-free", "r1") == (0, "", "")

@@ -6,7 +6,10 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
+
+import pytest
 
 from tests.cli.kit import STEPS, WAIT_S, Shell, in_flight, killed_at_signal, waits
 
@@ -104,3 +107,40 @@ def test_a_run_that_is_stopped_without_room_goes_on_later(shell):
     assert (status, output) == (0, "first quick\nsaid yes\nlast quick\n"), said
     store = shell.store()
     assert store.run("r1").totals.effects == 2 and store.check() == []
+
+
+# As `omega`; but once a run is over, no file may become larger.
+FULL_AT_THE_END = """
+import resource
+from omega.cli.main import main
+from omega.runs.session import DurableSession
+end = DurableSession.end
+def full(self, *words):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    return end(self, *words)
+DurableSession.end = full
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("1", 0), ("(exit 3)", 3), ("(emergency-exit 4)", 4), ('(error "so")', 1)],
+)
+def test_ctrl_c_stops_a_run_that_waits_for_room_at_its_very_end(shell, text, status):
+    omega, shell.command = shell.command, [sys.executable, "-c", FULL_AT_THE_END]
+    process = shell.begin(f'(displayln (llm.infer "one")) {text}')
+    shell.command = omega
+    said = ""
+    while "pauses until" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    output, more = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 75, said + more
+    assert output == "quick\n"
+    assert more.startswith("run r1 has stopped: ") and "omega resume r1" in more
+    code, output, said = shell.run("resume", "r1")
+    assert (code, output) == (status, "quick\n"), said
+    assert shell.store().run("r1").totals.effects == 1
