@@ -531,8 +531,7 @@ class Interpreter(DurableHost):
             warn(self._left, stacklevel=2)
 
     def _end(self) -> None:
-        """Each part of it whatever the others raise; the last one here first."""
-        with ExitStack() as parts:
+        with ExitStack() as parts:  # each of them whatever others raise, the last one here first
             if self.session is not None:
                 parts.callback(self.session.close)
             parts.callback(self.close_ports)
