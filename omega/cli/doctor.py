@@ -129,7 +129,7 @@ def _store(path: str, given: dict[str, Any]) -> list[Finding]:
     except OmegaError as error:
         return [Finding("error", error.message, error.hint or "")]
     if wrong:
-        hint = "put back a backup, and keep this file aside"
+        hint = "put back a backup with omega runs restore, and keep this file aside"
         return [Finding("error", f"{path}: {each}", hint) for each in wrong]
     size = os.path.getsize(path) / 1024 / 1024
     runs = "1 run" if count == 1 else f"{count:,} runs"

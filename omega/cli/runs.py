@@ -340,7 +340,7 @@ def _check_store(given: Given) -> int:
 
 def _how_many(found: list[str]) -> str:
     things = "1 thing is" if len(found) == 1 else f"{len(found)} things are"
-    return f"{things} wrong: put back a backup, and keep this file aside"
+    return f"{things} wrong: put back a backup with omega runs restore, and keep this file aside"
 
 
 def _backup(given: Given) -> int:

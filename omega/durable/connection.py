@@ -232,7 +232,12 @@ class File:
         return db
 
     def _check_there(self) -> None:
-        """Raises StoreError when nobody would ever see what is written now."""
+        """Raises StoreError when nobody would ever see what is written now.
+
+        A file that others have copied over keeps its identity, and is not noticed: SQLite shows us
+        its log and its memory; its time and size change with each checkpoint; and to open it beside
+        SQLite would, once closed, give up the locks that SQLite has on it.
+        """
         if self._identity is not None and _identity(self._full_path) != self._identity:
             raise StoreError(
                 f"{self.path}: the store's file was removed while it was in use, or another one put"
@@ -389,7 +394,8 @@ class File:
     def damaged(self, fact: str) -> StoreError:
         return StoreError(
             f"{self.path}: the store is damaged: {fact}",
-            hint="put back a backup, and keep this file aside: what is whole in it can be read",
+            hint="put back a backup with omega runs restore (to copy over a store that is in use"
+            " damages it), and keep this file aside: what is whole in it can be read",
         )
 
     def is_of_sqlite(self, error: BaseException) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+from omega.durable.records import NewRun
 from tests.cli.kit import parked
 
 
@@ -20,6 +23,23 @@ def test_a_backup_is_put_back(shell):
     assert shell.ok("runs", "check") == "omega-runs.db is whole\n"
     assert shell.run("runs", "restore", "nothing.db", "--replace")[0] == 1
     assert shell.store().run("r1").state == "suspended"
+
+
+def test_a_store_that_was_copied_over_in_use_is_put_back_by_restore(shell):
+    """What came of it is neither one nor the other; that others have it open is no obstacle."""
+    parked(shell)
+    shell.ok("runs", "backup", "kept.db")
+    store = shell.store()
+    for number in range(400):
+        store.create(NewRun(f"more{number}", "x" * 100, {}))
+    store.file.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.create(NewRun("last", "x", {}))
+    shutil.copyfile(shell.folder / "kept.db", shell.path)
+    shell.ok("runs", "restore", "kept.db", "--replace")
+    assert [record.id for record in store.runs()] == ["r1"]
+    store.close()
+    assert shell.ok("runs", "check") == "omega-runs.db is whole\n"
+    assert [line["id"] for line in shell.lines("runs", "list")] == ["r1"]
 
 
 def test_runs_that_have_ended_are_pruned(shell):

@@ -89,7 +89,11 @@ def a_folder(path: Path) -> None:
             "has not been changed",
         ),
         (newer, r"made by a newer Omega \(format 9, this one knows 1\)", "use that Omega"),
-        (no_table, "the store is damaged: it has no table `signals`", "put back a backup"),
+        (
+            no_table,
+            "the store is damaged: it has no table `signals`",
+            "put back a backup with omega runs restore",
+        ),
         (changed, r"the tables of this store are not those of its format \(1\)", "by hand"),
         (a_folder, "the store cannot be used: ", "it is a folder: name a file"),
     ],
