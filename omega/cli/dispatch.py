@@ -269,7 +269,19 @@ def run(words: list[str]) -> int:
         return LIMIT
     except Exception as error:
         bug = error
+        if isinstance(error, UnicodeEncodeError) and (word := _no_text(words, error)):
+            terminal.complain(
+                usage(f"{word!a} is no text", "a name, an id, a message is UTF-8; files need not"),
+                as_json=_wants_json(words),
+            )
+            return USAGE
     return report_bug(bug, "--host-traceback" in words, _wants_json(words))
+
+
+def _no_text(words: list[str], error: UnicodeEncodeError) -> str | None:
+    """The word that has bytes which are no text, where the error is of what it says."""
+    cut = error.object[error.start : error.end]
+    return next((word for word in words if cut in word), None)
 
 
 def _wants_json(words: list[str]) -> bool:

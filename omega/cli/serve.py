@@ -10,10 +10,12 @@ It waits as tasks of a scheduler do: for the next look, or until a process has e
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from functools import partial
+from stat import S_ISFIFO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from omega.cli import terminal
@@ -174,7 +176,7 @@ class _Server:
             self._tell("goes on", run=record.id, name=record.name, state=record.state)
             path = os.path.join(self._output, f"{record.id}.txt")
             try:
-                with open(path, "ab") as output:
+                with _appended(path) as output:
                     external = scheduler.external(
                         lambda: self._process(record.id, output), waits_for=f"run {record.id}"
                     )
@@ -261,6 +263,13 @@ class _Server:
 
 def _ignore(number: int, frame: object) -> None:
     """A handler, which is not handed on to other processes as SIG_IGN would be."""
+
+
+def _appended(path: str) -> BinaryIO:
+    """The file, to write at its end. A pipe is refused: who opens one waits for its reader."""
+    if os.path.exists(path) and S_ISFIFO(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe", path)
+    return open(path, "ab")
 
 
 def _cannot_write(path: str, error: OSError) -> LispFileError:

@@ -204,7 +204,10 @@ def _extend(db: Any, at: Head, seq: int, now_us: int) -> int | None:
 
 
 def is_extended(until_us: int, lease_us: int, now_us: int) -> bool:
-    return until_us - now_us < lease_us // 2
+    """Whether a write gives a lease another end. One that lies further ahead than a lease is long
+    is of a clock that was set back since: others would wait for it as long.
+    """
+    return not lease_us // 2 <= until_us - now_us <= lease_us
 
 
 def tally_at(db: Any, at: Head) -> Tally:

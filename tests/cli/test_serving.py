@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 
@@ -112,3 +113,20 @@ def test_a_person_is_told_who_works_on_a_run_unless_it_is_not_asked(shell):
         "said yes\nlast quick\n",
     )
     assert shell.run("resume", "--if-free", "r1") == (0, "", "")
+
+
+@pytest.mark.parametrize("put", [os.mkdir, os.mkfifo], ids=["a folder", "a pipe nobody reads"])
+def test_a_run_whose_output_cannot_be_written_does_not_begin_and_keeps_nobody(shell, put):
+    for run in ("r1", "r2"):
+        shell.begin(STEPS, "--park-after", "0", run=run).communicate(timeout=WAIT_S)
+        shell.ok("signal", run, "go", "yes")
+    folder = shell.folder / "omega-runs.db.output"
+    folder.mkdir()
+    put(folder / "r1.txt")
+    status, _, said = shell.run("serve-runs", "--once")
+    assert status == 0
+    assert "run r1 cannot go on: error cannot write" in said
+    assert "Omega went wrong" not in said
+    states = {line["id"]: line["state"] for line in shell.lines("runs", "list")}
+    assert states == {"r1": "suspended", "r2": "completed"}
+    assert shell.store().run("r1").totals.effects == 1

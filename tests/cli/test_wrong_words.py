@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -148,3 +149,31 @@ def test_no_number_is_too_large(shell):
     for days in ("1e15", "1e300"):
         assert shell.ok("runs", "prune", "--older-than", days) == "0 runs are deleted\n"
     assert len(shell.lines("runs", "list", "--limit", "9" * 30)) == 2
+
+
+NO_TEXT = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resume", NO_TEXT),
+        ("signal", NO_TEXT, "go"),
+        ("signal", "r1", NO_TEXT),
+        ("signal", "r1", "go", "1", f"--key={NO_TEXT}"),
+        ("signal", "r1", "go", "1", "--who", f"ann {NO_TEXT}"),
+        ("runs", "show", NO_TEXT),
+        ("runs", "list", f"--name={NO_TEXT}"),
+        ("runs", "cancel", "r1", f"--reason={NO_TEXT}"),
+        ("runs", "diff", "r1", NO_TEXT),
+        ("migrate", NO_TEXT, "program.omega"),
+    ],
+    ids=ascii,
+)
+def test_a_word_that_is_no_text_is_refused(shell, words):
+    parked(shell)
+    status, output, said = shell.run(*words)
+    assert (status, output) == (2, "")
+    assert said.startswith("error[E905]: ") and ascii(NO_TEXT)[1:-1] in said
+    assert shell.store().run("r1").state == "suspended"
+    assert shell.store().signals("r1") == []
