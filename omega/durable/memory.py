@@ -41,6 +41,7 @@ from omega.durable.refusals import (
 )
 from omega.durable.rows import as_kept, hash_of, message
 from omega.durable.waiting import Clock, wall_us
+from omega.durable.writes import is_extended
 from omega.errors import OmegaBug, StoreError
 
 PLACE = "memory"
@@ -261,7 +262,7 @@ class MemoryStore:
         open_now = [e for e in made.effects if e.result is None]
         reserved = sum(effect.intent.reserved for effect in open_now)
         made.record = replace(run, seq=seq, updated_us=now, totals=totals, reserved=reserved)
-        if run.lease_until_us is not None and run.lease_until_us - now < made.lease_us // 2:
+        if run.lease_until_us is not None and is_extended(run.lease_until_us, made.lease_us, now):
             made.due_us = now + made.lease_us
             made.record = replace(made.record, lease_until_us=made.due_us)
         for id in batch.taken:

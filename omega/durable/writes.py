@@ -215,9 +215,8 @@ def tally_at(db: Any, at: Head) -> Tally:
     effects, tokens, cost, reserved = at.sums
     if at.seq < at.first_seq:  # nothing of this incarnation: its numbers begin anew
         return Tally(effects, tokens, cost, reserved)
-    parts = lineage(db, at.number)
-    begun, many = at.numbers or numbers_at(db, parts)
-    opened = open_effects(db, parts, many) if many else {}
+    begun, many = at.numbers or numbers_at(db, lineage(db, at.number))
+    opened = open_effects(db, lineage(db, at.number), many) if many else {}
     return Tally(
         *(effects, tokens, cost, reserved, begun),
         {

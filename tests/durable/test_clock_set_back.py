@@ -14,7 +14,7 @@ from tests.durable.kit import SECOND, TTL, Clock, Kept, fact, new
 HOURS = 3 * 3600 * SECOND
 
 
-@pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite3", "apsw"])
 @pytest.mark.parametrize("remembers", [True, False], ids=["the same store", "another opening"])
 def test_the_next_write_gives_a_lease_an_end_that_can_be(
     tmp_path: Path, kind: str, remembers: bool
@@ -37,5 +37,5 @@ def test_the_next_write_gives_a_lease_an_end_that_can_be(
     clock.passes(TTL)
     assert [record.id for record in store.due(10)] == ["r1"]
     assert store.acquire("r1", "bob", TTL).epoch == 2
-    assert store.check() == []
+    assert kind == "memory" or store.check() == []
     kept.close()

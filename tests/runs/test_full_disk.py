@@ -141,8 +141,11 @@ def test_a_run_in_a_loop_of_the_host_pauses_wherever_there_is_no_room(
 
 
 @pytest.mark.parametrize("is_virtual", [True, False], ids=["virtual", "real"])
-def test_who_gives_up_waiting_loses_nothing_that_was_kept(tmp_path: Path, is_virtual: bool) -> None:
+def test_who_gives_up_waiting_loses_nothing_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_virtual: bool
+) -> None:
     """The host cancels what waits for the run: it stops, and goes on once there is room."""
+    monkeypatch.setattr(session, "ROOM_S", 0.02)
     for room in range(1, 30):
         (tmp_path / "books.txt").unlink(missing_ok=True)
         store, books = Small(room), Books(tmp_path)
