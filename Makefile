@@ -10,8 +10,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTHONS ?= $(BIN)/python
-# One more than there are cores: a third of the tests' time is waiting for processes.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PEERS = hy hissp basilisp calysto_scheme pydantic-monty uvloop trio gevent dbos
 
 .PHONY: demo test bench fuzz explore extremes peers lint clean
@@ -26,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/omega run --llm scripted:examples/triage-rules.json examples/triage.omega examples/tickets.csv build/triaged.csv
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -42,6 +42,7 @@ MACRO_STEPS_MAX = 10_000_000  # steps of all macros while one text is compiled
 PASSES_DEPTH = 100_000  # Python frames for our own passes, over what is in use
 COMPILE_DEPTH = 1_500  # ... and for CPython's compiler
 MADE = "<omega-eval>"  # the text of a form that a program made
+COMMON = ""  # the part of the library's syntax that is there from the start
 ENVIRONMENT = "environment"  # the home of what `environment` makes: of no module, so never defined
 
 
@@ -123,8 +124,7 @@ class Compiler:
         self.text = Text(Source("", ""))
         self.is_checking = False
         self.shown: list[str] | None = None  # the Python of texts, while somebody wants to see it
-        self._syntax_loaded: set[str] = set()  # parts whose macros are there
-        self._macros_loaded = False
+        self._syntax_loaded: set[str] = set()  # parts whose macros are there, COMMON first
 
     def compile(
         self,
@@ -345,10 +345,9 @@ class Compiler:
 
     def _load_macros(self) -> None:
         """The library's own syntax-rules: needed only where something is expanded."""
-        if self._macros_loaded:
+        if COMMON in self._syntax_loaded:
             return
-        self._macros_loaded = True
-        self._expand_library(Source("<omega-macros>", text_of(MACROS)))
+        self._expand_library(COMMON, Source("<omega-macros>", text_of(MACROS)))
         self.program.syntax = dict(self.library.syntax)
 
     def _borrowed(self, top: TopLevel, before: set[str]) -> list[Node]:
@@ -368,10 +367,9 @@ class Compiler:
         self.text.needed.add(part)
         if part in self._syntax_loaded:
             return
-        self._syntax_loaded.add(part)
         known = set(self.library.syntax)
         file = part + SYNTAX
-        self._expand_library(Source(f"<omega-{file}>", part_text(file)))
+        self._expand_library(part, Source(f"<omega-{file}>", part_text(file)))
         for name in self.library.syntax.keys() - known:
             self.program.syntax.setdefault(name, self.library.syntax[name])
 
@@ -382,8 +380,20 @@ class Compiler:
             self.texts.load_part(part)
         return parts
 
-    def _expand_library(self, source: Source) -> None:
-        self.expander(self.library).program(read_all(source), len(source.text))
+    def _expand_library(self, part: str, source: Source) -> None:
+        """All of it or nothing: a limit may strike meanwhile, or Ctrl-C, and what is compiled with
+        half of it would be kept for good in the cache.
+        """
+        syntax = self.library.syntax
+        before = dict(syntax)
+        self._syntax_loaded.add(part)
+        try:
+            self.expander(self.library).program(read_all(source), len(source.text))
+        except BaseException:
+            self._syntax_loaded.discard(part)
+            syntax.clear()
+            syntax.update(before)
+            raise
 
     def _resolved(self, nodes: list[Node], top: TopLevel) -> Unit:
         for node in nodes:

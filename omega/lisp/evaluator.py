@@ -119,10 +119,14 @@ class Evaluator:
             return
         self._parts_loaded.add(part)
         text = part_text(part)
-        if text:
-            unit, _ = self._unit(Source(f"<omega-{part}>", text), "library", How.LIBRARY)
-            with self.runtime.metered(PART_STEPS, "loading the library"):
-                self._run(unit)
+        try:
+            if text:
+                unit, _ = self._unit(Source(f"<omega-{part}>", text), "library", How.LIBRARY)
+                with self.runtime.metered(PART_STEPS, "loading the library"):
+                    self._run(unit)
+        except BaseException:  # a limit, Ctrl-C: who asks next loads it
+            self._parts_loaded.discard(part)
+            raise
 
     def _run(self, thunk: Callable[[], Any]) -> Any:
         value = thunk()

@@ -230,7 +230,7 @@ class JournalWriter(FactWriter):
     def renew(self) -> None:
         if self.failure is None and not self.is_over:
             late_us = self._now_us() - self._renewed_us
-            if late_us > self._ttl_us // 3:
+            if not 0 <= late_us <= self._ttl_us // 3:  # below 0: the clock was set back
                 self._quietly(self._renew)
 
     def _renew(self) -> None:

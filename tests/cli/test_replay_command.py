@@ -295,7 +295,7 @@ def test_a_reader_that_left_has_left_in_the_replay(
 
 DIVERGING = """
 (define (ask q) (llm.infer q))
-(define answers (par-map (lambda (q) (sleep 1) (ask q)) '("a" "b" "c")))
+(define answers (par-map (lambda (q) (sleep 100) (ask q)) '("a" "b" "c")))
 (displayln (get-environment-variable "HOME"))
 (displayln answers)
 """
@@ -315,7 +315,7 @@ DIVERGING = """
         ("(displayln (get-environment-variable", "(displayln (file-exists?",
          ["the effect `file.exists` (number 1 of task 1", "the effect `env`", "program.omega:4:"]),
         # another clock
-        ("(sleep 1) (ask q)", "(ask q)",
+        ("(sleep 100) (ask q)", "(ask q)",
          ["asks for an LLM call (number 1 of task 1.1", "reading of the clock", "omega:2:"]),
         # more tasks
         ('"c"))', '"c" "d"))', ["asks for the time", "recorded is a timer", 'task "1.4"']),
