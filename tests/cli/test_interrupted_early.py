@@ -18,7 +18,8 @@ from tests.cli.kit import WAIT_S
 
 MOMENTS = 24  # of each command, besides the first
 
-# {at}: the moment; beyond the last one, the number of moments is printed.
+# {at}: the moment, or the end when there are fewer: some have a few more than others. Where it is
+# far beyond, the number of moments is printed.
 COMMAND = """
 import os, signal, sys
 from omega.cli.main import main
@@ -30,11 +31,14 @@ def hook(event, arguments):
     if moments[0] == {at}:
         os.kill(os.getpid(), signal.SIGINT)
 sys.addaudithook(hook)
-def leave(status, leave=os._exit):
-    if moments[0] < {at}:
+def leave(status):
+    os._exit = last
+    if {at} == FAR:
         os.write(2, b"%d moments" % moments[0])
-    leave(status)
-os._exit = leave
+    elif moments[0] < {at}:
+        os.kill(os.getpid(), signal.SIGINT)
+    last(status)
+FAR, last, os._exit = 10**9, os._exit, leave
 main()
 """
 PROGRAM = '(displayln (llm.infer "one")) (displayln (llm.infer "two"))'
