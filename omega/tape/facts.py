@@ -275,6 +275,7 @@ class FactReader:
             "end": "the end", "posts": "a call of another thread", "post": "a call of another "
             "thread", "interrupt": "Ctrl-C", "again": "a call that is made again",
             "slept": "a sleep of a coroutine", "down": "a time in which nobody ran it",
+            "mark": "nothing",
         }  # fmt: skip
         what: str = words.get(kind, kind)
         return f"{what}, in turn {fact[1]}" if kind in PLACED else what

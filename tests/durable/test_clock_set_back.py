@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from omega.errors import RunOwned
+from omega.runs.journal import JournalWriter
 from tests.durable.kit import SECOND, TTL, Clock, Kept, fact, new
 
 HOURS = 3 * 3600 * SECOND
@@ -39,3 +40,18 @@ def test_the_next_write_gives_a_lease_an_end_that_can_be(
     assert store.acquire("r1", "bob", TTL).epoch == 2
     assert kind == "memory" or store.check() == []
     kept.close()
+
+
+def test_an_owner_that_has_nothing_to_write_extends_its_lease_all_the_same(tmp_path: Path) -> None:
+    clock = Clock(HOURS * 10)
+    store = Kept("sqlite3", tmp_path, clock).open()
+    store.create(new())
+    writer = JournalWriter(store, store.acquire("r1", "ann", TTL), TTL, lambda: clock.now)
+    clock.now -= HOURS
+    writer.renew()
+    assert store.run("r1").lease_until_us == clock.now + TTL
+    writer.renew()  # it has just done that
+    clock.passes(TTL // 4)
+    writer.renew()
+    assert store.run("r1").lease_until_us == clock.now - TTL // 4 + TTL
+    store.close()
