@@ -7,6 +7,8 @@ Refuses: enforcing them: the scheduler counts steps and seconds, the runtime siz
 
 from __future__ import annotations
 
+from typing import Any
+
 from omega.errors import HostError, OmegaError
 
 DEPTH_MAX = 1_000_000_000
@@ -81,15 +83,16 @@ class Limits:
         )
 
 
-def _check(name: str, value: object) -> None:
+def _check(name: str, value: Any) -> None:
     """Raises HostError for what is no limit of that name: NaN would be none at all."""
     if value is None and name != "depth":
         return
-    kinds, expected = (int, float) if name == "wall_s" else int, "a whole number above 0"
+    kinds: tuple[type, ...] = (int,)
+    expected = "a whole number above 0"
     if name == "wall_s":
-        expected = "a number of seconds above 0"
+        kinds, expected = (int, float), "a number of seconds above 0"
     is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
+    if not is_number or not 0 < value < float("inf"):
         raise HostError(f"Limits({name}=...) must be positive: {expected}, got {value!r}")
-    if name == "depth" and value > DEPTH_MAX:  # type: ignore[operator]
+    if name == "depth" and value > DEPTH_MAX:
         raise HostError(f"Limits(depth=...) is at most {DEPTH_MAX:,}")

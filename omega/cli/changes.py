@@ -97,9 +97,10 @@ def diff(given: Given) -> int:
         return show("\n".join(lines)) if lines else OK
     if not found:
         return show(f"runs {first.id} and {second.id} have asked for the same, and got the same")
-    lines, beside = list[str](), None
+    lines = list[str]()
+    beside: tuple[int | None, int | None] = (1, 1)  # which goes without saying
     for each in found:
-        if each.incarnations != (beside or (1, 1)):
+        if each.incarnations != beside:
             beside = each.incarnations
             lines.append(", ".join(map(_which, (first, second), beside)) + ":")
         lines += _lines(each)
