@@ -178,10 +178,10 @@ class JournalWriter(FactWriter):
             self.store.append(
                 self.lease, self._unkept._replace(change=self._unkept.change or change)
             )
-        except (Fenced, StoreError):
-            pass
-        finally:
+        except BaseException as error:
             disown(self.lease.owner)
+            if not isinstance(error, Fenced | StoreError):
+                raise
 
     def begin_anew(self, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
         """End this incarnation of the run with the next one's header, and content it refers to."""
